@@ -1,0 +1,43 @@
+# Works from a clean clone with python3 (3.11 to 3.13) and make alone.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+SPEC   ?= search_spaces/schedules.yaml
+
+# One thread a process, one process a core: two threads on a busy core cost more than they give.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install run test test-all check dashboard clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make install | run | test | test-all | check | dashboard   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: install
+	$(PY) -m sweeper run $(SPEC)
+
+test: install
+	$(PY) -m pytest -m "not long"
+
+test-all: install
+	$(PY) -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+dashboard: install
+	$(PY) -m sweeper dashboard
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,103 @@
+"""What crosses the store's border: frozen records, never ORM rows."""
+
+from typing import Any, NamedTuple
+
+
+class SweepRecord(NamedTuple):
+    id: int
+    name: str
+    spec_text: str
+    spec: dict[str, Any]
+    code_version: str
+    folder: str
+    state: str
+    note: str
+    created: float
+    ended: float | None
+    lease_holder: str | None
+    lease_until: float | None
+
+
+class TrialRecord(NamedTuple):
+    id: int
+    sweep: int
+    configuration: int
+    role: str
+    number: int | None
+    seed: int
+    repeat_of: int | None
+    state: str
+    attempt: int
+    stage: str | None
+    steps: int
+    params: dict[str, Any]
+    distributions: dict[str, str]
+    system_attrs: dict[str, Any]
+    error: str
+    reason: str
+    worker: str
+    created: float
+    started: float | None
+    ended: float | None
+    cpu_seconds: float
+    gpu_seconds: float
+    tokens: int
+
+
+class StageRecord(NamedTuple):
+    key: str
+    state: str
+    attempt: int
+    steps: int
+    values: dict[str, Any]
+    folder: str
+    error: str
+    started: float | None
+    ended: float | None
+    cpu_seconds: float
+    gpu_seconds: float
+
+
+class LatestRecord(NamedTuple):
+    trial: int
+    name: str
+    step: int
+    value: float
+    best: float
+    best_step: int
+
+
+class EvaluationRecord(NamedTuple):
+    trial: int
+    split: str
+    step: int
+    nelbo: float
+    se: float
+    identity: dict[str, Any]
+    provenance: dict[str, Any]
+    nats: list[float]
+    tokens: list[int]
+
+
+class EventRecord(NamedTuple):
+    id: int
+    time: float
+    sweep: int
+    trial: int | None
+    kind: str
+    text: str
+
+
+class ControlRecord(NamedTuple):
+    id: int
+    time: float
+    sweep: int
+    trial: int | None
+    verb: str
+    done: float | None
+
+
+class MetricRow(NamedTuple):
+    name: str
+    step: int
+    value: float

@@ -1,0 +1,162 @@
+"""The tables. SQLite and any other SQLAlchemy URL; the store is the only truth there is.
+
+States of a sweep: running, interrupted, complete, failed. Of a trial: queued, running, complete,
+pruned, failed, lost, stopped. Of a stage: queued, running, complete, failed.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+# SQLite numbers rows by itself only where the key is plainly INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("spec_text", Text, nullable=False),
+    Column("spec", JSON, nullable=False),  # resolved: equal JSON, same sweep
+    Column("code_version", String(80), nullable=False),
+    Column("folder", Text, nullable=False),  # checkpoints, ledgers, logs
+    Column("state", String(20), nullable=False),
+    Column("note", Text, nullable=False, default=""),  # why it ended, in a sentence
+    Column("created", Float, nullable=False),  # seconds since 1970, as every time here
+    Column("ended", Float),
+    Column("lease_holder", String(80)),
+    Column("lease_until", Float),
+)
+
+configurations = Table(
+    "configurations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False),
+    Column("hash", String(16), nullable=False),  # of TrainConfig.content()
+    Column("values", JSON, nullable=False),  # dotted, complete, the seed left out
+    UniqueConstraint("sweep", "hash"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False),
+    Column("configuration", ForeignKey("configurations.id"), nullable=False),
+    Column("role", String(20), nullable=False),  # search, baseline, replicate, confirm
+    Column("number", Integer),  # Optuna's trial number; null outside the study
+    Column("seed", Integer, nullable=False),
+    Column("repeat_of", ForeignKey("trials.id")),  # a proposal made before: told that trial's value, never run
+    Column("state", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("stage", String(16)),  # key of the pretrain it branches from
+    Column("steps", Integer, nullable=False),  # at which it is complete (pretrain included)
+    Column("params", JSON, nullable=False),  # what was proposed, dotted
+    Column("distributions", JSON, nullable=False),  # Optuna's, one JSON text a parameter
+    Column("system_attrs", JSON, nullable=False),  # Optuna's; the pruner's rungs live here
+    Column("error", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),  # why it was pruned or stopped
+    Column("worker", String(200), nullable=False, default=""),  # host:pid of the latest attempt
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("cpu_seconds", Float, nullable=False, default=0.0),
+    Column("gpu_seconds", Float, nullable=False, default=0.0),
+    Column("tokens", BigInteger, nullable=False, default=0),
+    UniqueConstraint("sweep", "number"),
+    Index("trials_by_state", "sweep", "state"),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("key", String(16), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("steps", Integer, nullable=False),
+    Column("values", JSON, nullable=False),  # the dotted values that the key is the hash of
+    Column("folder", Text, nullable=False),
+    Column("error", Text, nullable=False, default=""),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("cpu_seconds", Float, nullable=False, default=0.0),
+    Column("gpu_seconds", Float, nullable=False, default=0.0),
+)
+
+# The key in this order is the covering index of every curve; WITHOUT ROWID makes it the table.
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("trial", ForeignKey("trials.id"), primary_key=True),
+    Column("name", String(60), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("value", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("trial", ForeignKey("trials.id"), primary_key=True),
+    Column("name", String(60), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("best", Float, nullable=False),  # by the metric's direction; equal to value where it has none
+    Column("best_step", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The best evaluation of each split, document by document: what intervals and ties are made of.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("trial", ForeignKey("trials.id"), primary_key=True),
+    Column("split", String(10), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("nelbo", Float, nullable=False),
+    Column("se", Float, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("provenance", JSON, nullable=False),
+    Column("nats", JSON, nullable=False),
+    Column("tokens", JSON, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False, index=True),
+    Column("trial", ForeignKey("trials.id")),
+    Column("kind", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+# Append-only, for anyone; the driver marks what it has done.
+controls = Table(
+    "controls",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False),
+    Column("trial", ForeignKey("trials.id")),
+    Column("verb", String(20), nullable=False),  # stop
+    Column("done", Float),
+)

@@ -1,0 +1,56 @@
+"""What the documents say is true: every path they name exists, every command they show parses, every spec is valid."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMED = re.compile(r"`((?:trainer|sweeper|dashboard|search_spaces|tests|benchmarks|docs)/[\w./-]*)`")
+COMMAND = re.compile(r"^\$? *(python -m (?:sweeper|trainer)\b.*|make\b.*)$")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_path_named_exists(document: Path) -> None:
+    missing = [path for path in NAMED.findall(document.read_text()) if not (ROOT / path).exists()]
+    linked = [
+        target
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+        if not (document.parent / target).exists()
+    ]
+    assert not missing
+    assert not linked
+
+
+def commands(document: Path) -> list[str]:
+    shown = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", document.read_text(), re.M | re.S)
+    lines = [line.split("  #")[0].strip() for block in shown for line in block.replace("\\\n", " ").splitlines()]
+    return [match[1] for line in lines if (match := COMMAND.match(line))]
+
+
+def dry(command: str) -> list[str]:
+    """The command's dry form: make -n, check for a spec, --help for all else."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        return ["make", "-n", *words[1:]]
+    module, verb, rest = words[2], words[3:4], words[4:]
+    if module == "sweeper" and verb == ["run"]:
+        return [sys.executable, "-m", "sweeper", "check", *[w for w in rest if not w.startswith("--")]]
+    return [sys.executable, "-m", module, *verb, "--help"]
+
+
+SHOWN = sorted({command for document in DOCUMENTS for command in commands(document)})
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(commands(ROOT / "README.md")) > 5
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_every_command_shown_is_understood(command: str) -> None:
+    done = subprocess.run(dry(command), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

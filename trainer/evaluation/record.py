@@ -1,0 +1,44 @@
+"""What an evaluation says, and a run reports: plain values, no torch, so that any process may read them."""
+
+import math
+from typing import Any, NamedTuple
+
+
+class Evaluation(NamedTuple):
+    """An estimate of the bound on one split, with what it may be compared to.
+
+    identity: what must be equal to rank together (text, split, tokenizer, length, packing, EMA).
+    provenance: how it was estimated (exact, enumerated or sampled; draws, seed, precision); shown, not compared.
+    nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
+    interval and of every paired difference.
+    """
+
+    split: str
+    step: int
+    nelbo: float  # nats per maskable token
+    se: float  # clustered by document
+    identity: dict[str, Any]
+    provenance: dict[str, Any]
+    nats_D: list[float]
+    tokens_D: list[int]
+
+
+class Report(NamedTuple):
+    """What a run yields once the checkpoint that holds its step is on disk."""
+
+    step: int
+    values: dict[str, float]
+    evaluations: tuple[Evaluation, ...] = ()
+
+
+def ratio_and_se(nats_D: list[float], tokens_D: list[int]) -> tuple[float, float]:
+    """Nats per token over all documents, and its standard error with documents as clusters.
+
+    The ratio estimator's linearised variance: D/(D-1) * sum_d (nats_d - ratio * tokens_d)^2 / tokens^2.
+    """
+    tokens, documents = sum(tokens_D), len(nats_D)
+    ratio = math.fsum(nats_D) / tokens
+    if documents < 2:
+        return ratio, math.inf
+    spread = math.fsum((n - ratio * t) ** 2 for n, t in zip(nats_D, tokens_D, strict=True))
+    return ratio, math.sqrt(documents / (documents - 1) * spread) / tokens

@@ -1,0 +1,37 @@
+"""The names of everything that is measured: label, unit, direction, and whether it may rank. stdlib only.
+
+A metric that may rank is an estimate of the same bound whatever trained the model (docs/metrics.md).
+"""
+
+from typing import Literal, NamedTuple
+
+
+class Metric(NamedTuple):
+    name: str
+    label: str
+    unit: str
+    direction: Literal["min", "max", "none"]  # none: shown, never ranked nor searched on
+    help: str
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("val_nelbo", "NELBO (valid)", "nats/token", "min", "Bound on the negative log-likelihood."),
+    Metric("val_ppl", "PPL (valid, upper bound)", "", "min", "exp(val_nelbo)."),
+    Metric("val_bpb", "Bits per byte (valid)", "bits/byte", "min", "Lossless tokenizers only."),
+    Metric("test_nelbo", "NELBO (test)", "nats/token", "none", "Read once, when a run has ended."),
+    Metric("test_ppl", "PPL (test, upper bound)", "", "none", "exp(test_nelbo)."),
+    Metric("test_bpb", "Bits per byte (test)", "bits/byte", "none", "Lossless tokenizers only."),
+    Metric("val_nelbo_se", "s.e. of val_nelbo", "nats/token", "none", "Clustered by document."),
+    Metric("test_nelbo_se", "s.e. of test_nelbo", "nats/token", "none", "Clustered by document."),
+    Metric("var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip."),
+    Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "Under loglinear on [1e-3, 1]."),
+    Metric("objective", "Training objective (valid)", "", "none", "Weight and clip included: not a bound."),
+    Metric("train_loss", "Training loss", "", "none", "Mean of the objective since the last row."),
+    Metric("grad_norm", "Gradient norm", "", "none", "Mean before clipping since the last row."),
+    Metric("lr", "Learning rate", "", "none", "At the row's step."),
+    Metric("tokens", "Tokens trained on", "tokens", "none", "In this run, its pretrain not counted."),
+    Metric("seconds", "Seconds trained", "s", "none", "In this run, over all attempts."),
+)
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+RANKABLE: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.direction != "none")

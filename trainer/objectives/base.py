@@ -1,0 +1,61 @@
+"""The contract of an objective: what is trained, and the bound it is judged by.
+
+Classes here are frozen settings, so that a spec can be checked without torch: torch is imported
+inside the methods. Shapes: B batch, L length, N blocks.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trainer.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.config import Phase
+    from trainer.model import Denoiser, Shape
+
+
+class TokenLoss(NamedTuple):
+    loss_BL: torch.Tensor  # the training objective per token, weight and loss_scale included; 0 where nothing is scored
+    scored_BL: torch.Tensor  # bool: the maskable tokens (BOS excluded), the denominator of every mean
+
+
+class Objective(Settings):
+    """Abstract. A subclass is final and carries a Literal `name`."""
+
+    @abstractmethod
+    def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
+        """(field, sentence) where the phase makes no sense for this objective, else None."""
+
+    @abstractmethod
+    def build(self, shape: Shape, dropout: float) -> Denoiser:
+        """A freshly initialised network of the kind this objective trains."""
+
+    @abstractmethod
+    def loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> TokenLoss:
+        """The training objective on clean tokens. progress in [0, 1] is how far the phase has come."""
+
+    @abstractmethod
+    def bound(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        block_size: int,
+        draws: int,
+        seeds_B: list[int],
+    ) -> torch.Tensor:
+        """nats_BL, float64: an unbiased estimate of each token's share of the NELBO (formulas.md section 4).
+
+        Position 0 (BOS) is 0. Depends on the model, the tokens, block_size, draws and seeds alone:
+        never on a schedule, clip or weight. seeds_B: one per sequence, so that a sequence has the same
+        masks in whatever batch it stands.
+        """
+
+    @abstractmethod
+    def passport(self, block_size: int, draws: int) -> dict[str, Any]:
+        """How `bound` arrives at its number: 'bound' (exact | enumerated | sampled), estimator, draws."""

@@ -1,0 +1,11 @@
+"""Every objective there is. A new one is one file and one line here."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from trainer.objectives.autoregressive import Autoregressive
+from trainer.objectives.block_diffusion import BlockDiffusion
+from trainer.objectives.masked_diffusion import MaskedDiffusion
+
+AnyObjective = Annotated[BlockDiffusion | MaskedDiffusion | Autoregressive, Field(discriminator="name")]
