@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from trainer.data.union import AnyDataSet
 from trainer.data.pydocs import PyDocs
-from trainer.objectives.union import AnyObjective
+from trainer.data.union import AnyDataSet
 from trainer.objectives.block_diffusion import BlockDiffusion
+from trainer.objectives.union import AnyObjective
 from trainer.reweighting import AnyReweighting, Unweighted
 from trainer.schedules import AnySchedule, Clip, LogLinear
-from trainer.settings import Settings, flatten, nest
+from trainer.settings import Settings, TwoMeanings, flatten, group, nest, with_defaults
 from trainer.sizes import ModelConfig, OptimizerConfig, fill_from_size
 
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
@@ -89,21 +89,21 @@ class TrainConfig(Settings):
         if not isinstance(raw, Mapping):
             return raw
         filled = fill_from_size(raw)
-        length = dict(filled.get("data") or {}).get("length", PyDocs.model_fields["length"].default)
-        objective = dict(filled.get("objective") or {}).get("name", "bd3lm")
-        for phase, usual in (("pretrain", length), ("finetune", min(16, length) if isinstance(length, int) else 16)):
-            only = {"ar": 1, "mdlm": length}.get(objective, usual)
-            filled[phase] = {"block_size": only, **dict(filled.get(phase) or {})}
-        return filled
+        said = str(group(filled, "data").get("length", ""))
+        length = max(int(said), 1) if said.isdecimal() else PyDocs.model_fields["length"].default
+        only = {"ar": 1, "mdlm": length}.get(str(group(filled, "objective").get("name")))
+        filled = with_defaults(filled, "pretrain", {"block_size": only or length})
+        return with_defaults(filled, "finetune", {"block_size": only or min(16, length)})
 
     @model_validator(mode="after")
     def _check_phases(self) -> "TrainConfig":
-        for name in ("pretrain", "finetune"):
-            phase: Phase = getattr(self, name)
-            problem = self.objective.problem(phase, self.data.length)
-            if problem:
-                field, sentence = problem
-                raise PydanticCustomError("phase", "{sentence}", {"key": f"{name}.{field}", "sentence": sentence})
+        found = {
+            name: self.objective.problem(phase, self.data.length)
+            for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune))
+        }
+        problems = [Problem(f"{name}.{each[0]}", each[1]) for name, each in found.items() if each]
+        if problems:
+            raise PydanticCustomError("phases", "a phase makes no sense", {"problems": problems})
         return self
 
     @classmethod
@@ -112,9 +112,9 @@ class TrainConfig(Settings):
         try:
             return cls.model_validate(nest(values))
         except ValidationError as error:
-            raise InvalidConfig([_problem(each) for each in error.errors()]) from None
-        except ValueError as error:
-            raise InvalidConfig([Problem("", str(error))]) from None
+            raise InvalidConfig([problem for each in error.errors() for problem in _problems(each)]) from None
+        except TwoMeanings as error:
+            raise InvalidConfig([Problem(error.key, error.sentence)]) from None
 
     def to_dotted(self) -> dict[str, Any]:
         return flatten(self.model_dump(mode="json"))
@@ -127,11 +127,14 @@ class TrainConfig(Settings):
             if key != "seed" and not key.startswith("checkpoint.")
         }
 
+    def stage_content(self) -> dict[str, Any]:
+        """What decides the pretrain that this run branches from."""
+        parts = ("data", "model", "objective", "optimizer", "pretrain", "seed")
+        return {key: value for key, value in self.to_dotted().items() if key.split(".")[0] in parts}
+
     def stage_key(self) -> str:
         """The name of the pretrain that this run branches from: equal keys, equal bits."""
-        parts = ("data", "model", "objective", "optimizer", "pretrain", "seed")
-        values = {k: v for k, v in self.to_dotted().items() if k.split(".")[0] in parts}
-        return content_hash({"trainer": TRAINER_VERSION, **values})
+        return content_hash({"trainer": TRAINER_VERSION, **self.stage_content()})
 
 
 class Problem(NamedTuple):
@@ -150,17 +153,35 @@ def content_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _problem(error: Any) -> Problem:
-    """A pydantic error as a dotted key and a sentence; the tags of unions are not part of a name."""
-    if "key" in error.get("ctx", {}) and error["type"] == "phase":
-        return Problem(error["ctx"]["key"], error["ctx"]["sentence"])
+def _problems(error: Any) -> list[Problem]:
+    """A pydantic error as dotted keys and sentences."""
     key = ".".join(_without_tags(error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return Problem(key, "unknown")
-    return Problem(key, f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {error['input']!r}")
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    match kind:
+        case "phases":
+            return context["problems"]
+        case "value_error":
+            return [Problem(key, str(context["error"]))]
+        case "extra_forbidden":
+            return [Problem(key, "unknown")]
+        case "missing":
+            return [Problem(key, "missing")]
+        case "union_tag_not_found":
+            others = ", ".join(f"{key}.{each}" for each in given)
+            return [Problem(f"{key}.name", f"missing, but needed for {others}" if others else "missing")]
+        case "union_tag_invalid":
+            names = context["expected_tags"].replace("'", "")
+            return [Problem(f"{key}.name", f"{context['tag']!r} is none of {names}")]
+        case "literal_error":
+            names = context["expected"].replace("'", "").replace(" or ", ", ")
+            return [Problem(key, f"{given!r} is none of {names}")]
+        case "model_type" | "model_attributes_type":
+            return [Problem(key, f"{given!r} is a value, and {key} a group of values")]
+    rule = error["msg"].replace("Input should", "must").partition(", unable to")[0]
+    return [Problem(key, f"{rule}, got {given!r}")]
 
 
 def _without_tags(loc: tuple[int | str, ...]) -> list[str]:
     """('finetune', 'schedule', 'gaussian', 'mu') -> ['finetune', 'schedule', 'mu']."""
     tagged = {"data", "objective", "schedule", "reweighting"}
-    return [str(part) for i, part in enumerate(loc) if not (i and loc[i - 1] in tagged and i + 1 < len(loc))]
+    return [str(part) for i, part in enumerate(loc) if not (i and loc[i - 1] in tagged)]

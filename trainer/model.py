@@ -1,10 +1,28 @@
-"""The transformer, all of it."""
+"""The transformer, all of it: the denoiser of BD3-LM and MDLM, and with causal=True the AR baseline.
 
-from typing import NamedTuple
+Names and shapes of the parameters are the public checkpoints' (Arriola et al. 2025, arXiv 2503.09573;
+its DiT is Peebles & Xie 2023 with rotary positions), so that their weights load as they are.
+
+Shapes: B batch, S tokens of a pass, R rows that are read off, M chosen rows, D width, H heads,
+K head size, C width of the conditioning, V vocabulary.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.attention import Attention, Layout, dense
+
+FREQUENCIES = 128  # of the sinusoids that embed sigma
 
 
 class Shape(NamedTuple):
-    """What a network's parameters are made from."""
+    """What a network's parameters are made from. vocab_size includes the mask."""
 
     width: int
     layers: int
@@ -13,3 +31,218 @@ class Shape(NamedTuple):
     length: int
     vocab_size: int
     mask_id: int
+
+
+class Denoiser(nn.Module):
+    """Tokens to logits. Not told the time: its conditioning is a trained constant (sigma = 0).
+
+    Weights are drawn from torch's global generator, dropout too: the caller seeds it. Gates and head
+    start at zero, so that a fresh network is uniform over the vocabulary without the mask.
+    """
+
+    def __init__(self, shape: Shape, *, causal: bool, dropout: float, attention: Attention = dense):
+        super().__init__()
+        self.shape = shape
+        self.causal = causal
+        self.attention = attention
+        cond_width = None if causal else shape.cond_width
+        self.vocab_embed = Embedding(shape.vocab_size, shape.width)
+        self.sigma_map = None if causal else SigmaMap(shape.cond_width)
+        self.rotary_emb = Rotary(shape.width // shape.heads)
+        self.blocks = nn.ModuleList(
+            Block(shape.width, shape.heads, cond_width, dropout) for _ in range(shape.layers)
+        )
+        self.output_layer = OutputLayer(shape.width, shape.vocab_size, cond_width)
+
+    def hidden(self, tokens_BS: Tensor, layout: Layout, chosen_M: Tensor | None = None) -> Tensor:
+        """hidden_BRD of the rows that the layout reads off, or hidden_MD of those chosen among B * R.
+
+        `logits` of any of them are its predictions. The last layer computes no more than is asked for:
+        the other tokens serve it as keys and values alone.
+        """
+        rotary = self.rotary_emb(layout.positions(tokens_BS.device))
+        cond_C = self._conditioning()
+        x_BSD = self.vocab_embed(tokens_BS)
+        *layers, last = cast(list[Block], list(self.blocks))
+        for layer in layers:
+            modulation = layer.modulation(cond_C)
+            attended_BSD = layer.attend(x_BSD, x_BSD, modulation, rotary, layout, self.attention)
+            x_BSD = layer.transform(x_BSD, attended_BSD, modulation)
+        x_BRD = x_BSD[:, : layout.num_read]
+        modulation = last.modulation(cond_C)
+        attended_BRD = last.attend(x_BRD, x_BSD, modulation, rotary, layout, self.attention)
+        if chosen_M is None:
+            return last.transform(x_BRD, attended_BRD, modulation)
+        x_MD, attended_MD = (x.flatten(0, 1).index_select(0, chosen_M) for x in (x_BRD, attended_BRD))
+        return last.transform(x_MD, attended_MD, modulation)
+
+    def logits(self, hidden_MD: Tensor) -> Tensor:
+        """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
+        return self.output_layer(hidden_MD, self._conditioning(), self.shape.mask_id)
+
+    def _conditioning(self) -> Tensor | None:
+        return None if self.sigma_map is None else F.silu(self.sigma_map())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off and no gradients within."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+class Embedding(nn.Module):
+    def __init__(self, vocab_size: int, width: int):
+        super().__init__()
+        self.embedding = nn.Parameter(torch.empty(vocab_size, width))
+        nn.init.kaiming_uniform_(self.embedding, a=math.sqrt(5))
+
+    def forward(self, tokens_BS: Tensor) -> Tensor:
+        return F.embedding(tokens_BS, self.embedding)
+
+
+class SigmaMap(nn.Module):
+    """The conditioning vector of sigma = 0: sinusoids, then a small MLP."""
+
+    sinusoids: Tensor
+
+    def __init__(self, cond_width: int):
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * FREQUENCIES, cond_width), nn.SiLU(), nn.Linear(cond_width, cond_width)
+        )
+        cosines_and_sines = torch.cat([torch.ones(FREQUENCIES), torch.zeros(FREQUENCIES)])
+        self.register_buffer("sinusoids", cosines_and_sines, persistent=False)
+
+    def forward(self) -> Tensor:
+        return self.mlp(self.sinusoids)
+
+
+class Rotary(nn.Module):
+    """Rotary positions (Su et al. 2021), the two halves of a head rotated against each other."""
+
+    inv_freq: Tensor
+
+    def __init__(self, head_size: int, base: float = 10_000.0):
+        super().__init__()
+        exponents = torch.arange(0, head_size, 2).float() / head_size
+        self.register_buffer("inv_freq", 1.0 / base**exponents)
+
+    def forward(self, positions_S: Tensor) -> tuple[Tensor, Tensor]:
+        """cos_SK and sin_SK, the latter with the sign that `rotate` expects."""
+        angles = positions_S[:, None].to(self.inv_freq.dtype) * self.inv_freq
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+
+
+def rotate(x_BHSK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    cos_SK, sin_SK = (table[: x_BHSK.shape[2]] for table in rotary)
+    return torch.addcmul(x_BHSK * cos_SK, x_BHSK.roll(x_BHSK.shape[-1] // 2, dims=-1), sin_SK)
+
+
+class Modulation(NamedTuple):
+    """Of one layer, each of D: shift, scale and gate of the attention, then of the MLP."""
+
+    shift1: Tensor
+    scale1: Tensor
+    gate1: Tensor
+    shift2: Tensor
+    scale2: Tensor
+    gate2: Tensor
+
+
+class Block(nn.Module):
+    """One layer: attention and MLP, each normalised, shifted and scaled before, gated after."""
+
+    def __init__(self, width: int, heads: int, cond_width: int | None, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.norm1 = nn.LayerNorm(width, bias=False)
+        self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attn_out = nn.Linear(width, width, bias=False)
+        self.norm2 = nn.LayerNorm(width, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+        self.adaLN_modulation = _zero_linear(cond_width, 6 * width) if cond_width else None
+
+    def modulation(self, cond_C: Tensor | None) -> Modulation:
+        if self.adaLN_modulation is not None:
+            return Modulation(*self.adaLN_modulation(cond_C).chunk(6))
+        zero, one = torch.zeros_like(self.norm1.weight), torch.ones_like(self.norm1.weight)
+        return Modulation(zero, zero, one, zero, zero, one)
+
+    def attend(
+        self,
+        x_BRD: Tensor,
+        x_BSD: Tensor,
+        modulation: Modulation,
+        rotary: tuple[Tensor, Tensor],
+        layout: Layout,
+        attention: Attention,
+    ) -> Tensor:
+        """attended_BRD: what the first R of the S tokens read in all of them, all heads."""
+        query, key_value = self.attn_qkv.weight.tensor_split([x_BSD.shape[-1]])
+        normed_BSD = _modulated_norm(x_BSD, self.norm1, modulation.shift1, modulation.scale1)
+        normed_BRD = normed_BSD if x_BRD is x_BSD else normed_BSD[:, : x_BRD.shape[1]]
+        q_BHRK = self._by_head(F.linear(normed_BRD, query))
+        k_BHSK, v_BHSK = map(self._by_head, F.linear(normed_BSD, key_value).chunk(2, dim=-1))
+        o_BHRK = attention(rotate(q_BHRK, rotary), rotate(k_BHSK, rotary), v_BHSK, layout)
+        return o_BHRK.transpose(1, 2).flatten(2)
+
+    def transform(self, x: Tensor, attended: Tensor, modulation: Modulation) -> Tensor:
+        """The residual stream after this layer, token by token; (..., D)."""
+        x = x + self._drop(_gated_linear(attended, self.attn_out, modulation.gate1))
+        normed = _modulated_norm(x, self.norm2, modulation.shift2, modulation.scale2)
+        widened = self.mlp[1](self.mlp[0](normed))
+        return x + self._drop(_gated_linear(widened, cast(nn.Linear, self.mlp[2]), modulation.gate2))
+
+    def _by_head(self, x_BSD: Tensor) -> Tensor:
+        return x_BSD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class OutputLayer(nn.Module):
+    def __init__(self, width: int, vocab_size: int, cond_width: int | None):
+        super().__init__()
+        self.norm_final = nn.LayerNorm(width, bias=False)
+        self.linear = _zero_linear(width, vocab_size)
+        self.adaLN_modulation = _zero_linear(cond_width, 2 * width) if cond_width else None
+
+    def forward(self, hidden_MD: Tensor, cond_C: Tensor | None, mask_id: int) -> Tensor:
+        zero = torch.zeros_like(self.norm_final.weight)
+        shift, scale = (
+            (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond_C).chunk(2)
+        )
+        normed_MD = _modulated_norm(hidden_MD, self.norm_final, shift, scale)
+        # In the bias, the exclusion of the mask costs V instead of M * V.
+        bias = self.linear.bias.index_fill(0, torch.tensor(mask_id, device=hidden_MD.device), -math.inf)
+        return F.linear(normed_MD, self.linear.weight, bias)
+
+
+def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+# The modulation is the same for every token, so it is folded into what stands next to it: shift and
+# scale into the norm's affine map, the gate into the linear map before it. Equal up to rounding.
+
+
+def _modulated_norm(x: Tensor, norm: nn.LayerNorm, shift_D: Tensor, scale_D: Tensor) -> Tensor:
+    return F.layer_norm(x, norm.normalized_shape, norm.weight * (1 + scale_D), shift_D, norm.eps)
+
+
+def _gated_linear(x: Tensor, linear: nn.Linear, gate_D: Tensor) -> Tensor:
+    bias = None if linear.bias is None else gate_D * linear.bias
+    return F.linear(x, gate_D[:, None] * linear.weight, bias)

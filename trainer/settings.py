@@ -4,7 +4,7 @@ A hyperparameter is one field of one class; its dotted path (`finetune.schedule.
 YAML, on the command line, in the store, in the leaderboard and in plots.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,36 +13,58 @@ Scalar = bool | int | float | str | None
 
 
 class Settings(BaseModel):
-    """Frozen values from outside; an unknown key is an error."""
+    """Frozen values from outside; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     """{'data': {'length': 64}} -> {'data.length': 64}. Lists are leaves."""
-    dotted: dict[str, Any] = {}
+    return dict(_leaves(nested, ""))
+
+
+def _leaves(nested: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            dotted.update(flatten(value, f"{prefix}{key}."))
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            dotted[f"{prefix}{key}"] = value
-    return dotted
+            yield f"{prefix}{key}", value
+
+
+class TwoMeanings(ValueError):
+    """A key that is given both as a value and as a group of values, or twice."""
+
+    def __init__(self, key: str, sentence: str):
+        self.key, self.sentence = key, sentence
+        super().__init__(f"{key}: {sentence}")
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:
     """{'data.length': 64} -> {'data': {'length': 64}}. Mappings may be mixed with dotted keys.
 
-    Raises ValueError where one key is used both as a value and as a group of values.
+    Raises TwoMeanings where one key is used both as a value and as a group of values.
     """
     nested: dict[str, Any] = {}
-    for key, value in flatten(values).items():
+    for key, value in _leaves(values, ""):
         *groups, leaf = key.split(".")
         place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
+        for name in groups:
+            place = place.setdefault(name, {})
             if not isinstance(place, dict):
-                raise ValueError(f"{key}: {group} is a value, not a group of values")
+                raise TwoMeanings(key, f"{name} is given a value of its own")
         if leaf in place:
-            raise ValueError(f"{key}: given twice, once as a value and once as a group")
+            raise TwoMeanings(key, "given twice, or both as a value and as a group of values")
         place[leaf] = value
     return nested
+
+
+def group(nested: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """nested[key], or nothing where it is absent or no group: its own check says so."""
+    values = nested.get(key)
+    return values if isinstance(values, Mapping) else {}
+
+
+def with_defaults(nested: Mapping[str, Any], key: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """nested with defaults put into its group `key` where that says nothing; a non-group stays as it is."""
+    values = nested.get(key, {})
+    return {**nested, key: {**defaults, **values} if isinstance(values, Mapping) else values}

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from trainer.settings import Settings
+from trainer.settings import Settings, group, with_defaults
 
 
 class Size(NamedTuple):
@@ -59,15 +59,16 @@ class OptimizerConfig(Settings):
 
 
 def fill_from_size(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested values of a run with the size's defaults put where nothing was said."""
-    model = dict(raw.get("model") or {})
-    size = SIZES.get(model.get("size", "nano"))
-    if size is None:
-        return dict(raw)  # the field's own check says which sizes there are
+    """The nested values of a run with the size's defaults put where nothing was said.
+
+    A size that does not exist is filled in as nano, so that only the size itself is wrong.
+    """
+    name = group(raw, "model").get("size", "nano")
+    size = SIZES.get(name, SIZES["nano"]) if isinstance(name, str) else SIZES["nano"]
     own = size._asdict()
-    shape = {k: own[k] for k in ("width", "layers", "heads", "cond_width", "dropout")}
-    filled = {**raw, "model": {**shape, **model}}
-    filled["optimizer"] = {"beta2": size.beta2, "ema": size.ema, **dict(raw.get("optimizer") or {})}
+    shape = {key: own[key] for key in ("width", "layers", "heads", "cond_width", "dropout")}
+    filled = with_defaults(raw, "model", shape)
+    filled = with_defaults(filled, "optimizer", {"beta2": size.beta2, "ema": size.ema})
     for phase in ("pretrain", "finetune"):
-        filled[phase] = {"lr": size.lr, **dict(raw.get(phase) or {})}
+        filled = with_defaults(filled, phase, {"lr": size.lr})
     return filled

@@ -1,4 +1,31 @@
 """What anyone may ask of a running sweep: an append to `controls`, read by the driver."""
 
+import time
 
-def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None: ...
+from sqlalchemy import insert, select
+
+from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
+from sweeper.store.schema import controls, sweeps, trials
+
+VERBS = ("stop",)
+
+
+def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:
+    """Asks the sweep's driver. Raises StoreError where there is no such database, sweep or trial."""
+    if verb not in VERBS:
+        raise StoreError(f"{verb!r} is not something to ask of a sweep; there is {', '.join(VERBS)}")
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        raise StoreError(f"there is no database {file}: no sweep was ever run with it")
+    engine = open_for_writing(url)
+    try:
+        with transaction(engine) as connection:
+            if connection.execute(select(sweeps.c.id).where(sweeps.c.id == sweep)).one_or_none() is None:
+                raise StoreError(f"there is no sweep {sweep} in this database")
+            mine = select(trials.c.id).where(trials.c.id == trial, trials.c.sweep == sweep)
+            if trial is not None and connection.execute(mine).one_or_none() is None:
+                raise StoreError(f"there is no trial {trial} in this sweep")
+            row = {"time": time.time(), "sweep": sweep, "trial": trial, "verb": verb}
+            connection.execute(insert(controls).values(row))
+    finally:
+        engine.dispose()

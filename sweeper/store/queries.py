@@ -1,7 +1,14 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
+import hashlib
+import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Connection, Row, Select, Table, func, or_, select, text
+
+from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
     ControlRecord,
     EvaluationRecord,
@@ -11,29 +18,174 @@ from sweeper.store.records import (
     SweepRecord,
     TrialRecord,
 )
+from sweeper.store.schema import (
+    configurations,
+    controls,
+    evaluations,
+    events,
+    latest,
+    metrics,
+    stages,
+    sweeps,
+    trials,
+)
 
 
 class Reader:
-    """A read-only view of one database. Raises StoreError in a sentence where there is none."""
+    """A read-only view of one database. Raises StoreError in a sentence where there is none.
 
-    def __init__(self, url: str): ...
-    def close(self) -> None: ...
-    def sweeps(self) -> list[SweepRecord]: ...
-    def sweep(self, name: str) -> SweepRecord | None: ...
-    def trials(self, sweep: int) -> list[TrialRecord]: ...  # in order of id
-    def trial(self, trial: int) -> TrialRecord | None: ...
-    def trial_states(self, sweep: int) -> dict[str, int]: ...  # repeats not counted
-    def configurations(self, sweep: int) -> dict[int, dict]: ...  # id -> complete dotted values
-    def configuration_hashes(self, sweep: int) -> dict[str, int]: ...  # hash -> id
-    def stage(self, key: str) -> StageRecord | None: ...
-    def stages(self, keys: Sequence[str]) -> list[StageRecord]: ...
-    def latest(self, sweep: int) -> list[LatestRecord]: ...
-    def curve(self, trials: Sequence[int], name: str, points: int = 2000) -> dict[int, list[tuple[int, float]]]: ...
-    def metric_names(self, trial: int) -> list[str]: ...
-    def last_step(self, trial: int) -> int: ...  # 0 where nothing is stored: what the trainer need not yield again
-    def evaluations(self, sweep: int, split: str) -> list[EvaluationRecord]: ...
-    def events(self, sweep: int, trial: int | None = None, limit: int = 200) -> list[EventRecord]: ...
-    def controls(self, sweep: int, undone: bool = True) -> list[ControlRecord]: ...
+    Threads may share it. Every method sees one moment; two calls may see two.
+    """
+
+    def __init__(self, url: str):
+        self._engine = open_for_reading(url)
+        self._file = sqlite_file(url)
+        self._watch: Connection | None = None  # SQLite: kept open for version()
+        self._inode = _inode(self._file)
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            self._disconnect()
+
+    def sweeps(self) -> list[SweepRecord]:
+        """In the order they were made."""
+        return [SweepRecord(*row) for row in self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))]
+
+    def sweep(self, name: str) -> SweepRecord | None:
+        rows = self._rows(_all(sweeps, SweepRecord).where(sweeps.c.name == name))
+        return SweepRecord(*rows[0]) if rows else None
+
+    def trials(self, sweep: int) -> list[TrialRecord]:
+        """In order of id."""
+        query = _all(trials, TrialRecord).where(trials.c.sweep == sweep).order_by(trials.c.id)
+        return [TrialRecord(*row) for row in self._rows(query)]
+
+    def trial(self, trial: int) -> TrialRecord | None:
+        rows = self._rows(_all(trials, TrialRecord).where(trials.c.id == trial))
+        return TrialRecord(*rows[0]) if rows else None
+
+    def trial_states(self, sweep: int) -> dict[str, int]:
+        """How many trials are in each state; repeats are not counted."""
+        mine = (trials.c.sweep == sweep) & trials.c.repeat_of.is_(None)
+        query = select(trials.c.state, func.count()).where(mine).group_by(trials.c.state)
+        return {state: count for state, count in self._rows(query)}  # noqa: C416
+
+    def configurations(self, sweep: int) -> dict[int, dict[str, Any]]:
+        """Complete dotted values by the configuration's id."""
+        columns = (configurations.c["id"], configurations.c["values"])
+        query = select(*columns).where(configurations.c.sweep == sweep).order_by(configurations.c.id)
+        return {id: values for id, values in self._rows(query)}  # noqa: C416
+
+    def configuration_hashes(self, sweep: int) -> dict[str, int]:
+        """Configurations' ids by their hash."""
+        query = select(configurations.c.hash, configurations.c.id).where(configurations.c.sweep == sweep)
+        return {hash: id for hash, id in self._rows(query)}  # noqa: C416
+
+    def stage(self, key: str) -> StageRecord | None:
+        found = self.stages([key])
+        return found[0] if found else None
+
+    def stages(self, keys: Sequence[str]) -> list[StageRecord]:
+        """Those of the keys that there are, in order of key."""
+        query = _all(stages, StageRecord).where(stages.c.key.in_(keys)).order_by(stages.c.key)
+        return [StageRecord(*row) for row in self._rows(query)]
+
+    def latest(self, sweep: int) -> list[LatestRecord]:
+        """The newest and the best value of every metric of every trial."""
+        query = _all(latest, LatestRecord).join(trials, trials.c.id == latest.c.trial)
+        return [LatestRecord(*row) for row in self._rows(query.where(trials.c.sweep == sweep))]
+
+    def curve(
+        self, trials: Sequence[int], name: str, points: int = 2000
+    ) -> dict[int, list[tuple[int, float]]]:
+        """(step, value) by trial, in order of step. Longer ones are thinned evenly; the last point stays."""
+        # One pass over the covering key, numbered within each trial.
+        order = func.row_number().over(partition_by=metrics.c.trial, order_by=metrics.c.step)
+        count = func.count().over(partition_by=metrics.c.trial)
+        rows = select(
+            metrics.c.trial, metrics.c.step, metrics.c.value, order.label("order"), count.label("count")
+        )
+        numbered = rows.where(metrics.c.trial.in_(trials), metrics.c.name == name).subquery()
+        stride = (numbered.c["count"] + points - 1) // points
+        kept = or_((numbered.c["count"] - numbered.c.order) % stride == 0, numbered.c.order == 1)
+        query = select(numbered.c.trial, numbered.c.step, numbered.c.value).where(kept)
+        curves: dict[int, list[tuple[int, float]]] = {trial: [] for trial in trials}
+        for trial, step, value in self._rows(query.order_by(numbered.c.trial, numbered.c.step)):
+            curves[trial].append((step, value))
+        return curves
+
+    def metric_names(self, trial: int) -> list[str]:
+        """In alphabetical order."""
+        query = select(latest.c.name).where(latest.c.trial == trial).order_by(latest.c.name)
+        return [name for (name,) in self._rows(query)]
+
+    def last_step(self, trial: int) -> int:
+        """0 where nothing is stored: what the trainer need not yield again."""
+        ((step,),) = self._rows(select(func.max(latest.c.step)).where(latest.c.trial == trial))
+        return step or 0
+
+    def evaluations(self, sweep: int, split: str) -> list[EvaluationRecord]:
+        """Each trial's best on valid, or its only one on test."""
+        query = _all(evaluations, EvaluationRecord).join(trials, trials.c.id == evaluations.c.trial)
+        mine = (trials.c.sweep == sweep) & (evaluations.c.split == split)
+        return [EvaluationRecord(*row) for row in self._rows(query.where(mine).order_by(evaluations.c.trial))]
+
+    def events(self, sweep: int, trial: int | None = None, limit: int = 200) -> list[EventRecord]:
+        """The newest `limit`, oldest first."""
+        query = _all(events, EventRecord).where(events.c.sweep == sweep)
+        if trial is not None:
+            query = query.where(events.c.trial == trial)
+        rows = self._rows(query.order_by(events.c.id.desc()).limit(limit))
+        return [EventRecord(*row) for row in reversed(rows)]
+
+    def controls(self, sweep: int, undone: bool = True) -> list[ControlRecord]:
+        """In the order they were asked."""
+        query = _all(controls, ControlRecord).where(controls.c.sweep == sweep)
+        if undone:
+            query = query.where(controls.c.done.is_(None))
+        return [ControlRecord(*row) for row in self._rows(query.order_by(controls.c.id))]
+
     def version(self) -> int:
-        """Changes whenever anything was committed by anyone: the dashboard's cache key."""
-        raise NotImplementedError
+        """Changes whenever anything was committed by anyone: the dashboard's cache key.
+
+        Comparable within one Reader only. It may change without need, never fail to change.
+        """
+        with self._lock:
+            inode = _inode(self._file)
+            if inode != self._inode:  # the file was deleted and made anew: old connections see the old one
+                self._disconnect()
+                self._inode = inode
+            if self._file is None:
+                with transaction(self._engine) as connection:
+                    return _digest(connection.scalar(text("SELECT pg_current_snapshot()::text")))
+            if self._watch is None:
+                self._watch = self._engine.connect()
+            return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
+
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with transaction(self._engine) as connection:
+            return connection.execute(query).all()
+
+    def _disconnect(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        self._engine.dispose()
+
+
+def _all(table: Table, record: type[Any]) -> Select[Any]:
+    """The table's columns in the order of the record's fields."""
+    return select(*(table.c[field] for field in record._fields))
+
+
+def _inode(file: Path | None) -> int:
+    """Which file it is; 0 for a server. Raises StoreError where the file is gone."""
+    try:
+        return file.stat().st_ino if file else 0
+    except OSError:
+        raise StoreError(f"there is no database {file}: no sweep was ever run with it") from None
+
+
+def _digest(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6])

@@ -1,113 +1,86 @@
 """Writes. Only the holder of a sweep's lease writes its results; `controls` alone is open to anyone."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any
 
-from sweeper.store.records import MetricRow, StageRecord, SweepRecord, TrialRecord
-from trainer.evaluation.record import Evaluation
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
+from sweeper.store.engine import LeaseLost, StoreError, open_for_writing, transaction
+from sweeper.store.records import SweepRecord
+from sweeper.store.schema import sweeps
+from sweeper.store.writer import Writer
 
-class StoreError(Exception):
-    """What a user can do something about, as one sentence (never with a password in it)."""
-
-
-class LeaseLost(StoreError):
-    """Another driver holds the sweep now; nothing was written."""
+__all__ = ["LeaseLost", "Store", "StoreError", "Writer"]
 
 
 class Store:
-    """One database. Every method is one transaction, committed when it returns."""
+    """One database. Every method is one transaction, committed when it returns; threads may share it."""
 
     def __init__(self, url: str):
         """Opens, creating the tables where there are none; refuses a newer schema in words.
 
         SQLite: WAL, synchronous FULL, busy timeout 30 s, folders made as needed.
         """
-        raise NotImplementedError
+        self._engine = open_for_writing(url)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._engine.dispose()
 
-    # --- sweeps and the lease -------------------------------------------------------------
-    def create_sweep(self, *, name: str, spec_text: str, spec: Mapping[str, Any], code_version: str, folder: str) -> SweepRecord: ...
+    def create_sweep(
+        self, *, name: str, spec_text: str, spec: Mapping[str, Any], code_version: str, folder: str
+    ) -> SweepRecord:
+        """Raises StoreError where the name is taken."""
+        row = {
+            "name": name,
+            "spec_text": spec_text,
+            "spec": dict(spec),
+            "code_version": code_version,
+            "folder": folder,
+            "state": "running",
+            "note": "",
+            "created": time.time(),
+        }
+        try:
+            with transaction(self._engine) as connection:
+                key = connection.execute(sweeps.insert().values(row)).inserted_primary_key
+        except IntegrityError:
+            raise StoreError(f"there is a sweep named {name} in this database already") from None
+        assert key is not None
+        return SweepRecord(id=key[0], ended=None, lease_holder=None, lease_until=None, **row)
 
     def take_lease(self, sweep: int, holder: str, seconds: float) -> None:
         """Takes or renews. Raises LeaseLost naming the holder where another's has not run out."""
+        now = time.time()
+        with transaction(self._engine) as connection:
+            row = connection.execute(
+                select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until)
+                .where(sweeps.c.id == sweep)
+                .with_for_update(key_share=True)
+            ).one_or_none()
+            if row is None:
+                raise StoreError(f"there is no sweep {sweep} in this database")
+            if row.lease_holder not in (None, holder) and row.lease_until > now:
+                raise LeaseLost(
+                    f"sweep {row.name} is being run by {row.lease_holder}, "
+                    f"whose lease runs out in {row.lease_until - now:.0f} s unless renewed"
+                )
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.id == sweep)
+                .values(lease_holder=holder, lease_until=now + seconds)
+            )
 
-    def release_lease(self, sweep: int, holder: str) -> None: ...
+    def release_lease(self, sweep: int, holder: str) -> None:
+        """Gives it back; nothing happens where `holder` does not have it."""
+        with transaction(self._engine) as connection:
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.id == sweep, sweeps.c.lease_holder == holder)
+                .values(lease_holder=None, lease_until=None)
+            )
 
-    # Every method below takes `holder` at construction of a Writer:
-    def writer(self, sweep: int, holder: str) -> "Writer":
+    def writer(self, sweep: int, holder: str) -> Writer:
         """The sweep's results, writable as long as `holder` has the lease (checked in every transaction)."""
-        raise NotImplementedError
-
-
-class Writer:
-    def set_sweep_state(self, state: str, note: str = "") -> None: ...
-
-    def add_configuration(self, hash: str, values: Mapping[str, Any]) -> int:
-        """The configuration's id; the one there is where the sweep has it already."""
-        raise NotImplementedError
-
-    def add_trial(
-        self,
-        *,
-        configuration: int,
-        role: str,
-        seed: int,
-        steps: int,
-        number: int | None = None,
-        repeat_of: int | None = None,
-        stage: str | None = None,
-        params: Mapping[str, Any],
-        distributions: Mapping[str, str],
-        system_attrs: Mapping[str, Any],
-        state: str = "queued",
-    ) -> TrialRecord:
-        raise NotImplementedError
-
-    def start_trial(self, trial: int, worker: str = "") -> int:
-        """queued or running -> running; returns the new attempt number (1, 2, ...)."""
-        raise NotImplementedError
-
-    def add_rows(
-        self,
-        trial: int,
-        attempt: int,
-        rows: Iterable[MetricRow],
-        evaluations: Iterable[Evaluation] = (),
-        *,
-        system_attrs: Mapping[str, Any] | None = None,
-        state: str | None = None,
-        reason: str = "",
-    ) -> bool:
-        """Rows (insert or ignore), `latest`, the best evaluations, Optuna's attributes and, where the
-        pruner decided, the state: one transaction. False, and nothing written, where `attempt` is stale."""
-        raise NotImplementedError
-
-    def end_trial(
-        self,
-        trial: int,
-        attempt: int,
-        state: str,
-        *,
-        error: str = "",
-        reason: str = "",
-        system_attrs: Mapping[str, Any] | None = None,
-        cpu_seconds: float = 0.0,
-        gpu_seconds: float = 0.0,
-        tokens: int = 0,
-    ) -> bool:
-        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again. Costs add up."""
-        raise NotImplementedError
-
-    def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
-        """The stage's row; the one there is where another sweep made it."""
-        raise NotImplementedError
-
-    def start_stage(self, key: str) -> int: ...
-
-    def end_stage(self, key: str, attempt: int, state: str, *, error: str = "", cpu_seconds: float = 0.0, gpu_seconds: float = 0.0) -> bool: ...
-
-    def add_event(self, kind: str, text: str, trial: int | None = None) -> None: ...
-
-    def finish_control(self, control: int) -> None: ...
+        return Writer(self._engine, sweep, holder)

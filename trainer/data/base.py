@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trainer.settings import Settings
 
@@ -20,14 +22,24 @@ class DataError(Exception):
 class DataSet(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
+    name: str
     length: int = Field(64, ge=2, description="L, tokens in a packed sequence, BOS included.")
     tokenizer: str = Field(
-        "bpe", description="'bpe': byte-level BPE trained on the train split; else a transformers tokenizer, by name or path."
+        "bpe",
+        description="'bpe': byte-level, trained on train; else a transformers tokenizer, by name or path.",
     )
-    vocab_size: int = Field(2048, ge=260, description="Words of the trained BPE; not read for other tokenizers.")
+    vocab_size: int = Field(
+        2048, ge=260, description="Words of the trained BPE; not read for other tokenizers."
+    )
     forced_eos: bool = Field(
-        False, description="End every sequence with EOS, as the public code does; else EOS stands at document ends alone."
+        False,
+        description="End every sequence with EOS, as the public code does, besides EOS at document ends.",
     )
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _absolute_tokenizer(cls, tokenizer: str) -> str:
+        return tokenizer if tokenizer == "bpe" else absolute_if_there(tokenizer)
 
     @abstractmethod
     def documents(self, split: Split) -> Iterator[str]:
@@ -36,3 +48,27 @@ class DataSet(Settings):
     @abstractmethod
     def fingerprint(self) -> dict[str, str]:
         """What identifies the text itself: source, version, hashes of local files."""
+
+
+def text_hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def split_of(text: str) -> Split:
+    """90% train, 5% valid, 5% test, by the hash alone: for sources without splits."""
+    percent = int.from_bytes(text_hash(text), "big") % 100
+    return "test" if percent < 5 else "valid" if percent < 10 else "train"
+
+
+def part_of_train(texts: Iterable[str], split: Split, lacking: set[Split]) -> Iterator[str]:
+    """The split's share of a source's train documents; the source has no `lacking` splits of its own."""
+    for text in texts:
+        home = split_of(text)
+        if split == (home if home in lacking else "train"):
+            yield text
+
+
+def absolute_if_there(path: str) -> str:
+    """A folder's absolute path, since workers may run elsewhere; a name on the hub stays as it is."""
+    path = os.path.expanduser(path)
+    return os.path.abspath(path) if os.path.exists(path) else path

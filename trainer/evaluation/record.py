@@ -8,7 +8,7 @@ class Evaluation(NamedTuple):
     """An estimate of the bound on one split, with what it may be compared to.
 
     identity: what must be equal to rank together (text, split, tokenizer, length, packing, EMA).
-    provenance: how it was estimated (exact, enumerated or sampled; draws, seed, precision); shown, not compared.
+    provenance: how it was estimated (exact, enumerated or sampled; draws, seed, precision); only shown.
     nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
     interval and of every paired difference.
     """
@@ -21,6 +21,17 @@ class Evaluation(NamedTuple):
     provenance: dict[str, Any]
     nats_D: list[float]
     tokens_D: list[int]
+    text_bytes: int = 0  # UTF-8 bytes of the scored tokens' text; 0 where the tokenizer loses some
+
+    def metrics(self) -> dict[str, float]:
+        """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""
+        prefix = {"valid": "val", "test": "test"}[self.split]
+        rows = {f"{prefix}_nelbo": self.nelbo, f"{prefix}_ppl": math.exp(self.nelbo)}
+        if math.isfinite(self.se):
+            rows[f"{prefix}_nelbo_se"] = self.se
+        if self.text_bytes:
+            rows[f"{prefix}_bpb"] = math.fsum(self.nats_D) / math.log(2) / self.text_bytes
+        return rows
 
 
 class Report(NamedTuple):

@@ -1,18 +1,31 @@
+"""AR: the baseline that predicts each token from all before it."""
+
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.objectives.base import Objective
+from trainer.objectives.base import Objective, TokenLoss
 from trainer.reweighting import Unweighted
 from trainer.schedules import Clip, LogLinear
 
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.config import Phase
+    from trainer.model import Denoiser, Shape
+
 
 class Autoregressive(Objective):
+    """p(x) = prod_i p(x_i | x_<i): cross-entropy over the L - 1 targets. No noise, and the bound is exact."""
+
     name: Literal["ar"] = "ar"
 
-    def problem(self, phase, length):
+    def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != 1:
-            return "block_size", f"ar reads one token after the other: 1, not {phase.block_size}"
+            return (
+                "block_size",
+                f"ar predicts one token at a time: it must be 1, not {phase.block_size}",
+            )
         if phase.schedule != LogLinear():
             return "schedule", "ar has no noise: leave the schedule out"
         if phase.clip != Clip():
@@ -21,7 +34,47 @@ class Autoregressive(Objective):
             return "reweighting", "ar has no noise: leave the reweighting out"
         return None
 
-    def build(self, shape, dropout): raise NotImplementedError
-    def loss(self, model, x0_BL, phase, progress, generator): raise NotImplementedError
-    def bound(self, model, x0_BL, block_size, draws, seeds_B): raise NotImplementedError
-    def passport(self, block_size: int, draws: int) -> dict[str, Any]: raise NotImplementedError
+    def build(self, shape: Shape, dropout: float) -> Denoiser:
+        from trainer.model import Denoiser
+
+        return Denoiser(shape, causal=True, dropout=dropout)
+
+    def loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> TokenLoss:
+        import torch
+
+        scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
+        scored_BL[:, 0] = False
+        return TokenLoss(_nats(model, x0_BL), scored_BL)
+
+    def bound(
+        self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
+    ) -> torch.Tensor:
+        from trainer.model import evaluating
+
+        with evaluating(model):
+            return _nats(model, x0_BL).double()
+
+    def passport(self, block_size: int, draws: int) -> dict[str, Any]:
+        return {"bound": "exact", "estimator": "likelihood", "draws": 1}
+
+    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
+        """The last token's prediction; what stands at its place is not read."""
+        return model.logits(_hidden(model, tokens_BS)[:, -1:])
+
+
+def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
+    """nats_BL: -log p(x_i | x_<i), 0 for BOS."""
+    import torch.nn.functional as F
+
+    logits = model.logits(_hidden(model, x0_BL))
+    nats = F.cross_entropy(logits.flatten(0, 1), x0_BL[:, 1:].flatten(), reduction="none")
+    return F.pad(nats.view_as(x0_BL[:, 1:]), (1, 0))
+
+
+def _hidden(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
+    """hidden_BRD, R = L - 1: row i predicts token i + 1."""
+    from trainer.attention import block_causal
+
+    return model.hidden(x0_BL[:, :-1], block_causal(x0_BL.shape[1] - 1, block_size=1))

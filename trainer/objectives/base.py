@@ -1,7 +1,8 @@
-"""The contract of an objective: what is trained, and the bound it is judged by.
+"""The contract of an objective: what is trained, the bound it is judged by, and what it predicts.
 
 Classes here are frozen settings, so that a spec can be checked without torch: torch is imported
-inside the methods. Shapes: B batch, L length, N blocks.
+inside the methods.
+Shapes: B batch, L length, N blocks, S tokens so far, P positions of a block, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TokenLoss(NamedTuple):
-    loss_BL: torch.Tensor  # the training objective per token, weight and loss_scale included; 0 where nothing is scored
+    loss_BL: torch.Tensor  # the training objective, weight and loss_scale included; 0 where not scored
     scored_BL: torch.Tensor  # bool: the maskable tokens (BOS excluded), the denominator of every mean
 
 
@@ -32,13 +33,19 @@ class Objective(Settings):
 
     @abstractmethod
     def build(self, shape: Shape, dropout: float) -> Denoiser:
-        """A freshly initialised network of the kind this objective trains."""
+        """A freshly initialised network of the kind this objective trains.
+
+        Its weights are drawn from torch's global generator: the caller seeds it.
+        """
 
     @abstractmethod
     def loss(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> TokenLoss:
-        """The training objective on clean tokens. progress in [0, 1] is how far the phase has come."""
+        """The training objective on clean tokens. progress in [0, 1] is how far the phase has come.
+
+        Times and masks come from `generator`; dropout from torch's global one: the caller seeds it.
+        """
 
     @abstractmethod
     def bound(
@@ -53,9 +60,13 @@ class Objective(Settings):
 
         Position 0 (BOS) is 0. Depends on the model, the tokens, block_size, draws and seeds alone:
         never on a schedule, clip or weight. seeds_B: one per sequence, so that a sequence has the same
-        masks in whatever batch it stands.
+        masks in whatever batch it stands. No gradients; dropout is off.
         """
 
     @abstractmethod
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         """How `bound` arrives at its number: 'bound' (exact | enumerated | sampled), estimator, draws."""
+
+    @abstractmethod
+    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
+        """logits_BPV of the last block, all before it being final; the mask's logit is -inf."""

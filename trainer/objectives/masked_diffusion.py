@@ -1,19 +1,58 @@
+"""MDLM: the whole sequence is one masked diffusion."""
+
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.objectives.base import Objective
+from trainer.objectives.base import Objective, TokenLoss
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.config import Phase
+    from trainer.model import Denoiser, Shape
 
 
 class MaskedDiffusion(Objective):
+    """BD3-LM with one block (Sahoo et al. 2024, arXiv 2406.07524): no clean tokens beside the noisy ones."""
+
     name: Literal["mdlm"] = "mdlm"
 
-    def problem(self, phase, length):
+    def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != length:
-            return "block_size", f"mdlm has one block: data.length {length}, not {phase.block_size}"
+            return (
+                "block_size",
+                f"mdlm has one block, of data.length = {length}, not {phase.block_size}",
+            )
         return None
 
-    def build(self, shape, dropout): raise NotImplementedError
-    def loss(self, model, x0_BL, phase, progress, generator): raise NotImplementedError
-    def bound(self, model, x0_BL, block_size, draws, seeds_B): raise NotImplementedError
-    def passport(self, block_size: int, draws: int) -> dict[str, Any]: raise NotImplementedError
+    def build(self, shape: Shape, dropout: float) -> Denoiser:
+        from trainer.model import Denoiser
+
+        return Denoiser(shape, causal=False, dropout=dropout)
+
+    def loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> TokenLoss:
+        from trainer.diffusion import diffusion_loss
+
+        return diffusion_loss(model, x0_BL, phase, progress, generator)
+
+    def bound(
+        self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
+    ) -> torch.Tensor:
+        from trainer.evaluation.subsets import subset_bound
+
+        return subset_bound(model, x0_BL, block_size, draws, seeds_B)
+
+    def passport(self, block_size: int, draws: int) -> dict[str, Any]:
+        from trainer.evaluation.subsets import passport
+
+        return passport(block_size, draws)
+
+    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
+        """Every token of the window reads every other, as in training."""
+        from trainer.attention import noised
+
+        length = tokens_BS.shape[1]
+        return model.logits(model.hidden(tokens_BS, noised(length, length))[:, -block_size:])

@@ -1,0 +1,125 @@
+"""Read-only access to the store, cached until somebody commits. The only file here that knows the store.
+
+The store's version is part of every cache key, so a page that polls an unchanged store reads nothing.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import frame
+from sweeper.leaderboard import Board, leaderboard
+from sweeper.store.queries import Reader
+from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
+from sweeper.store.store import StoreError
+
+ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
+DEFAULT_URL = "sqlite:///sweeps.db"
+
+
+class Snapshot(NamedTuple):
+    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed."""
+
+    sweep: SweepRecord
+    board: Board
+    trials: dict[int, TrialRecord]
+    latest: dict[int, dict[str, LatestRecord]]  # by trial and metric
+    states: dict[str, int]  # of trials, repeats not counted
+    searched: list[str]  # dotted names that the sweep varies
+    frame: pd.DataFrame  # the leaderboard: a row a configuration, best first
+    values: dict[int, dict[str, Any]]  # of every configuration, complete
+
+
+def url() -> str:
+    return os.environ.get("SWEEPER_DB", DEFAULT_URL)
+
+
+def shown_url() -> str:
+    """The store's address without its password."""
+    head, at, tail = url().rpartition("@")
+    if not at:
+        return tail
+    scheme, _, user = head.partition("://")
+    return f"{scheme}://{user.partition(':')[0]}:***@{tail}"
+
+
+def sweeps() -> tuple[list[SweepRecord], str]:
+    """All sweeps, newest first; none, and a sentence why, where the store cannot be read."""
+    try:
+        reader = _reader(url())
+        return sorted(reader.sweeps(), key=lambda sweep: -sweep.created), ""
+    except StoreError as error:
+        return [], str(error)
+
+
+def chosen() -> Snapshot:
+    """The sweep that the sidebar's picker names, as it is now."""
+    name = st.session_state["sweep"]
+    return _snapshot(reader(), url(), reader().version(), name)
+
+
+def reader() -> Reader:
+    return _reader(url())
+
+
+def live(page: Callable[[], None], seconds: float) -> None:
+    """Draws a page, and draws it again every so many seconds until its sweep has ended.
+
+    app.watch redraws everything when the sweep starts or ends, so that this is decided anew.
+    """
+    ended = chosen().sweep.state in ENDED
+    st.fragment(page, run_every=None if ended else seconds)()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _reader(address: str) -> Reader:
+    return Reader(address)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _snapshot(_reader: Reader, address: str, version: int, name: str) -> Snapshot:
+    sweep = _reader.sweep(name)
+    if sweep is None:
+        raise StoreError(f"there is no sweep {name!r} in this store any more")
+    trials = {trial.id: trial for trial in _reader.trials(sweep.id)}
+    latest: dict[int, dict[str, LatestRecord]] = {}
+    for record in _reader.latest(sweep.id):
+        latest.setdefault(record.trial, {})[record.name] = record
+    values = _reader.configurations(sweep.id)
+    board = leaderboard(_reader, name)
+    searched = frame.searched_names(sweep.spec, list(trials.values()), values)
+    rows = frame.from_board(board, searched)
+    return Snapshot(sweep, board, trials, latest, _reader.trial_states(sweep.id), searched, rows, values)
+
+
+class Passport(NamedTuple):
+    """One identity on one split, and the ways in which trials' values were estimated under it."""
+
+    split: str
+    identity: dict[str, Any]
+    provenances: list[tuple[dict[str, Any], int]]  # with how many trials have it
+    trials: int
+
+
+def passports(now: Snapshot) -> list[Passport]:
+    """Every identity in the sweep: one a split, unless something is wrong."""
+    return _passports(reader(), url(), reader().version(), now.sweep.id)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _passports(_reader: Reader, address: str, version: int, sweep: int) -> list[Passport]:
+    found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
+    for split in ("valid", "test"):
+        for record in _reader.evaluations(sweep, split):
+            identity = json.dumps(record.identity, sort_keys=True)
+            _, hows = found.setdefault((split, identity), (record.identity, {}))
+            how = json.dumps(record.provenance, sort_keys=True)
+            hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
+    return [
+        Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
+        for (split, _), (identity, hows) in found.items()
+    ]

@@ -1,0 +1,96 @@
+"""One configuration in detail: curves of its trials, values, errors, what happened to it.
+
+Stored strings are shown by st.text, st.code and plain table columns only: never as Markdown or HTML.
+"""
+
+import time
+
+import streamlit as st
+
+from dashboard import data, figures, frame
+from dashboard.data import Snapshot
+from trainer.metrics import BY_NAME
+
+MOST_EVENTS = 200
+FIRST_METRICS = ("val_ppl", "val_nelbo", "train_loss", "objective")  # offered first where they are stored
+
+
+def configuration_details(now: Snapshot, configuration: int) -> None:
+    row = now.frame[now.frame["configuration"] == configuration].iloc[0]
+    trials = [trial for trial in now.trials.values() if trial.configuration == configuration]
+    st.subheader(f"Configuration {configuration}", anchor=False)
+    st.text(frame.row_sentence(row))
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        metric_curves(now, [trial.id for trial in trials], key="details", height=330)
+    with right:
+        st.dataframe(
+            frame.value_table(now.values[configuration], now.searched),
+            column_config=frame.VALUE_COLUMNS,
+            hide_index=True,
+            height=400,
+            alt="Values of the configuration",
+        )
+    st.dataframe(
+        frame.trial_table(trials, now.latest, time.time()),
+        column_config=frame.TRIAL_COLUMNS,
+        hide_index=True,
+        placeholder="",
+        alt="Trials of the configuration",
+    )
+    for trial in trials:
+        if trial.error:
+            st.text(f"Error of trial {trial.id}")
+            st.code(
+                trial.error,
+                language=None,
+                wrap_lines=True,
+                height=260 if trial.error.count("\n") > 10 else "content",
+            )
+    events = [each for trial in trials for each in data.reader().events(now.sweep.id, trial.id, MOST_EVENTS)]
+    with st.expander(f"Log ({len(events)})", expanded=any(trial.error for trial in trials)):
+        st.dataframe(
+            frame.event_table(events),
+            column_config=frame.EVENT_COLUMNS,
+            hide_index=True,
+            placeholder="",
+            alt="What happened to the configuration's trials",
+        )
+
+
+def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
+    """A choice of metric and its curve for each of the trials, coloured by configuration."""
+    names = sorted({name for trial in trials for name in now.latest.get(trial, {})}, key=_usual_order)
+    if not names:
+        st.plotly_chart(
+            figures.empty("No row has been reported yet.", height), key=f"{key}-none", config=figures.CONFIG
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Metric", names, key=f"{key}_metric", width=280, persist_state="session")
+        log = st.toggle("Log scale", key=f"{key}_log", persist_state="session")
+    metric = BY_NAME.get(name)
+    points = data.reader().curve(trials, name, figures.MOST_POINTS)
+    lines = [
+        figures.Line(
+            f"no. {now.trials[trial].configuration}, seed {now.trials[trial].seed}",
+            now.trials[trial].configuration,
+            [step for step, _ in points.get(trial, [])],
+            [value for _, value in points.get(trial, [])],
+        )
+        for trial in trials
+    ]
+    start = frame.finetune_start(now.values, [now.trials[trial].configuration for trial in trials])
+    figure = figures.curves(
+        [line for line in lines if line.x],
+        metric.label if metric else name,
+        metric.unit if metric else "",
+        log,
+        start,
+    )
+    figure.update_layout(height=height)
+    st.plotly_chart(figure, key=f"{key}-curves", config=figures.CONFIG)
+
+
+def _usual_order(name: str) -> tuple[int, str]:
+    return (FIRST_METRICS.index(name) if name in FIRST_METRICS else len(FIRST_METRICS), name)

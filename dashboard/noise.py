@@ -1,0 +1,67 @@
+"""What a configuration's finetune noise looks like in numbers: schedule, clip and weight together."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from trainer.reweighting import AnyReweighting, Unweighted, normalizer
+from trainer.schedules import AnySchedule, Clip, LogLinear
+from trainer.settings import Settings, nest
+
+TIMES = 600  # points of a curve over t
+DRAWS = 40_000  # stratified draws behind a density
+BINS = 60
+
+
+class FinetuneNoise(Settings):
+    """The part of a TrainConfig that shapes the noise."""
+
+    schedule: AnySchedule = LogLinear()
+    clip: Clip = Clip()
+    reweighting: AnyReweighting = Unweighted()
+
+
+class UnknownNoise(ValueError):
+    """The stored values are of a schedule or weight that this version does not know."""
+
+
+class NoiseShape(NamedTuple):
+    t: np.ndarray  # times drawn in training, within the clip
+    move_chance: np.ndarray  # p(t)
+    loss_scale: np.ndarray  # p'/p
+    weight: np.ndarray  # w, normalised as configured
+    p: np.ndarray  # centres of the bins of the masking rate
+    density: np.ndarray  # q(p): how often training masks at this rate; integrates to 1
+    emphasis: np.ndarray  # q(p) p loss_scale w: what a rate adds to the objective; 1 everywhere is the NELBO
+    moves: bool  # whether it changes with the progress of training
+
+
+def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
+    """Of a configuration's stored dotted values, at a progress in [0, 1]. Raises UnknownNoise."""
+    finetune = nest(values).get("finetune", {})
+    try:
+        phase = FinetuneNoise.model_validate(
+            {key: finetune[key] for key in FinetuneNoise.model_fields if key in finetune}
+        )
+    except ValidationError as error:
+        raise UnknownNoise(f"{error.errors()[0]['msg']}, got {error.errors()[0]['input']!r}") from None
+    divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
+    u = (np.arange(TIMES) + 0.5) / TIMES
+    level = phase.clip.level(phase.schedule, u, progress)
+    draws = phase.clip.level(phase.schedule, (np.arange(DRAWS) + 0.5) / DRAWS, progress)
+    edges = np.linspace(0, 1, BINS + 1)
+    counts, _ = np.histogram(draws.move_chance, edges)
+    charge = draws.move_chance * draws.loss_scale * phase.reweighting.weight(draws) / divisor
+    charged, _ = np.histogram(draws.move_chance, edges, weights=charge)
+    return NoiseShape(
+        t=phase.clip.time(u),
+        move_chance=level.move_chance,
+        loss_scale=level.loss_scale,
+        weight=phase.reweighting.weight(level) / divisor,
+        p=(edges[:-1] + edges[1:]) / 2,
+        density=counts * BINS / DRAWS,
+        emphasis=charged * BINS / DRAWS,
+        moves=phase.schedule.moves,
+    )

@@ -1,0 +1,49 @@
+"""What the numbers are: the passports of this sweep's evaluations, and every metric's definition."""
+
+import streamlit as st
+
+from dashboard import data, frame
+
+
+def metrics_page() -> None:
+    now = data.chosen()
+    st.header("Metrics", anchor=False)
+    st.text(
+        "Configurations rank by an estimate of the NELBO that does not depend on schedule, clip or weight. "
+        "Two values rank together only where their identity is equal: "
+        "the same text, split, tokenizer, length, packing and EMA."
+    )
+    passports = data.passports(now)
+    if not passports:
+        st.text("Nothing has been evaluated yet.")
+    for passport in passports:
+        with st.container(border=True):
+            st.subheader(
+                {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}[
+                    passport.split
+                ],
+                anchor=False,
+            )
+            st.text(f"{passport.trials} trials; " + f"{len(passport.provenances)} ways of estimation.")
+            left, right = st.columns(2, gap="medium")
+            with left:
+                st.caption("Identity: must be equal to rank together")
+                st.dataframe(
+                    frame.value_table(passport.identity, []),
+                    column_order=["name", "value"],
+                    column_config=frame.VALUE_COLUMNS,
+                    hide_index=True,
+                )
+            with right:
+                st.caption("Provenance: how it was estimated")
+                st.dataframe(frame.provenance_table(passport.provenances), hide_index=True)
+    st.subheader("Definitions", anchor=False)
+    st.dataframe(frame.metric_table(), hide_index=True, column_config=frame.METRIC_COLUMNS, height="content")
+    st.caption("More in docs/metrics.md.")
+    st.subheader("This sweep", anchor=False)
+    st.dataframe(frame.sweep_table(now.sweep), hide_index=True)
+    with st.expander("Specification as it was written"):
+        st.code(now.sweep.spec_text, language="yaml")
+
+
+metrics_page()

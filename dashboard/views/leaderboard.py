@@ -1,0 +1,119 @@
+"""The leaderboard: how far the sweep is, what may be said of the best, all configurations, one in detail."""
+
+import time
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data, figures, frame
+from dashboard.data import Snapshot
+from dashboard.details import configuration_details
+
+MOST_ROWS = 500  # in the table unless all are asked for
+ROW_HEIGHT = 35
+BADGES: dict[
+    str, Literal["blue", "gray", "green", "orange", "red"]
+] = {  # the states there are; an unknown one is shown in words only
+    "running": "blue",
+    "queued": "gray",
+    "complete": "green",
+    "pruned": "gray",
+    "stopped": "orange",
+    "interrupted": "orange",
+    "lost": "orange",
+    "failed": "red",
+}
+
+
+def header(now: Snapshot) -> None:
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        st.header("Leaderboard", anchor=False)
+        st.text(frame.state_sentence(now.sweep, time.time()))
+    with right, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        for state, colour in BADGES.items():
+            if now.states.get(state):
+                st.badge(f"{now.states[state]} {state}", color=colour)
+    best = frame.best(now.frame)
+    ended, expected = frame.progress(now.sweep.spec, now.trials.values())
+    facts = {
+        "Lowest PPL (valid, upper bound)": "–" if best is None else figures.number(best["val_ppl"]),
+        "Its 95% interval": "–" if best is None else best["interval"],
+        "Tied with it": str(frame.ties(now.frame)),
+        "Trials ended": f"{ended:,} of {expected:,}",
+    }
+    for place, (title, value) in zip(st.columns(4), facts.items(), strict=True):
+        # A metric's value is read as Markdown, where brackets would make a link.
+        place.metric(title, value.replace("[", "\\[").replace("]", "\\]"), border=True)
+    st.progress(min(1.0, ended / expected) if expected else 0.0)
+
+
+def choose_rows(now: Snapshot) -> pd.DataFrame:
+    """The rows that the filters leave, in the chosen order."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        states = st.multiselect(
+            "State", frame.present(now.frame["state"]), key="states", placeholder="any", width=150
+        )
+        roles = st.multiselect(
+            "Role", frame.present(now.frame["role"]), key="roles", placeholder="any", width=150
+        )
+        name = st.selectbox(
+            "Value of", now.searched, index=None, key="value_of", placeholder="any", width=200
+        )
+        kept: list = []
+        if name is not None:
+            kept = st.multiselect(
+                "is", frame.present(now.frame[name]), key=f"is_{name}", placeholder="any", width=150
+            )
+        order = st.selectbox("Sort by", ["rank", *frame.SORTABLE, *now.searched], key="sort", width=180)
+        descending = st.toggle("Descending", key="descending")
+        st.toggle("All values", key="all_values")
+    return frame.ordered(frame.filtered(now.frame, states, roles, name, kept), order, descending)
+
+
+def table(now: Snapshot, rows: pd.DataFrame) -> int | None:
+    """The table; returns the configuration of the row that is chosen."""
+    shown = rows
+    if len(rows) > MOST_ROWS and not st.toggle(f"All {len(rows):,} rows", key="all_rows"):
+        shown = rows.head(MOST_ROWS)
+    view, config = frame.for_display(shown, now.searched, now.values, st.session_state["all_values"])
+    order = shown["configuration"].tolist()
+    kept = st.session_state.get("configuration")
+    chosen = st.dataframe(
+        view,
+        column_config=config,
+        hide_index=True,
+        height=ROW_HEIGHT * (min(len(shown), 14) + 1) + 3,
+        row_height=ROW_HEIGHT,
+        on_select="rerun",
+        selection_mode=("single-row", "single-cell"),
+        # A selection is a place in the table, and places move while trials end: a new order is a new
+        # table, in which the same configuration is chosen again.
+        key=f"table-{now.sweep.id}-{hash(tuple(order))}",
+        selection_default={"selection": {"rows": [order.index(kept)] if kept in order else []}},
+        placeholder="",
+        alt="Configurations in order of rank",
+    ).selection
+    places = [*(row for row, _ in chosen.cells), *chosen.rows]  # a click anywhere in a row chooses it
+    st.session_state["configuration"] = order[places[0]] if places else None
+    return st.session_state["configuration"]
+
+
+def leaderboard_page() -> None:
+    now = data.chosen()
+    header(now)
+    if now.frame.empty:
+        st.text("No trial has been proposed yet.")
+        return
+    st.text(frame.verdict(now.frame))
+    rows = choose_rows(now)
+    chosen = table(now, rows)
+    if chosen is not None:
+        configuration_details(now, chosen)
+        return
+    st.subheader("Intervals", anchor=False)
+    st.plotly_chart(figures.intervals(rows), key="intervals", config=figures.CONFIG)
+
+
+data.live(leaderboard_page, 2)

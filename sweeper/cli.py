@@ -1,0 +1,261 @@
+"""The command line. Everything heavy is imported inside the commands, so that --help answers at once.
+
+Exit codes: 0 done; 1 internal error; 2 usage; 3 bad spec; 4 finished, some trials failed; 5 nothing to rank;
+6 budget ended it; 7 the machine lacks something; 130 interrupted, resumable; 143 terminated.
+"""
+
+import os
+import sys
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sweeper.opening import USAGE, Opened, fail, files_beside, load, say, summary, sweep_named
+
+if TYPE_CHECKING:
+    from sweeper.spec import SweepSpec
+
+STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
+DEFAULT_URL = "sqlite:///sweeps.db"
+
+app = typer.Typer(
+    help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",
+    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Spec = Annotated[
+    Path,
+    typer.Argument(exists=True, dir_okay=False, readable=True, help="A YAML file: docs/search-spaces.md."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Over what the file says: search.trials=5."),
+]
+Name = Annotated[str, typer.Argument(help="The sweep's name.")]
+MaybeName = Annotated[str | None, typer.Argument(help="The sweep's name; all of them without.")]
+Database = Annotated[
+    str, typer.Option("--db", envvar="SWEEPER_DB", metavar="URL", help="Where sweeps are stored.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
+Files = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SWEEPER_FILES",
+        help="Where checkpoints go. Default: beside the SQLite file, sweeps.db: sweeps.files/",
+    ),
+]
+
+
+@app.command()
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    db: Database = DEFAULT_URL,
+    files: Files = None,
+    as_name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Another name for the sweep.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
+    given = [*(overrides or []), *([f"name={dumps(as_name)}"] if as_name else [])]
+    _drive(load(spec, given, json), db, files or files_beside(db, json), json)
+
+
+@app.command()
+def resume(name: Name, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Go on with a sweep by its name alone."""
+    from sweeper.spec import SweepSpec
+
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+    _drive(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), db, Path(sweep.folder), json)
+
+
+@app.command()
+def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None:
+    """Check a specification, and say what would run. Starts nothing."""
+    from sweeper.console import print_json, print_text
+    from sweeper.plan import plan
+
+    checked = load(spec, overrides or [], json)
+    would = plan(checked)
+    if json:
+        print_json({"plan": would._asdict(), "spec": checked.resolved()})
+        return
+    bound = "at most " if would.at_most else ""
+    print_text(
+        f"{checked.name}: the specification is sound",
+        f"trials      {would.trials} by {checked.search.sampler}, seed {checked.search.seed}",
+        f"baselines   {would.baselines}",
+        f"pretrains   {bound}{would.stages}, each run once and shared",
+        f"steps       {bound}{would.steps:,}",
+    )
+
+
+@app.command()
+def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """How far a sweep is."""
+    from sweeper.console import moment, print_json, print_text
+
+    if name is None:
+        _list(db, json)
+        return
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
+    if json:
+        print_json({"sweep": document, "events": [event._asdict() for event in events]})
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
+    print_text(f"{name} is {sweep.state}{f': {sweep.note}' if sweep.note else ''}", f"trials: {counts}")
+    print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
+
+
+@app.command(name="list")
+def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Every sweep in the database."""
+    _list(db, json)
+
+
+@app.command()
+def leaderboard(
+    name: Name,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows shown.")] = None,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Configurations by their bound on perplexity, with intervals and ties."""
+    _show_board(name, db, json, limit)
+
+
+@app.command()
+def show(
+    name: Name,
+    trial: Annotated[int, typer.Argument(help="Its number on the board.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """One trial: its state, values, latest metrics and error."""
+    from sweeper.console import moment, number, print_json, print_text, shown
+
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        record = reader.trial(trial)
+        if record is None or record.sweep != sweep.id:
+            fail(USAGE, f"{name} has no trial {trial}", json)
+        values = reader.configurations(sweep.id)[record.configuration]
+        latest = [row for row in reader.latest(sweep.id) if row.trial == trial]
+        events = reader.events(sweep.id, trial)
+    if json:
+        metrics = {row.name: row._asdict() for row in latest}
+        document = {**record._asdict(), "values": values, "metrics": metrics}
+        print_json({"trial": document, "events": [event._asdict() for event in events]})
+        return
+    about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
+    print_text(f"trial {trial} of {name}: {record.state}, {about}")
+    if record.repeat_of is not None:
+        print_text(f"the same configuration as trial {record.repeat_of}: it was not run again")
+    print_text(*(text for text in (record.reason, record.error) if text), "values:")
+    print_text(*(f"  {key}: {shown(value)}" for key, value in sorted(values.items())))
+    print_text(
+        "latest metrics:", *(f"  {row.name} {number(row.value)} at step {row.step:,}" for row in latest)
+    )
+    print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
+
+
+@app.command()
+def stop(
+    name: Name,
+    trial: Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")] = None,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Ask a running sweep, or one of its trials, to save and stop."""
+    from sweeper.console import print_json, print_text
+    from sweeper.store import controls
+    from sweeper.store.store import StoreError
+
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+    try:
+        controls.request(db, sweep.id, "stop", trial)
+    except StoreError as error:
+        fail(USAGE, str(error), json)
+    what = name if trial is None else f"trial {trial} of {name}"
+    if json:
+        print_json({"asked": {"verb": "stop", "sweep": name, "trial": trial}})
+    else:
+        print_text(f"asked {what} to stop; its driver does so at the next report")
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501, db: Database = DEFAULT_URL
+) -> None:
+    """The leaderboard in a browser, live and read-only, for this machine alone."""
+    app_file = Path(__file__).parent.parent / "dashboard" / "app.py"
+    options = {
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "viewer",
+    }
+    flags = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    say(f"http://127.0.0.1:{port}  (from elsewhere, first: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE)")
+    command = [sys.executable, "-m", "streamlit", "run", str(app_file), *flags]
+    os.execve(sys.executable, command, {**os.environ, "SWEEPER_DB": db})
+
+
+# --- shared by commands -------------------------------------------------------------------------
+def _drive(spec: "SweepSpec", url: str, files: Path, json: bool) -> NoReturn:
+    from sweeper import console
+    from sweeper.runner import run_sweep
+
+    code = run_sweep(spec, spec.text, url, files, progress=console.progress())
+    if code in STATED:
+        _show_board(spec.name, url, json)
+    elif json:
+        console.print_json({"error": "see stderr", "exit_code": code})
+    raise typer.Exit(code)
+
+
+def _list(db: str, json: bool) -> None:
+    from sweeper.console import moment, print_json, print_text
+
+    with Opened(db, json) as reader:
+        sweeps = [summary(reader, sweep) for sweep in reader.sweeps()]
+    if json:
+        print_json({"sweeps": sweeps})
+        return
+    for each in sweeps:
+        counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
+        print_text(f"{each['name']}  {each['state']}  {moment(each['created'])}  {counts}")
+    if not sweeps:
+        say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")
+
+
+def _show_board(name: str, db: str, json: bool, limit: int | None = None) -> None:
+    from sweeper import console
+    from sweeper.leaderboard import leaderboard as make_board
+
+    with Opened(db, json) as reader:
+        spec = sweep_named(reader, name, json).spec
+        board = make_board(reader, name)
+    if json:
+        document = board.to_json()
+        console.print_json({**document, "rows": document["rows"][:limit]})
+        return
+    varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
+    console.print_board(board, list(varied), limit)
+    if limit and limit < len(board.rows):
+        console.print_text(f"{len(board.rows) - limit} more rows without --limit")

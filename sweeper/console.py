@@ -1,0 +1,206 @@
+"""What the terminal shows: a live table while a sweep runs, and the board. Rich draws; no markup is read.
+
+Progress goes to stderr: a live table on a terminal, one plain line an event elsewhere. Data goes to stdout.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.progress import Lines, Progress, Status
+
+if TYPE_CHECKING:
+    from sweeper.leaderboard import Board
+
+STATES = ("queued", "running", "complete", "pruned", "failed", "lost", "stopped")
+ENDED = STATES[2:]
+COLOURS = {"running": "cyan", "complete": "green", "failed": "red", "lost": "red", "stopped": "yellow"}
+ROW_STYLES = {"running": "cyan", "queued": "dim", "failed": "red", "lost": "red", "stopped": "yellow"}
+SCHEMA_VERSION = 1
+PIPE_WIDTH = 300  # columns, where there is no terminal to fit
+
+
+def progress() -> Progress:
+    """For where stderr goes now."""
+    return LiveTable() if sys.stderr.isatty() else Lines()
+
+
+class LiveTable:
+    """The sweep at a glance, redrawn in place; events scroll by above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, markup=False, highlight=False)
+        self._live = Live(
+            console=self._console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
+        )
+        self._trials: dict[int, tuple[int, str]] = {}  # running: (step, its latest values)
+        self._live.start()
+
+    def started(self, trial: int | None, text: str) -> None:
+        if trial is not None:
+            self._trials[trial] = (0, "")
+        self._say(text)
+
+    def rows(self, trial: int, step: int, values: Mapping[str, float]) -> None:
+        shown = [f"{name} {number(values[name])}" for name in ("val_ppl", "train_loss") if name in values]
+        self._trials[trial] = (step, ", ".join(shown) or self._trials.get(trial, (0, ""))[1])
+
+    def ended(self, trial: int | None, state: str, text: str) -> None:
+        if trial is not None:
+            self._trials.pop(trial, None)
+        self._say(text, COLOURS.get(state, ""))
+
+    def note(self, text: str) -> None:
+        self._say(text, "bold")
+
+    def status(self, status: Status) -> None:
+        running = Table.grid(padding=(0, 2))
+        for trial, (step, values) in sorted(self._trials.items()):
+            running.add_row(f"  trial {trial}", f"step {step:,}", values)
+        self._live.update(Group(Text(headline(status)), running))
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style))
+
+
+def headline(status: Status) -> str:
+    """'schedules: 3 of 24, 2 running, 1 failed · best val_ppl 231.4 (trial 7) · 1:12, about 4:30 to go'."""
+    ended = sum(status.states.get(state, 0) for state in ENDED)
+    others = [f"{n} {state}" for state, n in status.states.items() if n and state != "complete"]
+    parts = [f"{status.sweep}: {', '.join([f'{ended} of {status.total}', *others])}"]
+    if status.best is not None:
+        parts.append(f"best {status.metric} so far {number(status.best)} (trial {status.best_trial})")
+    left = eta(ended, status.total, status.seconds)
+    parts.append(clock(status.seconds) + (f", about {clock(left)} to go" if left else ""))
+    return " · ".join(parts)
+
+
+def eta(ended: int, total: int, seconds: float) -> float | None:
+    """Seconds to go at the pace so far; None before anything has ended."""
+    return seconds / ended * (total - ended) if ended and total > ended else None
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.4g}"
+
+
+def perplexity(value: float | None) -> str:
+    """Four digits, so that the points of a column stand below each other."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
+
+
+# --- data on stdout -------------------------------------------------------------------------
+def print_json(document: Mapping[str, Any]) -> None:
+    """Exactly one document, and nothing else, on stdout."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2, allow_nan=False))
+
+
+def print_text(*lines: str) -> None:
+    for line in lines:
+        print(line)
+
+
+def print_board(board: "Board", searched: Sequence[str], limit: int | None = None) -> None:
+    """A column for each searched value where the terminal is wide enough, else one for all of them."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
+    prefix = common_prefix(searched)
+    wide = board_table(board, {name.removeprefix(prefix): [name] for name in searched}, limit)
+    fits = console.measure(wide, options=console.options.update(width=PIPE_WIDTH)).maximum <= console.width
+    console.print(wide if fits else board_table(board, {"values": searched}, limit))
+    console.print(Text(verdict(board)))
+
+
+def board_table(board: "Board", columns: Mapping[str, Sequence[str]], limit: int | None = None) -> Table:
+    """'=' marks what cannot be told from the best, '-' what has no rank.
+
+    columns: title -> the dotted names of the values that stand in it.
+    """
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("rank", "val_ppl", "95% interval"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in columns:
+        table.add_column(title)
+    for title in ("seeds", "state", "step", "trials"):
+        table.add_column(title, justify="right")
+    tied = sum(row.tied_with_best for row in board.rows) > 1
+    for row in board.rows[:limit]:
+        rank = "-" if row.rank is None else f"{row.rank}{'=' if tied and row.tied_with_best else ''}"
+        low, high = perplexity(row.val_ppl_low), perplexity(row.val_ppl_high)
+        cells = [
+            rank,
+            perplexity(row.val_ppl),
+            f"[{low}, {high}]" if low and high else "",
+            *(values(row.values, names) for names in columns.values()),
+            str(row.seeds or ""),
+            row.state,
+            f"{row.step:,}" if row.step else "",
+            ", ".join(str(trial) for trial in row.trials),
+        ]
+        table.add_row(*(Text(cell) for cell in cells), style=ROW_STYLES.get(row.state, ""))
+    return table
+
+
+def values(of: Mapping[str, Any], names: Sequence[str]) -> str:
+    """'gaussian'; with several names 'block_size 4, schedule.name gaussian': what is there of them."""
+    there = {name: shown(of[name]) for name in names if of.get(name) is not None}
+    if len(names) == 1:
+        return "".join(there.values())
+    prefix = common_prefix(names)
+    return ", ".join(f"{name.removeprefix(prefix)} {value}" for name, value in there.items())
+
+
+def verdict(board: "Board") -> str:
+    """What may be said about the best, and no more."""
+    ranked = [row for row in board.rows if row.rank is not None]
+    if not ranked:
+        return "Nothing can be ranked yet."
+    if len(ranked) == 1:
+        return "One configuration is ranked: there is nothing to compare it to."
+    if board.winner:
+        return "Rank 1 is better than all others by more than the error of the difference (95%, all pairs)."
+    tied = [row for row in ranked if row.tied_with_best]
+    said = f"No winner: {len(tied)} of {len(ranked)} configurations (=) cannot be told from the best at 95%."
+    if any(row.why == "one seed" for row in tied):
+        said += " With one seed, and no spread over seeds known, a row is tied whatever its number."
+    return said
+
+
+def shown(value: Any) -> str:
+    """A value as it would stand in YAML; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """'finetune.' for names that all begin with it; '' where they share no group."""
+    groups = {name.partition(".")[0] for name in names if "." in name}
+    return f"{groups.pop()}." if len(groups) == 1 and all("." in name for name in names) else ""
+
+
+def moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")

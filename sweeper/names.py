@@ -1,0 +1,96 @@
+"""The dotted names of a run's settings, and the nearest right one for a wrong one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from trainer.config import TrainConfig
+
+
+@dataclass
+class Names:
+    """leaves: name -> the kinds that have it, () outside of unions: finetune.schedule.mu -> ('gaussian',).
+
+    kinds: a union's `name` field -> every kind: finetune.schedule.name -> ('loglinear', 'cosine', ...).
+    """
+
+    leaves: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def unknown(self, name: str) -> str:
+        """The shortest part of the name that does not exist: finetune.shedule.mu -> finetune.shedule."""
+        parts = name.split(".")
+        known = next(
+            (i for i in range(len(parts)) if ".".join(parts[: i + 1]) not in self.groups), len(parts)
+        )
+        part = ".".join(parts[: known + 1])
+        return ".".join(parts[: known + 2]) if part in self.leaves else part
+
+    def nearest(self, name: str) -> str | None:
+        """A right name for `unknown(name)`: similar in the same group, or the same last words elsewhere."""
+        part = self.unknown(name)
+        group, _, word = part.rpartition(".")
+        everything = [*self.groups, *self.leaves]
+        siblings = [each for each in everything if each.rpartition(".")[0] == group]
+        last_words = {each.rpartition(".")[2]: each for each in siblings}
+        found = nearest(word, last_words)
+        if found:
+            return last_words[found]
+        rest = name[len(part) - len(word) :]
+        top = part.split(".")[0]
+        elsewhere = [each for each in everything if each == rest or each.endswith(f".{rest}")]
+        elsewhere.sort(
+            key=lambda each: (not each.startswith(f"{top}."), not each.startswith("finetune."), each)
+        )
+        return elsewhere[0] if elsewhere else None
+
+
+def nearest(word: str, right: Iterable[str]) -> str | None:
+    close = get_close_matches(word, list(right), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def did_you_mean(suggestion: str | None) -> str:
+    return f"; did you mean {suggestion}?" if suggestion else ""
+
+
+@cache
+def train_names() -> Names:
+    """The names of TrainConfig."""
+    names = Names()
+    _walk(TrainConfig, "", (), names)
+    return names
+
+
+def _walk(settings: type[BaseModel], prefix: str, kind: tuple[str, ...], names: Names) -> None:
+    for word, info in settings.model_fields.items():
+        name = f"{prefix}{word}"
+        members = _settings_in(info.annotation)
+        if not members:
+            names.leaves[name] = tuple(dict.fromkeys((*names.leaves.get(name, ()), *kind)))
+            continue
+        names.groups.add(name)
+        if all("name" in member.model_fields for member in members):
+            names.kinds[f"{name}.name"] = tuple(_kind(member) for member in members)
+        for member in members:
+            in_union = (_kind(member),) if len(members) > 1 else ()
+            _walk(member, f"{name}.", in_union, names)
+
+
+def _settings_in(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes that a field may hold; none where it is a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType):
+        return [each for part in get_args(annotation) for each in _settings_in(part)]
+    return []
+
+
+def _kind(member: type[BaseModel]) -> str:
+    return member.model_fields["name"].default

@@ -1,0 +1,48 @@
+"""What a sweep would run, from its specification alone: the answer of `check`."""
+
+from typing import NamedTuple
+
+from sweeper.spec import SweepSpec
+from trainer.config import TrainConfig
+
+STAGE_PARTS = ("data", "model", "objective", "optimizer", "pretrain")  # what a pretrain depends on
+
+
+class Plan(NamedTuple):
+    trials: int  # of the search
+    baselines: int  # runs: configurations times seeds
+    stages: int  # distinct pretrains, each run once
+    steps: int  # optimizer steps, pretrains included
+    at_most: bool  # stages and steps depend on what will be proposed
+
+
+def plan(spec: SweepSpec) -> Plan:
+    """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
+    size = spec.space.size() if spec.dimensions else 0
+    trials = spec.search.trials if size is None else min(spec.search.trials, size)
+    search = _examples(spec) if trials else []
+    baselines = [
+        spec.train_config(values, seed) for values in spec.always for seed in spec.always_seed_values
+    ]
+
+    stages = {run.stage_key(): run.pretrain.steps for run in (*search, *baselines) if run.pretrain.steps}
+    of_baselines = {run.stage_key() for run in baselines if run.pretrain.steps}
+    open_stages = any(name.split(".")[0] in STAGE_PARTS for name in spec.dimensions)
+    distinct = len(of_baselines) + trials if stages and open_stages else len(stages)
+    finetunes = {run.finetune.steps for run in search}
+    return Plan(
+        trials=trials,
+        baselines=len(baselines),
+        stages=distinct,
+        steps=trials * max(finetunes, default=0)
+        + sum(run.finetune.steps for run in baselines)
+        + distinct * max(stages.values(), default=0),
+        at_most=open_stages or len(finetunes) > 1,
+    )
+
+
+def _examples(spec: SweepSpec) -> list[TrainConfig]:
+    """A run for every fixed point, and for every choice and every end of a range."""
+    wanted = [{name: value} for name, each in spec.dimensions.items() for value in each.probes()]
+    points = [*spec.search.points, *filter(None, map(spec.space.example, wanted))]
+    return [spec.train_config(point, spec.search.seed) for point in points]

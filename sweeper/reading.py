@@ -1,0 +1,256 @@
+"""From a YAML document to the parts of a sweep, with everything that is wrong with it. No torch.
+
+What the values say together, sweeper/rehearsal.py finds out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sweeper.names import did_you_mean, nearest, train_names
+from sweeper.space import KINDS, ConditionCycle, Dimension, Space
+from sweeper.yaml_source import Document, Problem
+from trainer.settings import Scalar, nest
+
+OWN = ("name", "metric", "always_seeds", "search", "resources")  # SweepSpec's own fields check these
+SECTIONS = (*OWN, "trainer", "space", "always")
+GROUPS = ("trainer", "space", "search", "resources")
+NOT_YET = (
+    "early_stopping",
+    "confirm",
+    "budget",
+    "replicates",
+    "constraints",
+    "warm_start",
+    "resources.pack",
+    "resources.packing",
+)
+NOT_SEARCHED = {
+    "data": "rows measured on different text cannot be compared",
+    "evaluation": "rows measured in different ways cannot be compared",
+    "seed": "trials share search.seed, so that their rows can be compared; always_seeds is for baselines",
+    "checkpoint": "it does not move a result",
+    "log_every": "it does not move a result",
+}
+HOW_TO_VARY = "{choice: [...]}, or uniform, log_uniform, int or log_int with [low, high]"
+
+
+class Reading:
+    """own, fixed, dimensions, always and points hold what is right; problems what is not."""
+
+    def __init__(self, document: Document):
+        self.document = document
+        self.problems = [
+            each._replace(key=each.key.removeprefix("trainer.").removeprefix("space."))
+            for each in document.problems
+        ]
+        self.names = train_names()
+        self._reported: set[tuple[Any, str]] = set()
+        self._spoilt: set[str] = (
+            set()
+        )  # space keys with a problem of their own: conditions on them are not to blame
+
+        sections = self._sections()
+        self.own: dict[str, Any] = nest(self._own(sections))
+        self.fixed = self._fixed(sections["trainer"])
+        self.dimensions = self._dimensions(sections["space"])
+        self._check_conditions()
+        self._check_circles()
+        self.always = self._entries("always", sections["always"].get("", []))
+        self.points = self._entries("search.points", sections["search"].get("points", []))
+        self.space = Space(self.dimensions)
+
+    def problem(self, path: str, key: str, sentence: str) -> None:
+        """path: where in the document; key: what the user calls it. One problem for each key and place."""
+        mark = self.document.mark(path)
+        if (mark, key) not in self._reported:
+            self._reported.add((mark, key))
+            self.problems.append(Problem(mark, key, sentence))
+
+    # --- the sections ----------------------------------------------------------------------
+    def _sections(self) -> dict[str, dict[str, Any]]:
+        sections: dict[str, dict[str, Any]] = defaultdict(dict)
+        for path, value in self.document.values.items():
+            top, _, rest = path.partition(".")
+            later = next((key for key in NOT_YET if path == key or path.startswith(f"{key}.")), None)
+            if later:
+                self.problem(later, later, "not available in this version")
+            elif top not in SECTIONS:
+                wrong, meant = top, nearest(top, SECTIONS)
+                if path in self.names.leaves:
+                    wrong, meant = path, f"trainer.{path}"
+                self.problem(wrong, wrong, f"unknown{did_you_mean(meant)}")
+            elif rest or top not in GROUPS or value not in (None, {}):
+                sections[top][rest] = value
+        return sections
+
+    def _own(self, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        values = {f"{top}.{rest}".rstrip("."): v for top in OWN for rest, v in sections[top].items()}
+        values.pop("search.points", None)
+        if isinstance(values.get("metric"), list):
+            self.problem("metric", "metric", "a list of metrics is not available in this version; name one")
+            del values["metric"]
+        return values
+
+    def _is_field(self, path: str, name: str) -> bool:
+        """Whether name is a field of TrainConfig; path ends with it, and says where it stands."""
+        if name in self.names.leaves:
+            return True
+        wrong = self.names.unknown(name)
+        at = path[: len(path) - len(name) + len(wrong)]
+        if wrong in self.names.groups:
+            fields = [each for each in self.names.leaves if each.startswith(f"{wrong}.")]
+            self.problem(at, wrong, f"a group of values ({', '.join(fields[:3])}, ...), not a value")
+            return False
+        meant = self.names.nearest(name)
+        self.problem(at, wrong, f"unknown{did_you_mean(meant)}")
+        if meant:
+            self._spoilt.add(meant + name[len(wrong) :])
+        return False
+
+    def _fixed(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
+        fixed = {}
+        for name, value in trainer.items():
+            if name == "seed":
+                self.problem("trainer.seed", name, "say search.seed: trials take their seed from it")
+            elif not (value == {} and name in self.names.groups) and self._is_field(f"trainer.{name}", name):
+                fixed[name] = value
+        return fixed
+
+    def _is_searched(self, path: str, name: str) -> bool:
+        reason = NOT_SEARCHED.get(name.split(".")[0])
+        if reason:
+            self.problem(path, name, f"cannot be searched: {reason}")
+        return not reason
+
+    def _entries(self, section: str, entries: Any) -> list[dict[str, Scalar]]:
+        """`always` or `search.points`: a list of runs, each {field: value}."""
+        if not isinstance(entries, list):
+            self.problem(section, section, "must be a list of {key: value}")
+            return []
+        kept = []
+        for i, entry in enumerate(entries):
+            at = f"{section}[{i}]"
+            if not isinstance(entry, dict):
+                self.problem(at, at, f"must be {{key: value}}, got {entry!r}")
+                continue
+            good = [name for name in entry if self._is_field(f"{at}.{name}", name)]
+            kept.append({name: entry[name] for name in good if self._is_searched(f"{at}.{name}", name)})
+        return kept
+
+    # --- the space -------------------------------------------------------------------------
+    def _dimensions(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        parts: dict[str, dict[str, Any]] = defaultdict(dict)
+        for path, value in section.items():
+            words = path.split(".")
+            starts = (".".join(words[: i + 1]) for i in range(len(words)))
+            name = next((start for start in starts if start in self.names.leaves), None)
+            if name:
+                parts[name][path[len(name) + 1 :]] = value
+            else:
+                self._is_field(f"space.{path}", path)
+        made = {}
+        for name, part in parts.items():
+            if not self._is_searched(f"space.{name}", name):
+                continue
+            dimension = self._dimension(name, part)
+            if name in self.fixed:
+                self.problem(f"space.{name}", name, "searched here and fixed under trainer; say it once")
+            elif dimension:
+                made[name] = dimension
+            else:
+                self._spoilt.add(name)
+        return made
+
+    def _dimension(self, name: str, part: dict[str, Any]) -> Dimension | None:
+        at = f"space.{name}"
+        conditions = {key.removeprefix("when."): v for key, v in part.items() if key.startswith("when.")}
+        if part.get("when") not in (None, {}):
+            self.problem(f"{at}.when", f"{name}.when", "must be {key: value} or {key: [values]}")
+            return None
+        kinds = [key for key in part if key in KINDS]
+        for word in part:
+            if word and word not in KINDS and word.split(".")[0] != "when":
+                meant = did_you_mean(nearest(word, [*KINDS, "when"]))
+                self.problem(f"{at}.{word}", f"{name}.{word}", f"unknown{meant}")
+                return None
+        if len(kinds) != 1:
+            said = f"give one of {' and '.join(kinds)}" if kinds else f"say how to vary it: {HOW_TO_VARY}"
+            self.problem(at, name, said)
+            return None
+        (kind,) = kinds
+        try:
+            return KINDS[kind].model_validate({kind: part[kind], "when": conditions})
+        except ValidationError as error:
+            for each in error.errors():
+                self._dimension_problem(at, name, kind, part[kind], each)
+            return None
+
+    def _dimension_problem(self, at: str, name: str, kind: str, given: Any, error: Any) -> None:
+        field, *rest = error["loc"] or (kind,)
+        if field == "when":
+            self.problem(f"{at}.when", f"{name}.when", "must be {key: value} or {key: [values]}, not empty")
+        elif error["type"] == "value_error":
+            self.problem(f"{at}.{kind}", name, f"{kind} {error['ctx']['error']}")
+        elif isinstance(given, list) and not given and kind == "choice":
+            self.problem(f"{at}.{kind}", name, "an empty choice: there is nothing to try")
+        elif not isinstance(given, list) or (kind != "choice" and len(given) != 2):
+            wanted = "[value, ...]" if kind == "choice" else "[low, high]"
+            self.problem(f"{at}.{kind}", name, f"{kind} needs {wanted}, got {given!r}")
+        else:
+            i = rest[0] if rest else 0
+            rule = (
+                "must be a plain value" if kind == "choice" else error["msg"].replace("Input should", "must")
+            )
+            self.problem(f"{at}.{kind}[{i}]", name, f"{rule}, got {given[int(i)]!r}")
+
+    def _check_conditions(self) -> None:
+        for name in list(self.dimensions):
+            for key, allowed in self.dimensions[name].when.items():
+                path = f"space.{name}.when.{key}"
+                sentence = None
+                if any(f"{each}.".startswith(f"{key}.") for each in self._spoilt):
+                    del self.dimensions[name]
+                    break
+                if key not in self.names.leaves:
+                    sentence = (
+                        f"when: {self.names.unknown(key)} is unknown{did_you_mean(self.names.nearest(key))}"
+                    )
+                elif key in self.dimensions:
+                    values = self.dimensions[key].values()
+                    if values is None:
+                        sentence = (
+                            f"when: {key} is a continuous range; only a choice or an int can be a condition"
+                        )
+                    else:
+                        sentence = _never(key, [value for value in allowed if value not in values], values)
+                elif key in self.fixed:
+                    sentence = _never(key, [v for v in allowed if v != self.fixed[key]], [self.fixed[key]])
+                else:
+                    sentence = f"when: {key} is neither in the space nor fixed under trainer"
+                if sentence:
+                    self.problem(path, name, sentence)
+                    self._spoilt.add(name)
+                    del self.dimensions[name]
+                    break
+
+    def _check_circles(self) -> None:
+        while True:
+            try:
+                Space(self.dimensions)
+                return
+            except ConditionCycle as error:
+                first = min(error.names)
+                self.problem(f"space.{first}.when", first, str(error))
+                for name in set(error.names):
+                    del self.dimensions[name]
+
+
+def _never(key: str, strange: list[Any], values: Any) -> str | None:
+    if not strange:
+        return None
+    shown = ", ".join(str(value) for value in list(values)[:8])
+    meant = did_you_mean(nearest(str(strange[0]), [str(value) for value in values]))
+    return f"when: {key} is never {strange[0]!r}, only {shown}{meant}"

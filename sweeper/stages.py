@@ -1,0 +1,85 @@
+"""Pretrain stages: what a trial branches from, run once, kept by content for every sweep of the store.
+
+A stage is handed out as a job of its own, once; trials that need it wait without holding a slot. Two
+sweeps may want one stage at the same time: the worker's lock on the stage's folder makes them take turns,
+and the second finds the work done.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeper.jobs import Cost, StageJob
+from sweeper.store.queries import Reader
+from sweeper.store.records import TrialRecord
+from sweeper.store.store import Writer
+
+LAST = "last.safetensors"
+PARTS = ("data", "model", "objective", "optimizer", "pretrain", "seed")  # what a stage depends on
+MOST_LOSSES = 3
+
+
+class Stages:
+    """Each stage as this driver sees it: needed, running, ready or failed."""
+
+    def __init__(self, reader: Reader, writer: Writer, files: Path, trials: Iterable[TrialRecord]):
+        self._reader, self._writer, self._files = reader, writer, files
+        self._failed_here = {trial.stage for trial in trials if trial.state == "failed"}
+        self._states: dict[str, str] = {}
+        self._folders: dict[str, Path] = {}
+        self._losses: dict[str, int] = {}
+        self.errors: dict[str, str] = {}
+
+    def state(self, key: str) -> str:
+        if key not in self._states:
+            self._states[key] = self._look_up(key)
+        return self._states[key]
+
+    def folder(self, key: str) -> Path:
+        return self._folders.get(key, self._files / "stages" / key)
+
+    def start(self, key: str, values: Mapping[str, Any]) -> StageJob:
+        """values: of a trial that needs the stage, the seed included."""
+        content = {name: value for name, value in values.items() if name.split(".")[0] in PARTS}
+        folder = self.folder(key)
+        self._writer.add_stage(key=key, steps=values["pretrain.steps"], values=content, folder=str(folder))
+        attempt = self._writer.start_stage(key)
+        self._states[key] = "running"
+        return StageJob(key, attempt, dict(values), str(folder))
+
+    def finish(self, job: StageJob, cost: Cost) -> None:
+        # Another sweep may have started the stage anew and fenced us off; its files are whole all the same.
+        self._writer.end_stage(job.key, job.attempt, "complete", **cost._asdict())
+        self._states[job.key] = "ready"
+
+    def fail(self, job: StageJob, error: str, cost: Cost) -> None:
+        self._writer.end_stage(job.key, job.attempt, "failed", error=error, **cost._asdict())
+        self._states[job.key], self.errors[job.key] = "failed", error
+
+    def hand_back(self, job: StageJob, cost: Cost) -> None:
+        """To be run again, from its last checkpoint."""
+        self._writer.end_stage(job.key, job.attempt, "queued", **cost._asdict())
+        self._states[job.key] = "needed"
+
+    def lose(self, job: StageJob, cost: Cost) -> bool:
+        """Its worker died. Handed back; false, and failed, where that has happened too often."""
+        self._losses[job.key] = self._losses.get(job.key, 0) + 1
+        if self._losses[job.key] > MOST_LOSSES:
+            self.fail(job, f"its worker died {self._losses[job.key]} times", cost)
+            return False
+        self.hand_back(job, cost)
+        return True
+
+    def _look_up(self, key: str) -> str:
+        stage = self._reader.stage(key)
+        if stage is None:
+            return "needed"
+        if (Path(stage.folder) / LAST).is_file():
+            self._folders[key] = Path(stage.folder)
+            if stage.state == "complete":
+                return "ready"
+        if stage.state == "failed" and key in self._failed_here:
+            self.errors[key] = stage.error
+            return "failed"
+        # Never run; or left by a driver that died; or failed for another sweep; or its files are gone.
+        return "needed"

@@ -1,0 +1,78 @@
+"""Metric rows and what is derived from them. `latest` is a function of `metrics`, whatever order rows came in."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, select
+
+from sweeper.store.engine import insert_or_ignore, upsert
+from sweeper.store.records import LatestRecord, MetricRow
+from sweeper.store.schema import evaluations, latest, metrics
+from trainer.evaluation.record import Evaluation
+from trainer.metrics import BY_NAME
+
+
+def add_metrics(connection: Connection, trial: int, rows: Sequence[MetricRow]) -> None:
+    """Inserts the rows that are not there and brings `latest` up to date with them alone."""
+    if not rows:
+        return
+    names = sorted({row.name for row in rows})
+    there = set(
+        connection.execute(
+            select(metrics.c.name, metrics.c.step).where(
+                metrics.c.trial == trial,
+                metrics.c.name.in_(names),
+                metrics.c.step >= min(row.step for row in rows),
+            )
+        ).tuples()
+    )
+    new: dict[tuple[str, int], MetricRow] = {}
+    for row in rows:
+        if (row.name, row.step) not in there:
+            new.setdefault((row.name, row.step), row)
+    insert_or_ignore(connection, metrics, [{"trial": trial, **row._asdict()} for row in new.values()])
+
+    stored = connection.execute(select(latest).where(latest.c.trial == trial, latest.c.name.in_(names)))
+    summary = {row.name: LatestRecord(*row) for row in stored}
+    for row in new.values():
+        summary[row.name] = _with(summary.get(row.name), trial, row)
+    upsert(connection, latest, [record._asdict() for record in summary.values()])
+
+
+def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Evaluation]) -> None:
+    """valid: the one with the lowest NELBO, the earlier of equals. test: the one given last."""
+    for each in given:
+        if each.split == "valid":
+            stored = connection.execute(
+                select(evaluations.c.nelbo, evaluations.c.step).where(
+                    evaluations.c.trial == trial, evaluations.c.split == each.split
+                )
+            ).one_or_none()
+            if stored is not None and (stored.nelbo, stored.step) <= (each.nelbo, each.step):
+                continue
+        row = {
+            "trial": trial,
+            "split": each.split,
+            "step": each.step,
+            "nelbo": each.nelbo,
+            "se": each.se,
+            "identity": each.identity,
+            "provenance": each.provenance,
+            "nats": list(each.nats_D),
+            "tokens": list(each.tokens_D),
+        }
+        upsert(connection, evaluations, [row])
+
+
+def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestRecord:
+    """The summary with one more row in it. Best: the earlier of equals; the latest where there is no better."""
+    if record is None:
+        return LatestRecord(trial, row.name, row.step, row.value, row.value, row.step)
+    if row.step > record.step:
+        record = record._replace(step=row.step, value=row.value)
+    direction = BY_NAME[row.name].direction if row.name in BY_NAME else "none"
+    if direction == "none":
+        return record._replace(best=record.value, best_step=record.step)
+    sign = 1 if direction == "min" else -1
+    if (sign * row.value, row.step) < (sign * record.best, record.best_step):
+        record = record._replace(best=row.value, best_step=row.step)
+    return record

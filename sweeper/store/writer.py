@@ -1,0 +1,282 @@
+"""A sweep's results, written by the holder of its lease."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from sweeper.store import rows as tables
+from sweeper.store.engine import LeaseLost, StoreError, insert_or_ignore, transaction
+from sweeper.store.records import MetricRow, StageRecord, TrialRecord
+from sweeper.store.schema import configurations, controls, events, stages, sweeps, trials
+from trainer.evaluation.record import Evaluation
+
+ENDS = ("complete", "pruned", "failed", "lost", "stopped")
+
+
+class Writer:
+    """Every method is one transaction, which first makes sure of the lease.
+
+    Raises LeaseLost, with nothing written, where another holder has taken it. A lease that ran out
+    and that nobody took is still the holder's.
+
+    An attempt is live while it is its trial's latest and the trial is running; what any other attempt
+    says is dropped.
+    """
+
+    def __init__(self, engine: Engine, sweep: int, holder: str):
+        self._engine, self._sweep, self._holder = engine, sweep, holder
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with transaction(self._engine) as connection:
+            # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
+            sweep = connection.execute(
+                select(sweeps.c.name, sweeps.c.lease_holder)
+                .where(sweeps.c.id == self._sweep)
+                .with_for_update(key_share=True)
+            ).one_or_none()
+            if sweep is None:
+                raise StoreError(f"there is no sweep {self._sweep} in this database")
+            if sweep.lease_holder != self._holder:
+                holder = sweep.lease_holder or "nobody"
+                raise LeaseLost(f"the lease of sweep {sweep.name} is no longer {self._holder}'s but {holder}'s")
+            yield connection
+
+    def set_sweep_state(self, state: str, note: str = "") -> None:
+        """running, interrupted, complete or failed, with the reason as a sentence."""
+        ended = None if state == "running" else time.time()
+        with self._transaction() as connection:
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.id == self._sweep)
+                .values(state=state, note=_clean(note), ended=ended)
+            )
+
+    def add_configuration(self, hash: str, values: Mapping[str, Any]) -> int:
+        """The configuration's id; the one there is where the sweep has it already."""
+        with self._transaction() as connection:
+            row = {"sweep": self._sweep, "hash": hash, "values": dict(values)}
+            insert_or_ignore(connection, configurations, [row])
+            mine = (configurations.c.sweep == self._sweep) & (configurations.c.hash == hash)
+            return connection.execute(select(configurations.c.id).where(mine)).scalar_one()
+
+    def add_trial(
+        self,
+        *,
+        configuration: int,
+        role: str,
+        seed: int,
+        steps: int,
+        number: int | None = None,
+        repeat_of: int | None = None,
+        stage: str | None = None,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, str],
+        system_attrs: Mapping[str, Any],
+        state: str = "queued",
+    ) -> TrialRecord:
+        """A repeat is added in the state that it repeats, and never runs."""
+        now = time.time()
+        row = {
+            "sweep": self._sweep,
+            "configuration": configuration,
+            "role": role,
+            "number": number,
+            "seed": seed,
+            "repeat_of": repeat_of,
+            "state": state,
+            "attempt": 0,
+            "stage": stage,
+            "steps": steps,
+            "params": dict(params),
+            "distributions": dict(distributions),
+            "system_attrs": dict(system_attrs),
+            "error": "",
+            "reason": "",
+            "worker": "",
+            "created": now,
+            "started": None,
+            "ended": now if state in ENDS else None,
+            "cpu_seconds": 0.0,
+            "gpu_seconds": 0.0,
+            "tokens": 0,
+        }
+        with self._transaction() as connection:
+            key = connection.execute(insert(trials).values(row)).inserted_primary_key
+            assert key is not None
+            return TrialRecord(id=key[0], **row)
+
+    def start_trial(self, trial: int, worker: str = "") -> int:
+        """queued or running -> running; returns the new attempt number (1, 2, ...).
+
+        Every older attempt is stale from here on. Raises StoreError where the trial has ended.
+        """
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            if row.state not in ("queued", "running"):
+                raise StoreError(f"trial {trial} is {row.state} and cannot be started")
+            attempt = row.attempt + 1
+            new = {
+                "state": "running",
+                "attempt": attempt,
+                "worker": worker,
+                "started": row.started or time.time(),
+            }
+            connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            return attempt
+
+    def add_rows(
+        self,
+        trial: int,
+        attempt: int,
+        rows: Iterable[MetricRow],
+        evaluations: Iterable[Evaluation] = (),
+        *,
+        system_attrs: Mapping[str, Any] | None = None,
+        state: str | None = None,
+        reason: str = "",
+    ) -> bool:
+        """Rows (insert or ignore), `latest`, the best evaluations, Optuna's attributes and, where the
+        pruner decided, the state: one transaction. False, and nothing written, where `attempt` is stale.
+
+        After a state was given the attempt takes no more rows; end_trial still adds its costs.
+        Raises ValueError, with nothing written, for a value that is not finite.
+        """
+        rows, evaluations = list(rows), list(evaluations)
+        for row in rows:
+            if not math.isfinite(row.value):
+                raise ValueError(f"trial {trial}: {row.name} at step {row.step} is {row.value}")
+        for each in evaluations:
+            if not all(map(math.isfinite, (each.nelbo, *each.nats_D))) or math.isnan(each.se):
+                raise ValueError(f"trial {trial}: the evaluation on {each.split} at step {each.step} is not finite")
+        with self._transaction() as connection:
+            found = self._trial(connection, trial)
+            if found.attempt != attempt or found.state != "running":
+                return False
+            tables.add_metrics(connection, trial, rows)
+            tables.keep_best_evaluations(connection, trial, evaluations)
+            new: dict[str, Any] = {}
+            if system_attrs is not None:
+                new["system_attrs"] = dict(system_attrs)
+            if state is not None:
+                new |= {"state": state, "reason": _clean(reason)}
+            if new:
+                connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            return True
+
+    def end_trial(
+        self,
+        trial: int,
+        attempt: int,
+        state: str,
+        *,
+        error: str = "",
+        reason: str = "",
+        system_attrs: Mapping[str, Any] | None = None,
+        cpu_seconds: float = 0.0,
+        gpu_seconds: float = 0.0,
+        tokens: int = 0,
+    ) -> bool:
+        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again. Costs add up.
+
+        False, and nothing written, where `attempt` is stale or the trial has ended already; a trial
+        that add_rows gave a state keeps that state.
+        """
+        with self._transaction() as connection:
+            row = self._trial(connection, trial)
+            decided = row.state in ENDS  # by add_rows
+            if row.attempt != attempt or row.ended is not None or row.state == "queued":
+                return False
+            new = {
+                "state": row.state if decided else state,
+                "error": _clean(error),
+                "reason": row.reason if decided else _clean(reason),
+                "ended": time.time() if decided or state in ENDS else None,
+                "cpu_seconds": row.cpu_seconds + cpu_seconds,
+                "gpu_seconds": row.gpu_seconds + gpu_seconds,
+                "tokens": row.tokens + tokens,
+            }
+            if system_attrs is not None:
+                new["system_attrs"] = dict(system_attrs)
+            connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            return True
+
+    def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
+        """The stage's row; the one there is where another sweep made it."""
+        with self._transaction() as connection:
+            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values), "folder": folder}
+            insert_or_ignore(connection, stages, [row])
+            return self._stage(connection, key)
+
+    def start_stage(self, key: str) -> int:
+        """-> running, from any state (a complete one's files may be gone); returns the new attempt number."""
+        with self._transaction() as connection:
+            stage = self._stage(connection, key)
+            new = {
+                "state": "running",
+                "attempt": stage.attempt + 1,
+                "error": "",
+                "started": stage.started or time.time(),
+                "ended": None,
+            }
+            connection.execute(update(stages).where(stages.c.key == key).values(new))
+            return stage.attempt + 1
+
+    def end_stage(
+        self,
+        key: str,
+        attempt: int,
+        state: str,
+        *,
+        error: str = "",
+        cpu_seconds: float = 0.0,
+        gpu_seconds: float = 0.0,
+    ) -> bool:
+        """complete or failed, or queued: to be run again. False, and nothing written, where `attempt` is stale."""
+        with self._transaction() as connection:
+            stage = self._stage(connection, key)
+            if stage.attempt != attempt or stage.state != "running":
+                return False
+            new = {
+                "state": state,
+                "error": _clean(error),
+                "ended": None if state == "queued" else time.time(),
+                "cpu_seconds": stage.cpu_seconds + cpu_seconds,
+                "gpu_seconds": stage.gpu_seconds + gpu_seconds,
+            }
+            connection.execute(update(stages).where(stages.c.key == key).values(new))
+            return True
+
+    def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
+        with self._transaction() as connection:
+            row = {"time": time.time(), "sweep": self._sweep, "trial": trial, "kind": kind, "text": _clean(text)}
+            connection.execute(insert(events).values(row))
+
+    def finish_control(self, control: int) -> None:
+        """Marks a request as done; a request of another sweep is left alone."""
+        with self._transaction() as connection:
+            mine = (controls.c.id == control) & (controls.c.sweep == self._sweep)
+            connection.execute(update(controls).where(mine).values(done=time.time()))
+
+    def _trial(self, connection: Connection, trial: int) -> Any:
+        mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)
+        row = connection.execute(select(trials).where(mine)).one_or_none()
+        if row is None:
+            raise StoreError(f"there is no trial {trial} in this sweep")
+        return row
+
+    def _stage(self, connection: Connection, key: str) -> StageRecord:
+        # Sweeps share stages: the row, not the lease, is what two drivers must take turns on.
+        row = connection.execute(select(stages).where(stages.c.key == key).with_for_update()).one_or_none()
+        if row is None:
+            raise StoreError(f"there is no stage {key} in this database")
+        return StageRecord(*row)
+
+
+def _clean(text: str) -> str:
+    """What any database takes: error texts may hold NUL or half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,128 @@
+"""The warm process that trains: one Ray actor, one job after another, torch imported once."""
+
+import gc
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ray import tune
+
+from sweeper.jobs import Cost, Job, News, Reports
+from trainer.config import InvalidConfig
+from trainer.errors import CheckpointError, TrainingError
+from trainer.evaluation.record import Report
+
+BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together
+TRACE_LINES = 12
+
+
+class Worker(tune.Trainable):
+    """A step is the generator's next: until it has reported, or said that it is alive.
+
+    A job that raises is a result like any other, so that the process lives on for the next one.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._close()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._gpu = config["gpu"]
+        self._run = alone(config["job"], config["trainer"], "auto" if self._gpu else "cpu")
+        self._began, self._cpu_began = time.monotonic(), time.process_time()
+
+    def _close(self) -> None:
+        """The generator saves a checkpoint in its `finally`; then its memory is given back."""
+        try:
+            self._run.close()
+        except Exception:
+            traceback.print_exc()  # its last checkpoint stands
+        self._run = _nothing()
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and self._gpu:
+            torch.cuda.empty_cache()
+
+    def step(self) -> dict[str, Any]:
+        began = time.monotonic()
+        reports: list[Report] = []
+        over, error = False, ""
+        try:
+            while True:
+                report = next(self._run)
+                if report is None:
+                    break
+                reports.append(report)
+                if time.monotonic() - began > BATCH:
+                    break
+        except StopIteration:
+            over = True
+        except Exception as raised:
+            over, error = True, describe(raised)
+        if over:
+            self._close()
+        news = News(tuple(reports), self._cost(), over, error)
+        return {"news": news, "done": over}
+
+    def _cost(self) -> Cost:
+        seconds = time.monotonic() - self._began
+        return Cost(time.process_time() - self._cpu_began, seconds * self._gpu)
+
+
+def _nothing() -> Reports:
+    yield from ()
+
+
+def alone(job: Job, trainer: str, device: str) -> Reports:
+    """The job, once its folder is this process's own.
+
+    The worker of a driver that was killed can outlive it by seconds, and another sweep may be making the
+    same stage: two processes never train in one folder at once.
+    """
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            break
+        except Timeout:
+            yield None
+            time.sleep(0.2)
+    try:
+        yield from job.run(trainer, device)
+    finally:
+        lock.release()
+
+
+def describe(error: Exception) -> str:
+    """What a user reads: a sentence where it is known what went wrong, else the traceback's end."""
+    text = str(error).strip()
+    if isinstance(error, TrainingError | CheckpointError | InvalidConfig):
+        return text
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
+        return f"out of memory: {text or error.__class__.__name__}"
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return "\n".join(lines[-TRACE_LINES:])
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Of every worker process, from its first instruction on: one core each, memory kept between steps."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "100000000000",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

@@ -1,0 +1,176 @@
+"""Figures and frames as pure functions: what is drawn, and that stored strings are drawn as text."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard import figures, frame
+from dashboard.figures import Line
+from dashboard.noise import UnknownNoise, noise_shape
+
+HOSTILE = '<a href="javascript:alert(1)"><img src=x onerror=alert(1)>%{x}'
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    """Four configurations: the lowest, one tied, one behind, one that is still running."""
+    return pd.DataFrame(
+        {
+            "configuration": [3, 1, 2, 4],
+            "rank": ["1=", "1=", "3", ""],
+            "role": ["search", "baseline", "search", "search"],
+            "state": ["complete", "complete", "complete", "running"],
+            "finetune.schedule.name": ["gaussian", "loglinear", HOSTILE, "cosine"],
+            "finetune.schedule.mu": [0.3, None, None, None],
+            "finetune.block_size": [4, 16, 16, 8],
+            "val_ppl": [100.0, 102.0, 120.0, np.nan],
+            "val_ppl_low": [95.0, 97.0, 115.0, np.nan],
+            "val_ppl_high": [106.0, 108.0, 126.0, np.nan],
+            "interval": ["[95.00, 106.0]", "[97.00, 108.0]", "[115.0, 126.0]", "–"],
+            "difference": [0.0, 0.02, 0.18, np.nan],
+            "why": ["best", "within the error", "", ""],
+            "step": [200, 200, 200, 50],
+            "seeds": [1, 3, 1, 0],
+            "trials": [[5], [1, 2, 3], [4], [6]],
+            "note": ["", "", "", ""],
+            "label": ["1= | gaussian", "1= | baseline", f"3 | {HOSTILE}", "– | cosine"],
+            "hover": ["a", "b", HOSTILE, "d"],
+        }
+    )
+
+
+def test_intervals_show_the_lowest_on_top_and_the_ties_apart(rows: pd.DataFrame) -> None:
+    figure = figures.intervals(rows)
+    assert [trace.name for trace in figure.data] == ["lowest", "tied with it", "behind"]
+    assert [list(trace.x) for trace in figure.data] == [[100.0], [102.0], [120.0]]
+    assert figure.layout.yaxis.categoryarray[-1] == "1= | gaussian"  # Plotly's first category is the lowest
+    assert figure.data[0].error_x.array[0] == pytest.approx(6.0)
+    assert figure.data[0].error_x.arrayminus[0] == pytest.approx(5.0)
+    assert [figure.layout.shapes[0].x0, figure.layout.shapes[0].x1] == [95.0, 106.0]
+
+
+def test_intervals_of_nothing_say_so(rows: pd.DataFrame) -> None:
+    assert figures.intervals(rows[3:]).layout.annotations[0].text == "No evaluation yet."
+
+
+def test_stored_strings_never_become_markup(rows: pd.DataFrame) -> None:
+    name = "finetune.schedule.name"
+    drawn = [
+        figures.intervals(rows),
+        figures.against(rows, name, colour_by=name),
+        figures.parallel(rows, [name], [HOSTILE]),
+        figures.curves([Line(HOSTILE, 1, [1, 2], [3.0, 2.0])], HOSTILE, HOSTILE),
+        figures.panel([Line(HOSTILE, 1, [0, 1], [0, 1])], "t", "p"),
+        figures.empty(HOSTILE),
+    ]
+    for figure in drawn:
+        text = json.dumps(figure.to_plotly_json(), default=str)
+        assert "<a" not in text
+        assert "<img" not in text
+        assert "&lt;a" in text
+        for trace in figure.data:
+            if trace.type == "scatter":
+                assert "%{x}" not in trace.hovertemplate.replace("%{x:", "")
+
+
+def test_curves_have_a_colour_a_configuration_and_a_dash_a_seed() -> None:
+    lines = [Line("1", 1, [1, 2], [3.0, 2.0]), Line("1b", 1, [1, 2], [3.1, 2.1]), Line("2", 2, [1], [4.0])]
+    first, second, third = figures.curves(lines, "NELBO", "nats/token", start=1).data
+    assert first.line.color == second.line.color != third.line.color
+    assert first.line.dash != second.line.dash
+    assert figures.curves([], "NELBO").layout.annotations[0].text == "No NELBO stored for what is chosen."
+
+
+def test_a_long_curve_is_cut() -> None:
+    steps = np.arange(5000)
+    (line,) = figures.curves([Line("long", 1, steps, steps)], "x").data
+    assert len(line.x) == figures.MOST_POINTS
+
+
+def test_few_numbers_and_categories_are_strips_many_numbers_a_scatter(rows: pd.DataFrame) -> None:
+    strip = figures.against(rows, "finetune.block_size")
+    assert list(strip.layout.xaxis.ticktext) == ["4", "16"]  # in order of size; 8 is not evaluated
+    assert sorted(round(x) for x in strip.data[0].x) == [0, 1, 1]
+    many = pd.concat([rows.assign(**{"finetune.block_size": size}) for size in range(1, 12)])
+    assert figures.against(many, "finetune.block_size").layout.xaxis.ticktext is None
+    assert len(figures.against(rows, "finetune.schedule.mu").data[0].x) == 1
+
+
+def test_parallel_coordinates_are_capped_and_end_in_the_metric(rows: pd.DataFrame) -> None:
+    many = pd.concat([rows] * 400, ignore_index=True)
+    names = ["finetune.block_size", "finetune.schedule.mu", "finetune.schedule.name"]
+    (drawn,) = figures.parallel(many, names, names).data
+    assert len(drawn.line.color) == figures.MOST_LINES
+    assert [dimension.label for dimension in drawn.dimensions] == [*names, "val_ppl"]
+    assert drawn.dimensions[1].ticktext[0] == "none"  # a conditional value has a place for its absence
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (123.456, "123.5"),
+        (98.7, "98.70"),
+        (1204.4, "1,204"),
+        (0.01234, "0.01234"),
+        (None, "–"),
+        (float("inf"), "–"),
+    ],
+)
+def test_numbers_have_four_significant_digits(value: float | None, text: str) -> None:
+    assert figures.number(value) == text
+
+
+def test_the_verdict_names_no_winner_that_is_not_known(rows: pd.DataFrame) -> None:
+    assert "1 other configuration is tied" in frame.verdict(rows)
+    assert frame.ties(rows) == 1
+    one_seed = rows.assign(why=["best", "one seed", "one seed", ""])
+    assert frame.verdict(one_seed).startswith("One seed: no winner can be named yet.")
+    assert frame.verdict(rows.assign(why=["best", "", "", ""])).startswith("Configuration 3 is ahead of all")
+    assert frame.verdict(rows[3:]).startswith("Nothing is ranked yet")
+    assert "nothing to compare" in frame.verdict(rows[:1])
+
+
+def test_rows_are_filtered_and_sorted_over_all_of_them(rows: pd.DataFrame) -> None:
+    def numbers(found: pd.DataFrame) -> list[int]:
+        return found["configuration"].tolist()
+
+    assert numbers(frame.filtered(rows, [], [], None, [])) == [3, 1, 2, 4]
+    assert numbers(frame.filtered(rows, ["running"], [], None, [])) == [4]
+    assert numbers(frame.filtered(rows, [], ["search"], "finetune.block_size", [16])) == [2]
+    assert numbers(frame.ordered(rows, "val_ppl", descending=True)) == [2, 1, 3, 4]  # what is missing, last
+    assert numbers(frame.ordered(rows, "finetune.block_size")) == [3, 4, 1, 2]
+
+
+def test_a_label_says_what_differs_from_the_baseline() -> None:
+    usual = {"finetune.schedule.name": "loglinear", "finetune.block_size": 16}
+    chosen = {
+        "finetune.schedule.name": "gaussian",
+        "finetune.schedule.mu": 0.312345,
+        "finetune.block_size": 16,
+    }
+    assert frame.label(chosen, usual, "finetune.") == "gaussian · schedule.mu 0.3123"
+    assert frame.label(usual, usual, "finetune.") == "baseline"
+
+
+def test_names_lose_the_groups_that_all_share() -> None:
+    assert frame.common_prefix(["finetune.schedule.mu", "finetune.schedule.name"]) == "finetune.schedule."
+    assert frame.common_prefix(["finetune.schedule.mu", "finetune.block_size"]) == "finetune."
+    assert frame.common_prefix(["finetune.lr", "seed"]) == ""
+
+
+def test_the_nelbo_is_flat_and_a_weight_is_not() -> None:
+    plain = noise_shape({})
+    assert plain.density.mean() == pytest.approx(1)
+    assert plain.emphasis[1:] == pytest.approx(1, abs=0.01)
+    cosine = noise_shape({"finetune.schedule.name": "cosine"})
+    assert cosine.density.std() > 0.5  # other rates are drawn, and charged so that the bound is the same
+    assert cosine.emphasis[2:] == pytest.approx(1, abs=0.02)
+    assert noise_shape({"finetune.reweighting.name": "iddpm"}).emphasis.mean() == pytest.approx(
+        np.pi / 4, abs=0.01
+    )
+    clipped = noise_shape({"finetune.clip.low": 0.3, "finetune.clip.high": 0.8})
+    assert clipped.density[clipped.p < 0.3].max() == 0
+    with pytest.raises(UnknownNoise, match="nosuch"):
+        noise_shape({"finetune.schedule.name": "nosuch"})

@@ -1,0 +1,214 @@
+"""Every page in Streamlit's own test harness: with a filled store, an empty one and none at all."""
+
+import ast
+import gc
+import re
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from sweeper.store.store import Store
+from tests.sweeper.filled import HOLDER, fill
+
+FOLDER = Path(dashboard.__file__).parent
+VIEWS = sorted(path.name for path in (FOLDER / "views").glob("*.py") if path.name != "__init__.py")
+HOSTILE = "<img src=x onerror=alert(1)> [go](http://evil.example) **bold** =cmd() $x$ :red[no]"
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """No test sees what another one cached."""
+    yield
+    st.cache_resource.clear()
+    gc.collect()
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    address = f"sqlite:///{tmp_path}/sweeps.db"
+    monkeypatch.setenv("SWEEPER_DB", address)
+    return address
+
+
+def opened(view: str = "leaderboard.py") -> AppTest:
+    app = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60).run()
+    if view != "leaderboard.py":
+        app.switch_page(f"views/{view}").run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(
+        str(each.value) for kind in ("header", "text", "caption", "code") for each in app.get(kind)
+    )
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_page_shows_a_filled_store(view: str, finished: bool, url: str) -> None:
+    fill(url, finished=finished)
+    app = opened(view)
+    assert app.header[0].value
+    assert app.selectbox(key="sweep").value == "schedules"
+    assert app.get("plotly_chart") or app.dataframe
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_page_shows_a_sweep_that_has_no_trial_yet(view: str, url: str) -> None:
+    store = Store(url)
+    spec = {"space": {"finetune.block_size": {"choice": [4, 8]}}, "search": {"trials": 3}}
+    store.create_sweep(name="new", spec_text="name: new\n", spec=spec, code_version="0", folder="files")
+    store.close()
+    opened(view)
+
+
+def test_a_missing_store_says_what_to_type_and_is_not_created(url: str, tmp_path: Path) -> None:
+    app = opened()
+    assert app.header[0].value == "No sweep yet"
+    assert "python -m sweeper run search_spaces/schedules.yaml" in words(app)
+    assert not (tmp_path / "sweeps.db").exists()
+
+
+def test_an_empty_store_waits_and_then_shows_its_first_sweep(url: str) -> None:
+    Store(url).close()
+    app = opened()
+    assert app.header[0].value == "No sweep yet"
+    fill(url)
+    assert app.run().header[0].value == "Leaderboard"
+
+
+def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.data import shown_url
+
+    monkeypatch.setenv("SWEEPER_DB", "postgresql+psycopg://me:secret@host/sweeps")
+    assert shown_url() == "postgresql+psycopg://me:***@host/sweeps"
+
+
+def test_the_leaderboard_says_what_is_known_and_no_more(url: str) -> None:
+    fill(url)
+    app = opened()
+    values = {metric.label: metric.value for metric in app.metric}
+    table = app.dataframe[0].value
+    assert values["Trials ended"] == "11 of 13"
+    assert "No winner yet" in words(app)
+    tied = [tie for (tie,) in table["tie"][:-4] if tie == "tied"]
+    assert values["Tied with it"] == str(len(tied)) == "5"
+    assert table["rank"].tolist()[:2] == ["1=", "1="]
+    assert re.fullmatch(r"\[\d+\.\d, \d+\.\d\]", table["interval"].iloc[0])
+    assert {state for (state,) in table["state"]} == {"complete", "running", "queued", "pruned", "failed"}
+
+
+def test_the_table_is_filtered_sorted_and_widened(url: str) -> None:
+    fill(url)
+    app = opened()
+    narrow = app.dataframe[0].value
+    app.multiselect(key="states").select("complete").run()
+    assert {state for (state,) in app.dataframe[0].value["state"]} == {"complete"}
+    app.selectbox(key="sort").select("val_ppl")
+    app.toggle(key="descending").set_value(True).run()
+    assert app.dataframe[0].value["val_ppl"].is_monotonic_decreasing
+    app.toggle(key="all_values").set_value(True).run()
+    assert len(app.dataframe[0].value.columns) > len(narrow.columns) + 5
+
+
+def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) -> None:
+    fill(url)
+    app = opened()
+    failed = next(
+        number
+        for (state,), number in zip(
+            *(app.dataframe[0].value[name] for name in ("state", "configuration")), strict=True
+        )
+        if state == "failed"
+    )
+    app.session_state["configuration"] = failed
+    app.session_state["states"] = ["failed"]  # a new order is a new table, in which it is chosen again
+    app.run()
+    assert f"Configuration {failed}" in [each.value for each in app.subheader]
+    assert "the loss is nan at step 1587" in words(app)
+    assert any("trial" in frame.value.columns and "attempt" in frame.value.columns for frame in app.dataframe)
+    assert any("kind" in frame.value.columns for frame in app.dataframe)
+    assert app.get("plotly_chart")
+
+
+def test_the_page_follows_what_another_writer_commits(url: str) -> None:
+    fill(url)
+    app = opened()
+    assert "12 of 13" not in {metric.value for metric in app.metric}
+    store = Store(url)
+    writer = store.writer(1, HOLDER)
+    running = next(trial for trial in _trials(url) if trial.state == "running")
+    assert writer.end_trial(running.id, running.attempt, "complete")
+    store.close()
+    assert "12 of 13" in {metric.value for metric in app.run().metric}
+
+
+def test_an_ended_sweep_is_not_polled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    every: list[float | None] = []
+    fragment = st.fragment
+    monkeypatch.setattr(
+        st, "fragment", lambda *a, run_every=None, **k: every.append(run_every) or fragment(*a, **k)
+    )
+    fill(url, finished=True)
+    opened()
+    assert every[-1] is None  # the page's own, after app.py's two
+    st.cache_resource.clear()
+    every.clear()
+    fill(url, "running")
+    opened()
+    assert every[-1] == 2
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_hostile_strings_are_text(view: str, url: str) -> None:
+    store = Store(url)
+    spec = {"space": {HOSTILE: {"choice": [HOSTILE]}}}
+    sweep = store.create_sweep(
+        name=HOSTILE, spec_text=HOSTILE, spec=spec, code_version=HOSTILE, folder=HOSTILE
+    )
+    store.take_lease(sweep.id, HOLDER, 60)
+    writer = store.writer(sweep.id, HOLDER)
+    configuration = writer.add_configuration("0" * 16, {HOSTILE: HOSTILE, "finetune.schedule.name": HOSTILE})
+    empty = {"params": {HOSTILE: HOSTILE}, "distributions": {}, "system_attrs": {}}
+    trial = writer.add_trial(configuration=configuration, role="search", seed=0, steps=10, number=0, **empty)
+    attempt = writer.start_trial(trial.id, HOSTILE)
+    writer.end_trial(trial.id, attempt, "failed", error=HOSTILE, reason=HOSTILE)
+    writer.add_event(HOSTILE, HOSTILE, trial.id)
+    writer.set_sweep_state("failed", HOSTILE)
+    store.close()
+    app = opened(view)
+    if view == "leaderboard.py":
+        app.session_state["configuration"] = configuration
+        app.session_state["states"] = ["failed"]
+        app.run()
+        assert HOSTILE in words(app)
+    for kind in ("markdown", "caption", "header", "subheader", "title", "html", "metric", "badge"):
+        for each in app.get(kind):
+            assert "evil.example" not in str(each.proto), kind
+
+
+def test_no_source_file_can_draw_markup() -> None:
+    """What renders HTML, or Markdown from a variable, is not called."""
+    for path in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = node.func.attr
+            assert called not in ("html", "markdown", "write", "MarkdownColumn", "iframe"), (
+                f"{path.name}: {called}"
+            )
+            assert "unsafe_allow_html" not in {keyword.arg for keyword in node.keywords}
+
+
+def _trials(url: str):
+    from sweeper.store.queries import Reader
+
+    reader = Reader(url)
+    try:
+        return reader.trials(1)
+    finally:
+        reader.close()

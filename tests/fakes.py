@@ -1,0 +1,133 @@
+"""Trainers for tests of the sweeper: the contract of trainer.train without torch, importable by workers.
+
+The seconds of a step come from FAKE_SECONDS, the place where workers say who they are from FAKE_PIDS.
+A phase misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process.
+"""
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer.config import TrainConfig
+from trainer.errors import TrainingError
+from trainer.evaluation.record import Evaluation, Report
+
+NAN, HUGE, RAISE, SENTENCE, DIE = 2, 3, 5, 6, 7
+killed = False  # a test that plays a kill in its own process sets it: nothing is saved on the way out
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    pretrained: Path | None = None,
+    attempt: int = 1,
+    acknowledged: int = 0,
+    device: str = "auto",
+) -> Iterator[Report | None]:
+    first = config.pretrain.steps
+    start = _load(pretrained)["value"] if pretrained else 1.0
+    last = first + config.finetune.steps
+    yield from _run(config, folder, config.finetune.batch_size, first, last, start, attempt, acknowledged)
+    if config.finetune.batch_size == NAN:
+        yield Report(last, {"val_ppl": math.nan})
+
+
+def pretrain(
+    config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
+) -> Iterator[Report | None]:
+    yield from _run(config, folder, config.pretrain.batch_size, 0, config.pretrain.steps, 1.0, attempt, 0)
+
+
+def _run(
+    config: TrainConfig,
+    folder: Path,
+    batch_size: int,
+    first: int,
+    last: int,
+    value: float,
+    attempt: int,
+    acknowledged: int,
+) -> Iterator[Report | None]:
+    seconds = float(os.environ.get("FAKE_SECONDS", "0"))
+    state = _load(folder) or {"step": first, "value": value, "rows": []}
+    _say("begin", folder)
+    saved = time.monotonic()
+    try:
+        for row in state["rows"]:
+            if row["step"] > acknowledged:
+                yield _report(row)
+        while state["step"] < last:
+            step = state["step"] + 1
+            if step == first + 2:
+                _misbehave(batch_size)
+            time.sleep(seconds)
+            value = math.sin(state["value"] + _score(config)) + _score(config)
+            rows = state["rows"]
+            if step % config.evaluation.every == 0 or step == last:
+                rows = [*rows, {"step": step, "value": value}]
+            state = {"step": step, "value": value, "rows": rows}
+            with open(folder / "ledger.txt", "ab", buffering=0) as ledger:
+                ledger.write(f"{attempt} {step}\n".encode())
+            if (rows and rows[-1]["step"] == step) or time.monotonic() - saved > config.checkpoint.every:
+                _save(folder, state, attempt)
+                saved = time.monotonic()
+            yield _report(rows[-1]) if rows and rows[-1]["step"] == step else None
+    finally:
+        if not killed:
+            _save(folder, state, attempt)
+        _say("end", folder)
+
+
+def _score(config: TrainConfig) -> float:
+    mu = config.to_dotted().get("finetune.schedule.mu", 0.9)
+    return 3 + (mu - 0.4) ** 2 + config.finetune.block_size / 100 + config.seed / 1000
+
+
+def _report(row: dict) -> Report:
+    value = row["value"]
+    identity = {"text": "fake"}
+    evaluation = Evaluation("valid", row["step"], math.log(value), 0.1, identity, {}, [value, 1.0], [1, 1])
+    values = {
+        "val_ppl": value,
+        "val_nelbo": math.log(value),
+        "tokens": 10.0 * row["step"],
+        "grad_norm": math.inf,
+    }
+    return Report(row["step"], values, (evaluation,))
+
+
+def _misbehave(batch_size: int) -> None:
+    match batch_size:
+        case 3:
+            bytearray(1 << 60)
+        case 5:
+            raise KeyError("a bug in the trainer")
+        case 6:
+            raise TrainingError("the loss is nan at step 2: lower the learning rate")
+        case 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _load(folder: Path) -> dict:
+    file = folder / "last.safetensors"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def _save(folder: Path, state: dict, attempt: int) -> None:
+    new = folder / "last.new"
+    new.write_text(json.dumps(state))
+    os.replace(new, folder / "last.safetensors")
+    with open(folder / "saves.txt", "ab", buffering=0) as saves:
+        saves.write(f"{attempt} {state['step']}\n".encode())
+
+
+def _say(what: str, folder: Path) -> None:
+    place = os.environ.get("FAKE_PIDS")
+    if place:
+        with open(place, "ab", buffering=0) as file:
+            file.write(f"{time.time()} {os.getpid()} {what} {folder.name}\n".encode())

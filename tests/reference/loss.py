@@ -1,0 +1,37 @@
+"""Losses written plainly: both halves in full, a logit for every row and word."""
+
+import math
+
+import torch
+
+from tests.reference.attention import mask
+from tests.reference.model import logits
+
+
+def log_probs(weights, heads, xt_BL, x0_BL, block_size, mask_id):
+    """log_probs_BLV of SUBS: the mask has probability 0, an unmasked token is carried over."""
+    length = x0_BL.shape[1]
+    both = torch.cat([xt_BL, x0_BL], dim=1)
+    positions = torch.arange(length).repeat(2)
+    scores = logits(weights, heads, both, positions, mask(length, block_size))[:, :length]
+    words = torch.arange(scores.shape[-1])
+    predicted = scores.masked_fill(words == mask_id, -math.inf).log_softmax(dim=-1)
+    carried = torch.where(words == xt_BL[..., None], 0.0, -math.inf).to(predicted)
+    return torch.where((xt_BL == mask_id)[..., None], predicted, carried)
+
+
+def nats(weights, heads, xt_BL, x0_BL, block_size, mask_id):
+    """nats_BL: -log p(x_0), 0 where not masked."""
+    picked = log_probs(weights, heads, xt_BL, x0_BL, block_size, mask_id).gather(-1, x0_BL[..., None])
+    return -picked.squeeze(-1)
+
+
+def ar_nats(weights, heads, x0_BL, mask_id):
+    """nats_BL of the L - 1 targets, and 0 for BOS."""
+    length = x0_BL.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    scores = logits(weights, heads, x0_BL, torch.arange(length), causal)[:, :-1]
+    words = torch.arange(scores.shape[-1])
+    predicted = scores.masked_fill(words == mask_id, -math.inf).log_softmax(dim=-1)
+    picked = predicted.gather(-1, x0_BL[:, 1:, None]).squeeze(-1)
+    return torch.cat([torch.zeros(len(x0_BL), 1).to(picked), -picked], dim=1)

@@ -1,0 +1,165 @@
+"""A sweep for tests, and a driver without Ray: the Book, and a simulated worker that runs in this process."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+
+from sweeper.book import EXHAUSTED, LEASE, Book
+from sweeper.jobs import Cost, Job
+from sweeper.progress import Status
+from sweeper.spec import SweepSpec, read_spec
+from sweeper.store.queries import Reader
+from sweeper.store.store import Store
+from tests import fakes
+
+TEXT = """
+name: test
+trainer:
+  data: {name: pydocs, length: 64}
+  model.size: nano
+  finetune.steps: 4
+  evaluation.every: 2
+space:
+  finetune.block_size: {choice: [4, 8, 16]}
+  finetune.schedule.name: {choice: [loglinear, gaussian]}
+  finetune.schedule.mu: {uniform: [0.2, 0.8], when: {finetune.schedule.name: gaussian}}
+search: {sampler: tpe, trials: 14, seed: 3}
+"""
+
+
+def make_spec(*overrides: str, text: str = TEXT) -> SweepSpec:
+    return read_spec(text, "test.yaml", "test", overrides)
+
+
+class Killed(BaseException):
+    """The driver is dead: nothing of its memory is left."""
+
+
+class Silent:
+    """A Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def started(self, trial: int | None, text: str) -> None:
+        self.lines.append(text)
+
+    def rows(self, trial: int, step: int, values: Any) -> None: ...
+
+    def ended(self, trial: int | None, state: str, text: str) -> None:
+        self.lines.append(text)
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def status(self, status: Status) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def opened(
+    url: str, spec: SweepSpec, files: Path, *, slots: int = 1, commits: int | None = None
+) -> Iterator[Book]:
+    """commits: the driver is killed at the next one."""
+    left = commits
+
+    def count(connection: object) -> None:
+        nonlocal left
+        if left is not None:
+            if left <= 0:
+                raise Killed
+            left -= 1
+
+    with closing(Store(url)) as store, closing(Reader(url)) as reader:
+        sweep = reader.sweep(spec.name) or store.create_sweep(
+            name=spec.name, spec_text="", spec=spec.resolved(), code_version="test", folder=str(files)
+        )
+        store.release_lease(sweep.id, sweep.lease_holder or "")  # the runner does so where the holder is dead
+        store.take_lease(sweep.id, "me", LEASE)
+        event.listen(store._engine, "commit", count)  # called before the commit, which it prevents
+        yield Book(spec, sweep, store, reader, holder="me", progress=Silent(), slots=slots, poll_every=0.0)
+
+
+def drive(book: Book, slots: int = 1) -> None:
+    """To the end: up to `slots` jobs at a time, one step of each in turn."""
+    running: dict[str, tuple[Job, Any]] = {}
+    while True:
+        while len(running) < slots:
+            job = book.next()
+            if job is None or job is EXHAUSTED:
+                break
+            Path(job.folder).mkdir(parents=True, exist_ok=True)
+            running[job.name] = (job, job.run("tests.fakes", "cpu"))
+        if not running:
+            assert book.next() is EXHAUSTED
+            book.end()
+            return
+        if not book.poll():
+            return
+        for name, (job, run) in list(running.items()):
+            if not advance(book, job, run):
+                del running[name]
+
+
+def advance(book: Book, job: Job, run: Any) -> bool:
+    try:
+        report = next(run)
+    except StopIteration:
+        book.finish(job, Cost(1.0, 0.0))
+        return False
+    except Exception as error:
+        book.fail(job, str(error))
+        return False
+    return book.take(job, [report] if report else [])
+
+
+def run_to_end(url: str, spec: SweepSpec, files: Path, *, slots: int = 1) -> None:
+    fakes.killed = False
+    with opened(url, spec, files, slots=slots) as book:
+        drive(book, slots)
+
+
+def run_until_killed(url: str, spec: SweepSpec, files: Path, commits: int, slots: int = 1) -> bool:
+    """The driver is killed at its commit number `commits`, from 0. False: it came to its end before."""
+    fakes.killed = False
+    try:
+        with opened(url, spec, files, commits=commits, slots=slots) as book:
+            drive(book, slots)
+        return False
+    except Killed:
+        fakes.killed = True  # before its generators are collected
+        return True
+
+
+def told(url: str) -> dict[str, Any]:
+    """Everything that a sweep ends up with, times and attempts aside."""
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("test")
+        assert sweep is not None
+        trials = reader.trials(sweep.id)
+        own = [trial.id for trial in trials if trial.repeat_of is None]
+        return {
+            "sweep": (sweep.state, sweep.note),
+            "trials": [
+                (
+                    t.id,
+                    t.role,
+                    t.number,
+                    t.seed,
+                    t.repeat_of,
+                    t.state,
+                    t.params,
+                    t.distributions,
+                    t.system_attrs,
+                    t.error,
+                )
+                for t in trials
+            ],
+            "rows": {n: reader.curve(own, n) for n in ("val_ppl", "val_nelbo", "tokens")},
+            "best": sorted(reader.latest(sweep.id)),
+            "evaluations": sorted((e.trial, e.step, e.nelbo) for e in reader.evaluations(sweep.id, "valid")),
+        }

@@ -1,0 +1,94 @@
+"""The kill proof with a fake trainer: a driver killed three times at random and a worker once lose nothing."""
+
+import os
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweeper.store.queries import Reader
+from tests.sweeper.driving import make_spec, run_to_end, told
+from tests.sweeper.processes import Work, end_of, kill, wait_for
+
+TEXT = """
+name: test
+trainer:
+  data: {name: pydocs, length: 64}
+  model.size: nano
+  pretrain.steps: 4
+  pretrain.block_size: 64
+  finetune.steps: 12
+  evaluation.every: 3
+space:
+  finetune.block_size: {choice: [4, 8, 16]}
+  finetune.schedule.name: {choice: [loglinear, gaussian]}
+  finetune.schedule.mu: {uniform: [0.2, 0.8], when: {finetune.schedule.name: gaussian}}
+search: {sampler: tpe, trials: 6, seed: 3}
+resources: {cpu: 1, gpu: 0, slots: 1}
+"""
+STEPS = 4 + 6 * 12
+
+
+def runs(work: Work) -> Iterator[Path]:
+    yield from work.files.glob("trials/*/*/")
+    yield from work.files.glob("stages/*/")
+
+
+def pairs(file: Path) -> list[tuple[int, int]]:
+    """(attempt, step) of every line."""
+    return [(int(a), int(s)) for a, s in map(str.split, file.read_text().splitlines())]
+
+
+def check_ledger(folder: Path, first: int, last: int) -> None:
+    trained, saved = pairs(folder / "ledger.txt"), pairs(folder / "saves.txt")
+    assert {step for _, step in trained} == set(range(first, last + 1)), f"{folder}: a step is missing"
+    for attempt, step in trained:
+        kept = max((s for a, s in saved if a < attempt), default=first - 1)
+        assert step > kept, (
+            f"{folder}: step {step} was in a checkpoint, and attempt {attempt} trained it again"
+        )
+    assert [a for a, _ in trained] == sorted(a for a, _ in trained), f"{folder}: two attempts at once"
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [0, *[pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6)]],
+    ids=lambda s: f"seed{s}",
+)
+@pytest.mark.timeout(600)
+def test_killed_three_times_and_a_worker_once(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    whole, cut = Work(tmp_path / "whole"), Work(tmp_path / "cut")
+    whole.place.mkdir()
+    cut.place.mkdir()
+    run_to_end(whole.url, make_spec(text=TEXT), whole.files)  # without Ray: the same Book, the same trainer
+
+    moments = sorted(chance.sample(range(3, STEPS - 12), 3))
+    for moment in moments:
+        driver = cut.start(TEXT, seconds=0.05)
+        wait_for(lambda at=moment: cut.steps() >= at, driver)
+        kill(driver)
+        for note in cut.files.glob("trials/*/ray.folder"):
+            shutil.rmtree(note.read_text(), ignore_errors=True)
+    driver = cut.start(TEXT, seconds=0.05)
+    before = cut.steps()
+    wait_for(lambda: cut.steps() > before + 1, driver)
+    os.kill(cut.spells()[-1][1], signal.SIGKILL)
+    code, output = end_of(driver)
+    assert code == 0, output
+    assert "died; it goes on from its last checkpoint" in output
+
+    assert told(cut.url) == told(whole.url)
+    with closing(Reader(cut.url)) as reader:
+        trials = reader.trials(1)
+        assert sum(trial.attempt for trial in trials if trial.repeat_of is None) > 6
+        kinds = {event.kind for event in reader.events(1, limit=1000)}
+    assert {"resume", "lost", "start", "end"} <= kinds
+    for folder in cut.files.glob("trials/*/*/"):
+        check_ledger(folder, 5, 16)
+    for folder in cut.files.glob("stages/*/"):
+        check_ledger(folder, 1, 4)

@@ -1,0 +1,128 @@
+"""The runner on real Ray, with fake trainers in worker processes. A start of Ray takes seconds: few of them."""
+
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sweeper.progress import Lines
+from sweeper.runner import run_sweep
+from sweeper.store.queries import Reader
+from sweeper.store.store import Store
+from tests import fakes
+from tests.sweeper.driving import Silent, make_spec, run_to_end, told
+from tests.sweeper.processes import Work, end_of, wait_for
+
+TEXT = """
+name: test
+trainer:
+  data: {name: pydocs, length: 64}
+  model.size: nano
+  finetune.steps: 10
+  evaluation.every: 2
+space:
+  finetune.batch_size: {int: [2, 90]}
+search: {sampler: fixed, points: POINTS}
+resources: {cpu: 1, gpu: 0, slots: 2}
+"""
+
+
+def text(*batch_sizes: int) -> str:
+    points = ", ".join(f"{{finetune.batch_size: {size}}}" for size in batch_sizes)
+    return TEXT.replace("POINTS", f"[{points}]")
+
+
+def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    bad = [fakes.NAN, fakes.HUGE, fakes.RAISE, fakes.SENTENCE]
+    code, output = end_of(work.start(text(20, *bad, 21, 22, 23), seconds=0.05))
+    assert code == 4, output
+
+    trials = told(work.url)["trials"]
+    assert [trial[5] for trial in trials] == ["complete", *["failed"] * 4, *["complete"] * 3]
+    errors = [trial[9] for trial in trials[1:5]]
+    assert errors[0] == "val_ppl is nan at step 10"
+    assert errors[1].startswith("out of memory")
+    assert errors[2].startswith("Traceback")
+    assert errors[2].endswith("KeyError: 'a bug in the trainer'")
+    assert errors[3] == "the loss is nan at step 2: lower the learning rate"
+    assert all(
+        [step for step, _ in told(work.url)["rows"]["val_ppl"][trial]] == [2, 4, 6, 8, 10] for trial in (1, 6)
+    )
+
+    pids = [pid for _, pid, what, _ in work.spells() if what == "begin"]
+    assert len(pids) == 8
+    assert len(set(pids)) == 2, "each of two workers serves several trials"
+    assert "INFO" not in output, "Ray's chatter goes to the log"
+    assert "Started a local Ray" in (work.files / "trials" / "1" / "ray.log").read_text()
+
+    # What has ended is not run again: no Ray, no time.
+    began = time.monotonic()
+    code, _ = end_of(work.start(text(20, *bad, 21, 22, 23)))
+    assert code == 4
+    assert time.monotonic() - began < 20
+    assert len(work.spells()) == 16
+
+
+def test_interrupted_once_and_twice(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.2)
+    wait_for(lambda: work.steps() >= 6, driver)
+    pressed = time.monotonic()
+    driver.send_signal(signal.SIGINT)
+    code, output = end_of(driver)
+    assert code == 130, output
+    assert time.monotonic() - pressed < 8
+    assert "python -m sweeper resume test" in output
+    result = told(work.url)
+    assert result["sweep"] == ("interrupted", "interrupted by SIGINT")
+    assert {trial[5] for trial in result["trials"]} == {"queued"}
+    saved = work.steps()
+
+    driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.2)
+    wait_for(lambda: work.steps() > saved + 2, driver)
+    driver.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    pressed = time.monotonic()
+    driver.send_signal(signal.SIGTERM)
+    code, output = end_of(driver)
+    assert code == 143, output
+    assert time.monotonic() - pressed < 2
+
+    run_to_end(work.url, _spec(work), work.files)
+    assert told(work.url)["sweep"][0] == "complete"
+    for ledger in work.files.glob("trials/*/*/ledger.txt"):
+        steps = [int(line.split()[1]) for line in ledger.read_text().splitlines()]
+        assert set(steps) == set(range(1, 11))
+        repeated = len(steps) - 10
+        assert repeated <= 4, "only what was trained after the last checkpoint"
+
+
+def _spec(work: Work):
+    return make_spec("trainer.evaluation.every=5", text=(work.place / "spec.yaml").read_text())
+
+
+def test_a_changed_spec_is_refused_with_the_differences(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    run_to_end(work.url, make_spec("search.trials=1"), work.files)
+    said = Silent()
+    assert run_sweep(make_spec("search.trials=2"), "", work.url, work.files, progress=said) == 3
+    assert any("search.trials: 1 -> 2" in line for line in said.lines)
+    assert any("--as NEWNAME" in line for line in said.lines)
+
+
+def test_a_second_driver_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    spec = make_spec("search.trials=1")
+    with closing(Store(work.url)) as store:
+        sweep = store.create_sweep(
+            name="test", spec_text="", spec=spec.resolved(), code_version="", folder=str(work.files)
+        )
+        store.take_lease(sweep.id, "elsewhere:1", 60)
+    said = Silent()
+    assert run_sweep(spec, "", work.url, work.files, progress=said) == 7
+    assert len(said.lines) == 1
+    assert "elsewhere:1" in said.lines[0]
+    with closing(Reader(work.url)) as reader:
+        assert reader.trials(1) == []
+    Lines().rows(1, 1, {})

@@ -1,0 +1,57 @@
+"""The floors against obvious loops, and where they are known."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from trainer.evaluation import floors
+from trainer.evaluation.floors import bigram_nelbo, unigram_nelbo
+
+V = 7
+tokens = st.tuples(st.integers(1, 6), st.integers(2, 5)).flatmap(
+    lambda shape: arrays(np.uint16, shape, elements=st.integers(0, V - 1))
+)
+
+
+@given(tokens, tokens)
+def test_floors_equal_obvious_loops(train_SL, eval_SL):
+    ones: Counter[int] = Counter()
+    pairs: Counter[tuple[int, int]] = Counter()
+    before: Counter[int] = Counter()
+    for row in train_SL.tolist():
+        ones.update(row[1:])
+        pairs.update(pairwise(row))
+        before.update(row[:-1])
+    nats_1, nats_2 = [], []
+    for row in eval_SL.tolist():
+        for y, x in pairwise(row):
+            nats_1.append(-math.log((ones[x] + 1) / (sum(ones.values()) + V)))
+            nats_2.append(-math.log((pairs[y, x] + 1) / (before[y] + V)))
+    assert unigram_nelbo(train_SL, eval_SL, V) == pytest.approx(sum(nats_1) / len(nats_1))
+    assert bigram_nelbo(train_SL, eval_SL, V) == pytest.approx(sum(nats_2) / len(nats_2))
+
+
+def test_pieces_make_no_difference(monkeypatch):
+    rng = np.random.default_rng(0)
+    train_SL, eval_SL = rng.integers(0, V, (50, 9)), rng.integers(0, V, (20, 9))
+    whole = unigram_nelbo(train_SL, eval_SL, V), bigram_nelbo(train_SL, eval_SL, V)
+    monkeypatch.setattr(floors, "ROWS", 7)
+    assert whole == (unigram_nelbo(train_SL, eval_SL, V), bigram_nelbo(train_SL, eval_SL, V))
+
+
+def test_known_floors_at_gpt2s_vocabulary():
+    size = 50_258
+    rng = np.random.default_rng(0)
+    uniform_SL = rng.integers(0, 100, (200, 64)).astype(np.int32)
+    nothing_SL = np.empty((0, 64), np.int32)
+    assert unigram_nelbo(nothing_SL, uniform_SL, size) == pytest.approx(math.log(size))
+    assert bigram_nelbo(nothing_SL, uniform_SL, size) == pytest.approx(math.log(size))
+    cycle_SL = np.tile(np.arange(64, dtype=np.int32) % 2, (20_000, 1))  # 0 1 0 1 ...
+    assert unigram_nelbo(cycle_SL, cycle_SL, size) == pytest.approx(math.log(2), abs=0.1)
+    assert bigram_nelbo(cycle_SL, cycle_SL, size) < 0.1

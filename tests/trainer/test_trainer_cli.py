@@ -1,0 +1,173 @@
+"""python -m trainer, as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
+from trainer import checkpoint
+from trainer.cli import app
+
+ROOT = Path(__file__).parents[2]
+
+
+class Ran(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*words: str) -> Ran:
+    """In this process, which has torch already. What would be a traceback is raised here."""
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def tiny(corpus: Path, **changes: object) -> list[str]:
+    changes = {"pretrain.steps": 20, "finetune.steps": 20, **changes}
+    config = tiny_config(corpus, **changes).to_dotted()
+    return [f"{key}={value if value is not None else 'null'}" for key, value in config.items()]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return folder, run("train", *tiny(corpus), "--out", str(folder))
+
+
+def test_help_is_quick_and_light() -> None:
+    code = (
+        "import sys, trainer.cli; from typer.testing import CliRunner;"
+        "print(CliRunner().invoke(trainer.cli.app, ['--help']).exit_code);"
+        "print([m for m in ('torch', 'numpy', 'pydantic', 'transformers', 'datasets') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert result.stdout.split("\n")[:2] == ["0", "[]"]
+
+
+def test_train_prints_floors_rows_and_a_summary(
+    trained: tuple[Path, Ran],
+) -> None:
+    folder, result = trained
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("floor: unigram ")
+    assert lines[1].startswith("floor: bigram, add-one ")
+    assert [line.split()[:2] for line in lines[2:6]] == [["pretrain", str(step)] for step in (5, 10, 15, 20)]
+    assert [line.split()[:2] for line in lines[6:10]] == [
+        ["finetune", str(step)] for step in (25, 30, 35, 40)
+    ]
+    assert result.stdout.splitlines()[0] == f"{folder}: done, step 40"
+    summary = dict(line.split() for line in result.stdout.splitlines()[1:])
+    assert {"val_nelbo", "val_ppl", "test_ppl", "var_nelbo", "objective"} <= set(summary)
+
+
+def test_the_command_line_trains_what_the_function_trains(
+    corpus: Path, trained: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    reports_of(tiny_config(corpus, pretrain__steps=20, finetune__steps=20), tmp_path)
+    assert same_tensors(load_file(tmp_path / "last.safetensors"), load_file(trained[0] / "last.safetensors"))
+
+
+def test_the_same_line_again_says_the_same(corpus: Path, trained: tuple[Path, Ran]) -> None:
+    folder, first = trained
+    again = run("train", *tiny(corpus), "--out", str(folder))
+    assert again.returncode == 0
+    assert again.stdout == first.stdout
+
+
+def test_another_run_in_that_folder_is_refused(corpus: Path, trained: tuple[Path, Ran]) -> None:
+    other = run("train", *tiny(corpus), "finetune.lr=0.5", "--out", str(trained[0]))
+    assert other.returncode == 3
+    assert "finetune.lr is 0.003 there, 0.5 here" in other.stderr
+
+
+def test_evaluate_and_sample(trained: tuple[Path, Ran]) -> None:
+    folder, _ = trained
+    best = checkpoint.read_facts(folder / "best.safetensors")["progress"]
+    result = run("evaluate", str(folder), "--json")
+    document = json.loads(result.stdout)
+    assert (document["step"], document["nelbo"]) == (best["best_step"], best["best_nelbo"])
+    raw = run(
+        "evaluate", str(folder), "evaluation.draws=1", "--checkpoint", "last", "--split", "test", "--raw"
+    )
+    assert raw.returncode == 0, raw.stderr
+    assert "last checkpoint, step 40, test split" in raw.stdout
+    drawn = run("sample", str(folder), "--num", "2", "--seed", "3")
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stdout.count("--- sample") == 2
+    assert run("sample", str(folder), "--num", "2", "--seed", "3").stdout == drawn.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["finetune.shedule.mu=0.4"], 3, "finetune.shedule: unknown; did you mean finetune.schedule?"),
+        (["finetune.schedule.mu=0.4"], 3, "finetune.schedule"),
+        (["finetune.lr=fast"], 3, "finetune.lr"),
+        (["finetune.block_size=7", "data.length=64"], 3, "7 does not divide data.length"),
+        (["finetune.steps"], 2, "not of the form key=value"),
+        (["data.name=files", "data.train=/nowhere/*.txt"], 3, "/nowhere/*.txt"),
+        (["--config", "/nowhere.yaml"], 3, "nowhere.yaml"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
+    result = run("train", *words, "--out", str(tmp_path / "run"))
+    assert result.returncode == code, result.stderr
+    assert sentence in result.stderr
+
+
+def test_a_device_that_is_not_there(corpus: Path, tmp_path: Path) -> None:
+    result = run("train", *tiny(corpus), "--device", "abacus", "--out", str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("device abacus: ")
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    result = run("evaluate", str(tmp_path))
+    assert result.returncode == 1
+    assert "holds no run" in result.stderr
+    assert run("evaluate", str(tmp_path / "none")).returncode == 2
+
+
+def test_a_yaml_file_and_overrides(corpus: Path, tmp_path: Path) -> None:
+    lines = "\n".join(f"{key}: {value}" for key, value in (each.split("=", 1) for each in tiny(corpus)))
+    (tmp_path / "run.yaml").write_text(lines.replace("finetune.steps: 20", "finetune.steps: 1e1"))
+    out = str(tmp_path / "run")
+    result = run("train", "--config", str(tmp_path / "run.yaml"), "pretrain.steps=0", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{out}: done, step 10")
+
+
+def test_ctrl_c_saves_and_the_same_line_goes_on(corpus: Path, tmp_path: Path) -> None:
+    line = [*tiny(corpus, finetune__steps=100_000, evaluation__every=100_000), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", "train", *line], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    ledger = tmp_path / "run" / "ledger.txt"
+    while not ledger.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same line goes on" in errors
+    assert "Traceback" not in errors
+    saved = checkpoint.read_facts(tmp_path / "run" / "last.safetensors")["progress"]["step"]
+    assert ledger.read_text().splitlines()[-1] == f"1 {saved}"

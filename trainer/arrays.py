@@ -1,0 +1,40 @@
+"""The one place that tells numpy from torch, so that each formula stands once and serves both."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any  # a float, a numpy array or a torch tensor, of any shape
+
+
+def is_numpy(x: Array) -> bool:
+    return isinstance(x, float | int | np.ndarray | np.generic)
+
+
+def namespace(x: Array) -> Any:
+    """numpy or torch, whichever x belongs to; torch is imported only for a tensor."""
+    if is_numpy(x):
+        return np
+    import torch
+
+    return torch
+
+
+def normal_quantile(x: Array) -> Array:
+    """Phi^-1, the inverse of the standard normal CDF."""
+    if is_numpy(x):
+        from scipy.special import ndtri
+    else:
+        from torch.special import ndtri
+    return ndtri(x)
+
+
+def to_float64(x: Array) -> Array:
+    return np.asarray(x, np.float64) if is_numpy(x) else x.double()
+
+
+def to_dtype_of(x: Array, y: Array) -> Array:
+    """y in the floating-point type of x: a float for a float, float32 for float32, and so on."""
+    if isinstance(x, float | int):
+        return float(y)
+    return y.astype(x.dtype) if is_numpy(x) else y.to(x.dtype)

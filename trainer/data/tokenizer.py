@@ -1,0 +1,216 @@
+"""Text to ids and back: a byte-level BPE of one's own, or any tokenizer of the transformers library.
+
+What is kept beside a corpus is one tokenizer.json and the special ids, so that a prepared corpus opens
+without transformers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.data.base import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tokenizers
+
+# Characters of the train split that a BPE is trained on: its merges hardly change with more.
+BPE_CHARACTERS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """vocab_size V counts the special ids too. gpt2: bos_id == eos_id; bert: [CLS], [SEP], [MASK]."""
+
+    backend: tokenizers.Tokenizer
+    vocab_size: int
+    bos_id: int
+    eos_id: int
+    mask_id: int
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """Ids of each text, without special ids: a '<|endoftext|>' inside a text is text."""
+        return [each.ids for each in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text that the ids stand for; special ids stand for none."""
+        special = {self.bos_id, self.eos_id, self.mask_id}
+        words = [int(each) for each in ids if int(each) not in special and 0 <= int(each) < self.vocab_size]
+        return self.backend.decode(words, skip_special_tokens=False)
+
+    @cached_property
+    def lossless(self) -> bool:
+        """Whether decode(encode(text)) == text for every text: byte-level, nothing normalised or added."""
+        parts = json.loads(self.backend.to_str())
+        split = parts["pre_tokenizer"] or {}
+        byte_levels = [
+            each for each in split.get("pretokenizers", [split]) if each.get("type") == "ByteLevel"
+        ]
+        return (
+            parts["normalizer"] is None
+            and (parts["decoder"] or {}).get("type") == "ByteLevel"
+            and bool(byte_levels)
+            and not any(each["add_prefix_space"] for each in byte_levels)
+        )
+
+    @cached_property
+    def token_bytes_V(self) -> np.ndarray:
+        """int64: UTF-8 bytes that each id stands for, 0 for special ids. All 0 where not lossless."""
+        import numpy as np
+
+        bytes_V = np.zeros(self.vocab_size, dtype=np.int64)
+        if self.lossless:
+            # The byte-level alphabet spells each byte as one character.
+            for word, i in self.backend.get_vocab(with_added_tokens=False).items():
+                bytes_V[i] = len(word)
+            bytes_V[[self.bos_id, self.eos_id, self.mask_id]] = 0
+        return bytes_V
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits: equal where equal text gives equal ids."""
+        return sha256(f"{self.backend.to_str()} {self._ids()}".encode()).hexdigest()[:16]
+
+    def save(self, folder: Path) -> None:
+        (folder / "tokenizer.json").write_text(self.backend.to_str(), encoding="utf-8")
+        (folder / "special_ids.json").write_text(json.dumps(self._ids()), encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: Path) -> Tokenizer:
+        """Of what `save` wrote. Raises OSError or ValueError where that is not there whole."""
+        import tokenizers
+
+        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        if not text.rstrip().endswith("}"):
+            raise ValueError("tokenizer.json is cut off")
+        ids = json.loads((folder / "special_ids.json").read_text(encoding="utf-8"))
+        return cls(_taking_text_as_text(tokenizers.Tokenizer.from_str(text)), **ids)
+
+    def _ids(self) -> dict[str, int]:
+        return {
+            "vocab_size": self.vocab_size,
+            "bos_id": self.bos_id,
+            "eos_id": self.eos_id,
+            "mask_id": self.mask_id,
+        }
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Byte-level BPE of vocab_size ids, of which the last three are BOS, EOS and mask.
+
+    The special ids are no words of the BPE, so no text can contain them. The same texts give the same
+    merges. Fewer ids come out where the texts hold too few pairs to merge.
+    """
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 3,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(_up_to(BPE_CHARACTERS, texts), trainer)
+    words = backend.get_vocab_size()
+    return Tokenizer(backend, words + 3, bos_id=words, eos_id=words + 1, mask_id=words + 2)
+
+
+def pretrained(name: str) -> Tokenizer:
+    """A transformers tokenizer by name or folder; vocab.json and merges.txt alone will do, or vocab.txt.
+
+    BOS and EOS are the tokenizer's own ([CLS] and [SEP] for BERT; where only EOS exists it is both). The
+    mask is its own too, or else one new id at the end. Raises DataError.
+    """
+    folder = Path(name)
+    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if files and not files & {"tokenizer.json", "tokenizer_config.json"}:
+        if {"vocab.json", "merges.txt"} <= files:
+            return _gpt2(folder)
+        if "vocab.txt" in files:
+            return _bert(folder)
+    return _transformers(name)
+
+
+def _gpt2(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers
+
+    backend = Backend(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    end = backend.token_to_id("<|endoftext|>")
+    return _finished(backend, folder, bos=end, eos=end, mask=backend.token_to_id("<mask>"))
+
+
+def _bert(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+    backend = Backend(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    uncased = backend.token_to_id("A") is None
+    backend.normalizer = normalizers.BertNormalizer(lowercase=uncased)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    bos, eos, mask = (backend.token_to_id(each) for each in ("[CLS]", "[SEP]", "[MASK]"))
+    return _finished(backend, folder, bos=bos, eos=eos, mask=mask)
+
+
+def _transformers(name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    from trainer.data.hub import hub_answers
+
+    try:
+        here_only = Path(name).is_dir() or not hub_answers()
+        theirs: Any = AutoTokenizer.from_pretrained(name, local_files_only=here_only)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise DataError(
+            f"The tokenizer {name} cannot be loaded ({reason}): "
+            "set data.tokenizer to a folder with its files, or to bpe."
+        ) from None
+    if not theirs.is_fast:
+        raise DataError(
+            f"The tokenizer {name} has no fast form (a tokenizer.json); convert it with transformers."
+        )
+    bos = theirs.cls_token_id if theirs.bos_token_id is None else theirs.bos_token_id
+    eos = theirs.sep_token_id if theirs.eos_token_id is None else theirs.eos_token_id
+    return _finished(theirs.backend_tokenizer, name, bos=bos, eos=eos, mask=theirs.mask_token_id)
+
+
+def _finished(
+    backend: tokenizers.Tokenizer, name: object, bos: int | None, eos: int | None, mask: int | None
+) -> Tokenizer:
+    if eos is None:
+        raise DataError(f"The tokenizer {name} has no token that ends a document (EOS or [SEP]); use bpe.")
+    size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+    backend.no_truncation()
+    backend.no_padding()
+    return Tokenizer(
+        _taking_text_as_text(backend),
+        vocab_size=size if mask is not None else size + 1,
+        bos_id=eos if bos is None else bos,
+        eos_id=eos,
+        mask_id=size if mask is None else mask,
+    )
+
+
+def _taking_text_as_text(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    backend.encode_special_tokens = True  # not kept in tokenizer.json
+    return backend
+
+
+def _up_to(characters: int, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        if characters <= 0:
+            return
+        characters -= len(text)
+        yield text

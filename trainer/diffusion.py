@@ -1,0 +1,68 @@
+"""Masked diffusion over blocks: the cross-entropy of masked tokens, and the training objective made of it.
+
+MDLM (Sahoo et al. 2024, arXiv 2406.07524) is BD3-LM (Arriola et al. 2025, arXiv 2503.09573) at L' = L.
+Shapes: B batch, K copies of a sequence under different masks, L length, N blocks, P positions of a
+block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.attention import noised
+from trainer.config import Phase
+from trainer.masking import mask_tokens, sample_time
+from trainer.model import Denoiser
+from trainer.objectives.base import TokenLoss
+from trainer.reweighting import normalizer
+
+# Logits made at once: bounds the memory of a batch of many masked tokens.
+MAX_LOGITS = 2**23
+MIN_ROWS = 512  # fewer at once are slow
+
+
+def masked_cross_entropy(
+    model: Denoiser, x0_BL: Tensor, xt_BKL: Tensor, masked_BKL: Tensor, block_size: int
+) -> Tensor:
+    """nats_M: -log p(x_0) of every masked token, in the order of masked_BKL's true entries.
+
+    One pass over [x_t ; x_0]. Unmasked tokens are carried over at no cost (SUBS), so nothing is
+    computed for them behind the last layer.
+    """
+    layout = noised(x0_BL.shape[1], block_size, copies=xt_BKL.shape[1])
+    tokens_BS = torch.cat([xt_BKL.flatten(1), x0_BL[:, : layout.clean]], dim=1)
+    masked_M = masked_BKL.flatten().nonzero().squeeze(1)
+    hidden_MD = model.hidden(tokens_BS, layout, masked_M)
+    target_M = x0_BL[:, None].expand_as(masked_BKL).flatten().index_select(0, masked_M)
+    chunk = max(MIN_ROWS, MAX_LOGITS // model.shape.vocab_size)
+    return torch.cat(
+        [
+            F.cross_entropy(model.logits(hidden), target, reduction="none")
+            for hidden, target in zip(hidden_MD.split(chunk), target_M.split(chunk), strict=True)
+        ]
+    )
+
+
+def diffusion_loss(
+    model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
+) -> TokenLoss:
+    """w * loss_scale * (-log p(x_0)) of every masked token; each block has its own time."""
+    batch, length = x0_BL.shape
+    u_BN = sample_time(
+        batch,
+        length // phase.block_size,
+        antithetic=phase.antithetic,
+        generator=generator,
+        device=x0_BL.device,
+    )
+    level = phase.clip.level(phase.schedule, u_BN, progress)
+    xt_BL, masked_BL = mask_tokens(x0_BL, level.move_chance, model.shape.mask_id, generator)
+    nats_M = masked_cross_entropy(model, x0_BL, xt_BL[:, None], masked_BL[:, None], phase.block_size)
+
+    mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
+    charge_BN = level.loss_scale * phase.reweighting.weight(level) / mean_weight
+    charge_BL = charge_BN.repeat_interleave(phase.block_size, dim=1)
+    loss_BL = nats_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, nats_M * charge_BL[masked_BL])
+    scored_BL = torch.ones_like(masked_BL)
+    scored_BL[:, 0] = False
+    return TokenLoss(loss_BL, scored_BL)

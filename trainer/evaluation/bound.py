@@ -1,0 +1,90 @@
+"""val_nelbo and test_nelbo: the bound on common sequences and common masks (formulas.md section 4).
+
+What is evaluated depends on the evaluation's seed and the split alone, never on the run: so every
+difference between two runs is paired. B batch, L length, S sequences, D documents.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from trainer.checkpoint import replace_durably
+from trainer.config import EvaluationConfig
+from trainer.data.base import Split
+from trainer.data.packing import Corpus, identity
+from trainer.evaluation.record import Evaluation, ratio_and_se
+from trainer.model import Denoiser, evaluating
+from trainer.objectives.base import Objective
+from trainer.randomness import seed_of, strided_rows
+
+
+def evaluate(
+    model: Denoiser,
+    objective: Objective,
+    block_size: int,
+    split: Split,
+    corpus: Corpus,
+    config: EvaluationConfig,
+    step: int,
+    *,
+    ema: bool = True,
+    keep: Path | None = None,
+) -> Generator[None, None, Evaluation]:
+    """Yields None after each batch, and returns what it found. Dropout is off.
+
+    ema: whether the model's weights are the moving average. keep: a file for the nats of each sequence.
+    """
+    packed = corpus.test() if split == "test" else corpus.valid
+    rows_S = strided_rows(config.seed, config.sequences, len(packed.tokens_SL))
+    tokens_SL = np.asarray(packed.tokens_SL[rows_S], np.int64)
+    seeds_S = [seed_of(config.seed, split, "masks", int(row)) for row in rows_S]
+    device = next(model.parameters()).device
+
+    nats = []
+    for i in range(0, len(rows_S), config.batch_size):
+        batch = slice(i, i + config.batch_size)
+        x0_BL = torch.from_numpy(tokens_SL[batch]).to(device)
+        with evaluating(model):
+            nats_BL = objective.bound(model, x0_BL, block_size, config.draws, seeds_S[batch])
+        nats.append(nats_BL.cpu().numpy())
+        yield None
+    scored_nats_SL = np.concatenate(nats)[:, 1:]  # position 0 is BOS: given, never scored
+
+    documents, document_SL = np.unique(packed.documents_SL[rows_S][:, 1:], return_inverse=True)
+    document = document_SL.reshape(-1)
+    nats_D = np.bincount(document, scored_nats_SL.reshape(-1), len(documents)).tolist()
+    tokens_D = np.bincount(document, minlength=len(documents)).tolist()
+    nelbo, se = ratio_and_se(nats_D, tokens_D)
+    if keep is not None:
+        _keep(keep, rows_S, scored_nats_SL.sum(axis=1), step)
+    tokenizer = corpus.tokenizer
+    return Evaluation(
+        split=split,
+        step=step,
+        nelbo=nelbo,
+        se=se,
+        identity={
+            **identity(corpus, split),
+            "sequences": len(rows_S),
+            "evaluation_seed": config.seed,
+            "ema": ema,
+        },
+        provenance={
+            **objective.passport(block_size, config.draws),
+            "seed": config.seed,
+            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+        },
+        nats_D=nats_D,
+        tokens_D=tokens_D,
+        text_bytes=int(tokenizer.token_bytes_V[tokens_SL[:, 1:]].sum()) if tokenizer.lossless else 0,
+    )
+
+
+def _keep(path: Path, rows_S: np.ndarray, nats_S: np.ndarray, step: int) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    save_file({"rows_S": rows_S, "nats_S": nats_S}, temporary, metadata={"step": str(step)})
+    replace_durably(temporary, path)

@@ -1,0 +1,41 @@
+"""The forward process: times per block, and masks per token.
+
+Shapes: B batch, L length, N blocks, P positions in a block (L = N * P).
+Everything is drawn on the generator's device and then moved, so a CPU and a GPU see the same masks.
+"""
+
+import torch
+
+
+def sample_time(
+    batch: int, blocks: int, *, antithetic: bool, generator: torch.Generator, device: torch.device | str
+) -> torch.Tensor:
+    """u_BN in [0, 1), one per block of every sequence; `Clip.time` turns it into t.
+
+    antithetic: one draw from each of B * N equal strata, in random order: else t would rise with
+    the batch row and the block, and so would the mode of a bimodal schedule.
+    """
+    count = batch * blocks
+    u = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
+    if antithetic:
+        strata = torch.randperm(count, generator=generator, device=generator.device)
+        u = (strata + u) / count
+    # The largest float32 below 1: rounding must not give 1 itself.
+    u_BN = u.float().clamp(max=1 - 2**-24).view(batch, blocks)
+    return u_BN.to(device)
+
+
+def mask_tokens(
+    x0_BL: torch.Tensor, move_chance_BN: torch.Tensor, mask_id: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(xt_BL, masked_BL): each token becomes mask_id with its block's move_chance, independently.
+
+    Position 0 (BOS) is given: never masked.
+    """
+    batch, length = x0_BL.shape
+    blocks = move_chance_BN.shape[1]
+    draw_BL = torch.rand(batch, length, generator=generator, device=generator.device).to(x0_BL.device)
+    masked_BNP = draw_BL.view(batch, blocks, -1) < move_chance_BN[:, :, None]
+    masked_BL = masked_BNP.view(batch, length)
+    masked_BL[:, 0] = False
+    return torch.where(masked_BL, mask_id, x0_BL), masked_BL

@@ -1,0 +1,57 @@
+"""rows.jsonl, the reports of a run, and ledger.txt, every step it ever trained. No torch."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer.errors import CheckpointError
+from trainer.evaluation.record import Evaluation, Report
+
+
+class Rows:
+    """rows.jsonl. What stands after the checkpoint's length is dropped: those steps are trained again."""
+
+    def __init__(self, path: Path, length: int):
+        """length: bytes the checkpoint vouches for. Raises CheckpointError where the file is shorter."""
+        self.path = path
+        self._file = open(path, "a+b")  # noqa: SIM115
+        found = os.fstat(self._file.fileno()).st_size
+        if found < length:
+            raise CheckpointError(f"{path}: {found} bytes, but its checkpoint was saved with {length}")
+        self._file.truncate(length)
+
+    def append(self, report: Report) -> None:
+        row = {**report._asdict(), "evaluations": [e._asdict() for e in report.evaluations]}
+        self._file.write(json.dumps(row).encode() + b"\n")
+
+    def sync(self) -> int:
+        """Puts every row on disk; the length in bytes, for the checkpoint to vouch for."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_rows(path: Path, after: int = 0) -> Iterator[Report]:
+    """The reports of steps later than `after`."""
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if row["step"] > after:
+            yield Report(row["step"], row["values"], tuple(Evaluation(**e) for e in row["evaluations"]))
+
+
+class Ledger:
+    """ledger.txt: `attempt step` in one unbuffered write for each optimizer step; proof in kill tests."""
+
+    def __init__(self, path: Path, attempt: int):
+        self.attempt = attempt
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+
+    def write(self, step: int) -> None:
+        self._file.write(f"{self.attempt} {step}\n".encode())
+
+    def close(self) -> None:
+        self._file.close()

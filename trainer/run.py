@@ -1,0 +1,227 @@
+"""One phase of a run in its folder: what is trained, what it is trained on, its files. B batch, L length."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from trainer import checkpoint
+from trainer.config import Phase, TrainConfig
+from trainer.data.base import Split
+from trainer.data.packing import Corpus, identity, load
+from trainer.errors import CheckpointError, TrainingError
+from trainer.evaluation.bound import evaluate
+from trainer.evaluation.record import Evaluation, Report
+from trainer.evaluation.variance import variance
+from trainer.learner import Learner, learning_rate, pick_device, shape_of
+from trainer.model import Denoiser
+from trainer.randomness import batch_rows
+from trainer.rows import Ledger, Rows
+from trainer.trained import load_weights
+
+MAX_NELBO = 700.0  # nats per token; beyond, its exponential is no number any more
+
+
+class Part(NamedTuple):
+    """What a folder is about: one phase of a run."""
+
+    name: str
+    phase: Phase
+    before: int  # steps of the run before this phase
+    evaluate_every: int
+    content: dict[str, Any]  # the dotted values that tell it from another
+    ends_run: bool  # keeps the best checkpoint, and closes with var_nelbo and test
+
+    @property
+    def last(self) -> int:
+        return self.before + self.phase.steps
+
+
+def pretrain_of(config: TrainConfig) -> Part:
+    phase = config.pretrain
+    return Part("pretrain", phase, 0, max(1, phase.steps), config.stage_content(), False)
+
+
+def finetune_of(config: TrainConfig) -> Part:
+    content = {"seed": config.seed, **config.content()}
+    return Part("finetune", config.finetune, config.pretrain.steps, config.evaluation.every, content, True)
+
+
+PARTS: dict[str, Callable[[TrainConfig], Part]] = {"pretrain": pretrain_of, "finetune": finetune_of}
+
+
+@dataclass
+class Progress:
+    """The scalars of a checkpoint."""
+
+    step: int  # trained
+    recorded: int  # its row, if one is due, is written
+    seconds: float = 0.0
+    loss_sum: float = 0.0  # this and the next two: since the last row
+    norm_sum: float = 0.0
+    steps_since_row: int = 0
+    best_nelbo: float = math.inf
+    best_step: int = -1
+    rows_bytes: int = 0
+
+
+class Run:
+    """A phase at some step: what is trained, what it is trained on, and its files."""
+
+    def __init__(
+        self, part: Part, config: TrainConfig, folder: Path, branch: Path | None, attempt: int, device: str
+    ):
+        self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
+        self.corpus: Corpus = load(config.data)
+        self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
+        self.progress = Progress(part.before, part.before)
+        if (folder / "last.safetensors").exists():
+            self._resume()
+        elif branch is not None:
+            self._branch(branch)
+        self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
+        self.ledger = Ledger(folder / "ledger.txt", attempt)
+
+    @property
+    def ended(self) -> bool:
+        return self.progress.recorded == self.part.last
+
+    def take_step(self) -> None:
+        began = time.monotonic()
+        part, progress, tokens_SL = self.part, self.progress, self.corpus.train.tokens_SL
+        step = progress.step + 1 - part.before
+        rows_B = batch_rows(self.config.seed, part.name, step, part.phase.batch_size, len(tokens_SL))
+        x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(self.learner.device)
+        loss, norm = self.learner.take_step(x0_BL, part.phase, part.name, progress.step + 1, step)
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.norm_sum += norm
+        progress.steps_since_row += 1
+        progress.seconds += time.monotonic() - began
+        self.ledger.write(progress.step)
+
+    def measure(self) -> Generator[None, None, Report | None]:
+        """The row that is due at this step, if any. Leaves no trace in the run: it can be asked again."""
+        part, progress, config = self.part, self.progress, self.config
+        step = progress.step - part.before
+        ends = progress.step == part.last
+        evaluates = ends or step % part.evaluate_every == 0
+        if not evaluates and step % config.log_every:
+            return None
+        values = {
+            "train_loss": progress.loss_sum / progress.steps_since_row,
+            "grad_norm": progress.norm_sum / progress.steps_since_row,
+            "lr": learning_rate(part.phase, step),
+            "tokens": float(step * part.phase.batch_size * config.data.length),
+            "seconds": progress.seconds,
+        }
+        evaluations: list[Evaluation] = []
+        if evaluates:
+            evaluations.append((yield from self._evaluate("valid")))
+        if ends and part.ends_run:
+            found = yield from variance(
+                self.learner.average, config.objective, part.phase, self.corpus, config.evaluation
+            )
+            values.update(found)
+            if config.evaluation.test:
+                evaluations.append((yield from self._evaluate_best_on_test(evaluations[0])))
+        for evaluation in evaluations:
+            values.update(evaluation.metrics())
+        return Report(progress.step, values, tuple(evaluations))
+
+    def record(self, report: Report | None) -> None:
+        progress = self.progress
+        progress.recorded = progress.step
+        if report is None:
+            return
+        self.rows.append(report)
+        progress.loss_sum, progress.norm_sum, progress.steps_since_row = 0.0, 0.0, 0
+        if self.part.ends_run and report.evaluations and report.evaluations[0].nelbo < progress.best_nelbo:
+            progress.best_nelbo, progress.best_step = report.evaluations[0].nelbo, progress.step
+
+    def save(self) -> None:
+        """The rows first, then the checkpoint that vouches for them, then the best, which is a part of it."""
+        self.progress.rows_bytes = self.rows.sync()
+        checkpoint.save(self.folder / "last.safetensors", self.learner.tensors(), self._facts())
+        if self.progress.best_step == self.progress.step:
+            self._save_best()
+
+    def _save_best(self) -> None:
+        checkpoint.save(self.folder / "best.safetensors", self.learner.weights(), self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "phase": self.part.name,
+            "attempt": self.attempt,
+            "config": self.config.to_dotted(),
+            "stage_key": self.config.stage_key(),
+            "corpus": identity(self.corpus, "train"),
+            "progress": asdict(self.progress),
+        }
+
+    def _resume(self) -> None:
+        path = self.folder / "last.safetensors"
+        facts = checkpoint.read_facts(path)
+        if facts["attempt"] > self.attempt:
+            raise TrainingError(
+                f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
+            )
+        self._check_corpus(path, facts)
+        self.learner.put(checkpoint.load(path, self.learner.tensors(), ("model.", "ema.", "optimizer.")))
+        self.progress = Progress(**facts["progress"])
+        best = self.folder / "best.safetensors"
+        if self.progress.best_step == self.progress.step and (
+            not best.exists() or checkpoint.read_facts(best)["progress"]["step"] != self.progress.step
+        ):
+            self._save_best()  # killed between the two files
+
+    def _branch(self, stage: Path) -> None:
+        path = stage / "last.safetensors"
+        facts = checkpoint.read_facts(path)
+        progress = Progress(**facts["progress"])
+        if facts["phase"] != "pretrain" or facts["stage_key"] != self.config.stage_key():
+            raise CheckpointError(f"{path}: not the pretrain of this run")
+        if progress.recorded != self.part.before:
+            raise CheckpointError(
+                f"{path}: this pretrain stands at step {progress.step} of {self.part.before}"
+            )
+        self._check_corpus(path, facts)
+        parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
+        self.learner.put(checkpoint.load(path, self.learner.tensors(), parts))
+
+    def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:
+        if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
+            raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
+
+    def _evaluate(self, split: Split, model: Denoiser | None = None) -> Generator[None, None, Evaluation]:
+        config, step = self.config, self.progress.step
+        evaluation = yield from evaluate(
+            model or self.learner.average,
+            config.objective,
+            self.part.phase.block_size,
+            split,
+            self.corpus,
+            config.evaluation,
+            step if model is None else self.progress.best_step,
+            keep=self.folder / f"evaluation-{split}.safetensors",
+        )
+        if not evaluation.nelbo < MAX_NELBO:
+            raise TrainingError(
+                f"diverged: at step {step} the bound is {evaluation.nelbo:.4g} nats per token"
+            )
+        return evaluation
+
+    def _evaluate_best_on_test(self, valid: Evaluation) -> Generator[None, None, Evaluation]:
+        """The only reader of the test split. The best may be this very step, which no file holds yet."""
+        if valid.nelbo < self.progress.best_nelbo:
+            return (yield from self._evaluate("test"))
+        best = copy.deepcopy(self.learner.average)
+        load_weights(best, self.folder / "best.safetensors")
+        return (yield from self._evaluate("test", best))

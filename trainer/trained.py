@@ -1,0 +1,45 @@
+"""A trained network, read back from a run's folder to be evaluated or sampled from."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer import checkpoint
+from trainer.config import TrainConfig
+from trainer.data.packing import Corpus, load
+from trainer.errors import CheckpointError
+from trainer.learner import pick_device, shape_of
+from trainer.model import Denoiser
+
+
+class Trained(NamedTuple):
+    model: Denoiser
+    corpus: Corpus
+    block_size: int  # of the phase that the checkpoint stands in
+    step: int
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """What the folder was trained with. Raises CheckpointError."""
+    path = folder / "config.json"
+    try:
+        return TrainConfig.from_dotted(json.loads(path.read_text())["config"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
+
+
+def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: str = "auto") -> Trained:
+    """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
+    facts = checkpoint.read_facts(path)
+    corpus = load(config.data)
+    model = config.objective.build(shape_of(config, corpus), config.model.dropout).to(pick_device(device))
+    load_weights(model, path, raw=raw)
+    block_size = facts["config"][f"{facts['phase']}.block_size"]
+    return Trained(model, corpus, block_size, facts["progress"]["step"])
+
+
+def load_weights(model: Denoiser, path: Path, *, raw: bool = False) -> None:
+    prefix = "model." if raw else "ema."
+    like = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = checkpoint.load(path, like, (prefix,))
+    model.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})
