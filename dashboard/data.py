@@ -1,11 +1,13 @@
 """Read-only access to the store, cached until somebody commits. The only file here that knows the store.
 
-The store's version is part of every cache key, so a page that polls an unchanged store reads nothing.
+A page that polls a store in which nobody has committed reads nothing.
 """
 
 import json
 import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,11 +15,11 @@ import streamlit as st
 
 from dashboard import frame
 from sweeper.leaderboard import Board, leaderboard
-from sweeper.store.queries import Reader
+from sweeper.store.queries import Reader, StoreError
 from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
-from sweeper.store.store import StoreError
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
+REST = 3  # times as long as the last reading took, at least, before the next
 DEFAULT_URL = "sqlite:///sweeps.db"
 
 
@@ -57,9 +59,24 @@ def sweeps() -> tuple[list[SweepRecord], str]:
 
 
 def chosen() -> Snapshot:
-    """The sweep that the sidebar's picker names, as it is now."""
+    """The sweep that the sidebar's picker names, as it is now.
+
+    Read again when somebody has committed, but where reading takes long not again at once: a sweep of
+    thousands of trials commits faster than its board is made. The end of a sweep is always read.
+    """
     name = st.session_state["sweep"]
-    return _snapshot(reader(), url(), reader().version(), name)
+    held = _held(url(), name)
+    version = reader().version()
+    if held.snapshot is None or held.version != version:
+        sweep = reader().sweep(name)
+        turned = held.snapshot is None or sweep is None or sweep.state != held.snapshot.sweep.state
+        if turned or time.monotonic() - held.made > REST * held.took:
+            began = time.monotonic()
+            held.snapshot, held.version = _read(reader(), name), version
+            held.made = time.monotonic()
+            held.took = held.made - began
+    assert held.snapshot is not None
+    return held.snapshot
 
 
 def reader() -> Reader:
@@ -80,20 +97,34 @@ def _reader(address: str) -> Reader:
     return Reader(address)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _snapshot(_reader: Reader, address: str, version: int, name: str) -> Snapshot:
-    sweep = _reader.sweep(name)
+@dataclass
+class _Held:
+    """What was read last of one sweep. Sessions share it; two that read at once do so in vain, no worse."""
+
+    snapshot: Snapshot | None = None
+    version: int = -1
+    made: float = 0.0
+    took: float = 0.0
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _held(address: str, name: str) -> _Held:
+    return _Held()
+
+
+def _read(reader: Reader, name: str) -> Snapshot:
+    sweep = reader.sweep(name)
     if sweep is None:
         raise StoreError(f"there is no sweep {name!r} in this store any more")
-    trials = {trial.id: trial for trial in _reader.trials(sweep.id)}
+    trials = {trial.id: trial for trial in reader.trials(sweep.id)}
     latest: dict[int, dict[str, LatestRecord]] = {}
-    for record in _reader.latest(sweep.id):
+    for record in reader.latest(sweep.id):
         latest.setdefault(record.trial, {})[record.name] = record
-    values = _reader.configurations(sweep.id)
-    board = leaderboard(_reader, name)
+    values = reader.configurations(sweep.id)
+    board = leaderboard(reader, name)
     searched = frame.searched_names(sweep.spec, list(trials.values()), values)
     rows = frame.from_board(board, searched)
-    return Snapshot(sweep, board, trials, latest, _reader.trial_states(sweep.id), searched, rows, values)
+    return Snapshot(sweep, board, trials, latest, reader.trial_states(sweep.id), searched, rows, values)
 
 
 class Passport(NamedTuple):

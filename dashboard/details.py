@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from dashboard import data, figures, frame
+from dashboard import data, figures, frame, tables, words
 from dashboard.data import Snapshot
 from trainer.metrics import BY_NAME
 
@@ -19,21 +19,21 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
     row = now.frame[now.frame["configuration"] == configuration].iloc[0]
     trials = [trial for trial in now.trials.values() if trial.configuration == configuration]
     st.subheader(f"Configuration {configuration}", anchor=False)
-    st.text(frame.row_sentence(row))
+    st.text(words.row_sentence(row))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         metric_curves(now, [trial.id for trial in trials], key="details", height=330)
     with right:
         st.dataframe(
-            frame.value_table(now.values[configuration], now.searched),
-            column_config=frame.VALUE_COLUMNS,
+            tables.value_table(now.values[configuration], now.searched),
+            column_config=tables.VALUE_COLUMNS,
             hide_index=True,
             height=400,
             alt="Values of the configuration",
         )
     st.dataframe(
-        frame.trial_table(trials, now.latest, time.time()),
-        column_config=frame.TRIAL_COLUMNS,
+        tables.trial_table(trials, now.latest, time.time()),
+        column_config=tables.TRIAL_COLUMNS,
         hide_index=True,
         placeholder="",
         alt="Trials of the configuration",
@@ -50,8 +50,8 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
     events = [each for trial in trials for each in data.reader().events(now.sweep.id, trial.id, MOST_EVENTS)]
     with st.expander(f"Log ({len(events)})", expanded=any(trial.error for trial in trials)):
         st.dataframe(
-            frame.event_table(events),
-            column_config=frame.EVENT_COLUMNS,
+            tables.event_table(events),
+            column_config=tables.EVENT_COLUMNS,
             hide_index=True,
             placeholder="",
             alt="What happened to the configuration's trials",

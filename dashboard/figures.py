@@ -68,6 +68,7 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
     if rows.empty:
         return empty("No evaluation yet.")
     figure = go.Figure()
+    place = np.arange(len(rows))  # labels may be equal: a place of its own for every row
     lowest, ranked = rows["why"] == "best", rows["rank"] != ""
     tied = rows["why"].isin(("one seed", "within the error"))
     for _, best in rows[lowest].iterrows():
@@ -88,7 +89,7 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
         edge = {"width": 1, "color": "white"} if symbol == "circle" else {"width": 1.5}
         figure.add_scatter(
             x=value,
-            y=[plain(label, 60) for label in part["label"]],
+            y=place[chosen],
             error_x=_bars(
                 value, part["val_ppl_low"].to_numpy(float), part["val_ppl_high"].to_numpy(float), colour
             ),
@@ -99,8 +100,10 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
             hovertemplate="%{customdata}<extra></extra>",
         )
     figure.update_yaxes(
-        categoryorder="array",
-        categoryarray=[plain(label, 60) for label in rows["label"]][::-1],
+        tickvals=place,
+        ticktext=[plain(label, 60) for label in rows["label"]],
+        range=[len(rows) - 0.4, -0.6],
+        zeroline=False,
         tickfont={"size": 12},
         showgrid=False,
         automargin=True,

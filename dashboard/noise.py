@@ -4,18 +4,17 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trainer.reweighting import AnyReweighting, Unweighted, normalizer
 from trainer.schedules import AnySchedule, Clip, LogLinear
-from trainer.settings import Settings, nest
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density
 BINS = 60
 
 
-class FinetuneNoise(Settings):
+class FinetuneNoise(BaseModel, frozen=True, extra="forbid"):
     """The part of a TrainConfig that shapes the noise."""
 
     schedule: AnySchedule = LogLinear()
@@ -40,11 +39,14 @@ class NoiseShape(NamedTuple):
 
 def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
     """Of a configuration's stored dotted values, at a progress in [0, 1]. Raises UnknownNoise."""
-    finetune = nest(values).get("finetune", {})
+    noise: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        phase_name, _, path = name.partition(".")
+        part, _, field = path.partition(".")
+        if phase_name == "finetune" and part in FinetuneNoise.model_fields:
+            noise.setdefault(part, {})[field] = value
     try:
-        phase = FinetuneNoise.model_validate(
-            {key: finetune[key] for key in FinetuneNoise.model_fields if key in finetune}
-        )
+        phase = FinetuneNoise.model_validate(noise)
     except ValidationError as error:
         raise UnknownNoise(f"{error.errors()[0]['msg']}, got {error.errors()[0]['input']!r}") from None
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)

@@ -4,6 +4,7 @@ Progress goes to stderr: a live table on a terminal, one plain line an event els
 """
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,35 +37,41 @@ class LiveTable:
     """The sweep at a glance, redrawn in place; events scroll by above it."""
 
     def __init__(self, console: Console | None = None) -> None:
+        # Not the stderr of this moment: a run replaces it while Ray's chatter goes to a file.
         self._console = console or Console(stderr=True, markup=False, highlight=False)
-        self._live = Live(
-            console=self._console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
-        )
-        self._trials: dict[int, tuple[int, str]] = {}  # running: (step, its latest values)
+        self._live = Live(console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
+        self._running: dict[int, tuple[int, str]] = {}  # trial: step, its latest values
+        self._best: dict[
+            int, tuple[float, float]
+        ] = {}  # trial: its lowest NELBO, and that one's standard error
         self._live.start()
 
     def started(self, trial: int | None, text: str) -> None:
         if trial is not None:
-            self._trials[trial] = (0, "")
+            self._running[trial] = (0, "")
         self._say(text)
 
     def rows(self, trial: int, step: int, values: Mapping[str, float]) -> None:
         shown = [f"{name} {number(values[name])}" for name in ("val_ppl", "train_loss") if name in values]
-        self._trials[trial] = (step, ", ".join(shown) or self._trials.get(trial, (0, ""))[1])
+        self._running[trial] = (step, ", ".join(shown) or self._running.get(trial, (0, ""))[1])
+        if "val_nelbo" in values and "val_nelbo_se" in values:
+            now = values["val_nelbo"], values["val_nelbo_se"]
+            self._best[trial] = min(now, self._best.get(trial, now))
 
     def ended(self, trial: int | None, state: str, text: str) -> None:
         if trial is not None:
-            self._trials.pop(trial, None)
+            self._running.pop(trial, None)
         self._say(text, COLOURS.get(state, ""))
 
     def note(self, text: str) -> None:
         self._say(text, "bold")
 
     def status(self, status: Status) -> None:
-        running = Table.grid(padding=(0, 2))
-        for trial, (step, values) in sorted(self._trials.items()):
-            running.add_row(f"  trial {trial}", f"step {step:,}", values)
-        self._live.update(Group(Text(headline(status)), running))
+        table = Table.grid(padding=(0, 2))
+        for trial, (step, shown) in sorted(self._running.items()):
+            table.add_row(f"  trial {trial}", f"step {step:,}", shown)
+        best = leader(status, self._best)
+        self._live.update(Group(Text(headline(status)), *([Text(best)] if best else []), table))
 
     def close(self) -> None:
         self._live.stop()
@@ -74,15 +81,28 @@ class LiveTable:
 
 
 def headline(status: Status) -> str:
-    """'schedules: 3 of 24, 2 running, 1 failed · best val_ppl 231.4 (trial 7) · 1:12, about 4:30 to go'."""
+    """'schedules: 3 of 24 ended, 2 running, 1 failed; 1:12, about 4:30 to go'."""
     ended = sum(status.states.get(state, 0) for state in ENDED)
     others = [f"{n} {state}" for state, n in status.states.items() if n and state != "complete"]
-    parts = [f"{status.sweep}: {', '.join([f'{ended} of {status.total}', *others])}"]
-    if status.best is not None:
-        parts.append(f"best {status.metric} so far {number(status.best)} (trial {status.best_trial})")
     left = eta(ended, status.total, status.seconds)
-    parts.append(clock(status.seconds) + (f", about {clock(left)} to go" if left else ""))
-    return " · ".join(parts)
+    to_go = f", about {clock(left)} to go" if left else ""
+    states = ", ".join([f"{ended} of {status.total} ended", *others])
+    return f"{status.sweep}: {states}; {clock(status.seconds)}{to_go}"
+
+
+def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
+    """'best val_ppl so far 231.4 [220.1, 243.2], trial 7': 95% of the evaluation's error alone.
+
+    evaluated: trial -> (NELBO, its standard error), of those that reported to this driver.
+    """
+    if status.best is None:
+        return ""
+    interval = ""
+    trial = status.best_trial
+    if status.metric == "val_ppl" and trial is not None and trial in evaluated:
+        nelbo, se = evaluated[trial]
+        interval = f" [{perplexity(math.exp(nelbo - 1.96 * se))}, {perplexity(math.exp(nelbo + 1.96 * se))}]"
+    return f"best {status.metric} so far {number(status.best)}{interval}, trial {status.best_trial}"
 
 
 def eta(ended: int, total: int, seconds: float) -> float | None:

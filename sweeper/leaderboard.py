@@ -55,7 +55,7 @@ class Board(NamedTuple):
 
     @property
     def winner(self) -> Row | None:
-        """The one configuration that is better than every other beyond the error; None while there is none."""
+        """The configuration that is better than every other beyond the error; None while there is none."""
         first = [row for row in self.rows if row.rank == 1]
         return first[0] if len(first) == 1 and first[0].why == "best" else None
 
@@ -122,11 +122,13 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
 
 
 def searched(values: Sequence[dict[str, Any]]) -> list[str]:
-    """The names whose values are not the same in all, the missing being a value too; in alphabetical order."""
+    """The names whose values differ, a missing one being a value too; in alphabetical order."""
     names = {name for each in values for name in each}
     absent = object()
     return sorted(
-        name for name in names if any(each.get(name, absent) != values[0].get(name, absent) for each in values)
+        name
+        for name in names
+        if any(each.get(name, absent) != values[0].get(name, absent) for each in values)
     )
 
 
@@ -146,7 +148,9 @@ def _entries(
         counted = {trial.seed: trial for trial in reversed(complete or mine)}  # the first of equal seeds
         ids = sorted(trial.id for trial in counted.values())
         evaluated = [evaluations[trial] for trial in ids if trial in evaluations]
-        entries.append(_Entry(configuration, mine, evaluated, [each for trial in ids for each in rows[trial]]))
+        entries.append(
+            _Entry(configuration, mine, evaluated, [each for trial in ids for each in rows[trial]])
+        )
     return entries
 
 
@@ -155,7 +159,7 @@ def _comparable(entries: Sequence[_Entry]) -> list[_Entry]:
 
     The baselines' evaluation decides; without baselines, the one that most configurations have.
     """
-    groups: dict[str, list[_Entry]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[_Entry]] = defaultdict(list)
     for entry in entries:
         keys = {_identity(each) for each in entry.evaluated}
         if len(keys) == 1:
@@ -167,9 +171,9 @@ def _comparable(entries: Sequence[_Entry]) -> list[_Entry]:
     return max(groups.values(), key=weight, default=[])
 
 
-def _identity(evaluation: EvaluationRecord) -> str:
-    """Equal texts: the same quantity, document by document."""
-    return json.dumps([evaluation.identity, evaluation.tokens], sort_keys=True)
+def _identity(evaluation: EvaluationRecord) -> tuple[Any, ...]:
+    """Where it is equal, so is the quantity, document by document."""
+    return json.dumps(evaluation.identity, sort_keys=True), *evaluation.tokens
 
 
 def _standings(group: Sequence[_Entry]) -> list[Standing]:

@@ -26,9 +26,9 @@ UNFINISHED = ("queued", "running")
 
 
 class Proposal(NamedTuple):
-    """A trial of the study, as it is stored."""
+    """A trial of the study, as it is stored; of a trial outside the study, number is None."""
 
-    number: int
+    number: int | None
     params: dict[str, Any]
     distributions: dict[str, str]
     system_attrs: dict[str, Any]

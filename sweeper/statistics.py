@@ -88,9 +88,9 @@ class Spread(NamedTuple):
 
     def of(self, weights_RN: Array, seed_N: NDArray[np.intp]) -> tuple[Array, int]:
         """The variance of each weighted sum of runs, and its degrees of freedom (0: not known)."""
-        by_seed_RS = np.zeros((len(weights_RN), seed_N.max() + 1))
-        np.add.at(by_seed_RS.T, seed_N, weights_RN.T)
-        common_R, own_R = (by_seed_RS**2).sum(1), (weights_RN**2).sum(1)
+        by_seed_RS = weights_RN @ np.eye(seed_N.max() + 1)[seed_N]
+        common_R = np.einsum("rs,rs->r", by_seed_RS, by_seed_RS)
+        own_R = np.einsum("rn,rn->r", weights_RN, weights_RN)
         if not self.paired_degrees:
             return self.level * np.maximum(common_R, own_R), self.level_degrees
         shared = max(self.level - self.paired, 0.0)

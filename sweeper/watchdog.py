@@ -5,6 +5,7 @@ and Tune's callbacks then never run. Signals are therefore read here, from the f
 C-level handler writes to, and the main thread's silence is noticed here.
 """
 
+import math
 import os
 import select
 import signal
@@ -19,8 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Watchdog(threading.Thread):
     """First signal: `signal` is set, and the main thread has `grace` seconds to end. Second: exit at once.
 
-    No `beat` from the main thread for `silence` seconds: exit 1. Whatever it ends, nothing is lost but
-    what was trained since the last checkpoints.
+    No `beat` from the main thread for `silence` seconds after another: exit 1. Whatever it ends, nothing is
+    lost but what was trained since the last checkpoints.
     """
 
     def __init__(self, resume: str, *, silence: float = 60.0, grace: float = 20.0):
@@ -29,7 +30,7 @@ class Watchdog(threading.Thread):
         self._resume, self._silence, self._grace = resume, silence, grace
         self._before: dict[int, Any] = {}
         self._deadline = 0.0
-        self._last_beat = time.monotonic()
+        self._last_beat = math.inf
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
 
@@ -39,7 +40,6 @@ class Watchdog(threading.Thread):
             handler = signal.signal(each, _nothing)
             self._before.setdefault(each, handler)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        self.beat()
         if not self.is_alive():
             self.start()
 
@@ -54,7 +54,12 @@ class Watchdog(threading.Thread):
         os.close(self._write_end)
 
     def beat(self) -> None:
+        """The main thread is alive; from the first beat on, silence ends the process."""
         self._last_beat = time.monotonic()
+
+    def rest(self) -> None:
+        """No more beats are to be expected."""
+        self._last_beat = math.inf
 
     def give_up(self, sentence: str, code: int = 1) -> None:
         """Ends the process here and now; its workers notice and end too."""

@@ -35,8 +35,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
 @app.command()
 def train(
+    out: Annotated[Path, typer.Option(help="The run's folder; the same line again goes on in it.")],
     overrides: Overrides = None,
-    out: Annotated[Path, typer.Option(help="The run's folder; the same line again goes on in it.")] = ...,  # type: ignore[assignment]
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.", dir_okay=False)] = None,
     device: Device = "auto",
 ) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, frame
+from dashboard import data, tables
 
 
 def metrics_page() -> None:
@@ -24,24 +24,26 @@ def metrics_page() -> None:
                 ],
                 anchor=False,
             )
-            st.text(f"{passport.trials} trials; " + f"{len(passport.provenances)} ways of estimation.")
+            st.text(f"{passport.trials} trials; " + f"estimated in {len(passport.provenances)} ways.")
             left, right = st.columns(2, gap="medium")
             with left:
                 st.caption("Identity: must be equal to rank together")
                 st.dataframe(
-                    frame.value_table(passport.identity, []),
+                    tables.value_table(passport.identity, []),
                     column_order=["name", "value"],
-                    column_config=frame.VALUE_COLUMNS,
+                    column_config=tables.VALUE_COLUMNS,
                     hide_index=True,
                 )
             with right:
                 st.caption("Provenance: how it was estimated")
-                st.dataframe(frame.provenance_table(passport.provenances), hide_index=True)
+                st.dataframe(tables.provenance_table(passport.provenances), hide_index=True)
     st.subheader("Definitions", anchor=False)
-    st.dataframe(frame.metric_table(), hide_index=True, column_config=frame.METRIC_COLUMNS, height="content")
+    st.dataframe(
+        tables.metric_table(), hide_index=True, column_config=tables.METRIC_COLUMNS, height="content"
+    )
     st.caption("More in docs/metrics.md.")
     st.subheader("This sweep", anchor=False)
-    st.dataframe(frame.sweep_table(now.sweep), hide_index=True)
+    st.dataframe(tables.sweep_table(now.sweep), hide_index=True)
     with st.expander("Specification as it was written"):
         st.code(now.sweep.spec_text, language="yaml")
 

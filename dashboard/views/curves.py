@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, frame
+from dashboard import data, words
 from dashboard.details import metric_curves
 
 FIRST = 5  # configurations whose trials are shown before anybody chooses
@@ -12,7 +12,7 @@ def curves_page() -> None:
     now = data.chosen()
     st.header("Curves", anchor=False)
     st.text("One colour a configuration, one dash a seed. Click a name in the legend to hide a line.")
-    labels = frame.trial_labels(now.frame, now.trials)
+    labels = words.trial_labels(now.frame, now.trials)
     default = [trial for trial in now.frame["trials"].head(FIRST).sum() or [] if trial in labels]
     chosen = st.multiselect(
         "Trials",

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures, frame
+from dashboard import data, figures, frame, tables, words
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 
@@ -30,17 +30,17 @@ def header(now: Snapshot) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         st.header("Leaderboard", anchor=False)
-        st.text(frame.state_sentence(now.sweep, time.time()))
+        st.text(words.state_sentence(now.sweep, time.time()))
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         for state, colour in BADGES.items():
             if now.states.get(state):
-                st.badge(f"{now.states[state]} {state}", color=colour)
+                st.badge(f"{now.states[state]:,} {state}", color=colour)
     best = frame.best(now.frame)
     ended, expected = frame.progress(now.sweep.spec, now.trials.values())
     facts = {
         "Lowest PPL (valid, upper bound)": "–" if best is None else figures.number(best["val_ppl"]),
         "Its 95% interval": "–" if best is None else best["interval"],
-        "Tied with it": str(frame.ties(now.frame)),
+        "Tied with it": f"{frame.ties(now.frame):,}",
         "Trials ended": f"{ended:,} of {expected:,}",
     }
     for place, (title, value) in zip(st.columns(4), facts.items(), strict=True):
@@ -77,7 +77,7 @@ def table(now: Snapshot, rows: pd.DataFrame) -> int | None:
     shown = rows
     if len(rows) > MOST_ROWS and not st.toggle(f"All {len(rows):,} rows", key="all_rows"):
         shown = rows.head(MOST_ROWS)
-    view, config = frame.for_display(shown, now.searched, now.values, st.session_state["all_values"])
+    view, config = tables.for_display(shown, now.searched, now.values, st.session_state["all_values"])
     order = shown["configuration"].tolist()
     kept = st.session_state.get("configuration")
     chosen = st.dataframe(
@@ -106,7 +106,7 @@ def leaderboard_page() -> None:
     if now.frame.empty:
         st.text("No trial has been proposed yet.")
         return
-    st.text(frame.verdict(now.frame))
+    st.text(words.verdict(now.frame))
     rows = choose_rows(now)
     chosen = table(now, rows)
     if chosen is not None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, figures, frame
+from dashboard import data, figures, words
 
 
 def parameters_page() -> None:
@@ -29,7 +29,7 @@ def parameters_page() -> None:
         )
         log = st.toggle("Log scale", key="parameters_log", persist_state="session")
     st.plotly_chart(figures.against(now.frame, name, colour_by, log), key="against", config=figures.CONFIG)
-    prefix = frame.common_prefix(now.searched)
+    prefix = words.common_prefix(now.searched)
     labels = [each.removeprefix(prefix) for each in now.searched]
     st.subheader("All searched values", anchor=False)
     st.text("Dark lines rank high. Drag along an axis to keep a range; drag a name to move its axis.")

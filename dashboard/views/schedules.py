@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
-from dashboard import data, figures, frame
+from dashboard import data, figures, words
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 
 FIRST = 4  # configurations shown before anybody chooses
@@ -75,7 +75,7 @@ def schedules_page() -> None:
         "The finetune phase's noise as each configuration has it. "
         "It shapes training alone: val_ppl is measured in the same way for all."
     )
-    labels = frame.configuration_labels(now.frame)
+    labels = words.configuration_labels(now.frame)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Configurations",

@@ -17,7 +17,7 @@ from sweeper.store.schema import SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one's transaction
 _EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://user@host/database"
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _CREATE_LOCK = 7_215_001  # of PostgreSQL's advisory locks: ours for creating the tables
 
 
@@ -47,7 +47,9 @@ def parse(url: str) -> URL:
     if backend not in _INSERT:
         raise StoreError(f"{backend} databases are not supported; a URL looks like {_EXAMPLES}")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreError("an SQLite database in memory would forget the sweep; name a file: sqlite:///sweeps.db")
+        raise StoreError(
+            "an SQLite database in memory would forget the sweep; name a file: sqlite:///sweeps.db"
+        )
     return parsed
 
 
@@ -84,7 +86,9 @@ def open_for_reading(url: str) -> Engine:
         engine = _engine(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
     with transaction(engine) as connection:
         if not inspect(connection).has_table(meta.name):
-            raise StoreError(f"there are no sweeps in {_shown(engine.url)}: no sweep was ever run with this database")
+            raise StoreError(
+                f"there are no sweeps in {_shown(engine.url)}: no sweep was ever run with this database"
+            )
         _check_version(connection)
     return engine
 
@@ -123,9 +127,13 @@ def _engine(url: URL, **options: Any) -> Engine:
         # Python writes NaN as a word that JSON does not have, and PostgreSQL refuses.
         return create_engine(url, json_serializer=partial(json.dumps, allow_nan=False), **options)
     except NoSuchModuleError:
-        raise StoreError(f"{url.drivername} is not a known database driver; a URL looks like {_EXAMPLES}") from None
+        raise StoreError(
+            f"{url.drivername} is not a known database driver; a URL looks like {_EXAMPLES}"
+        ) from None
     except ImportError as error:
-        raise StoreError(f"{url.drivername} needs the Python package {error.name}, which is not installed") from None
+        raise StoreError(
+            f"{url.drivername} needs the Python package {error.name}, which is not installed"
+        ) from None
 
 
 def _prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
@@ -157,7 +165,9 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
 
 
 def _check_version(connection: Connection) -> None:
-    stored = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
+    stored = connection.execute(
+        select(meta.c.value).where(meta.c.key == "schema_version")
+    ).scalar_one_or_none()
     if stored == str(SCHEMA_VERSION):
         return
     place = _shown(connection.engine.url)
@@ -176,7 +186,9 @@ def _check_version(connection: Connection) -> None:
 
 def _shown(url: URL) -> str:
     """The file, or the server's URL with the password starred out."""
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    return (
+        str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    )
 
 
 def _in_words(error: DBAPIError, url: URL) -> str:

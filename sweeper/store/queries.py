@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, or_, select, text
+from sqlalchemy import Connection, Select, Table, func, or_, select, text
 
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
@@ -163,7 +163,7 @@ class Reader:
                 self._watch = self._engine.connect()
             return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
 
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._engine) as connection:
             return connection.execute(query).all()
 

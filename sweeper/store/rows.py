@@ -1,4 +1,4 @@
-"""Metric rows and what is derived from them. `latest` is a function of `metrics`, whatever order rows came in."""
+"""Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in."""
 
 from collections.abc import Iterable, Sequence
 
@@ -64,7 +64,7 @@ def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Ev
 
 
 def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestRecord:
-    """The summary with one more row in it. Best: the earlier of equals; the latest where there is no better."""
+    """The summary with one more row in it. Best: the earlier of equals; the latest where none is better."""
     if record is None:
         return LatestRecord(trial, row.name, row.step, row.value, row.value, row.step)
     if row.step > record.step:

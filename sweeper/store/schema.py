@@ -25,7 +25,9 @@ metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
-meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
+meta = Table(
+    "meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False)
+)
 
 sweeps = Table(
     "sweeps",
@@ -63,7 +65,9 @@ trials = Table(
     Column("role", String(20), nullable=False),  # search, baseline, replicate, confirm
     Column("number", Integer),  # Optuna's trial number; null outside the study
     Column("seed", Integer, nullable=False),
-    Column("repeat_of", ForeignKey("trials.id")),  # a proposal made before: told that trial's value, never run
+    Column(
+        "repeat_of", ForeignKey("trials.id")
+    ),  # a proposal made before: told that trial's value, never run
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
     Column("stage", String(16)),  # key of the pretrain it branches from

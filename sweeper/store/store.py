@@ -32,7 +32,7 @@ class Store:
         self, *, name: str, spec_text: str, spec: Mapping[str, Any], code_version: str, folder: str
     ) -> SweepRecord:
         """Raises StoreError where the name is taken."""
-        row = {
+        row: dict[str, Any] = {
             "name": name,
             "spec_text": spec_text,
             "spec": dict(spec),

@@ -43,7 +43,9 @@ class Writer:
                 raise StoreError(f"there is no sweep {self._sweep} in this database")
             if sweep.lease_holder != self._holder:
                 holder = sweep.lease_holder or "nobody"
-                raise LeaseLost(f"the lease of sweep {sweep.name} is no longer {self._holder}'s but {holder}'s")
+                raise LeaseLost(
+                    f"the lease of sweep {sweep.name} is no longer {self._holder}'s but {holder}'s"
+                )
             yield connection
 
     def set_sweep_state(self, state: str, note: str = "") -> None:
@@ -81,7 +83,7 @@ class Writer:
     ) -> TrialRecord:
         """A repeat is added in the state that it repeats, and never runs."""
         now = time.time()
-        row = {
+        row: dict[str, Any] = {
             "sweep": self._sweep,
             "configuration": configuration,
             "role": role,
@@ -152,7 +154,9 @@ class Writer:
                 raise ValueError(f"trial {trial}: {row.name} at step {row.step} is {row.value}")
         for each in evaluations:
             if not all(map(math.isfinite, (each.nelbo, *each.nats_D))) or math.isnan(each.se):
-                raise ValueError(f"trial {trial}: the evaluation on {each.split} at step {each.step} is not finite")
+                raise ValueError(
+                    f"trial {trial}: the evaluation on {each.split} at step {each.step} is not finite"
+                )
         with self._transaction() as connection:
             found = self._trial(connection, trial)
             if found.attempt != attempt or found.state != "running":
@@ -181,7 +185,7 @@ class Writer:
         gpu_seconds: float = 0.0,
         tokens: int = 0,
     ) -> bool:
-        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again. Costs add up.
+        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again. Costs add.
 
         False, and nothing written, where `attempt` is stale or the trial has ended already; a trial
         that add_rows gave a state keeps that state.
@@ -236,7 +240,7 @@ class Writer:
         cpu_seconds: float = 0.0,
         gpu_seconds: float = 0.0,
     ) -> bool:
-        """complete or failed, or queued: to be run again. False, and nothing written, where `attempt` is stale."""
+        """complete, failed, or queued (to run again). False, and nothing written, if `attempt` is stale."""
         with self._transaction() as connection:
             stage = self._stage(connection, key)
             if stage.attempt != attempt or stage.state != "running":
@@ -253,7 +257,13 @@ class Writer:
 
     def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
         with self._transaction() as connection:
-            row = {"time": time.time(), "sweep": self._sweep, "trial": trial, "kind": kind, "text": _clean(text)}
+            row = {
+                "time": time.time(),
+                "sweep": self._sweep,
+                "trial": trial,
+                "kind": kind,
+                "text": _clean(text),
+            }
             connection.execute(insert(events).values(row))
 
     def finish_control(self, control: int) -> None:

@@ -61,7 +61,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def port(url: str) -> Iterator[int]:
-    """A dashboard, started before there is any store. Its own config.toml makes it safe: no flags are given."""
+    """A dashboard, started before there is any store, with no flags: its own config.toml makes it safe."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(Path(dashboard.__file__).parent / "app.py")]
     server = subprocess.Popen(
@@ -92,7 +92,8 @@ def page(port: int) -> Iterator["sync_api.Page"]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
+        sync_api.expect.set_options(timeout=60_000)
         yield page
         browser.close()
 
@@ -102,7 +103,7 @@ def rows(page: "sync_api.Page") -> "sync_api.Locator":
     return page.locator("[data-testid=stDataFrame]").first.locator("canvas [role=row]")
 
 
-def test_a_sweep_is_followed_from_before_its_store_exists(page: "sync_api.Page", port: int, url: str) -> None:
+def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, url: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     dialogs: list[str] = []

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import figures, frame
+from dashboard import figures, frame, words
 from dashboard.figures import Line
 from dashboard.noise import UnknownNoise, noise_shape
 
@@ -45,7 +45,9 @@ def test_intervals_show_the_lowest_on_top_and_the_ties_apart(rows: pd.DataFrame)
     figure = figures.intervals(rows)
     assert [trace.name for trace in figure.data] == ["lowest", "tied with it", "behind"]
     assert [list(trace.x) for trace in figure.data] == [[100.0], [102.0], [120.0]]
-    assert figure.layout.yaxis.categoryarray[-1] == "1= | gaussian"  # Plotly's first category is the lowest
+    assert [list(trace.y) for trace in figure.data] == [[0], [1], [2]]
+    assert figure.layout.yaxis.ticktext[0] == "1= | gaussian"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # downwards
     assert figure.data[0].error_x.array[0] == pytest.approx(6.0)
     assert figure.data[0].error_x.arrayminus[0] == pytest.approx(5.0)
     assert [figure.layout.shapes[0].x0, figure.layout.shapes[0].x1] == [95.0, 106.0]
@@ -123,13 +125,13 @@ def test_numbers_have_four_significant_digits(value: float | None, text: str) ->
 
 
 def test_the_verdict_names_no_winner_that_is_not_known(rows: pd.DataFrame) -> None:
-    assert "1 other configuration is tied" in frame.verdict(rows)
+    assert "1 other configuration is tied" in words.verdict(rows)
     assert frame.ties(rows) == 1
     one_seed = rows.assign(why=["best", "one seed", "one seed", ""])
-    assert frame.verdict(one_seed).startswith("One seed: no winner can be named yet.")
-    assert frame.verdict(rows.assign(why=["best", "", "", ""])).startswith("Configuration 3 is ahead of all")
-    assert frame.verdict(rows[3:]).startswith("Nothing is ranked yet")
-    assert "nothing to compare" in frame.verdict(rows[:1])
+    assert words.verdict(one_seed).startswith("One seed: no winner can be named yet.")
+    assert words.verdict(rows.assign(why=["best", "", "", ""])).startswith("Configuration 3 is ahead of all")
+    assert words.verdict(rows[3:]).startswith("Nothing is ranked yet")
+    assert "nothing to compare" in words.verdict(rows[:1])
 
 
 def test_rows_are_filtered_and_sorted_over_all_of_them(rows: pd.DataFrame) -> None:
@@ -150,14 +152,14 @@ def test_a_label_says_what_differs_from_the_baseline() -> None:
         "finetune.schedule.mu": 0.312345,
         "finetune.block_size": 16,
     }
-    assert frame.label(chosen, usual, "finetune.") == "gaussian · schedule.mu 0.3123"
-    assert frame.label(usual, usual, "finetune.") == "baseline"
+    assert words.label(chosen, usual, "finetune.") == "gaussian · schedule.mu 0.3123"
+    assert words.label(usual, usual, "finetune.") == "baseline"
 
 
 def test_names_lose_the_groups_that_all_share() -> None:
-    assert frame.common_prefix(["finetune.schedule.mu", "finetune.schedule.name"]) == "finetune.schedule."
-    assert frame.common_prefix(["finetune.schedule.mu", "finetune.block_size"]) == "finetune."
-    assert frame.common_prefix(["finetune.lr", "seed"]) == ""
+    assert words.common_prefix(["finetune.schedule.mu", "finetune.schedule.name"]) == "finetune.schedule."
+    assert words.common_prefix(["finetune.schedule.mu", "finetune.block_size"]) == "finetune."
+    assert words.common_prefix(["finetune.lr", "seed"]) == ""
 
 
 def test_the_nelbo_is_flat_and_a_weight_is_not() -> None:

@@ -135,7 +135,8 @@ def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) 
     assert app.get("plotly_chart")
 
 
-def test_the_page_follows_what_another_writer_commits(url: str) -> None:
+def test_the_page_follows_what_another_writer_commits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.data.REST", 0)
     fill(url)
     app = opened()
     assert "12 of 13" not in {metric.value for metric in app.metric}

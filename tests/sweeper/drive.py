@@ -1,4 +1,4 @@
-"""A driver process for tests: python -m tests.sweeper.drive URL FILES SPEC [key=value ...]; exits as run_sweep says."""
+"""A driver process for tests: python -m tests.sweeper.drive URL FILES SPEC [key=value ...]"""
 
 import sys
 from pathlib import Path

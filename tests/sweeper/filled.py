@@ -56,7 +56,11 @@ SEARCH: list[tuple[dict[str, Any], float, str]] = [
     ({"finetune.reweighting.name": "sigmoid", "finetune.reweighting.k": 1.1}, 5.381, "complete"),
     ({"finetune.schedule.name": "gaussian", "finetune.schedule.mu": 0.62}, 5.450, "pruned"),
     ({"finetune.reweighting.name": "sigmoid", "finetune.reweighting.k": -2.4}, 5.440, "failed"),
-    ({"finetune.schedule.name": "cosine", "finetune.clip.low": 0.12, "finetune.block_size": 4}, 5.392, "running"),
+    (
+        {"finetune.schedule.name": "cosine", "finetune.clip.low": 0.12, "finetune.block_size": 4},
+        5.392,
+        "running",
+    ),
     ({"finetune.reweighting.name": "iddpm", "finetune.block_size": 8}, 5.400, "queued"),
 ]
 
@@ -87,14 +91,21 @@ def fill(url: str, name: str = "schedules", *, finished: bool = False) -> str:
         "search": {"sampler": "tpe", "trials": 10, "seed": 0},
     }
     sweep = store.create_sweep(
-        name=name, spec_text=f"name: {name}\nmetric: val_ppl\n", spec=spec, code_version="0.1.0", folder="files"
+        name=name,
+        spec_text=f"name: {name}\nmetric: val_ppl\n",
+        spec=spec,
+        code_version="0.1.0",
+        folder="files",
     )
     store.take_lease(sweep.id, HOLDER, 3600)
     writer = store.writer(sweep.id, HOLDER)
     writer.add_event("start", "10 trials, 3 seeds of 1 baseline")
     for seed in range(3):
         stage = writer.add_stage(
-            key=f"{seed:016x}", steps=PRETRAIN, values={"pretrain.steps": PRETRAIN, "seed": seed}, folder="stage"
+            key=f"{seed:016x}",
+            steps=PRETRAIN,
+            values={"pretrain.steps": PRETRAIN, "seed": seed},
+            folder="stage",
         )
         writer.end_stage(stage.key, writer.start_stage(stage.key), "complete", cpu_seconds=35.0)
         number = 0 if seed == 0 else None
@@ -112,7 +123,11 @@ def fill(url: str, name: str = "schedules", *, finished: bool = False) -> str:
 
 def evaluation(split: str, step: int, nelbo: float, *, block_size: int, seed: int, noise: str) -> Evaluation:
     """Documents differ much, in the same way for everybody; seeds a little; configurations least."""
-    common, shared, own = random.Random(split), random.Random(f"{split} {seed}"), random.Random(f"{noise} {seed}")
+    common, shared, own = (
+        random.Random(split),
+        random.Random(f"{split} {seed}"),
+        random.Random(f"{noise} {seed}"),
+    )
     tokens_D = [common.randint(60, 400) for _ in range(DOCUMENTS)]
     hard_D = [common.gauss(0, 0.5) for _ in range(DOCUMENTS)]
     level = nelbo + shared.gauss(0, 0.04) + own.gauss(0, 0.008)
@@ -186,7 +201,10 @@ def _trial(
         if evaluations or step == reached:
             writer.add_rows(trial, attempt, rows, evaluations)
             rows = []
-    costs = {"cpu_seconds": 0.025 * (reached - PRETRAIN), "tokens": (reached - PRETRAIN) * 16 * 64}
+    costs: dict[str, Any] = {
+        "cpu_seconds": 0.025 * (reached - PRETRAIN),
+        "tokens": (reached - PRETRAIN) * 16 * 64,
+    }
     if state == "complete":
         writer.end_trial(trial, attempt, state, **costs)
     if state == "pruned":
@@ -220,4 +238,3 @@ def _add(writer: Writer, proposed: dict[str, Any], *, seed: int, **more: Any) ->
         **more,
     )
     return trial.id
-

@@ -1,4 +1,4 @@
-"""The sweep's logic without Ray. A kill is an exception at a commit, after which nothing of the Book is left."""
+"""The sweep's logic without Ray. A kill is an exception at a commit: nothing of the Book is left."""
 
 import random
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from sweeper.book import EXHAUSTED, exit_code
+from sweeper.book import EXHAUSTED
 from sweeper.jobs import StageJob, TrialJob
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
@@ -81,9 +81,9 @@ def test_kill_points(sampler: str, stride: int, tmp_path: Path) -> None:
         if commits % stride == 0:
             copies.append(tmp_path / str(commits))
             shutil.copytree(whole / "files", copies[-1] / "files", dirs_exist_ok=True)
-            with closing(sqlite3.connect(whole / "s.db")) as old:
-                with closing(sqlite3.connect(copies[-1] / "s.db")) as new:
-                    old.backup(new)
+            new_file = copies[-1] / "s.db"
+            with closing(sqlite3.connect(whole / "s.db")) as old, closing(sqlite3.connect(new_file)) as new:
+                old.backup(new)
 
     (whole / "files").mkdir(parents=True)
     with opened(url, spec, whole / "files") as book:
@@ -211,7 +211,6 @@ def test_a_lost_trial_is_tried_three_times_more(place: tuple[str, Path]) -> None
             book.lost(job)
         assert attempts == [1, 2, 3, 4]
         assert book.states() == {"lost": 1}
-        assert exit_code(book.states()) == 5
 
 
 def test_a_stale_attempt_says_nothing(place: tuple[str, Path]) -> None:

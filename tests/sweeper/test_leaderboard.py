@@ -55,14 +55,26 @@ def add(
 ) -> int:
     configuration = writer.add_configuration(f"{value}", {"finetune.lr": value, "data.name": "pydocs"})
     trial = writer.add_trial(
-        configuration=configuration, role=role, seed=seed, steps=9, params={}, distributions={}, system_attrs={}
+        configuration=configuration,
+        role=role,
+        seed=seed,
+        steps=9,
+        params={},
+        distributions={},
+        system_attrs={},
     ).id
     if state == "queued":
         return trial
     attempt = writer.start_trial(trial)
     nats = [level * count for count in tokens]
     nelbo, se = ratio_and_se(nats, tokens)
-    rows = {"val_nelbo": nelbo, "val_ppl": math.exp(nelbo), "val_bpb": nelbo / 2, "lr": 1e-3, "test_nelbo": nelbo}
+    rows = {
+        "val_nelbo": nelbo,
+        "val_ppl": math.exp(nelbo),
+        "val_bpb": nelbo / 2,
+        "lr": 1e-3,
+        "test_nelbo": nelbo,
+    }
     writer.add_rows(
         trial,
         attempt,
@@ -89,7 +101,14 @@ def test_the_document_is_as_promised(url: str) -> None:
     assert len(document["rows"]) == 10
     for row in document["rows"]:
         assert list(row)[:5] == ["rank", "configuration", "values", "trials", "seeds"]
-        assert list(row)[5:11] == ["state", "step", "val_ppl", "val_ppl_low", "val_ppl_high", "tied_with_best"]
+        assert list(row)[5:11] == [
+            "state",
+            "step",
+            "val_ppl",
+            "val_ppl_low",
+            "val_ppl_high",
+            "tied_with_best",
+        ]
     ranked = [row for row in document["rows"] if row["rank"] is not None]
     for row in ranked:
         assert row["val_ppl_low"] < row["val_ppl"] < row["val_ppl_high"]
@@ -178,7 +197,10 @@ def test_pruned_never_outranks_finished(url: str, writer: Writer) -> None:
 
 def test_a_configuration_is_ranked_on_its_finished_runs(url: str, writer: Writer) -> None:
     first = add(writer, 5.0, value=1, seed=0)
-    more = [add(writer, 1.0, value=1, seed=1, state="failed"), add(writer, 1.0, value=1, seed=2, state="running")]
+    more = [
+        add(writer, 1.0, value=1, seed=1, state="failed"),
+        add(writer, 1.0, value=1, seed=2, state="running"),
+    ]
     (row,) = board(url).rows
     assert (row.state, row.seeds, row.trials) == ("complete", 1, [first, *more])
     assert row.val_nelbo == pytest.approx(5.0)
@@ -194,7 +216,9 @@ def test_only_the_same_text_is_ranked_together(url: str, writer: Writer) -> None
     rows = board(url).rows
     assert [row.values["finetune.lr"] for row in rows if row.rank] == [4, 5]
     assert {row.note for row in rows if not row.rank} == {"evaluated on another text or in another way"}
-    add(writer, 5.5, value=4, role="baseline", seed=1, text="wikitext")  # of two kinds: no longer one quantity
+    add(
+        writer, 5.5, value=4, role="baseline", seed=1, text="wikitext"
+    )  # of two kinds: no longer one quantity
     assert [row.values["finetune.lr"] for row in board(url).rows if row.rank] == [1, 2, 3]
 
 
@@ -212,9 +236,17 @@ def test_a_row_says_that_it_was_adjusted(url: str, writer: Writer) -> None:
 def test_a_hopeless_bound_is_still_json(url: str, writer: Writer) -> None:
     configuration = writer.add_configuration("x", {"finetune.lr": 1})
     trial = writer.add_trial(
-        configuration=configuration, role="search", seed=0, steps=9, params={}, distributions={}, system_attrs={}
+        configuration=configuration,
+        role="search",
+        seed=0,
+        steps=9,
+        params={},
+        distributions={},
+        system_attrs={},
     ).id
-    evaluation = Evaluation("valid", 9, 800.0, math.inf, {}, {}, [8000.0], [10])  # one document: no error known
+    evaluation = Evaluation(
+        "valid", 9, 800.0, math.inf, {}, {}, [8000.0], [10]
+    )  # one document: no error known
     writer.add_rows(trial, writer.start_trial(trial), [MetricRow("val_nelbo", 9, 800.0)], [evaluation])
     writer.end_trial(trial, 1, "complete")
     (row,) = json.loads(json.dumps(board(url).to_json(), allow_nan=False))["rows"]

@@ -1,7 +1,7 @@
 """The space: the order of questions, conditions, counting, grids."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 from pydantic import TypeAdapter, ValidationError
@@ -163,6 +163,7 @@ def finite_spaces(draw: st.DrawFn) -> Space:
     return space(**dimensions)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(finite_spaces())
 def test_size_counts_the_points_and_every_point_is_in_the_space(finite: Space) -> None:
     points = list(finite.points())
@@ -172,6 +173,7 @@ def test_size_counts_the_points_and_every_point_is_in_the_space(finite: Space) -
         assert finite.suggest(FixedTrial(point)) == point
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(finite_spaces())
 def test_an_example_is_found_for_every_value_that_a_point_has(finite: Space) -> None:
     reached = {pair for point in finite.points() for pair in point.items()}

@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -405,7 +405,7 @@ def dump(values: dict) -> str:
     return text.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs(), st.randoms(use_true_random=False))
 def test_random_specs_come_back_whatever_the_form_of_their_keys(spec: dict, draw: random.Random) -> None:
     text = dump({**spec, "trainer": nested(spec["trainer"], draw), "space": nested(spec["space"], draw)})
@@ -416,7 +416,7 @@ def test_random_specs_come_back_whatever_the_form_of_their_keys(spec: dict, draw
     assert SweepSpec.from_resolved(json.loads(json.dumps(found.resolved()))).resolved() == found.resolved()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs(), st.data())
 def test_a_mutated_key_is_reported_with_its_line(spec: dict, data: st.DataObject) -> None:
     lines = dump(spec).splitlines()

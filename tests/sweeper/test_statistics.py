@@ -89,9 +89,11 @@ def test_documents_alone_are_no_spread_of_seeds_and_pairing_helps() -> None:
     tokens = rng.integers(50, 200, 40)
     hard = rng.normal(0, 2.0, 40)
     runs = [
-        Run(c, s, list((5 + 0.1 * c + 0.01 * rng.normal(size=40) + hard) * tokens)) for c in (0, 1) for s in range(3)
+        Run(c, s, list((5 + 0.1 * c + 0.01 * rng.normal(size=40) + hard) * tokens))
+        for c in (0, 1)
+        for s in range(3)
     ]
-    best, other = standings(runs, tokens)
+    best, other = standings(runs, tokens.tolist())
     assert best.high - best.low > 1.0
     assert other.margin < 0.05
     assert (other.tied_with_best, other.why) == (False, "")
@@ -114,7 +116,10 @@ def test_one_document_says_nothing() -> None:
 
 nats = st.floats(1.0, 900.0, allow_nan=False)
 boards = st.dictionaries(
-    st.tuples(st.integers(0, 4), st.integers(0, 3)), st.lists(nats, min_size=4, max_size=4), min_size=1, max_size=12
+    st.tuples(st.integers(0, 3), st.integers(0, 2)),
+    st.lists(nats, min_size=4, max_size=4),
+    min_size=1,
+    max_size=9,
 )
 
 
@@ -135,7 +140,7 @@ def test_invariances(board: dict[tuple[int, int], list[float]], random: object, 
 
 
 @COMMON
-@given(st.integers(1, 4), st.integers(1, 4), st.data())
+@given(st.integers(1, 3), st.integers(1, 3), st.data())
 def test_with_equal_seeds_the_mean_is_the_plain_mean(C: int, S: int, data: st.DataObject) -> None:
     levels = {(c, s): data.draw(st.floats(1.0, 9.0)) for c in range(C) for s in range(S)}
     for each in standings(flat(levels), TOKENS):
@@ -172,7 +177,7 @@ def simulate(
             for c, seeds in enumerate(seeds_C)
             for s in seeds
         ]
-        board = standings(runs, tokens)
+        board = standings(runs, tokens.tolist())
         covered += [each.low <= mu_C[each.configuration] <= each.high for each in board]
         best = mu_C[board[0].configuration]
         false_claims += any(not each.tied_with_best and mu_C[each.configuration] <= best for each in board)
@@ -184,18 +189,23 @@ def simulate(
     ("seeds_C", "shared", "own"),
     [(ALL, 0.07, 0.01), (ALL, 0.0, 0.02), (SEARCH, 0.07, 0.01), (SEARCH, 0.0, 0.02), (APART, 0.03, 0.02)],
 )
-def test_equal_configurations_are_rarely_told_apart(seeds_C: list[list[int]], shared: float, own: float) -> None:
-    """On at most 5% of the boards, whichever row happened to come first; 700 boards have an error of 0.8%."""
-    coverage, false_claims, _ = simulate(seeds_C, np.full(6, 5.4), shared=shared, own=own, boards=700)
-    assert false_claims < 0.05 + 2 * 0.0082
+def test_equal_configurations_are_rarely_told_apart(
+    seeds_C: list[list[int]], shared: float, own: float
+) -> None:
+    """On at most 5% of the boards, whichever row happened to come first; 400 boards have an error of 1.1%."""
+    coverage, false_claims, _ = simulate(seeds_C, np.full(6, 5.4), shared=shared, own=own, boards=400)
+    assert false_claims < 0.05 + 2 * 0.011
     assert coverage > 0.93
 
 
-@pytest.mark.parametrize(("shared", "own", "documents"), [(0.07, 0.01, 1000), (0.0, 0.05, 1000), (0.03, 0.02, 60)])
-def test_intervals_cover_the_truth(shared: float, own: float, documents: int) -> None:
-    """93% to 97% where one kind of error leads; wider, never narrower, where two add up."""
-    coverage, _, _ = simulate(ALL, np.full(6, 5.4), shared=shared, own=own, boards=500, documents=documents)
-    assert 0.93 < coverage < 0.985
+@pytest.mark.parametrize(
+    ("shared", "own", "documents", "at_most"),
+    [(0.07, 0.01, 1000, 0.97), (0.03, 0.02, 60, 0.985), (0.0, 0.05, 1000, 1.0)],
+)
+def test_intervals_cover_the_truth(shared: float, own: float, documents: int, at_most: float) -> None:
+    """93% to 97% where seeds move all configurations together, as they do; else wider, never narrower."""
+    coverage, _, _ = simulate(ALL, np.full(6, 5.4), shared=shared, own=own, boards=400, documents=documents)
+    assert 0.93 < coverage <= at_most
 
 
 def test_large_differences_are_seen() -> None:

@@ -17,8 +17,10 @@ from tests.trainer.tiny_runs import (
     write_corpus,
 )
 from trainer import checkpoint
-from trainer.data.packing import Corpus
+from trainer.config import TrainConfig
+from trainer.data.packing import Corpus, load
 from trainer.errors import CheckpointError, OtherRun, TrainingError
+from trainer.evaluation.floors import unigram_nelbo
 from trainer.learner import learning_rate
 from trainer.randomness import batch_rows, strided_rows
 from trainer.rows import read_rows
@@ -260,3 +262,22 @@ def test_the_average_follows_the_weights(corpus: Path, tmp_path: Path) -> None:
     name = "vocab_embed.embedding"
     expected = torch.lerp(seen[0][f"ema.{name}"], seen[1][f"model.{name}"], 1 - 3 / 12)
     torch.testing.assert_close(seen[1][f"ema.{name}"], expected)
+
+
+@pytest.mark.long
+def test_learning(tmp_path: Path) -> None:
+    """nano on the built-in corpus comes below the unigram model of the same tokens."""
+    config = TrainConfig.from_dotted(
+        {
+            "pretrain.steps": 1200,
+            "finetune.steps": 100,
+            "evaluation.test": False,
+            "evaluation.variance_batches": 0,
+        }
+    )
+    last = reports_of(config, tmp_path)[-1]
+    corpus = load(config.data)
+    train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
+    scored_SL = valid_SL[strided_rows(0, config.evaluation.sequences, len(valid_SL))]
+    floor = unigram_nelbo(train_SL, scored_SL, corpus.tokenizer.vocab_size)
+    assert last.values["val_nelbo"] + 2 * last.values["val_nelbo_se"] < floor

@@ -1,0 +1,113 @@
+"""What is said in words: values, durations, a configuration in brief, and what may be claimed of the best."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dashboard.figures import number
+from sweeper.store.records import SweepRecord, TrialRecord
+
+
+def shown(value: Any) -> str:
+    """A value as a researcher writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def missing(value: Any) -> bool:
+    """None, or a frame's NaN."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def ago(seconds: float) -> str:
+    """'40 s', '12 min', '3 h 05 min', '2 d 4 h'."""
+    seconds = max(0, int(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """'finetune.' for names that all begin with it; '' where they share no group."""
+    shared: list[str] = []
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return "".join(f"{part}." for part in shared)
+
+
+def label(chosen: Mapping[str, Any], usual: Mapping[str, Any], prefix: str, most: int = 56) -> str:
+    """'gaussian · schedule.mu 0.31': where a configuration differs from the baseline, in few words."""
+    parts = []
+    for name, value in chosen.items():
+        if not missing(value) and value != usual.get(name):
+            kind = name.endswith(".name")
+            parts.append(shown(value) if kind else f"{name.removeprefix(prefix)} {shown(value)}")
+    words = " · ".join(parts) if parts or not usual else "baseline"
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def state_sentence(sweep: SweepRecord, now: float) -> str:
+    """'schedules is running; started 12 min ago'."""
+    began = f"started {ago(now - sweep.created)} ago"
+    if sweep.state == "running" and sweep.lease_until is not None and sweep.lease_until < now:
+        return (
+            f"{sweep.name}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
+            "The line that started it goes on where it stopped."
+        )
+    if sweep.state == "interrupted":
+        return f"{sweep.name} is interrupted; {began}. The line that started it goes on where it stopped."
+    took = f", took {ago(sweep.ended - sweep.created)}" if sweep.ended else ""
+    note = f". {sweep.note}" if sweep.note else ""
+    return f"{sweep.name} is {sweep.state}; {began}{took}{note}"
+
+
+def verdict(rows: pd.DataFrame) -> str:
+    """What may be said about the best so far, and no more."""
+    ranked = rows[rows["rank"] != ""]
+    if ranked.empty:
+        return "Nothing is ranked yet: a configuration is once one of its trials is complete."
+    if len(ranked) == 1:
+        return "One configuration is ranked so far: there is nothing to compare it to."
+    if "one seed" in set(ranked["why"]):
+        return "One seed: no winner can be named yet. The order is what was measured, not what is known."
+    count = int((ranked["why"] == "within the error").sum())
+    if count:
+        others = "1 other configuration is" if count == 1 else f"{count} other configurations are"
+        return f"No winner yet: {others} tied with the lowest, within the error of the difference (95%)."
+    first = ranked["configuration"].iloc[0]
+    return f"Configuration {first} is ahead of all others by more than the error of the difference (95%)."
+
+
+def row_sentence(row: pd.Series) -> str:
+    """A configuration's standing, in a line."""
+    rank = f"Rank {row['rank']}" if row["rank"] else "Not ranked"
+    seeds = "1 seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
+    value = (
+        f"val_ppl {number(row['val_ppl'])} {row['interval']}, {seeds}" if row["seeds"] else "not evaluated"
+    )
+    note = f"; {row['note']}" if row["note"] else ""
+    return f"{rank}, {row['state']}: {value}{note}"
+
+
+def configuration_labels(rows: pd.DataFrame) -> dict[int, str]:
+    """For pickers: '3 | gaussian · 16', best first."""
+    return dict(zip(rows["configuration"], rows["label"], strict=True))
+
+
+def trial_labels(rows: pd.DataFrame, trials: Mapping[int, TrialRecord]) -> dict[int, str]:
+    """For pickers: one label a trial that may have a curve, best configuration first."""
+    return {
+        trial: f"{row.label}, seed {trials[trial].seed}"
+        for row in rows.itertuples()
+        for trial in row.trials
+        if trials[trial].repeat_of is None
+    }

@@ -1,0 +1,93 @@
+"""The study that is rebuilt from stored trials proposes what the one that was never lost would have."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from sweeper.proposals import Proposal, Proposals
+from sweeper.spec import SweepSpec
+from sweeper.store.records import TrialRecord
+from tests.sweeper.driving import make_spec
+
+
+def stored(proposal: Proposal, state: str) -> TrialRecord:
+    """As the store gives it back: through JSON."""
+    params, distributions, attributes = json.loads(json.dumps(proposal[1:]))
+    number = proposal.number or 0
+    empty: dict[str, Any] = {
+        "reason": "", "error": "", "worker": "", "created": 0.0, "started": None, "ended": None,
+        "cpu_seconds": 0.0, "gpu_seconds": 0.0, "tokens": 0,
+    }  # fmt: skip
+    return TrialRecord(
+        id=number + 1, sweep=1, configuration=1, role="search", number=number, seed=0, repeat_of=None,
+        state=state, attempt=1, stage=None, steps=1, params=params, distributions=distributions,
+        system_attrs=attributes, **empty,
+    )  # fmt: skip
+
+
+def value(proposal: Proposal) -> float | None:
+    """Every fifth fails."""
+    if (proposal.number or 0) % 5 == 4:
+        return None
+    return (proposal.params.get("finetune.schedule.mu", 0.9) - 0.4) ** 2 + proposal.params[
+        "finetune.block_size"
+    ]
+
+
+def search(spec: SweepSpec, asks: int, *, rebuilt_each_time: bool) -> list[Proposal]:
+    proposals, asked = Proposals(spec, [], {}), []
+    for _ in range(asks):
+        if rebuilt_each_time:
+            ended = [stored(each, "complete" if value(each) is not None else "failed") for each in asked]
+            best = {(each.number or 0) + 1: value(each) for each in asked}
+            proposals = Proposals(spec, reversed(ended), {k: v for k, v in best.items() if v is not None})
+        asked.append(proposals.ask())
+        if not rebuilt_each_time:
+            proposals.tell(asked[-1].number or 0, value(asked[-1]))
+    return asked
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_rebuilding_before_every_ask_changes_nothing(sampler: str) -> None:
+    spec = make_spec(f"search.sampler={sampler}", "search.trials=40")
+    assert search(spec, 30, rebuilt_each_time=True) == search(spec, 30, rebuilt_each_time=False)
+
+
+def test_tpe_learns_and_seeds_differ() -> None:
+    spec, other = make_spec("search.trials=40"), make_spec("search.trials=40", "search.seed=4")
+    asked = search(spec, 40, rebuilt_each_time=False)
+    late = [each.params["finetune.block_size"] for each in asked[20:]]
+    assert late.count(4) > 10  # the best of three
+    assert asked != search(other, 40, rebuilt_each_time=False)
+
+
+def test_a_running_trial_keeps_its_number_and_can_be_told() -> None:
+    spec = make_spec()
+    whole = Proposals(spec, [], {})
+    first = whole.ask()
+    rebuilt = Proposals(spec, [stored(first, "running")], {})
+    assert rebuilt.count == 1
+    rebuilt.tell(0, 1.0)
+    whole.tell(0, 1.0)
+    assert rebuilt.ask() == whole.ask()
+
+
+def test_points_come_first_and_a_value_that_is_no_number_is_a_failure() -> None:
+    points = "[{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.25}]"
+    proposals = Proposals(make_spec(f"search.points={points}"), [], {})
+    first = proposals.ask()
+    assert first.params == {
+        "finetune.block_size": 16, "finetune.schedule.name": "gaussian", "finetune.schedule.mu": 0.25,
+    }  # fmt: skip
+    proposals.tell(0, math.nan)
+    proposals.tell(proposals.ask().number or 0, 2.0)
+    assert proposals.ask().number == 2
+
+
+def test_a_list_and_a_grid_have_an_end() -> None:
+    text = "name: test\nspace: {finetune.block_size: {choice: [4, 16]}}\nsearch: {sampler: grid}"
+    proposals = Proposals(make_spec(text=text), [], {})
+    assert [proposals.ask().params["finetune.block_size"] for _ in range(2)] == [4, 16]
+    assert proposals.exhausted

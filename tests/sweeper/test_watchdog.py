@@ -1,0 +1,55 @@
+"""The watchdog ends a process whose main thread cannot: here one that sits in C and never comes back."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = """
+import threading
+from sweeper.watchdog import Watchdog
+watchdog = Watchdog("type it again", silence=SILENCE, grace=GRACE)
+watchdog.watch()
+BEAT
+print("ready", flush=True)
+lock = threading.Lock()
+lock.acquire()
+lock.acquire()
+"""
+
+
+def start(*, silence: float, grace: float, beat: bool) -> "subprocess.Popen[str]":
+    code = BLOCKED.replace("SILENCE", str(silence)).replace("GRACE", str(grace))
+    code = code.replace("BEAT", "watchdog.beat()" if beat else "")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_silence_after_a_beat_ends_the_process() -> None:
+    process = start(silence=0.3, grace=60, beat=True)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output.strip().endswith("to go on: type it again")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_gives_the_main_thread_some_time_and_no_more(number: signal.Signals, code: int) -> None:
+    process = start(silence=60, grace=0.3, beat=False)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = start(silence=60, grace=60, beat=False)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=0.8)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
