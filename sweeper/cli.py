@@ -208,7 +208,7 @@ def dashboard(
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
-        "client.toolbarMode": "viewer",
+        "client.toolbarMode": "minimal",
     }
     flags = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     say(f"http://127.0.0.1:{port}  (from elsewhere, first: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE)")

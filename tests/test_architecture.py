@@ -50,7 +50,9 @@ TORCH_FREE = (
 
 
 def sources() -> list[Path]:
-    return [p for package in ("trainer", "sweeper", "dashboard") for p in sorted((ROOT / package).rglob("*.py"))]
+    return [
+        p for package in ("trainer", "sweeper", "dashboard") for p in sorted((ROOT / package).rglob("*.py"))
+    ]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -98,7 +100,5 @@ def test_init_files_are_empty() -> None:
 
 
 def test_files_have_one_room() -> None:
-    long = {
-        str(p.relative_to(ROOT)): n for p in sources() if (n := len(p.read_text().splitlines())) > 350
-    }
+    long = {str(p.relative_to(ROOT)): n for p in sources() if (n := len(p.read_text().splitlines())) > 350}
     assert not long

@@ -1,4 +1,4 @@
-"""What the documents say is true: every path they name exists, every command they show parses, every spec is valid."""
+"""Documents say what is true: paths they name exist, commands they show parse, every spec is valid."""
 
 import re
 import shlex
@@ -28,7 +28,9 @@ def test_every_path_named_exists(document: Path) -> None:
 
 def commands(document: Path) -> list[str]:
     shown = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", document.read_text(), re.M | re.S)
-    lines = [line.split("  #")[0].strip() for block in shown for line in block.replace("\\\n", " ").splitlines()]
+    lines = [
+        line.split("  #")[0].strip() for block in shown for line in block.replace("\\\n", " ").splitlines()
+    ]
     return [match[1] for line in lines if (match := COMMAND.match(line))]
 
 

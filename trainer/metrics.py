@@ -24,7 +24,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("val_nelbo_se", "s.e. of val_nelbo", "nats/token", "none", "Clustered by document."),
     Metric("test_nelbo_se", "s.e. of test_nelbo", "nats/token", "none", "Clustered by document."),
     Metric("var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip."),
-    Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "Under loglinear on [1e-3, 1]."),
+    Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "The same, under loglinear."),
     Metric("objective", "Training objective (valid)", "", "none", "Weight and clip included: not a bound."),
     Metric("train_loss", "Training loss", "", "none", "Mean of the objective since the last row."),
     Metric("grad_norm", "Gradient norm", "", "none", "Mean before clipping since the last row."),

@@ -22,7 +22,7 @@ class Size(NamedTuple):
 # nano was tuned for length 64 and 2,048 words on two CPU cores; tiny and small have the public
 # code's shapes (Arriola et al. 2025), and small its optimizer too.
 SIZES: dict[str, Size] = {
-    "nano": Size(64, 2, 2, 64, 0.0, 3e-3, 0.99, 0.99),
+    "nano": Size(64, 2, 2, 64, 0.0, 1e-3, 0.99, 0.99),
     "tiny": Size(256, 8, 8, 64, 0.1, 1e-3, 0.99, 0.999),
     "small": Size(768, 12, 12, 128, 0.1, 3e-4, 0.999, 0.9999),
 }

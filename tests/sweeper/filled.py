@@ -48,7 +48,7 @@ SEARCH: list[tuple[dict[str, Any], float, str]] = [
         {
             "finetune.schedule.name": "bimodal_gaussian",
             "finetune.schedule.mu1": 0.22,
-            "finetune.schedule.mu2": 0.78,
+            "finetune.schedule.m_end": 0.78,
         },
         5.468,
         "complete",

@@ -1,5 +1,6 @@
 """The runner on real Ray, with fake trainers in worker processes. A start takes seconds, so few of them."""
 
+import shutil
 import signal
 import time
 from contextlib import closing
@@ -87,6 +88,8 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     assert code == 143, output
     assert time.monotonic() - pressed < 2
 
+    for note in work.files.glob("trials/*/ray.folder"):  # the next run would clear up
+        shutil.rmtree(note.read_text(), ignore_errors=True)
     run_to_end(work.url, make_spec("trainer.evaluation.every=5", text=text(20, 21, 22)), work.files)
     assert told(work.url)["sweep"][0] == "complete"
     for ledger in work.files.glob("trials/*/*/ledger.txt"):
