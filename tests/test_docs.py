@@ -41,8 +41,16 @@ def dry(command: str) -> list[str]:
         return ["make", "-n", *words[1:]]
     module, verb, rest = words[2], words[3:4], words[4:]
     if module == "sweeper" and verb == ["run"]:
-        return [sys.executable, "-m", "sweeper", "check", *[w for w in rest if not w.startswith("--")]]
+        spec_and_overrides = [
+            w for w, before in zip(rest, [verb[0], *rest], strict=False) if not _option(w, before)
+        ]
+        return [sys.executable, "-m", "sweeper", "check", *spec_and_overrides]
     return [sys.executable, "-m", module, *verb, "--help"]
+
+
+def _option(word: str, before: str) -> bool:
+    """An option of `run`, or its value."""
+    return word.startswith("--") or before in ("--as", "--db", "--files")
 
 
 SHOWN = sorted({command for document in DOCUMENTS for command in commands(document)})
