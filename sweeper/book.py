@@ -147,7 +147,8 @@ class Book:
             return False
         why = self._search.over()
         if why is None:
-            return len(self._queue) < self._search.most_waiting(self._slots)
+            proposed = sum(self._trials.entry(trial).record.role == "search" for trial in self._queue)
+            return proposed < self._search.most_waiting(self._slots)
         self._search_over = True
         if why:
             self._journal.note("search", why)

@@ -269,7 +269,7 @@ def test_the_dashboard_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch
         "--server.fileWatcherType none",
         "--browser.gatherUsageStats false",
         "--client.showErrorDetails none",
-        "--client.toolbarMode viewer",
+        "--client.toolbarMode minimal",
     ):
         assert flag in line
     assert environment["SWEEPER_DB"] == "sqlite:///other.db"

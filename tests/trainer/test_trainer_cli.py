@@ -95,7 +95,7 @@ def test_the_same_line_again_says_the_same(corpus: Path, trained: tuple[Path, Ra
 def test_another_run_in_that_folder_is_refused(corpus: Path, trained: tuple[Path, Ran]) -> None:
     other = run("train", *tiny(corpus), "finetune.lr=0.5", "--out", str(trained[0]))
     assert other.returncode == 3
-    assert "finetune.lr is 0.003 there, 0.5 here" in other.stderr
+    assert "finetune.lr is 0.001 there, 0.5 here" in other.stderr
 
 
 def test_evaluate_and_sample(trained: tuple[Path, Ran]) -> None:
