@@ -258,6 +258,7 @@ def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool
         )
     figure.update_xaxes(title=x, range=[-0.02, 1.02], gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title=y, gridcolor=GRID, zeroline=False, type="log" if log else "linear")
+    figure.update_yaxes(rangemode="tozero")  # or a flat density's last digits would fill the plot
     return _calm(figure, height=300, legend=legend)
 
 

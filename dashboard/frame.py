@@ -14,10 +14,10 @@ from sweeper.store.records import TrialRecord
 OVER = ("complete", "pruned", "failed", "lost", "stopped")  # a trial's states at its end
 BOARD_COLUMNS = (
     *("configuration", "rank", "role", "state"),  # then the searched values
-    *("val_ppl", "val_ppl_low", "val_ppl_high", "interval", "difference", "why", "step", "seeds", "trials"),
-    *("note", "label", "hover"),
+    *("val_ppl", "val_ppl_low", "val_ppl_high", "interval", "val_ppl_as_run", "difference", "why", "step"),
+    *("seeds", "trials", "note", "label", "hover"),
 )
-NUMBERS = ("val_ppl", "val_ppl_low", "val_ppl_high", "difference")
+NUMBERS = ("val_ppl", "val_ppl_low", "val_ppl_high", "val_ppl_as_run", "difference")
 SORTABLE = ("val_ppl", "difference", "step", "seeds", "configuration")
 
 
@@ -46,6 +46,7 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
                 "val_ppl_low": row.val_ppl_low,
                 "val_ppl_high": row.val_ppl_high,
                 "interval": interval(row.val_ppl_low, row.val_ppl_high),
+                "val_ppl_as_run": row.val_ppl_as_run,
                 "difference": row.difference,
                 "why": row.why,
                 "step": row.step,
@@ -76,11 +77,12 @@ def searched_names(
 
 
 def progress(spec: Mapping[str, Any], trials: Iterable[TrialRecord]) -> tuple[int, int]:
-    """Trials that have ended, and trials there will be as far as the spec says."""
-    trials = list(trials)
+    """Trials that have ended, and trials there will be as far as the spec says; repeats are not counted."""
+    everything = list(trials)
+    trials = [trial for trial in everything if trial.repeat_of is None]
     planned = 0
     if isinstance(spec.get("search"), dict):
-        planned = int(spec["search"].get("trials") or 0)
+        planned = int(spec["search"].get("trials") or 0) - (len(everything) - len(trials))
     proposed = sum(trial.role == "search" for trial in trials)
     others = len(trials) - proposed
     return sum(trial.state in OVER for trial in trials), max(planned, proposed) + others
@@ -91,6 +93,11 @@ def best(rows: pd.DataFrame) -> pd.Series | None:
     ranked = rows[rows["rank"] != ""]
     found = (ranked if len(ranked) else rows).dropna(subset="val_ppl")
     return None if found.empty else found.loc[found["val_ppl"].idxmin()]
+
+
+def is_adjusted(rows: pd.DataFrame) -> bool:
+    """Whether a value differs from what its trials reported: seeds are easier or harder than each other."""
+    return bool(((rows["val_ppl"] - rows["val_ppl_as_run"]).abs() > 1e-6 * rows["val_ppl"]).any())
 
 
 def ties(rows: pd.DataFrame) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from dashboard.figures import is_number
+from dashboard.frame import is_adjusted
 from dashboard.words import ago, common_prefix, missing, shown
 from sweeper.store.records import EventRecord, LatestRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
@@ -78,12 +79,15 @@ def for_display(
             "interval": rows["interval"].replace("–", ""),
         }
     )
+    if is_adjusted(rows):
+        view["as run"] = rows["val_ppl_as_run"].astype(float)
     view["difference"] = rows["difference"].astype(float)
     view["tie"] = [[TIES[why]] if why in TIES else [] for why in rows["why"]]
     config: dict[str, Any] = {
         "rank": column.TextColumn("rank", alignment="right", width=56),
         "val_ppl": column.NumberColumn("val_ppl", format=ppl_format(rows["val_ppl"]), width=84),
         "interval": column.TextColumn("95% interval", alignment="right", width=124),
+        "as run": column.NumberColumn("as run", format=ppl_format(rows["val_ppl"]), width=72),
         "difference": column.NumberColumn("Δ nats", format="%+.4f", width=84),
         "tie": column.MultiselectColumn("tie", options=list(TIES.values()), color=TIE_COLOURS, width=88),
         "state": column.MultiselectColumn(

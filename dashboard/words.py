@@ -70,6 +70,12 @@ def state_sentence(sweep: SweepRecord, now: float) -> str:
     return f"{sweep.name} is {sweep.state}; {began}{took}{note}"
 
 
+AS_RUN = (
+    "as run: what the trials reported, and what curves show. val_ppl takes out that some seeds are easier "
+    "than others for every configuration, so that rows of different seeds can be compared."
+)
+
+
 def verdict(rows: pd.DataFrame) -> str:
     """What may be said about the best so far, and no more."""
     ranked = rows[rows["rank"] != ""]
@@ -82,7 +88,7 @@ def verdict(rows: pd.DataFrame) -> str:
     count = int((ranked["why"] == "within the error").sum())
     if count:
         others = "1 other configuration is" if count == 1 else f"{count} other configurations are"
-        return f"No winner yet: {others} tied with the lowest, within the error of the difference (95%)."
+        return f"No winner: {others} tied with the lowest, within the error of the difference (95%)."
     first = ranked["configuration"].iloc[0]
     return f"Configuration {first} is ahead of all others by more than the error of the difference (95%)."
 

@@ -166,15 +166,17 @@ class Book:
             self._queue.append(record.id)
 
     # --- what becomes of it -------------------------------------------------------------------
-    def take(self, job: Job, reports: Sequence[Report], cost: Cost = NOTHING) -> bool:
-        """Stores what a job reports, once; false: the job is not to go on."""
+    def take(self, job: Job, reports: Sequence[Report], cost: Cost = NOTHING, worker: str = "") -> bool:
+        """Stores what a job reports, once; false: the job is not to go on. worker: host:pid."""
         if self._live.get(_key(job)) != job:
             return False
         self._costs[_key(job)] = cost
         if isinstance(job, StageJob):  # its rows stay in its folder: they are no trial's
+            if reports:
+                self._stages.charge(job, cost)
             return not self._stopping
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
-        for step, values in self._trials.keep(job, good):
+        for step, values in self._trials.keep(job, good, cost, worker):
             self._progress.rows(job.trial, step, values)
         if len(good) < len(reports):
             self.fail(job, not_finite(reports[len(good)]))
@@ -255,6 +257,7 @@ class Book:
             self._renewed = now
         if now - self._polled >= self._poll_every:
             self._polled = now
+            self._reader.version()  # raises where the file is gone: SQLite would go on writing to nowhere
             for control in self._reader.controls(self._sweep.id):
                 self._writer.finish_control(control.id)
                 if control.trial is None:

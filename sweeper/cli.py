@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sweeper.opening import USAGE, Opened, fail, files_beside, load, say, summary, sweep_named
+from sweeper.opening import (
+    USAGE,
+    Opened,
+    fail,
+    files_beside,
+    folder,
+    load,
+    say,
+    state_in_words,
+    summary,
+    sweep_named,
+)
 
 if TYPE_CHECKING:
     from sweeper.spec import SweepSpec
 
+RESUMABLE = ("running", "interrupted")  # states of a sweep that has not come to its end
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
 DEFAULT_URL = "sqlite:///sweeps.db"
 
@@ -64,8 +76,9 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
-    given = [*(overrides or []), *([f"name={dumps(as_name)}"] if as_name else [])]
-    _drive(load(spec, given, json), db, files or files_beside(db, json), json)
+    given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
+    checked = load(spec, given, json)
+    _drive(checked, db, folder(files, json) if files else files_beside(db, json), json)
 
 
 @app.command()
@@ -102,6 +115,7 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
+    from sweeper.board_table import quoted
     from sweeper.console import moment, print_json, print_text
 
     if name is None:
@@ -110,11 +124,21 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     with Opened(db, json) as reader:
         sweep = sweep_named(reader, name, json)
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
+        running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
+        steps = {trial.id: reader.last_step(trial.id) for trial in running}
     if json:
         print_json({"sweep": document, "events": [event._asdict() for event in events]})
         return
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
-    print_text(f"{name} is {sweep.state}{f': {sweep.note}' if sweep.note else ''}", f"trials: {counts}")
+    print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
+    if sweep.note and sweep.note != counts:
+        print_text(f"note: {sweep.note}")
+    print_text(
+        *(f"trial {t.id}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
+    )
+    if document["driver"] is None and sweep.state in RESUMABLE:
+        where = "" if db == DEFAULT_URL or "@" in db else f" --db {db}"
+        print_text(f"to go on: python -m sweeper resume {quoted(name)}{where}")
     print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
 
 
@@ -162,11 +186,15 @@ def show(
     print_text(f"trial {trial} of {name}: {record.state}, {about}")
     if record.repeat_of is not None:
         print_text(f"the same configuration as trial {record.repeat_of}: it was not run again")
-    print_text(*(text for text in (record.reason, record.error) if text), "values:")
-    print_text(*(f"  {key}: {shown(value)}" for key, value in sorted(values.items())))
+    print_text(*(text for text in (record.reason, record.error) if text), "values of its own:")
     print_text(
-        "latest metrics:", *(f"  {row.name} {number(row.value)} at step {row.step:,}" for row in latest)
+        *(f"  {key}: {shown(value)}" for key, value in sorted(record.params.items())), "all other values:"
     )
+    others = {key: value for key, value in values.items() if key not in record.params}
+    print_text(*(f"  {key}: {shown(value)}" for key, value in sorted(others.items())), "latest metrics:")
+    for row in latest:
+        best = "" if row.best == row.value else f"; best {number(row.best)} at step {row.best_step:,}"
+        print_text(f"  {row.name} {number(row.value)} at step {row.step:,}{best}")
     print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
 
 
@@ -179,11 +207,20 @@ def stop(
 ) -> None:
     """Ask a running sweep, or one of its trials, to save and stop."""
     from sweeper.console import print_json, print_text
+    from sweeper.outlook import LIVE
     from sweeper.store import controls
     from sweeper.store.store import StoreError
 
     with Opened(db, json) as reader:
         sweep = sweep_named(reader, name, json)
+        ahead = summary(reader, sweep)
+        if ahead["driver"] is None:
+            fail(
+                USAGE, f"{name} is not being run, so there is nothing to stop: {state_in_words(ahead)}", json
+            )
+        record = None if trial is None else reader.trial(trial)
+        if record and record.sweep == sweep.id and record.state not in LIVE:
+            fail(USAGE, f"trial {trial} of {name} has ended already: {record.state}", json)
     try:
         controls.request(db, sweep.id, "stop", trial)
     except StoreError as error:
@@ -192,7 +229,7 @@ def stop(
     if json:
         print_json({"asked": {"verb": "stop", "sweep": name, "trial": trial}})
     else:
-        print_text(f"asked {what} to stop; its driver does so at the next report")
+        print_text(f"asked {what} to stop: it will, when its checkpoint is written")
 
 
 @app.command()
@@ -239,13 +276,15 @@ def _list(db: str, json: bool) -> None:
         return
     for each in sweeps:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
-        print_text(f"{each['name']}  {each['state']}  {moment(each['created'])}  {counts}")
+        cut_off = " (cut off)" if each["state"] == "running" and each["driver"] is None else ""
+        print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}")
     if not sweeps:
         say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")
 
 
 def _show_board(name: str, db: str, json: bool, limit: int | None = None) -> None:
     from sweeper import console
+    from sweeper.board_table import print_board
     from sweeper.leaderboard import leaderboard as make_board
 
     with Opened(db, json) as reader:
@@ -256,6 +295,6 @@ def _show_board(name: str, db: str, json: bool, limit: int | None = None) -> Non
         console.print_json({**document, "rows": document["rows"][:limit]})
         return
     varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
-    console.print_board(board, list(varied), limit)
+    print_board(board, list(varied), limit)
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")

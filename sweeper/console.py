@@ -1,4 +1,4 @@
-"""What the terminal shows: a live table while a sweep runs, and the board. Rich draws; no markup is read.
+"""What the terminal shows: a live table while a sweep runs, values in words. Rich draws; no markup is read.
 
 Progress goes to stderr: a live table on a terminal, one plain line an event elsewhere. Data goes to stdout.
 """
@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,15 +17,17 @@ from rich.text import Text
 
 from sweeper.progress import Lines, Progress, Status
 
-if TYPE_CHECKING:
-    from sweeper.leaderboard import Board
-
 STATES = ("queued", "running", "complete", "pruned", "failed", "lost", "stopped")
 ENDED = STATES[2:]
-COLOURS = {"running": "cyan", "complete": "green", "failed": "red", "lost": "red", "stopped": "yellow"}
-ROW_STYLES = {"running": "cyan", "queued": "dim", "failed": "red", "lost": "red", "stopped": "yellow"}
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "complete": "green",
+    "failed": "red",
+    "lost": "red",
+    "stopped": "yellow",
+}
 SCHEMA_VERSION = 1
-PIPE_WIDTH = 300  # columns, where there is no terminal to fit
 
 
 def progress() -> Progress:
@@ -77,7 +79,8 @@ class LiveTable:
         self._live.stop()
 
     def _say(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style))
+        now = datetime.now().strftime("%H:%M:%S")
+        self._console.print(Text.assemble((now, "dim"), "  ", (text, style)))
 
 
 def headline(status: Status) -> str:
@@ -119,7 +122,7 @@ def clock(seconds: float) -> str:
 def number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if value == round(value) and 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def perplexity(value: float | None) -> str:
@@ -138,73 +141,6 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_text(*lines: str) -> None:
     for line in lines:
         print(line)
-
-
-def print_board(board: "Board", searched: Sequence[str], limit: int | None = None) -> None:
-    """A column for each searched value where the terminal is wide enough, else one for all of them."""
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
-    prefix = common_prefix(searched)
-    wide = board_table(board, {name.removeprefix(prefix): [name] for name in searched}, limit)
-    fits = console.measure(wide, options=console.options.update(width=PIPE_WIDTH)).maximum <= console.width
-    console.print(wide if fits else board_table(board, {"values": searched}, limit))
-    console.print(Text(verdict(board)))
-
-
-def board_table(board: "Board", columns: Mapping[str, Sequence[str]], limit: int | None = None) -> Table:
-    """'=' marks what cannot be told from the best, '-' what has no rank.
-
-    columns: title -> the dotted names of the values that stand in it.
-    """
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("rank", "val_ppl", "95% interval"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in columns:
-        table.add_column(title)
-    for title in ("seeds", "state", "step", "trials"):
-        table.add_column(title, justify="right")
-    tied = sum(row.tied_with_best for row in board.rows) > 1
-    for row in board.rows[:limit]:
-        rank = "-" if row.rank is None else f"{row.rank}{'=' if tied and row.tied_with_best else ''}"
-        low, high = perplexity(row.val_ppl_low), perplexity(row.val_ppl_high)
-        cells = [
-            rank,
-            perplexity(row.val_ppl),
-            f"[{low}, {high}]" if low and high else "",
-            *(values(row.values, names) for names in columns.values()),
-            str(row.seeds or ""),
-            row.state,
-            f"{row.step:,}" if row.step else "",
-            ", ".join(str(trial) for trial in row.trials),
-        ]
-        table.add_row(*(Text(cell) for cell in cells), style=ROW_STYLES.get(row.state, ""))
-    return table
-
-
-def values(of: Mapping[str, Any], names: Sequence[str]) -> str:
-    """'gaussian'; with several names 'block_size 4, schedule.name gaussian': what is there of them."""
-    there = {name: shown(of[name]) for name in names if of.get(name) is not None}
-    if len(names) == 1:
-        return "".join(there.values())
-    prefix = common_prefix(names)
-    return ", ".join(f"{name.removeprefix(prefix)} {value}" for name, value in there.items())
-
-
-def verdict(board: "Board") -> str:
-    """What may be said about the best, and no more."""
-    ranked = [row for row in board.rows if row.rank is not None]
-    if not ranked:
-        return "Nothing can be ranked yet."
-    if len(ranked) == 1:
-        return "One configuration is ranked: there is nothing to compare it to."
-    if board.winner:
-        return "Rank 1 is better than all others by more than the error of the difference (95%, all pairs)."
-    tied = [row for row in ranked if row.tied_with_best]
-    said = f"No winner: {len(tied)} of {len(ranked)} configurations (=) cannot be told from the best at 95%."
-    if any(row.why == "one seed" for row in tied):
-        said += " With one seed, and no spread over seeds known, a row is tied whatever its number."
-    return said
 
 
 def shown(value: Any) -> str:

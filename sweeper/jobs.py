@@ -17,6 +17,9 @@ class Cost(NamedTuple):
     cpu_seconds: float = 0.0
     gpu_seconds: float = 0.0
 
+    def since(self, earlier: "Cost") -> "Cost":
+        return Cost(self.cpu_seconds - earlier.cpu_seconds, self.gpu_seconds - earlier.gpu_seconds)
+
 
 NOTHING = Cost()
 
@@ -71,3 +74,4 @@ class News(NamedTuple):
     cost: Cost
     over: bool
     error: str  # why it failed; '' where it did not
+    worker: str  # host:pid

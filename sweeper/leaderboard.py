@@ -31,6 +31,7 @@ class Row(NamedTuple):
     val_ppl_high: float | None
     tied_with_best: bool  # true of the best itself
     val_nelbo: float | None
+    val_ppl_as_run: float | None  # of its runs as they are: not adjusted for which seeds they had
     roles: list[str]
     why: str  # of the tie: 'best', 'one seed', 'within the error'
     difference: float | None  # to the best, nats per token
@@ -198,6 +199,7 @@ def _ranked(entry: _Entry, standing: Standing, rank: int, values: dict[int, dict
         val_ppl_high=_exp(standing.high),
         tied_with_best=standing.tied_with_best,
         val_nelbo=standing.nelbo,
+        val_ppl_as_run=_exp(standing.mean),
         why=standing.why,
         difference=standing.difference,
         margin=standing.margin if math.isfinite(standing.margin) else None,
@@ -227,6 +229,7 @@ def _row(entry: _Entry, values: dict[int, dict[str, Any]]) -> Row:
         val_ppl_high=None,
         tied_with_best=False,
         val_nelbo=nelbo,
+        val_ppl_as_run=None if nelbo is None else _exp(nelbo),
         roles=sorted({trial.role for trial in entry.trials}),
         why="",
         difference=None,

@@ -4,6 +4,7 @@ Imported by the command line before anything else, so everything heavy is import
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -75,19 +76,48 @@ class Opened:
 
 
 def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
-    from sweeper.names import did_you_mean, nearest
+    from trainer.names import did_you_mean, nearest
 
     sweep = reader.sweep(name)
     if sweep is None:
         meant = did_you_mean(nearest(name, [each.name for each in reader.sweeps()]))
-        fail(USAGE, f"there is no sweep {name} in this database{meant}", json)
+        fail(USAGE, f"there is no sweep {name or repr(name)} in this database{meant}", json)
     return sweep
 
 
 def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
+    """A sweep as a JSON object: what it is, its trials by state, and its outlook."""
+    from time import time
+
+    from sweeper.outlook import outlook
+
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
-    return {**{key: said[key] for key in kept}, "trials": reader.trial_states(sweep.id)}
+    ahead = outlook(reader, sweep, time())._asdict()
+    return {**{key: said[key] for key in kept}, "trials": reader.trial_states(sweep.id), **ahead}
+
+
+def state_in_words(document: Mapping[str, Any]) -> str:
+    """'running on host:17, 3 of 12 ended, about 1:20 to go'. document: as summary makes it."""
+    from sweeper.console import clock
+
+    done = f"{document['ended']} of {document['expected']} trials ended"
+    left = document["seconds_left"]
+    if document["state"] == "running" and document["driver"] is None:
+        return f"cut off: its driver is gone, {done}"
+    if document["state"] == "running":
+        to_go = "" if left is None else f", about {clock(left)} to go"
+        return f"running on {document['driver']}, {done}{to_go}"
+    return f"{document['state']}, {done}"
+
+
+def folder(path: Path, json: bool) -> Path:
+    """Made where it is not there yet, before a sweep is tied to it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(LACKS, f"cannot make the folder {path}: {error.strerror}", json)
+    return path
 
 
 def files_beside(url: str, json: bool) -> Path:

@@ -5,8 +5,6 @@ from typing import NamedTuple
 from sweeper.spec import SweepSpec
 from trainer.config import TrainConfig
 
-STAGE_PARTS = ("data", "model", "objective", "optimizer", "pretrain")  # what a pretrain depends on
-
 
 class Plan(NamedTuple):
     trials: int  # of the search
@@ -27,7 +25,7 @@ def plan(spec: SweepSpec) -> Plan:
 
     stages = {run.stage_key(): run.pretrain.steps for run in (*search, *baselines) if run.pretrain.steps}
     of_baselines = {run.stage_key() for run in baselines if run.pretrain.steps}
-    open_stages = any(name.split(".")[0] in STAGE_PARTS for name in spec.dimensions)
+    open_stages = any(not run.stage_content().keys().isdisjoint(spec.dimensions) for run in search)
     distinct = len(of_baselines) + trials if stages and open_stages else len(stages)
     finetunes = {run.finetune.steps for run in search}
     return Plan(

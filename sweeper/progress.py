@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
@@ -41,7 +42,7 @@ class Progress(Protocol):
 
 
 class Lines:
-    """Plain lines on stderr: what a log file or a pipe wants."""
+    """Plain, dated lines on stderr: what a log file or a pipe wants."""
 
     def started(self, trial: int | None, text: str) -> None:
         self.note(text)
@@ -53,7 +54,7 @@ class Lines:
         self.note(text)
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}", file=sys.stderr, flush=True)
 
     def status(self, status: Status) -> None:
         """Nothing: every line here is an event."""

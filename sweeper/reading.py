@@ -9,14 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sweeper.names import did_you_mean, nearest, train_names
 from sweeper.space import KINDS, ConditionCycle, Dimension, Space
 from sweeper.yaml_source import Document, Problem
+from trainer.names import did_you_mean, nearest, train_names
 from trainer.settings import Scalar, nest
 
 OWN = ("name", "metric", "always_seeds", "search", "resources")  # SweepSpec's own fields check these
 SECTIONS = (*OWN, "trainer", "space", "always")
 GROUPS = ("trainer", "space", "search", "resources")
+LISTS = ("always",)
+MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = (
     "early_stopping",
     "confirm",
@@ -64,6 +66,8 @@ class Reading:
 
     def problem(self, path: str, key: str, sentence: str) -> None:
         """path: where in the document; key: what the user calls it. One problem for each key and place."""
+        if any(each.key == path for each in self.document.problems):
+            return  # it could not even be read, which has been said
         mark = self.document.mark(path)
         if (mark, key) not in self._reported:
             self._reported.add((mark, key))
@@ -82,6 +86,10 @@ class Reading:
                 if path in self.names.leaves:
                     wrong, meant = path, f"trainer.{path}"
                 self.problem(wrong, wrong, f"unknown{did_you_mean(meant)}")
+            elif not rest and top in ("trainer", "space") and value not in (None, {}):
+                self.problem(top, top, f"must be a group of `name: value` lines, not {value!r}")
+            elif rest and top in LISTS:
+                self.problem(top, top, MUST_BE_A_LIST)
             elif rest or top not in GROUPS or value not in (None, {}):
                 sections[top][rest] = value
         return sections
@@ -128,13 +136,14 @@ class Reading:
     def _entries(self, section: str, entries: Any) -> list[dict[str, Scalar]]:
         """`always` or `search.points`: a list of runs, each {field: value}."""
         if not isinstance(entries, list):
-            self.problem(section, section, "must be a list of {key: value}")
+            self.problem(section, section, MUST_BE_A_LIST)
             return []
         kept = []
         for i, entry in enumerate(entries):
             at = f"{section}[{i}]"
             if not isinstance(entry, dict):
-                self.problem(at, at, f"must be {{key: value}}, got {entry!r}")
+                got = "nothing" if entry is None else repr(entry)
+                self.problem(at, at, f"must be {{key: value}}, not {got}")
                 continue
             good = [name for name in entry if self._is_field(f"{at}.{name}", name)]
             kept.append({name: entry[name] for name in good if self._is_searched(f"{at}.{name}", name)})
@@ -211,7 +220,7 @@ class Reading:
             for key, allowed in self.dimensions[name].when.items():
                 path = f"space.{name}.when.{key}"
                 sentence = None
-                if any(f"{each}.".startswith(f"{key}.") for each in self._spoilt):
+                if self._is_spoilt(key):
                     del self.dimensions[name]
                     break
                 if key not in self.names.leaves:
@@ -236,6 +245,13 @@ class Reading:
                     del self.dimensions[name]
                     break
 
+    def _is_spoilt(self, key: str) -> bool:
+        """Whether something is wrong with the key itself, a misspelt choice included."""
+        kinds = self.names.kinds.get(key)
+        choices = self.dimensions[key].values() if kinds and key in self.dimensions else None
+        misspelt = bool(kinds and choices and not set(choices) <= set(kinds))
+        return misspelt or any(f"{each}.".startswith(f"{key}.") for each in self._spoilt)
+
     def _check_circles(self) -> None:
         while True:
             try:
@@ -246,6 +262,8 @@ class Reading:
                 self.problem(f"space.{first}.when", first, str(error))
                 for name in set(error.names):
                     del self.dimensions[name]
+                self._spoilt.update(error.names)
+                self._check_conditions()  # what depends on them goes with them
 
 
 def _never(key: str, strange: list[Any], values: Any) -> str | None:

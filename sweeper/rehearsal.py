@@ -81,7 +81,8 @@ class Rehearsal:
             elif key in self.reading.fixed:
                 self.reading.problem(f"trainer.{key}", key, sentence + to_blame)
             else:
-                self.reading.problem(at, key, sentence + to_blame)
+                alone = (problem.key, problem.sentence) in self._alone
+                self.reading.problem(f"trainer.{key}" if alone else at, key, sentence + to_blame)
 
     def _value_path(self, name: str, value: Scalar) -> str:
         values = self.reading.document.values.get(f"space.{name}.choice")
@@ -109,7 +110,7 @@ class Rehearsal:
 
 def _problems(values: Mapping[str, Scalar]) -> list[Problem]:
     try:
-        TrainConfig.from_dotted(values)
+        TrainConfig.from_dotted(values).published()
     except InvalidConfig as error:
         return error.problems
     return []

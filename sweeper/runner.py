@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -212,7 +212,8 @@ def _lease(store: Store, sweep: SweepRecord) -> Iterator[str]:
     try:
         yield holder
     finally:
-        store.release_lease(sweep.id, holder)
+        with suppress(StoreError):  # of a database that is gone: why this run ends is said already
+            store.release_lease(sweep.id, holder)
 
 
 def _alive(pid: int) -> bool:
@@ -222,6 +223,8 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    with suppress(OSError):  # Linux: dead, but never waited for, as in a container without an init
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 
@@ -234,6 +237,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
     note = folder / "ray.folder"
     folder.mkdir(parents=True, exist_ok=True)
     if note.is_file():
+        _end_orphans(Path(note.read_text()))
         shutil.rmtree(note.read_text(), ignore_errors=True)
     usual = tempfile.gettempdir()
     scratch = Path(tempfile.mkdtemp(prefix="sweep-", dir=usual if len(usual) < 30 else "/tmp"))
@@ -243,6 +247,15 @@ def _scratch(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         note.unlink(missing_ok=True)
+
+
+def _end_orphans(scratch: Path) -> None:
+    """Ray's processes that outlived a driver: those with a file open in its folder. Linux alone."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is another user's
+            rays = (process / "cmdline").read_bytes().startswith(b"ray::")
+            if rays and any(file.readlink().is_relative_to(scratch) for file in (process / "fd").iterdir()):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def code_version() -> str:

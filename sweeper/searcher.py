@@ -17,7 +17,7 @@ from sweeper.machine import Slots
 from sweeper.watchdog import Watchdog
 
 log = logging.getLogger("ray.sweeper")
-QUIET = 20.0  # seconds without any news before the cluster is asked whether it still is one
+QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
 
 
 def _contained(otherwise: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -78,7 +78,7 @@ class Desk:
         if news is None or job is None:
             return not self.stopping
         self._last_news = time.monotonic()
-        go_on = self._book.take(job, news.reports, news.cost)
+        go_on = self._book.take(job, news.reports, news.cost, news.worker)
         if news.over:
             del self._jobs[tune_id]
             if news.error:

@@ -10,17 +10,18 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from sweeper.names import did_you_mean, nearest
 from sweeper.reading import Reading
 from sweeper.rehearsal import Rehearsal
 from sweeper.space import AnyDimension, Space
 from sweeper.yaml_source import InvalidSpec, Problem, parse
 from trainer.config import TrainConfig
 from trainer.metrics import RANKABLE
+from trainer.names import did_you_mean, nearest
 from trainer.settings import Scalar, Settings, flatten
 
 Values = dict[str, Scalar]
 MOST_GRID_POINTS = 10_000
+NAMED = "letters, digits, spaces and . : + = @ _ -, a letter or digit first"  # what a sweep's name may be
 
 
 class Search(Settings):
@@ -178,6 +179,8 @@ def _check_search(spec: SweepSpec, reading: Reading) -> None:
         reading.problem(
             "search.trials", "search.trials", "there is no space to search; fill `space`, or say 0"
         )
+    elif spec.dimensions and not search.trials and not spec.always and search.sampler != "fixed":
+        reading.problem("search.trials", "search.trials", "nothing to run: no trials, and no `always`")
     if spec.dimensions and search.sampler == "fixed" and not search.points:
         reading.problem("search.sampler", "search.points", "missing: sampler `fixed` proposes these alone")
     if search.sampler == "grid" and size is None:
@@ -198,7 +201,7 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
     for each in error.errors():
         top, *rest = [str(part) for part in each["loc"]]
         path = ".".join([top, *rest[:1]])
-        rule = each["msg"].replace("Input should", "must").partition(", unable to")[0]
+        rule = each["msg"].replace("Input should", "must").partition(", unable to")[0].partition(", got ")[0]
         if each["type"] == "extra_forbidden":
             found = nearest(rest[0], fields[top]) if rest else None
             sentences[path] = [f"unknown{did_you_mean(found and f'{top}.{found}')}"]
@@ -209,7 +212,13 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
         elif each["type"] == "value_error":
             sentences[path] = [str(each["ctx"]["error"])]
         elif each["type"] == "string_pattern_mismatch":
-            sentences[path] = [f"letters, digits, spaces and . : + = @ _ -, not {each['input']!r}"]
+            sentences[path] = [f"{NAMED}; not {each['input']!r}"]
+        elif path == "name" and each["type"] == "string_too_long":
+            sentences[path] = [f"at most 100 characters, not {len(each['input'])}"]
+        elif path == "name":
+            sentences[path] = [
+                f"must be text, in quotes where it looks like something else: name: '{each['input']}'"
+            ]
         else:
             sentences.setdefault(path, []).append(f"{rule}, got {each['input']!r}")
     for path, said in sentences.items():

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeper.jobs import Cost, StageJob
+from sweeper.jobs import NOTHING, Cost, StageJob
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
 from sweeper.store.store import Writer
+from trainer.config import TrainConfig
 
 LAST = "last.safetensors"
-PARTS = ("data", "model", "objective", "optimizer", "pretrain", "seed")  # what a stage depends on
 MOST_LOSSES = 3
 
 
@@ -28,6 +28,7 @@ class Stages:
         self._states: dict[str, str] = {}
         self._folders: dict[str, Path] = {}
         self._losses: dict[str, int] = {}
+        self._charged: dict[str, Cost] = {}  # of the running attempts: what the store has already
         self.errors: dict[str, str] = {}
 
     def state(self, key: str) -> str:
@@ -40,25 +41,32 @@ class Stages:
 
     def start(self, key: str, values: Mapping[str, Any]) -> StageJob:
         """values: of a trial that needs the stage, the seed included."""
-        content = {name: value for name, value in values.items() if name.split(".")[0] in PARTS}
+        content = TrainConfig.from_dotted(values).stage_content()
         folder = self.folder(key)
         self._writer.add_stage(key=key, steps=values["pretrain.steps"], values=content, folder=str(folder))
         attempt = self._writer.start_stage(key)
         self._states[key] = "running"
+        self._charged[key] = NOTHING
         return StageJob(key, attempt, dict(values), str(folder))
+
+    def charge(self, job: StageJob, cost: Cost) -> None:
+        """Stores what the attempt has cost so far: a kill of the driver loses only what comes after."""
+        more = cost.since(self._charged[job.key])
+        self._writer.charge_stage(job.key, job.attempt, **more._asdict())
+        self._charged[job.key] = cost
 
     def finish(self, job: StageJob, cost: Cost) -> None:
         # Another sweep may have started the stage anew and fenced us off; its files are whole all the same.
-        self._writer.end_stage(job.key, job.attempt, "complete", **cost._asdict())
+        self._end(job, "complete", cost)
         self._states[job.key] = "ready"
 
     def fail(self, job: StageJob, error: str, cost: Cost) -> None:
-        self._writer.end_stage(job.key, job.attempt, "failed", error=error, **cost._asdict())
+        self._end(job, "failed", cost, error)
         self._states[job.key], self.errors[job.key] = "failed", error
 
     def hand_back(self, job: StageJob, cost: Cost) -> None:
         """To be run again, from its last checkpoint."""
-        self._writer.end_stage(job.key, job.attempt, "queued", **cost._asdict())
+        self._end(job, "queued", cost)
         self._states[job.key] = "needed"
 
     def lose(self, job: StageJob, cost: Cost) -> bool:
@@ -69,6 +77,10 @@ class Stages:
             return False
         self.hand_back(job, cost)
         return True
+
+    def _end(self, job: StageJob, state: str, cost: Cost, error: str = "") -> None:
+        more = cost.since(self._charged.pop(job.key))
+        self._writer.end_stage(job.key, job.attempt, state, error=error, **more._asdict())
 
     def _look_up(self, key: str) -> str:
         stage = self._reader.stage(key)

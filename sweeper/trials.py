@@ -36,6 +36,8 @@ class Trials:
         # The trial that stands for a configuration at a seed: later equal proposals repeat it.
         self._known = {(hashes[each.configuration], each.seed): each.id for each in reversed(self.own)}
         self._open: dict[int, Entry] = {}
+        self._charged: dict[int, Cost] = {}  # of the running attempts: what the store has already
+        self._workers: dict[int, str] = {}
 
     def hand_back_all(self) -> list[int]:
         """The trials that the last driver left unfinished, which are queued again."""
@@ -100,15 +102,21 @@ class Trials:
         attempt = self._writer.start_trial(trial)
         self._open[trial] = Entry(record._replace(attempt=attempt, state="running"), values)
         self.states[trial] = "running"
+        self._charged[trial] = NOTHING
+        self._workers.pop(trial, None)
         return attempt
 
-    def keep(self, job: TrialJob, reports: Sequence[Report]) -> list[tuple[int, dict[str, float]]]:
-        """Stores what is finite, once; returns it by step."""
+    def keep(
+        self, job: TrialJob, reports: Sequence[Report], cost: Cost, worker: str
+    ) -> list[tuple[int, dict[str, float]]]:
+        """Stores what is finite, once; returns it by step. The cost so far is stored with it."""
         finite = [(r.step, {name: v for name, v in r.values.items() if math.isfinite(v)}) for r in reports]
         rows = [MetricRow(name, step, value) for step, values in finite for name, value in values.items()]
         evaluations = [each for report in reports for each in report.evaluations]
-        if rows or evaluations:
-            self._writer.add_rows(job.trial, job.attempt, rows, evaluations)
+        if rows or evaluations or self._workers.get(job.trial, "") != worker:
+            more = cost.since(self._charged[job.trial])
+            self._writer.add_rows(job.trial, job.attempt, rows, evaluations, worker=worker, **more._asdict())
+            self._charged[job.trial], self._workers[job.trial] = cost, worker
         for _, values in finite:
             if self._metric in values:
                 known = self.best.get(job.trial, math.inf * self.sign)
@@ -116,7 +124,8 @@ class Trials:
         return finite
 
     def hand_back(self, trial: int, cost: Cost) -> None:
-        self._writer.end_trial(trial, self._open[trial].record.attempt, "queued", **cost._asdict())
+        more = cost.since(self._charged.pop(trial))
+        self._writer.end_trial(trial, self._open[trial].record.attempt, "queued", **more._asdict())
         self.states[trial] = "queued"
 
     def end(
@@ -127,6 +136,7 @@ class Trials:
             self._begin(trial)
         record = self._open.pop(trial).record
         rows = self._reader.curve([trial], "tokens", points=2).get(trial, [])
+        more = cost.since(self._charged.pop(trial))
         self._writer.end_trial(
             trial,
             record.attempt,
@@ -134,7 +144,7 @@ class Trials:
             error=error,
             reason=reason,
             tokens=int(rows[-1][1]) if rows else 0,
-            **cost._asdict(),
+            **more._asdict(),
         )
         self.states[trial] = state
         return record

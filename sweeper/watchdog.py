@@ -15,6 +15,8 @@ import time
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds. A minute after its control service has died Ray ends the driver by itself, without a word.
+SILENCE = 45.0
 
 
 class Watchdog(threading.Thread):
@@ -24,7 +26,7 @@ class Watchdog(threading.Thread):
     lost but what was trained since the last checkpoints.
     """
 
-    def __init__(self, resume: str, *, silence: float = 60.0, grace: float = 20.0):
+    def __init__(self, resume: str, *, silence: float = SILENCE, grace: float = 20.0):
         super().__init__(name="watchdog", daemon=True)
         self.signal: int | None = None
         self._resume, self._silence, self._grace = resume, silence, grace

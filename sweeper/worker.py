@@ -1,6 +1,8 @@
 """The warm process that trains: one Ray actor, one job after another, torch imported once."""
 
 import gc
+import os
+import socket
 import sys
 import time
 import traceback
@@ -38,6 +40,7 @@ class Worker(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._gpu = config["gpu"]
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._run = alone(config["job"], config["trainer"], "auto" if self._gpu else "cpu")
         self._began, self._cpu_began = time.monotonic(), time.process_time()
 
@@ -71,7 +74,7 @@ class Worker(tune.Trainable):
             over, error = True, describe(raised)
         if over:
             self._close()
-        news = News(tuple(reports), self._cost(), over, error)
+        news = News(tuple(reports), self._cost(), over, error, self._name)
         return {"news": news, "done": over}
 
     def _cost(self) -> Cost:

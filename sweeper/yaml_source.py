@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+LARGEST = 2**53  # of whole numbers: every float, database and random generator takes them
 MOST_NODES = 20_000  # counted as read: an alias counts each time it is used
 DEEPEST = 40
 
@@ -87,7 +88,7 @@ def parse(text: str, source: str, place: Mark | None = None, at: str = "") -> Do
     except MarkedYAMLError as error:
         spot = error.problem_mark or error.context_mark
         mark = place or Mark(False, spot.line + 1 if spot else 1, spot.column + 1 if spot else 1, source)
-        document.problems.append(Problem(mark, at, f"not YAML: {error.problem or error.context}"))
+        document.problems.append(Problem(mark, at, f"not YAML: {_said(error)}"))
     except (YAMLError, RecursionError, ValueError) as error:
         document.problems.append(
             Problem(place or Mark(False, 1, 1, source), at, f"not YAML: {_first_line(error)}")
@@ -102,6 +103,7 @@ class _Walk:
         self.document = document
         self.place = place
         self.nodes = 0
+        self.too_large = False
         self.constructor = yaml.constructor
 
     def root(self, node: Node | None, at: str) -> None:
@@ -173,6 +175,9 @@ class _Walk:
         except (YAMLError, ValueError):
             self.problem(self.mark(node), path, f"{node.value[:40]!r} is not a value")
             return None
+        if isinstance(value, int) and abs(value) > LARGEST:
+            self.problem(self.mark(node), path, f"{node.value[:40]} is too large a number")
+            return None
         if isinstance(value, float) and not math.isfinite(value):
             self.problem(self.mark(node), path, f"{node.value[:40]} is not a finite number")
             return None
@@ -182,7 +187,9 @@ class _Walk:
         """Against aliases that grow without end, or hold themselves."""
         self.nodes += 1 + len(node.value)
         if self.nodes > MOST_NODES or path.count(".") + path.count("[") > DEEPEST:
-            self.problem(self.mark(node), path[:80], "too large or too deeply nested")
+            if not self.too_large:  # said once: an alias may hold thousands of such nodes
+                self.problem(self.mark(node), path[:80], "too large or too deeply nested")
+            self.too_large = True
             return False
         return True
 
@@ -208,6 +215,16 @@ def _groups(path: str, above: str) -> Iterable[str]:
 
 def _related(path: str, key: str) -> bool:
     return path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.")
+
+
+def _said(error: MarkedYAMLError) -> str:
+    """The parser's words, and plain ones for what people do most."""
+    problem = error.problem or error.context or "unreadable"
+    if "'\\t'" in problem:
+        return "a tab; YAML is indented with spaces"
+    if problem == "but found another document":
+        return "a second document begins here (`---`); a sweep is one"
+    return problem
 
 
 def _first_line(error: Exception) -> str:

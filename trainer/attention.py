@@ -6,9 +6,11 @@ Every pass of the network is one `Layout`: K noisy copies of a sequence, then it
     MDLM         noisy = L, clean = 0        the same at L' = L
     evaluation   copies = K                  K masks of one sequence share its clean tokens
     AR           clean = L, block_size = 1   causal
-    sampling     clean = tokens so far       causal from block to block
 
-Shapes: B batch, H heads, K head size, R rows that ask (queries), S all tokens of a pass (keys).
+Sampling with a `Cache` makes passes of another kind: new blocks after those it has stored.
+
+Shapes: B batch, H heads, K head size, R rows that ask (queries), S all tokens of a pass (keys), W tokens of
+the window, C of which are stored.
 """
 
 from collections.abc import Callable
@@ -109,3 +111,62 @@ def dense(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Ten
         attn_mask=mask_SS[layout.noisy :, layout.noisy :],
     )
     return torch.cat([o_noisy, o_clean], dim=2)
+
+
+class Cache:
+    """Keys and values of finished blocks, as far back as a window of whole blocks reaches.
+
+    Past the window a block reads the `window` tokens that end with its own; those before it were stored
+    when they read theirs, so that nothing is ever computed again (as in the public BD3-LM code). Keys
+    are stored rotated to their place in the text: rotary attention reads differences of places alone.
+    """
+
+    def __init__(self, window: int, block_size: int):
+        self.length = 0  # tokens of the text that have been stored
+        self.window = window
+        self._block_size = block_size
+        self._stored = 0  # columns in use of the buffers, the newest tokens last
+        self._buffers: list[tuple[Tensor, Tensor]] = []  # of each layer, (B, H, 2 W, K): keys, values
+
+    def attend(self, layer: int, q_BHSK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor) -> Tensor:
+        """o_BHSK of new blocks, at most a window of them, that read the stored ones and each other."""
+        if len(self._buffers) == layer:
+            batch, heads, _, size = k_BHSK.shape
+            shape = (batch, heads, 2 * self.window, size)
+            self._buffers.append((k_BHSK.new_empty(shape), v_BHSK.new_empty(shape)))
+        new = k_BHSK.shape[2]
+        first, end = self._stored - self._read(), self._stored + new
+        keys, values = self._buffers[layer]
+        keys[:, :, self._stored : end], values[:, :, self._stored : end] = k_BHSK, v_BHSK
+        mask_SC = None if new == self._block_size else self._mask(new, q_BHSK.device)
+        return F.scaled_dot_product_attention(
+            q_BHSK, keys[:, :, first:end], values[:, :, first:end], attn_mask=mask_SC
+        )
+
+    def make_room(self, new: int) -> None:
+        """Before a pass over `new` tokens: what no block reads any more gives way, once in a window."""
+        kept = self._read()
+        if self._stored + new > 2 * self.window:
+            for buffer in (each for pair in self._buffers for each in pair):
+                buffer[:, :, :kept] = buffer[:, :, self._stored - kept : self._stored].clone()
+            self._stored = kept
+
+    def advance(self, new: int) -> None:
+        """The blocks of the last pass are stored for good."""
+        self.length += new
+        self._stored += new
+
+    def keep(self, rows_B: Tensor) -> None:
+        """Only these samples go on."""
+        self._buffers = [(keys[rows_B], values[rows_B]) for keys, values in self._buffers]
+
+    def _read(self) -> int:
+        """Stored tokens that the next block reads."""
+        return min(self._stored, self.window - self._block_size)
+
+    def _mask(self, new: int, device: torch.device) -> Tensor:
+        """allowed_SC of several new blocks."""
+        read = self._read()
+        block = torch.arange(read + new, device=device) // self._block_size
+        query, reach = block[read:, None], self.window // self._block_size
+        return (block <= query) & (block > query - reach)

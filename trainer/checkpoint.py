@@ -38,14 +38,14 @@ def write_durably(path: Path, value: Any) -> None:
 
 def replace_durably(temporary: Path, path: Path) -> None:
     """Renames a finished file over `path` so that either survives a loss of power whole."""
-    _fsync(temporary)
+    to_disk(temporary)
     os.replace(temporary, path)
-    _fsync(path.parent)
+    to_disk(path.parent)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """The JSON that was saved with the tensors. Raises CheckpointError."""
-    with _open(path) as file:
+    with open_tensors(path) as file:
         facts = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
     if "format" not in facts:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this trainer")
@@ -60,7 +60,7 @@ def load(path: Path, like: Mapping[str, torch.Tensor], parts: tuple[str, ...]) -
     Raises CheckpointError, a sentence that names the first mismatch.
     """
     read_facts(path)
-    with _open(path) as file:
+    with open_tensors(path) as file:
         names = {name for name in file.keys() if name.startswith(parts)}  # noqa: SIM118
         expected = {name for name in like if name.startswith(parts)}
         if missing := sorted(expected - names):
@@ -77,7 +77,8 @@ def load(path: Path, like: Mapping[str, torch.Tensor], parts: tuple[str, ...]) -
     return {name: tensor.to(like[name].device) for name, tensor in tensors.items()}
 
 
-def _open(path: Path) -> Any:
+def open_tensors(path: Path) -> Any:
+    """Of any safetensors file; to be used in `with`. Raises CheckpointError."""
     try:
         return safe_open(path, framework="pt")
     except FileNotFoundError:
@@ -91,7 +92,8 @@ def _words(kind: tuple[tuple[int, ...], torch.dtype]) -> str:
     return f"{list(shape)} of {str(dtype).removeprefix('torch.')}"
 
 
-def _fsync(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """A file's or a folder's contents survive a loss of power from here on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,9 +9,8 @@ import json
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -26,7 +25,12 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="finetune.schedule.name=cosine, and so on.")
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE...", help="finetune.schedule.name=cosine; `fields` lists them all."),
+]
+EvaluationOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE...", help="Of evaluation.* alone: evaluation.sequences=1000."),
 ]
 Folder = Annotated[Path, typer.Argument(help="A folder that `train` made.", exists=True, file_okay=False)]
 Which = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="By val_nelbo, or the latest.")]
@@ -35,7 +39,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="The run's folder; the same line again goes on in it.")],
+    out: Annotated[
+        Path, typer.Option(help="The run's folder; the same line again goes on in it.", file_okay=False)
+    ],
     overrides: Overrides = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.", dir_okay=False)] = None,
     device: Device = "auto",
@@ -60,14 +66,14 @@ def train(
 @app.command()
 def evaluate(
     folder: Folder,
-    overrides: Overrides = None,
+    overrides: EvaluationOverrides = None,
     checkpoint: Which = "best",
     split: Annotated[Literal["valid", "test"], typer.Option()] = "valid",
     raw: Annotated[bool, typer.Option("--raw", help="The weights, not their moving average.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Score a checkpoint: the bound on the valid or the test split. KEY: evaluation.* alone."""
+    """Score a checkpoint: the bound on the valid or the test split."""
     with _sentences():
         settings = _stored_config(folder, _read_overrides(overrides))
         from trainer.evaluation.bound import evaluate as bound
@@ -95,41 +101,55 @@ def sample(
     folder: Folder,
     num: Annotated[int, typer.Option(min=1, help="Samples.")] = 2,
     length: Annotated[
-        int | None, typer.Option(help="Tokens, BOS included. Default: the trained length.")
+        int | None,
+        typer.Option(min=1, help="Tokens, BOS included; whole blocks. Default: the trained length."),
     ] = None,
     nucleus: Annotated[float, typer.Option(help="Keep the most probable tokens up to this sum.")] = 0.9,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1)] = 0,
     checkpoint: Which = "best",
     device: Device = "auto",
 ) -> None:
     """Print text from a checkpoint."""
     with _sentences():
         settings = _stored_config(folder, {})
-        import torch
-
-        from trainer.sampling import sample as draw
+        from trainer.sampling.generate import sample as draw
         from trainer.trained import open_trained
 
         _prepare(settings)
         trained = open_trained(settings, folder / f"{checkpoint}.safetensors", device=device)
         tokenizer = trained.corpus.tokenizer
         try:
-            result = draw(
+            samples = draw(
                 trained.model,
                 settings.objective,
                 num=num,
                 length=settings.data.length if length is None else length,
                 block_size=trained.block_size,
                 bos_id=tokenizer.bos_id,
-                generator=torch.Generator().manual_seed(seed),
+                seed=seed,
                 nucleus=nucleus,
             )
         except ValueError as error:
             _fail(2, str(error))
-    for i, tokens_L in enumerate(result.tokens_BL.tolist()):
+    for i, each in enumerate(samples):
         typer.echo(f"--- sample {i}")
-        typer.echo(tokenizer.decode(tokens_L))
-    typer.echo(f"nfe {result.nfe}", err=True)
+        typer.echo(tokenizer.decode(each.tokens))
+    typer.echo(f"nfe {', '.join(str(each.nfe) for each in samples)}", err=True)
+
+
+@app.command()
+def fields(
+    begins: Annotated[str, typer.Argument(help="Only names that begin so: finetune.schedule")] = "",
+) -> None:
+    """List every setting of a run: its name, default, the kinds that have it, and what it is."""
+    from trainer.names import train_names
+
+    names = train_names()
+    found = [name for name in names.leaves if name.startswith(begins)]
+    if not found:
+        _fail(2, f"no setting begins with {begins}")
+    for name in found:
+        typer.echo(names.described(name))
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:
@@ -152,26 +172,15 @@ def _stored_config(folder: Path, overrides: dict[str, Any]) -> TrainConfig:
 
 def _sentence(key: str, problem: str) -> str:
     """`finetune.shedule: unknown; did you mean finetune.schedule?`"""
-    if problem == "unknown" and (near := get_close_matches(key, _known_keys(), n=1)):
-        return f"{key}: unknown; did you mean {near[0]}?"
-    return f"{key}: {problem}" if key else problem
+    from trainer.names import did_you_mean, train_names
 
-
-def _known_keys() -> list[str]:
-    """Every dotted name, those of every schedule, weight and corpus included."""
-    from pydantic import BaseModel
-
-    from trainer.config import TrainConfig
-
-    def names(kind: Any, prefix: str) -> Iterator[str]:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for name, field in kind.model_fields.items():
-                yield f"{prefix}{name}"
-                yield from names(field.annotation, f"{prefix}{name}.")
-        for member in get_args(kind):
-            yield from names(member, prefix)
-
-    return list(dict.fromkeys(names(TrainConfig, "")))
+    if problem != "unknown":
+        return f"{key}: {problem}" if key else problem
+    names = train_names()
+    owners = names.leaves.get(key, ())
+    if owners:
+        return f"{key}: needs {key.rpartition('.')[0]}.name={' or '.join(owners)}"
+    return f"{names.unknown(key)}: unknown{did_you_mean(names.nearest(key))}"
 
 
 def _read_overrides(overrides: list[str] | None) -> dict[str, Any]:
@@ -192,16 +201,23 @@ def _read_overrides(overrides: list[str] | None) -> dict[str, Any]:
 def _read_yaml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     from trainer.settings import flatten
 
     try:
-        values = YAML(typ="safe").load(path.read_text())
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        _fail(3, f"{path}{place}: not YAML: {error.problem or error.context}")
+    except (OSError, YAMLError, ValueError) as error:
         _fail(3, f"{path}: {' '.join(str(error).split())}")
     if not isinstance(values, dict):
         _fail(3, f"{path}: not a group of settings")
+    if "search" in values or "space" in values:
+        _fail(3, f"{path}: a sweep, not one run's settings; python -m sweeper run {path}")
     return flatten(values)
 
 
@@ -250,15 +266,22 @@ def _fail(code: int, *sentences: str) -> NoReturn:
 @contextmanager
 def _sentences() -> Iterator[None]:
     """What a user can do something about ends in one sentence, not in a traceback."""
+    from trainer.config import InvalidConfig
     from trainer.data.base import DataError
     from trainer.errors import CheckpointError, OtherRun, TrainingError
 
     try:
         yield
+    except InvalidConfig as error:
+        _fail(3, *(_sentence(*problem) for problem in error.problems))
     except (OtherRun, DataError) as error:
         _fail(3, str(error))
     except (TrainingError, CheckpointError) as error:
         _fail(1, str(error))
+    except BrokenPipeError:  # whoever read the output has gone: no mistake
+        raise
+    except OSError as error:
+        _fail(1, f"{error.filename or 'the system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         _fail(130, "interrupted")
 

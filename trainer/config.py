@@ -3,15 +3,19 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyDataSet
+from trainer.errors import CheckpointError
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import AnyObjective
+from trainer.published import weights_hash
 from trainer.reweighting import AnyReweighting, Unweighted
 from trainer.schedules import AnySchedule, Clip, LogLinear
 from trainer.settings import Settings, TwoMeanings, flatten, group, nest, with_defaults
@@ -45,6 +49,22 @@ class Phase(Settings):
         return round(self.warmup * self.steps if self.warmup < 1 else self.warmup)
 
 
+class Pretrain(Phase):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    from_: str | None = Field(
+        None,
+        alias="from",
+        min_length=1,
+        description="A published checkpoint that the weights start from: a folder, or a safetensors file.",
+    )
+
+    @field_validator("from_")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        return path and absolute_if_there(path)
+
+
 class Finetune(Phase):
     steps: int = Field(200, ge=1, description="Optimizer steps.")
     carry_optimizer: bool = Field(
@@ -59,7 +79,7 @@ class EvaluationConfig(Settings):
     sequences: int = Field(128, ge=2, description="Packed sequences evaluated, of each split.")
     draws: int = Field(4, ge=1, description="Masks per block where the bound is sampled.")
     seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
-    batch_size: int = Field(64, ge=1, description="Sequences in one forward pass.")
+    batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
     test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
 
@@ -76,7 +96,7 @@ class TrainConfig(Settings):
     model: ModelConfig
     objective: AnyObjective = BlockDiffusion()
     optimizer: OptimizerConfig
-    pretrain: Phase
+    pretrain: Pretrain
     finetune: Finetune
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -91,7 +111,7 @@ class TrainConfig(Settings):
         filled = fill_from_size(raw)
         said = str(group(filled, "data").get("length", ""))
         length = max(int(said), 1) if said.isdecimal() else PyDocs.model_fields["length"].default
-        only = {"ar": 1, "mdlm": length}.get(str(group(filled, "objective").get("name")))
+        only = {"ar": 1, "mdlm": length, "sedd": length}.get(str(group(filled, "objective").get("name")))
         filled = with_defaults(filled, "pretrain", {"block_size": only or length})
         return with_defaults(filled, "finetune", {"block_size": only or min(16, length)})
 
@@ -123,18 +143,37 @@ class TrainConfig(Settings):
         """What makes two runs the same configuration: all but the seed and what cannot move a result."""
         return {
             key: value
-            for key, value in self.to_dotted().items()
+            for key, value in self._identified().items()
             if key != "seed" and not key.startswith("checkpoint.")
         }
 
     def stage_content(self) -> dict[str, Any]:
         """What decides the pretrain that this run branches from."""
         parts = ("data", "model", "objective", "optimizer", "pretrain", "seed")
-        return {key: value for key, value in self.to_dotted().items() if key.split(".")[0] in parts}
+        return {key: value for key, value in self._identified().items() if key.split(".")[0] in parts}
 
     def stage_key(self) -> str:
         """The name of the pretrain that this run branches from: equal keys, equal bits."""
         return content_hash({"trainer": TRAINER_VERSION, **self.stage_content()})
+
+    def published(self) -> str | None:
+        """What identifies the checkpoint of pretrain.from: its weights, wherever they lie.
+
+        Raises InvalidConfig where it is not there.
+        """
+        if self.pretrain.from_ is None:
+            return None
+        try:
+            return weights_hash(Path(self.pretrain.from_))
+        except CheckpointError as error:
+            raise InvalidConfig([Problem("pretrain.from", str(error))]) from None
+
+    def _identified(self) -> dict[str, Any]:
+        """The dotted values; without a published checkpoint there is no such key."""
+        values = self.to_dotted()
+        del values["pretrain.from"]
+        published = self.published()
+        return values if published is None else {**values, "pretrain.from": published}
 
 
 class Problem(NamedTuple):
@@ -177,7 +216,7 @@ def _problems(error: Any) -> list[Problem]:
             return [Problem(key, f"{given!r} is none of {names}")]
         case "model_type" | "model_attributes_type":
             return [Problem(key, f"{given!r} is a value, and {key} a group of values")]
-    rule = error["msg"].replace("Input should", "must").partition(", unable to")[0]
+    rule = error["msg"].replace("Input should", "must").partition(", unable to")[0].partition(", got ")[0]
     return [Problem(key, f"{rule}, got {given!r}")]
 
 

@@ -8,6 +8,7 @@ import torch
 
 from trainer.config import Phase, TrainConfig
 from trainer.data.packing import Corpus
+from trainer.data.tokenizer import Tokenizer
 from trainer.ema import MovingAverage
 from trainer.errors import TrainingError
 from trainer.model import Shape
@@ -112,8 +113,17 @@ def pick_device(name: str) -> torch.device:
         raise TrainingError(f"device {name}: {str(error).splitlines()[0]}") from None
 
 
+def warm_up(device: str) -> None:
+    """Done once in a process, in seconds: the first AdamW imports torch's compiler, a GPU has to wake up."""
+    torch.optim.AdamW([torch.zeros(1, device=pick_device(device), requires_grad=True)], fused=True)
+
+
 def shape_of(config: TrainConfig, corpus: Corpus) -> Shape:
-    model, tokenizer = config.model, corpus.tokenizer
+    return shape_for(config, corpus.tokenizer)
+
+
+def shape_for(config: TrainConfig, tokenizer: Tokenizer) -> Shape:
+    model = config.model
     return Shape(
         width=model.width,
         layers=model.layers,

@@ -3,6 +3,8 @@
 Names and shapes of the parameters are the public checkpoints' (Arriola et al. 2025, arXiv 2503.09573;
 its DiT is Peebles & Xie 2023 with rotary positions), so that their weights load as they are.
 
+A condition is a vector of C: one for every token (C), or one for each sequence (B1C) or row (MC) where
+the network is told its noise.
 Shapes: B batch, S tokens of a pass, R rows that are read off, M chosen rows, D width, H heads,
 K head size, C width of the conditioning, V vocabulary.
 """
@@ -16,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.attention import Attention, Layout, dense
+from trainer.attention import Attention, Cache, Layout, dense
 
 FREQUENCIES = 128  # of the sinusoids that embed sigma
 
@@ -34,7 +36,8 @@ class Shape(NamedTuple):
 
 
 class Denoiser(nn.Module):
-    """Tokens to logits. Not told the time: its conditioning is a trained constant (sigma = 0).
+    """Tokens to logits. Not told the time, its conditioning is a trained constant (sigma = 0); SEDD tells it
+    sigma = -log(1 - p) of each sequence.
 
     Weights are drawn from torch's global generator, dropout too: the caller seeds it. Gates and head
     start at zero, so that a fresh network is uniform over the vocabulary without the mask.
@@ -54,34 +57,58 @@ class Denoiser(nn.Module):
         )
         self.output_layer = OutputLayer(shape.width, shape.vocab_size, cond_width)
 
-    def hidden(self, tokens_BS: Tensor, layout: Layout, chosen_M: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        tokens_BS: Tensor,
+        layout: Layout,
+        chosen_M: Tensor | None = None,
+        sigma_B: Tensor | None = None,
+    ) -> Tensor:
         """hidden_BRD of the rows that the layout reads off, or hidden_MD of those chosen among B * R.
 
         `logits` of any of them are its predictions. The last layer computes no more than is asked for:
         the other tokens serve it as keys and values alone.
         """
         rotary = self.rotary_emb(layout.positions(tokens_BS.device))
-        cond_C = self._conditioning()
+        cond = self._conditioning(None if sigma_B is None else sigma_B[:, None])
         x_BSD = self.vocab_embed(tokens_BS)
         *layers, last = cast(list[Block], list(self.blocks))
         for layer in layers:
-            modulation = layer.modulation(cond_C)
+            modulation = layer.modulation(cond)
             attended_BSD = layer.attend(x_BSD, x_BSD, modulation, rotary, layout, self.attention)
             x_BSD = layer.transform(x_BSD, attended_BSD, modulation)
         x_BRD = x_BSD[:, : layout.num_read]
-        modulation = last.modulation(cond_C)
+        modulation = last.modulation(cond)
         attended_BRD = last.attend(x_BRD, x_BSD, modulation, rotary, layout, self.attention)
         if chosen_M is None:
             return last.transform(x_BRD, attended_BRD, modulation)
         x_MD, attended_MD = (x.flatten(0, 1).index_select(0, chosen_M) for x in (x_BRD, attended_BRD))
+        if sigma_B is not None:
+            modulation = modulation.of_sequences(chosen_M // layout.num_read)
         return last.transform(x_MD, attended_MD, modulation)
 
-    def logits(self, hidden_MD: Tensor) -> Tensor:
-        """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
-        return self.output_layer(hidden_MD, self._conditioning(), self.shape.mask_id)
+    def stream(self, tokens_BS: Tensor, cache: Cache) -> Tensor:
+        """hidden_BSD of whole blocks that follow those in the cache. They join it by `cache.advance`.
 
-    def _conditioning(self) -> Tensor | None:
-        return None if self.sigma_map is None else F.silu(self.sigma_map())
+        Each reads its own block and those before it, as far back as the cache's window reaches.
+        """
+        positions_S = torch.arange(cache.length, cache.length + tokens_BS.shape[1], device=tokens_BS.device)
+        # In float64, for far from the start float32 would blur the angles.
+        rotary = self.rotary_emb(positions_S.double())
+        cache.make_room(len(positions_S))
+        cond = self._conditioning()
+        x_BSD = self.vocab_embed(tokens_BS)
+        for index, layer in enumerate(cast(list[Block], list(self.blocks))):
+            modulation = layer.modulation(cond).of_tokens()
+            x_BSD = layer.transform(x_BSD, layer.recall(x_BSD, modulation, rotary, cache, index), modulation)
+        return x_BSD
+
+    def logits(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> Tensor:
+        """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
+        return self.output_layer(hidden_MD, self._conditioning(sigma_M), self.shape.mask_id)
+
+    def _conditioning(self, sigma: Tensor | None = None) -> Tensor | None:
+        return None if self.sigma_map is None else F.silu(self.sigma_map(sigma))
 
 
 @contextmanager
@@ -107,9 +134,10 @@ class Embedding(nn.Module):
 
 
 class SigmaMap(nn.Module):
-    """The conditioning vector of sigma = 0: sinusoids, then a small MLP."""
+    """The conditioning vector of sigma, by default of 0: sinusoids, then a small MLP."""
 
     sinusoids: Tensor
+    frequencies: Tensor
 
     def __init__(self, cond_width: int):
         super().__init__()
@@ -118,9 +146,15 @@ class SigmaMap(nn.Module):
         )
         cosines_and_sines = torch.cat([torch.ones(FREQUENCIES), torch.zeros(FREQUENCIES)])
         self.register_buffer("sinusoids", cosines_and_sines, persistent=False)
+        frequencies = torch.exp(-math.log(10_000) * torch.arange(FREQUENCIES).float() / FREQUENCIES)
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
-    def forward(self) -> Tensor:
-        return self.mlp(self.sinusoids)
+    def forward(self, sigma: Tensor | None = None) -> Tensor:
+        """(..., C) of sigma (...), or C of sigma = 0."""
+        if sigma is None:
+            return self.mlp(self.sinusoids)
+        angles = sigma[..., None].to(self.frequencies.dtype) * self.frequencies
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
 
 
 class Rotary(nn.Module):
@@ -135,8 +169,8 @@ class Rotary(nn.Module):
 
     def forward(self, positions_S: Tensor) -> tuple[Tensor, Tensor]:
         """cos_SK and sin_SK, the latter with the sign that `rotate` expects."""
-        angles = positions_S[:, None].to(self.inv_freq.dtype) * self.inv_freq
-        cos, sin = angles.cos(), angles.sin()
+        angles = positions_S[:, None] * self.inv_freq
+        cos, sin = angles.cos().to(self.inv_freq.dtype), angles.sin().to(self.inv_freq.dtype)
         return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
@@ -146,7 +180,7 @@ def rotate(x_BHSK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Modulation(NamedTuple):
-    """Of one layer, each of D: shift, scale and gate of the attention, then of the MLP."""
+    """Of one layer, each of D, B1D or MD: shift, scale and gate of the attention, then of the MLP."""
 
     shift1: Tensor
     scale1: Tensor
@@ -154,6 +188,14 @@ class Modulation(NamedTuple):
     shift2: Tensor
     scale2: Tensor
     gate2: Tensor
+
+    def of_tokens(self) -> "Modulation":
+        """To be applied to the tokens (11D), not folded into the weights: cheaper where they are few."""
+        return Modulation(*(part_D[None, None] for part_D in self))
+
+    def of_sequences(self, sequence_M: Tensor) -> "Modulation":
+        """From one for each sequence (B1D), those of rows of these sequences (MD)."""
+        return Modulation(*(part_B1D[sequence_M, 0] for part_B1D in self))
 
 
 class Block(nn.Module):
@@ -172,9 +214,9 @@ class Block(nn.Module):
         )
         self.adaLN_modulation = _zero_linear(cond_width, 6 * width) if cond_width else None
 
-    def modulation(self, cond_C: Tensor | None) -> Modulation:
+    def modulation(self, cond: Tensor | None) -> Modulation:
         if self.adaLN_modulation is not None:
-            return Modulation(*self.adaLN_modulation(cond_C).chunk(6))
+            return Modulation(*self.adaLN_modulation(cond).chunk(6, dim=-1))
         zero, one = torch.zeros_like(self.norm1.weight), torch.ones_like(self.norm1.weight)
         return Modulation(zero, zero, one, zero, zero, one)
 
@@ -195,6 +237,20 @@ class Block(nn.Module):
         k_BHSK, v_BHSK = map(self._by_head, F.linear(normed_BSD, key_value).chunk(2, dim=-1))
         o_BHRK = attention(rotate(q_BHRK, rotary), rotate(k_BHSK, rotary), v_BHSK, layout)
         return o_BHRK.transpose(1, 2).flatten(2)
+
+    def recall(
+        self,
+        x_BSD: Tensor,
+        modulation: Modulation,
+        rotary: tuple[Tensor, Tensor],
+        cache: Cache,
+        index: int,
+    ) -> Tensor:
+        """attended_BSD: what S new tokens read in the cache and in each other; index is the layer's."""
+        normed_BSD = _modulated_norm(x_BSD, self.norm1, modulation.shift1, modulation.scale1)
+        q_BHSK, k_BHSK, v_BHSK = map(self._by_head, self.attn_qkv(normed_BSD).chunk(3, dim=-1))
+        o_BHSK = cache.attend(index, rotate(q_BHSK, rotary), rotate(k_BHSK, rotary), v_BHSK)
+        return o_BHSK.transpose(1, 2).flatten(2)
 
     def transform(self, x: Tensor, attended: Tensor, modulation: Modulation) -> Tensor:
         """The residual stream after this layer, token by token; (..., D)."""
@@ -217,10 +273,10 @@ class OutputLayer(nn.Module):
         self.linear = _zero_linear(width, vocab_size)
         self.adaLN_modulation = _zero_linear(cond_width, 2 * width) if cond_width else None
 
-    def forward(self, hidden_MD: Tensor, cond_C: Tensor | None, mask_id: int) -> Tensor:
+    def forward(self, hidden_MD: Tensor, cond: Tensor | None, mask_id: int) -> Tensor:
         zero = torch.zeros_like(self.norm_final.weight)
         shift, scale = (
-            (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond_C).chunk(2)
+            (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond).chunk(2, dim=-1)
         )
         normed_MD = _modulated_norm(hidden_MD, self.norm_final, shift, scale)
         # In the bias, the exclusion of the mask costs V instead of M * V.
@@ -235,14 +291,18 @@ def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
     return linear
 
 
-# The modulation is the same for every token, so it is folded into what stands next to it: shift and
-# scale into the norm's affine map, the gate into the linear map before it. Equal up to rounding.
+# A modulation that is the same for every token is folded into what stands next to it: shift and scale
+# into the norm's affine map, the gate into the linear map before it. Equal up to rounding.
 
 
-def _modulated_norm(x: Tensor, norm: nn.LayerNorm, shift_D: Tensor, scale_D: Tensor) -> Tensor:
-    return F.layer_norm(x, norm.normalized_shape, norm.weight * (1 + scale_D), shift_D, norm.eps)
+def _modulated_norm(x: Tensor, norm: nn.LayerNorm, shift: Tensor, scale: Tensor) -> Tensor:
+    if shift.dim() == 1:
+        return F.layer_norm(x, norm.normalized_shape, norm.weight * (1 + scale), shift, norm.eps)
+    return torch.addcmul(shift, norm(x), 1 + scale)
 
 
-def _gated_linear(x: Tensor, linear: nn.Linear, gate_D: Tensor) -> Tensor:
-    bias = None if linear.bias is None else gate_D * linear.bias
-    return F.linear(x, gate_D[:, None] * linear.weight, bias)
+def _gated_linear(x: Tensor, linear: nn.Linear, gate: Tensor) -> Tensor:
+    if gate.dim() == 1:
+        bias = None if linear.bias is None else gate * linear.bias
+        return F.linear(x, gate[:, None] * linear.weight, bias)
+    return gate * linear(x)

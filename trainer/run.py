@@ -20,13 +20,12 @@ from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
+from trainer.interchange import load_published
 from trainer.learner import Learner, learning_rate, pick_device, shape_of
 from trainer.model import Denoiser
 from trainer.randomness import batch_rows
 from trainer.rows import Ledger, Rows
 from trainer.trained import load_weights
-
-MAX_NELBO = 700.0  # nats per token; beyond, its exponential is no number any more
 
 
 class Part(NamedTuple):
@@ -86,6 +85,8 @@ class Run:
             self._resume()
         elif branch is not None:
             self._branch(branch)
+        elif config.pretrain.from_ is not None:
+            self._start_from(Path(config.pretrain.from_))
         self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
         self.ledger = Ledger(folder / "ledger.txt", attempt)
 
@@ -196,6 +197,11 @@ class Run:
         parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
         self.learner.put(checkpoint.load(path, self.learner.tensors(), parts))
 
+    def _start_from(self, published: Path) -> None:
+        """Its weights are their own moving average; AdamW's moments start at zero."""
+        weights = load_published(published, self.learner.model)
+        self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
+
     def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:
         if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
@@ -212,7 +218,7 @@ class Run:
             step if model is None else self.progress.best_step,
             keep=self.folder / f"evaluation-{split}.safetensors",
         )
-        if not evaluation.nelbo < MAX_NELBO:
+        if not math.isfinite(evaluation.nelbo):
             raise TrainingError(
                 f"diverged: at step {step} the bound is {evaluation.nelbo:.4g} nats per token"
             )

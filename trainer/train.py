@@ -21,6 +21,8 @@ from trainer.config import TrainConfig
 from trainer.data.packing import prepare
 from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
+from trainer.heartbeat import meanwhile
+from trainer.learner import warm_up
 from trainer.rows import read_rows
 from trainer.run import PARTS, Part, Run, finetune_of, pretrain_of
 
@@ -40,9 +42,10 @@ def train(
 ) -> Reports:
     """The finetune phase from a pretrain's folder; where none is given, the pretrain runs in folder/pretrain.
 
-    Yields a Report once the checkpoint that holds its step is on disk, and None at least every 2 s. Steps
-    go on from the pretrain's, whose own reports are not yielded. acknowledged: reports up to that step are
-    not wanted again. Closing saves a checkpoint. Raises TrainingError, CheckpointError or DataError.
+    Yields a Report once the checkpoint that holds its step is on disk, and None at least every 2 s (after
+    each optimizer step where one takes longer). Steps go on from the pretrain's, whose own reports are not
+    yielded. acknowledged: reports up to that step are not wanted again. Closing saves a checkpoint. Raises
+    TrainingError, CheckpointError or DataError.
     """
     return _paced(_train(config, folder, pretrained, attempt, acknowledged, device))
 
@@ -84,6 +87,7 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     _check_same(part, config, folder)
     yield from prepare(config.data)
+    yield from meanwhile(lambda: warm_up(device), "warm-up")
     with ExitStack() as stack:
         yield from _lock(folder, stack)
         if not (folder / "config.json").exists():

@@ -38,7 +38,7 @@ def header(now: Snapshot) -> None:
     best = frame.best(now.frame)
     ended, expected = frame.progress(now.sweep.spec, now.trials.values())
     facts = {
-        "Lowest PPL (valid, upper bound)": "–" if best is None else figures.number(best["val_ppl"]),
+        "Lowest val_ppl": "–" if best is None else figures.number(best["val_ppl"]),
         "Its 95% interval": "–" if best is None else best["interval"],
         "Tied with it": f"{frame.ties(now.frame):,}",
         "Trials ended": f"{ended:,} of {expected:,}",
@@ -107,6 +107,8 @@ def leaderboard_page() -> None:
         st.text("No trial has been proposed yet.")
         return
     st.text(words.verdict(now.frame))
+    if frame.is_adjusted(now.frame):
+        st.caption(words.AS_RUN)
     rows = choose_rows(now)
     chosen = table(now, rows)
     if chosen is not None:

@@ -41,9 +41,15 @@ def parse(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         # The text is not repeated where it may hold a password.
-        shown = f"{url!r} is" if "@" not in url else "this is"
-        raise StoreError(f"{shown} not a database URL; one looks like {_EXAMPLES}") from None
+        shown = f"{url!r} is" if "@" not in url and "password" not in url else "this is"
+        meant = f"; did you mean sqlite:///{url}?" if _is_path(url) else f"; one looks like {_EXAMPLES}"
+        raise StoreError(f"{shown} not a database URL{meant}") from None
     backend = parsed.get_backend_name()
+    if any("password" in key for key in parsed.query):
+        raise StoreError(
+            "a password in the query of a database URL would be shown; write user:password@host, "
+            "or use PGPASSWORD or a PGPASSFILE"
+        )
     if backend not in _INSERT:
         raise StoreError(f"{backend} databases are not supported; a URL looks like {_EXAMPLES}")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -51,6 +57,10 @@ def parse(url: str) -> URL:
             "an SQLite database in memory would forget the sweep; name a file: sqlite:///sweeps.db"
         )
     return parsed
+
+
+def _is_path(url: str) -> bool:
+    return url.endswith((".db", ".sqlite", ".sqlite3")) and ":" not in url and "@" not in url
 
 
 def open_for_writing(url: str) -> Engine:
@@ -165,9 +175,9 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
 
 
 def _check_version(connection: Connection) -> None:
-    stored = connection.execute(
-        select(meta.c.value).where(meta.c.key == "schema_version")
-    ).scalar_one_or_none()
+    ours = {"key", "value"} <= {column["name"] for column in inspect(connection).get_columns(meta.name)}
+    query = select(meta.c.value).where(meta.c.key == "schema_version")
+    stored = connection.execute(query).scalar_one_or_none() if ours else None
     if stored == str(SCHEMA_VERSION):
         return
     place = _shown(connection.engine.url)
@@ -192,7 +202,7 @@ def _shown(url: URL) -> str:
 
 
 def _in_words(error: DBAPIError, url: URL) -> str:
-    cause = " ".join(str(error.orig).split())
+    cause = "; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip())
     if url.password:
         cause = cause.replace(str(url.password), "***")
     return f"the database {_shown(url)} cannot be used: {cause}"

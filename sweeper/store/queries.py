@@ -184,7 +184,7 @@ def _inode(file: Path | None) -> int:
     try:
         return file.stat().st_ino if file else 0
     except OSError:
-        raise StoreError(f"there is no database {file}: no sweep was ever run with it") from None
+        raise StoreError(f"the database {file} is gone") from None
 
 
 def _digest(*parts: object) -> int:

@@ -141,9 +141,13 @@ class Writer:
         system_attrs: Mapping[str, Any] | None = None,
         state: str | None = None,
         reason: str = "",
+        worker: str = "",
+        cpu_seconds: float = 0.0,
+        gpu_seconds: float = 0.0,
     ) -> bool:
-        """Rows (insert or ignore), `latest`, the best evaluations, Optuna's attributes and, where the
-        pruner decided, the state: one transaction. False, and nothing written, where `attempt` is stale.
+        """Rows (insert or ignore), `latest`, the best evaluations, Optuna's attributes, the worker and, where
+        the pruner decided, the state: one transaction. Costs add. False, and nothing written, where
+        `attempt` is stale.
 
         After a state was given the attempt takes no more rows; end_trial still adds its costs.
         Raises ValueError, with nothing written, for a value that is not finite.
@@ -163,13 +167,16 @@ class Writer:
                 return False
             tables.add_metrics(connection, trial, rows)
             tables.keep_best_evaluations(connection, trial, evaluations)
-            new: dict[str, Any] = {}
+            new: dict[str, Any] = {
+                "worker": worker or found.worker,
+                "cpu_seconds": found.cpu_seconds + cpu_seconds,
+                "gpu_seconds": found.gpu_seconds + gpu_seconds,
+            }
             if system_attrs is not None:
                 new["system_attrs"] = dict(system_attrs)
             if state is not None:
                 new |= {"state": state, "reason": _clean(reason)}
-            if new:
-                connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
 
     def end_trial(
@@ -229,6 +236,19 @@ class Writer:
             }
             connection.execute(update(stages).where(stages.c.key == key).values(new))
             return stage.attempt + 1
+
+    def charge_stage(self, key: str, attempt: int, *, cpu_seconds: float, gpu_seconds: float) -> bool:
+        """Costs add. False, and nothing written, if `attempt` is stale."""
+        with self._transaction() as connection:
+            stage = self._stage(connection, key)
+            if stage.attempt != attempt or stage.state != "running":
+                return False
+            new = {
+                "cpu_seconds": stage.cpu_seconds + cpu_seconds,
+                "gpu_seconds": stage.gpu_seconds + gpu_seconds,
+            }
+            connection.execute(update(stages).where(stages.c.key == key).values(new))
+            return True
 
     def end_stage(
         self,

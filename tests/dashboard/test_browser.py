@@ -114,12 +114,12 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
 
     fill(url, HOSTILE)
     page.get_by_role("heading", name="Leaderboard").wait_for()  # by itself: nothing is reloaded
-    page.get_by_text("11 of 13").wait_for()
+    page.get_by_text("10 of 12").wait_for()
     sync_api.expect(rows(page).filter(has_text="running")).to_have_count(1)
     sync_api.expect(rows(page).nth(1)).not_to_contain_text("cosine")
 
     subprocess.run([sys.executable, "-c", WRITE, url], check=True, timeout=60)
-    page.get_by_text("12 of 13").wait_for()
+    page.get_by_text("11 of 12").wait_for()
     sync_api.expect(rows(page).nth(1)).to_contain_text("cosine")  # what the other process ended is first now
     sync_api.expect(rows(page).filter(has_text="running")).to_have_count(0)
 

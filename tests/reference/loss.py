@@ -35,3 +35,21 @@ def ar_nats(weights, heads, x0_BL, mask_id):
     predicted = scores.masked_fill(words == mask_id, -math.inf).log_softmax(dim=-1)
     picked = predicted.gather(-1, x0_BL[:, 1:, None]).squeeze(-1)
     return torch.cat([torch.zeros(len(x0_BL), 1).to(picked), -picked], dim=1)
+
+
+def score_entropy_nats(weights, heads, xt_BL, x0_BL, p_B, mask_id):
+    """(sum of s - r log s_x0 + r (log r - 1)) / r of masked tokens, as Lou et al. 2024 write it; else 0.
+
+    s are the scores, r = 1 / (e^sigma - 1). Times r * dsigma = p' / p it is the loss.
+    """
+    length, vocab_size = x0_BL.shape[1], len(weights["vocab_embed.embedding"])
+    sigma_B = (-torch.log1p(-p_B)).clamp(max=-math.log(1e-3))
+    everything = torch.ones(length, length, dtype=torch.bool)
+    scores = logits(weights, heads, xt_BL, torch.arange(length), everything, sigma_B)
+    r_B11 = 1 / torch.expm1(sigma_B)[:, None, None]
+    log_s = scores + r_B11.log() - math.log(vocab_size - 1)
+    words = torch.arange(vocab_size) != mask_id
+    r_BL = r_B11.squeeze(-1).expand(xt_BL.shape)
+    log_s_x0 = log_s.gather(-1, x0_BL[..., None]).squeeze(-1)
+    nats = log_s[..., words].exp().sum(-1) - r_BL * log_s_x0 + r_BL * (r_BL.log() - 1)
+    return torch.where(xt_BL == mask_id, nats / r_BL, 0.0)

@@ -12,12 +12,20 @@ from tests.reference.attention import attend
 
 
 def logits(
-    weights: dict, heads: int, tokens_BS: torch.Tensor, positions_S: torch.Tensor, mask_SS: torch.Tensor
+    weights: dict,
+    heads: int,
+    tokens_BS: torch.Tensor,
+    positions_S: torch.Tensor,
+    mask_SS: torch.Tensor,
+    sigma_B: torch.Tensor | None = None,
 ):
-    """logits_BSV, the mask's own included, of a pass in which mask_SS says who reads whom."""
+    """logits_BSV, the mask's own included, of a pass in which mask_SS says who reads whom.
+
+    sigma_B is what the network is told of its noise: nothing, and it is 0.
+    """
     width = weights["vocab_embed.embedding"].shape[1]
     x = weights["vocab_embed.embedding"][tokens_BS]
-    condition = _condition(weights, len(x))
+    condition = _condition(weights, torch.zeros(len(x)) if sigma_B is None else sigma_B)
     layers = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
     for i in range(layers):
         own = {n.removeprefix(f"blocks.{i}."): w for n, w in weights.items() if n.startswith(f"blocks.{i}.")}
@@ -37,13 +45,13 @@ def logits(
     return h @ head["linear.weight"].T + head["linear.bias"]
 
 
-def _condition(weights, batch):
-    """silu(sigma_map(0)) for every sequence; None for AR."""
+def _condition(weights, sigma_B):
+    """silu(sigma_map(sigma)) of every sequence; None for AR."""
     if "sigma_map.mlp.0.weight" not in weights:
         return None
-    zeros = weights["sigma_map.mlp.0.bias"].new_zeros(batch, 1)
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(128) / 128).to(zeros)
-    sinusoids = torch.cat([(zeros * frequencies).cos(), (zeros * frequencies).sin()], dim=1)
+    sigma_B1 = sigma_B[:, None].to(weights["sigma_map.mlp.0.bias"])
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(128) / 128).to(sigma_B1)
+    sinusoids = torch.cat([(sigma_B1 * frequencies).cos(), (sigma_B1 * frequencies).sin()], dim=1)
     h = F.silu(sinusoids @ weights["sigma_map.mlp.0.weight"].T + weights["sigma_map.mlp.0.bias"])
     return F.silu(h @ weights["sigma_map.mlp.2.weight"].T + weights["sigma_map.mlp.2.bias"])
 

@@ -136,12 +136,13 @@ def run_until_killed(url: str, spec: SweepSpec, files: Path, commits: int, slots
 
 
 def told(url: str) -> dict[str, Any]:
-    """Everything that a sweep ends up with, times and attempts aside."""
+    """Everything that a sweep ends up with, times, costs and attempts aside."""
     with closing(Reader(url)) as reader:
         sweep = reader.sweep("test")
         assert sweep is not None
         trials = reader.trials(sweep.id)
         own = [trial.id for trial in trials if trial.repeat_of is None]
+        names = {name for trial in own for name in reader.metric_names(trial)} - {"seconds"}
         return {
             "sweep": (sweep.state, sweep.note),
             "trials": [
@@ -159,7 +160,7 @@ def told(url: str) -> dict[str, Any]:
                 )
                 for t in trials
             ],
-            "rows": {n: reader.curve(own, n) for n in ("val_ppl", "val_nelbo", "tokens")},
-            "best": sorted(reader.latest(sweep.id)),
+            "rows": {name: reader.curve(own, name) for name in names},
+            "best": sorted(row for row in reader.latest(sweep.id) if row.name in names),
             "evaluations": sorted((e.trial, e.step, e.nelbo) for e in reader.evaluations(sweep.id, "valid")),
         }

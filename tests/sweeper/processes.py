@@ -1,16 +1,30 @@
 """Driver processes for tests: started, watched and ended as a user or a failing machine would."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds: a start of Ray takes 5 on an idle machine
+
+
+def launch(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """python -m arguments, from the repository's root; what it says is kept together."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 class Work(NamedTuple):
@@ -28,16 +42,21 @@ class Work(NamedTuple):
 
     def start(self, text: str, *overrides: str, seconds: float = 0.0) -> "subprocess.Popen[str]":
         """seconds: of a training step."""
+        spec = self._write(text)
+        pids = str(self.place / "pids")
+        fake = ("tests.sweeper.drive", self.url, str(self.files), spec, *overrides)
+        return launch(*fake, FAKE_SECONDS=str(seconds), FAKE_PIDS=pids)
+
+    def start_real(self, text: str) -> "subprocess.Popen[str]":
+        """The command line, and the trainer that trains."""
+        spec = self._write(text)
+        where = ("--db", self.url, "--files", str(self.files))
+        return launch("sweeper", "run", spec, *where, OMP_NUM_THREADS="1")
+
+    def _write(self, text: str) -> str:
         spec = self.place / "spec.yaml"
         spec.write_text(text)
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.sweeper.drive", self.url, str(self.files), str(spec), *overrides],
-            cwd=ROOT,
-            env={**os.environ, "FAKE_SECONDS": str(seconds), "FAKE_PIDS": str(self.place / "pids")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return str(spec)
 
     def spells(self) -> list[tuple[float, int, str, str]]:
         """(time, pid, begin or end, folder's name), as the fake trainer wrote them."""
@@ -45,24 +64,42 @@ class Work(NamedTuple):
         lines = file.read_text().splitlines() if file.is_file() else []
         return [(float(t), int(pid), what, name) for t, pid, what, name in map(str.split, lines)]
 
-    def steps(self) -> int:
+    def steps(self, of: str = "trials/*/*") -> int:
         """Trained so far, over all trials, repeated ones counted."""
-        ledgers = self.files.glob("trials/*/*/ledger.txt")
+        ledgers = self.files.glob(f"{of}/ledger.txt")
         return sum(len(ledger.read_text().splitlines()) for ledger in ledgers)
 
+    def workers(self) -> set[int]:
+        """The processes that train here now: those that hold a ledger open. Linux."""
+        found = set()
+        for link in Path("/proc").glob("[0-9]*/fd/*"):
+            with suppress(OSError):  # it has ended meanwhile
+                file = link.readlink()
+                if file.name == "ledger.txt" and file.is_relative_to(self.files):
+                    found.add(int(link.parts[2]))
+        return found
 
-def wait_for(condition: Callable[[], bool], driver: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + PATIENCE
+    def lose_rays_files(self) -> None:
+        for note in self.files.glob("trials/*/ray.folder"):
+            shutil.rmtree(note.read_text(), ignore_errors=True)
+
+
+def wait_for(
+    condition: Callable[[], bool], driver: "subprocess.Popen[str]", patience: float = PATIENCE
+) -> None:
+    deadline = time.monotonic() + patience
     while not condition():
         assert driver.poll() is None, f"the driver ended early:\n{driver.communicate()[0]}"
-        assert time.monotonic() < deadline, "waited in vain"
+        if time.monotonic() > deadline:
+            kill(driver)
+            raise TimeoutError("waited in vain")
         time.sleep(0.02)
 
 
-def end_of(driver: "subprocess.Popen[str]") -> tuple[int, str]:
+def end_of(driver: "subprocess.Popen[str]", patience: float = PATIENCE) -> tuple[int, str]:
     """The exit code, and what it printed."""
     try:
-        output, _ = driver.communicate(timeout=PATIENCE)
+        output, _ = driver.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         driver.kill()
         raise
@@ -72,3 +109,8 @@ def end_of(driver: "subprocess.Popen[str]") -> tuple[int, str]:
 def kill(driver: "subprocess.Popen[str]") -> None:
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
+
+
+def pairs(file: Path) -> list[tuple[int, int]]:
+    """(attempt, step) of every line of a ledger."""
+    return [(int(a), int(s)) for a, s in map(str.split, file.read_text().splitlines())]

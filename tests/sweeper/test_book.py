@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import event
 
 from sweeper.book import EXHAUSTED
-from sweeper.jobs import StageJob, TrialJob
+from sweeper.jobs import NOTHING, Cost, StageJob, TrialJob
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
-from sweeper.store.store import Store
+from sweeper.store.store import Store, StoreError
 from tests.sweeper.driving import (
     Killed,
     advance,
@@ -24,6 +24,7 @@ from tests.sweeper.driving import (
     run_until_killed,
     told,
 )
+from trainer.evaluation.record import Report
 
 BASELINES = "always=[{finetune.block_size: 16, finetune.schedule.name: loglinear}]"
 STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
@@ -230,6 +231,50 @@ def test_what_is_interrupted_is_handed_back(place: tuple[str, Path]) -> None:
         book.interrupt("interrupted by SIGINT")
     assert states(place[0]) == {"queued": 1}
     assert told(place[0])["sweep"] == ("interrupted", "interrupted by SIGINT")
+
+
+def test_a_kill_loses_neither_the_cost_so_far_nor_the_worker(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=1", *STAGED)
+    report = Report(2, {"tokens": 20.0})
+    with opened(place[0], spec, place[1]) as book:
+        stage = book.next()
+        assert isinstance(stage, StageJob)
+        book.take(stage, [report], Cost(1.0, 0.5))
+        book.take(stage, [], Cost(2.0, 1.0))  # a heartbeat: nothing is written
+    with opened(place[0], spec, place[1]) as book:
+        stage = book.next()
+        assert isinstance(stage, StageJob)
+        book.take(stage, [report], Cost(4.0, 0.0))
+        book.finish(stage, Cost(5.0, 0.0))
+        Path(stage.folder).mkdir(parents=True)
+        Path(stage.folder, "last.safetensors").touch()
+        job = book.next()
+        assert isinstance(job, TrialJob)
+        book.take(job, [], NOTHING, "here:1")
+        book.take(job, [report], Cost(3.0, 1.0), "here:1")
+        book.take(job, [report], Cost(7.0, 2.0), "here:1")
+    with closing(Reader(place[0])) as reader:
+        (trial,) = reader.trials(1)
+        assert (trial.worker, trial.cpu_seconds, trial.gpu_seconds) == ("here:1", 7.0, 2.0)
+    with opened(place[0], spec, place[1]) as book:
+        job = book.next()
+        assert isinstance(job, TrialJob)
+        book.take(job, [report], Cost(1.0, 0.0), "here:2")
+        book.lost(job)
+    with closing(Reader(place[0])) as reader:
+        (trial,) = reader.trials(1)
+        assert (trial.worker, trial.cpu_seconds, trial.gpu_seconds) == ("here:2", 8.0, 2.0)
+        (made,) = reader.stages([stage.key])
+        assert (made.cpu_seconds, made.gpu_seconds) == (6.0, 0.5)
+
+
+def test_a_database_that_is_deleted_meanwhile_ends_the_run(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec(), place[1]) as book:
+        assert book.poll()
+        for file in place[1].parent.glob("sweeps.db*"):
+            file.unlink()
+        with pytest.raises(StoreError, match="is gone"):
+            book.poll()
 
 
 def test_controls_stop_a_trial_and_the_sweep(place: tuple[str, Path]) -> None:

@@ -209,9 +209,13 @@ def test_the_leaderboard_as_json_and_as_a_table(db: str) -> None:
 
 
 def test_status_list_and_show(db: str) -> None:
-    assert "schedules is running" in call("status", "schedules", "--db", db).stdout
+    status = call("status", "schedules", "--db", db).stdout
+    assert status.startswith("schedules: running on filled:1, 10 of 12 trials ended, about ")
+    assert "trial 11: step 1," in status
     (sweep,) = document(call("list", "--db", db, "--json"))["sweeps"]
-    assert sweep == document(call("status", "schedules", "--db", db, "--json"))["sweep"]
+    again = document(call("status", "schedules", "--db", db, "--json"))["sweep"]
+    assert sweep.pop("seconds_left") >= again.pop("seconds_left") > 0
+    assert sweep == again
     assert call("status", "--db", db).stdout == call("list", "--db", db).stdout
 
     board = document(call("leaderboard", "schedules", "--db", db, "--json"))
@@ -226,10 +230,38 @@ def test_status_list_and_show(db: str) -> None:
 def test_stop_asks(db: str) -> None:
     from sweeper.store.queries import Reader
 
+    (running,) = (trial.id for trial in Reader(db).trials(1) if trial.state == "running")
     assert call("stop", "schedules", "--db", db).exit_code == 0
-    assert document(call("stop", "schedules", "--trial", "1", "--db", db, "--json"))["asked"]["trial"] == 1
-    assert [(each.verb, each.trial) for each in Reader(db).controls(1)] == [("stop", None), ("stop", 1)]
+    asked = document(call("stop", "schedules", "--trial", str(running), "--db", db, "--json"))["asked"]
+    assert asked["trial"] == running
+    controls = [(each.verb, each.trial) for each in Reader(db).controls(1)]
+    assert controls == [("stop", None), ("stop", running)]
     assert call("stop", "schedules", "--trial", "999", "--db", db).exit_code == 2
+    ended = call("stop", "schedules", "--trial", "1", "--db", db)
+    assert (ended.exit_code, ended.stderr) == (2, "trial 1 of schedules has ended already: complete\n")
+
+
+def test_nobody_is_asked_to_stop_what_nobody_runs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    filled.fill(url, finished=True)
+    result = call("stop", "schedules", "--db", url)
+    assert result.exit_code == 2
+    assert "is not being run, so there is nothing to stop" in result.stderr
+
+
+def test_a_driver_that_is_gone_is_not_said_to_run(tmp_path: Path) -> None:
+    from sweeper.store.store import Store
+
+    url = f"sqlite:///{tmp_path}/s.db"
+    filled.fill(url)
+    store = Store(url)
+    store.release_lease(1, filled.HOLDER)
+    store.close()
+    said = call("status", "schedules", "--db", url).stdout
+    assert "cut off: its driver is gone" in said
+    assert f"to go on: python -m sweeper resume schedules --db {url}" in said
+    assert "running (cut off)" in call("list", "--db", url).stdout
+    assert document(call("status", "schedules", "--db", url, "--json"))["sweep"]["seconds_left"] is None
 
 
 @pytest.mark.parametrize("words", [("leaderboard",), ("status",), ("show",), ("stop",), ("resume",)])
@@ -245,6 +277,34 @@ def test_a_database_that_is_not_there_is_a_sentence_and_is_not_made(tmp_path: Pa
     assert result.exit_code == 7
     assert len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("user", ["u:secretpw@", ""])
+def test_a_password_is_never_shown(user: str) -> None:
+    url = f"postgresql+psycopg://{user}127.0.0.1:1/db{'' if user else '?password=secretpw'}"
+    for words in (["list"], ["leaderboard", "x"], ["run", SMOKE, "--files", "f"], ["stop", "x"]):
+        result = call(*words, "--db", url)
+        assert result.exit_code == 7
+        assert "secretpw" not in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_path_given_as_a_url_is_understood() -> None:
+    assert call("list", "--db", "my.db").stderr.endswith("did you mean sqlite:///my.db?\n")
+
+
+def test_checkpoints_that_have_no_place_are_a_sentence_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    url = f"sqlite:///{tmp_path}/s.db"
+    result = call("run", SMOKE, "--db", url, "--files", str(tmp_path / "file" / "deep"))
+    assert result.exit_code == 7
+    assert result.stderr.startswith(f"cannot make the folder {tmp_path}/file/deep: ")
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_an_empty_name_is_not_the_file_s_name(db: str, runs: list[Any]) -> None:
+    assert call("run", SMOKE, "--as", "", "--db", db).exit_code == 3
+    assert len(runs) == 1
 
 
 def test_the_database_comes_from_the_environment(db: str, monkeypatch: pytest.MonkeyPatch) -> None:

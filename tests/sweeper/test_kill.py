@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec, run_to_end, told
-from tests.sweeper.processes import Work, end_of, kill, wait_for
+from tests.sweeper.processes import Work, end_of, kill, pairs, wait_for
 
 TEXT = """
 name: test
@@ -30,11 +29,6 @@ search: {sampler: tpe, trials: 6, seed: 3}
 resources: {cpu: 1, gpu: 0, slots: 1}
 """
 STEPS = 4 + 6 * 12
-
-
-def pairs(file: Path) -> list[tuple[int, int]]:
-    """(attempt, step) of every line."""
-    return [(int(a), int(s)) for a, s in map(str.split, file.read_text().splitlines())]
 
 
 def check_ledger(folder: Path, first: int, last: int) -> None:
@@ -66,8 +60,7 @@ def test_killed_three_times_and_a_worker_once(seed: int, tmp_path: Path) -> None
         driver = cut.start(TEXT, seconds=0.05)
         wait_for(lambda at=moment: cut.steps() >= at, driver)
         kill(driver)
-        for note in cut.files.glob("trials/*/ray.folder"):
-            shutil.rmtree(note.read_text(), ignore_errors=True)
+        cut.lose_rays_files()
     driver = cut.start(TEXT, seconds=0.05)
     before = cut.steps()
     wait_for(lambda: cut.steps() > before + 1, driver)

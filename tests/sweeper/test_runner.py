@@ -1,12 +1,16 @@
 """The runner on real Ray, with fake trainers in worker processes. A start takes seconds, so few of them."""
 
-import shutil
+import os
 import signal
+import subprocess
+import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from sweeper.runner import run_sweep
+import pytest
+
+from sweeper.runner import _alive, _end_orphans, run_sweep
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
@@ -88,8 +92,7 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     assert code == 143, output
     assert time.monotonic() - pressed < 2
 
-    for note in work.files.glob("trials/*/ray.folder"):  # the next run would clear up
-        shutil.rmtree(note.read_text(), ignore_errors=True)
+    work.lose_rays_files()  # the next run would clear up
     run_to_end(work.url, make_spec("trainer.evaluation.every=5", text=text(20, 21, 22)), work.files)
     assert told(work.url)["sweep"][0] == "complete"
     for ledger in work.files.glob("trials/*/*/ledger.txt"):
@@ -99,8 +102,43 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
         assert repeated <= 4, "only what was trained after the last checkpoint"
 
 
-def _spec(work: Work):
-    return make_spec("trainer.evaluation.every=5", text=(work.place / "spec.yaml").read_text())
+def test_a_driver_that_is_dead_holds_nothing() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert _alive(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, but not waited for
+    if Path("/proc").is_dir():
+        assert not _alive(process.pid)
+    process.wait()
+    assert not _alive(process.pid)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are known by their open files: Linux")
+def test_rays_processes_that_outlived_a_driver_end_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "ray").mkdir()
+    waits = ["-c", f"import time; file = open({str(tmp_path / 'ray' / 'log')!r}, 'w'); time.sleep(60)"]
+    agent = subprocess.Popen(["ray::Agent", *waits], executable=sys.executable)
+    reader = subprocess.Popen([sys.executable, *waits])  # somebody who reads Ray's log
+    elsewhere = subprocess.Popen(
+        ["ray::Agent", "-c", "import time; time.sleep(60)"], executable=sys.executable
+    )
+    others = (reader, elsewhere)
+    try:
+        while not all(_has_open(process.pid, tmp_path) for process in (agent, reader)):
+            time.sleep(0.02)
+        _end_orphans(tmp_path / "ray")
+        assert agent.wait(10) == -signal.SIGKILL
+        assert [other.poll() for other in others] == [None, None]
+    finally:
+        for process in (agent, *others):
+            process.kill()
+            process.wait()
+
+
+def _has_open(pid: int, folder: Path) -> bool:
+    with suppress(OSError):
+        return any(each.readlink().is_relative_to(folder) for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def test_a_changed_spec_is_refused_with_the_differences(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from sweeper.names import train_names
 from sweeper.plan import plan
 from sweeper.spec import InvalidSpec, SweepSpec, differences, load_spec, read_spec
+from trainer.names import train_names
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -183,8 +183,20 @@ def test_overrides_take_the_place_of_what_the_file_says() -> None:
         ("resources: {cpu: 0}\n", "1:13: resources.cpu: must be greater than 0"),
         ("always_seeds: 0\n", "1:1: always_seeds: must be greater than or equal to 1, got 0"),
         ("name: ../up\n", "1:1: name: letters, digits"),
-        ("always: 5\n", "1:1: always: must be a list of {key: value}"),
-        ("always:\n  - 5\n", "2:5: always[0]: must be {key: value}, got 5"),
+        ("name: .hidden\n", "1:1: name: letters, digits, spaces and . : + = @ _ -, a letter or digit first; not '.hidden'"),
+        ("name: 3\n", "1:1: name: must be text, in quotes where it looks like something else: name: '3'"),
+        ("name: " + "x" * 101 + "\n", "1:1: name: at most 100 characters, not 101"),
+        ("trainer: [1]\n", "1:1: trainer: must be a group of `name: value` lines, not [1]"),
+        ("space: [1]\n", "1:1: space: must be a group of `name: value` lines, not [1]"),
+        ("trainer: {data.name: files}\n", "1:11: data.train: missing"),
+        ("trainer: {finetune.steps: 1.5}\n", "1:11: finetune.steps: must be a valid integer, got 1.5"),
+        ("search: {trials: " + "9" * 30 + "}\n", "1:18: search.trials: 999999999999999999999999999999 is too large a number"),
+        ("trainer:\n\tmodel.size: tiny\n", "2:1: not YAML: a tab; YAML is indented with spaces"),
+        ("name: a\n---\nname: b\n", "2:1: not YAML: a second document begins here"),
+        ("always: 5\n", "1:1: always: must be a list of runs"),
+        ("always: {finetune.block_size: 4}\n", "1:1: always: must be a list of runs"),
+        ("always:\n  - 5\n", "2:5: always[0]: must be {key: value}, not 5"),
+        ("always:\n  -\n", "2:4: always[0]: must be {key: value}, not nothing"),
         ("always:\n  - {finetune.blocksize: 4}\n", "2:6: finetune.blocksize: unknown; did you mean finetune.block_size?"),
         ("always:\n  - {finetune.block_size: 7}\n", "2:6: finetune.block_size: 7 does not divide"),
         ("always: [{data.length: 32}]\n", "1:11: data.length: cannot be searched: rows measured on different text"),
@@ -381,7 +393,7 @@ def specs(draw: st.DrawFn) -> dict:
         },
         "search": {
             "sampler": draw(st.sampled_from(["tpe", "random", "grid"])),
-            "trials": draw(st.integers(0, 99)),
+            "trials": draw(st.integers(1, 99)),
         },
     }
 

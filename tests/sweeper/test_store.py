@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -162,6 +163,14 @@ def test_a_newer_schema_is_refused(url: str) -> None:
             opens(url)
 
 
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE meta (a, b)")
+    for opens in (Store, Reader):
+        with pytest.raises(StoreError, match="a table named meta that is not this program's"):
+            opens(f"sqlite:///{tmp_path}/other.db")
+
+
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no database"):
         Reader(f"sqlite:///{tmp_path}/folder/none.db")
@@ -254,6 +263,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "end_trial": lambda w, t: w.end_trial(t, 1, "complete"),
     "add_stage": lambda w, t: w.add_stage(key="new", steps=1, values={}, folder=""),
     "start_stage": lambda w, t: w.start_stage("5a"),
+    "charge_stage": lambda w, t: w.charge_stage("5a", 1, cpu_seconds=1.0, gpu_seconds=0.0),
     "end_stage": lambda w, t: w.end_stage("5a", 1, "complete"),
     "add_event": lambda w, t: w.add_event("kind", "text"),
     "finish_control": lambda w, t: w.finish_control(1),
@@ -499,8 +509,10 @@ def test_a_stage_is_made_once_and_fenced(store: Store, reader: Reader, writer: W
         store.writer(other.id, "you").add_stage(key="5a", steps=10, values={"x": 1}, folder="there") == stage
     )
     first, second = writer.start_stage("5a"), writer.start_stage("5a")
+    assert not writer.charge_stage("5a", first, cpu_seconds=1.0, gpu_seconds=0.0)
+    assert writer.charge_stage("5a", second, cpu_seconds=0.5, gpu_seconds=0.0)
     assert not writer.end_stage("5a", first, "complete", cpu_seconds=1.0)
-    assert writer.end_stage("5a", second, "complete", cpu_seconds=2.0)
+    assert writer.end_stage("5a", second, "complete", cpu_seconds=1.5)
     assert not writer.end_stage("5a", second, "failed")
     stored = reader.stage("5a")
     assert stored is not None

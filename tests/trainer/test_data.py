@@ -21,6 +21,7 @@ from trainer.data.files import Files
 from trainer.data.lm1b import Lm1b
 from trainer.data.openwebtext import OpenWebText
 from trainer.data.packing import disjoint
+from trainer.data.ptb import Ptb
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyDataSet
 from trainer.data.wikitext import WikiText
@@ -311,12 +312,6 @@ def test_lm1b_from_a_copy_holds_valid_out_of_train(hub_folder):
     assert not set(found["train"]) & set(found["valid"])
 
 
-def test_openwebtext_from_a_copy_is_split_by_hash(hub_folder):
-    found = read(OpenWebText(path=hub_folder("plain_text", train=[f"Page {i}\n\nText." for i in range(400)])))
-    assert sum(map(len, found.values())) == 400
-    assert all(found.values())
-
-
 @pytest.mark.parametrize(
     ("tokenised", "typeset"),
     [
@@ -335,7 +330,7 @@ def test_lm1b_detokenised(tokenised, typeset):
     assert lm1b.detokenize(tokenised) == typeset
 
 
-@pytest.mark.parametrize("data", [WikiText(), Lm1b(), OpenWebText()])
+@pytest.mark.parametrize("data", [WikiText(), Lm1b(), OpenWebText(streaming=True), Ptb()])
 def test_without_a_hub_one_sentence_says_what_to_do_at_once(data, monkeypatch, tmp_path):
     import datasets
     from huggingface_hub import constants
@@ -358,7 +353,7 @@ def test_every_corpus_is_chosen_by_its_name_and_pydocs_without_one():
     adapter: TypeAdapter[DataSet] = TypeAdapter(AnyDataSet)
     assert adapter.validate_python({"length": 32}) == PyDocs(length=32)
     assert adapter.validate_python({"name": "files", "train": "/a"}) == Files(train="/a")
-    for name in ("pydocs", "wikitext", "lm1b", "openwebtext"):
+    for name in ("pydocs", "synthetic", "wikitext", "lm1b", "openwebtext", "ptb"):
         chosen = adapter.validate_python({"name": name})
         assert chosen.name == name
         assert adapter.validate_python(chosen.model_dump()) == chosen

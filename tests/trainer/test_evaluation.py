@@ -159,21 +159,21 @@ def test_weights_move_the_objective_and_no_variance(trained: Trained, config: Tr
 
 
 def test_variance_by_hand(trained: Trained, config: TrainConfig) -> None:
-    """A stand-in objective whose loss is known: BOS is left out of its block's mean."""
+    """A stand-in objective whose loss is known: BOS is a token of loss 0 in its block's mean over L'."""
 
     class Known:
         def loss(self, model: Any, x0_BL: torch.Tensor, *_: Any) -> Any:
             from trainer.objectives.base import TokenLoss
 
             loss_BL = torch.zeros(x0_BL.shape)
-            loss_BL[0, 1:4] = 3.0  # block 0 of row 0: mean 3 over three scored tokens
+            loss_BL[0, 1:4] = 3.0  # block 0 of row 0: BOS and three of 3
             loss_BL[1, 4:8] = 1.0
             scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
             scored_BL[:, 0] = False
             return TokenLoss(loss_BL, scored_BL)
 
     found = returned(variance(trained.model, Known(), config.finetune, trained.corpus, config.evaluation))  # type: ignore[arg-type]
-    blocks = [3.0, 1.0] + [0.0] * 14
+    blocks = [2.25, 1.0] + [0.0] * 14
     assert math.isclose(found["var_nelbo"], float(np.var(blocks, ddof=1)))
     assert math.isclose(found["objective"], 13 / 60, rel_tol=1e-6)
 

@@ -1,6 +1,7 @@
 """The public code's numbers, dumped once from its own network: logits, losses and gradients."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from trainer.diffusion import masked_cross_entropy
 from trainer.model import Denoiser, Shape
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
+from trainer.score_entropy import score_entropy, sigma_of
 
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[3] / "shared"))
 FOLDER = SHARED / "parity"
@@ -104,6 +106,31 @@ def test_autoregressive():
     public.check_gradients(mean)
 
 
+def test_score_entropy():
+    """The public loss is dsigma * [...], dsigma = expm1(sigma) / t; ours times p' / p = 1 / t is the same."""
+    public = Fixture("sedd")
+    tensors, length = public.tensors, public.settings["length"]
+    sigma_B, p_B = tensors["sigma"].squeeze(1), tensors["t"][:, 0]
+    torch.testing.assert_close(sigma_of(p_B), sigma_B, atol=1e-6, rtol=0)
+    hidden = public.model.hidden(tensors["xt"], noised(length, length), sigma_B=sigma_B)
+    logits = public.model.logits(hidden, tensors["sigma"])
+    expected = tensors["raw_logits"]
+    torch.testing.assert_close(logits[..., public.words], expected[..., public.words], atol=1e-5, rtol=0)
+
+    masked = tensors["xt"] == public.settings["mask_index"]
+    log_score = logits - sigma_B.expm1().log()[:, None, None] - math.log(logits.shape[-1] - 1)
+    torch.testing.assert_close(
+        log_score[masked][:, public.words], tensors["log_score"][masked][:, public.words], atol=1e-5, rtol=0
+    )
+    scored = tensors["mask"]
+    nats_M = score_entropy(public.model, tensors["x0"], tensors["xt"], masked, p_B)
+    nats = torch.zeros(masked.shape).masked_scatter(masked, nats_M) / tensors["t"]
+    torch.testing.assert_close(nats * scored, tensors["nlls"] * scored, atol=1e-4, rtol=1e-5)
+    loss = (nats * scored).sum() / scored.sum()
+    assert loss.item() == pytest.approx(tensors["loss"].item(), rel=1e-6)
+    public.check_gradients(loss)
+
+
 def test_mask_and_sampling():
     public = Fixture("bd3lm")
     length, block_size = public.settings["length"], public.settings["block_size"]
@@ -112,5 +139,7 @@ def test_mask_and_sampling():
     expected = public.tensors["sample_mode_logits"]
     logits = public.model.logits(hidden)
     torch.testing.assert_close(logits[..., public.words], expected[..., public.words], atol=1e-5, rtol=0)
-    last = BlockDiffusion().predict(public.model, public.tensors["x0"], block_size)
-    torch.testing.assert_close(last, logits[:, -block_size:])
+    decoder = BlockDiffusion().decoder(public.model, block_size)
+    decoder.append(public.tensors["x0"][:, :-block_size])
+    last = decoder.hidden(public.tensors["x0"][:, -block_size:], 1.0)
+    torch.testing.assert_close(decoder.logits(last, 1.0), logits[:, -block_size:], atol=1e-5, rtol=0)

@@ -125,12 +125,46 @@ def test_evaluate_and_sample(trained: tuple[Path, Ran]) -> None:
         (["finetune.steps"], 2, "not of the form key=value"),
         (["data.name=files", "data.train=/nowhere/*.txt"], 3, "/nowhere/*.txt"),
         (["--config", "/nowhere.yaml"], 3, "nowhere.yaml"),
+        (["--config", str(ROOT / "search_spaces" / "smoke.yaml")], 3, "a sweep, not one run's settings"),
+        (["schedule.mu=0.4"], 3, "schedule: unknown; did you mean finetune.schedule?"),
+        (["finetune.mu=0.4"], 3, "finetune.mu: unknown; did you mean finetune.schedule.mu?"),
+        (
+            ["finetune.schedule.name=cosine", "finetune.schedule.mu=0.4"],
+            3,
+            "finetune.schedule.mu: needs finetune.schedule.name=gaussian",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
     result = run("train", *words, "--out", str(tmp_path / "run"))
     assert result.returncode == code, result.stderr
     assert sentence in result.stderr
+
+
+def test_a_yaml_mistake_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("seed: 1\nseed: 2\n")
+    result = run("train", "--config", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run"))
+    assert result.returncode == 3
+    assert result.stderr.startswith(f"{tmp_path}/run.yaml:2:1: not YAML: found duplicate key")
+
+
+def test_a_folder_that_cannot_be_made(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert run("train", *tiny(corpus), "--out", str(tmp_path / "file")).returncode == 2
+    below = run("train", *tiny(corpus), "--out", str(tmp_path / "file" / "run"))
+    assert below.returncode == 1
+    assert below.stderr.splitlines()[-1].startswith(f"{tmp_path}/file/run")
+    assert below.stderr.splitlines()[-1].endswith(": Not a directory")
+
+
+def test_every_setting_is_listed_with_what_it_is() -> None:
+    lines = run("fields").stdout.splitlines()
+    assert len(lines) > 60
+    assert any(line.startswith("finetune.schedule.mu = 0.5 (gaussian): ") for line in lines)
+    assert any(line.startswith("finetune.schedule.name: one of loglinear, ") for line in lines)
+    assert "finetune.steps = 200: Optimizer steps." in lines
+    assert set(run("fields", "finetune.clip").stdout.split("\n")) < {*lines, ""}
+    assert run("fields", "nonsense").returncode == 2
 
 
 def test_a_device_that_is_not_there(corpus: Path, tmp_path: Path) -> None:

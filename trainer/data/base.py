@@ -6,11 +6,14 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from trainer.settings import Settings
+
+if TYPE_CHECKING:
+    from trainer.data.tokenizer import Tokenizer
 
 Split = Literal["train", "valid", "test"]
 
@@ -21,6 +24,13 @@ class DataError(Exception):
 
 class DataSet(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
+
+    splits: ClassVar[tuple[Split, ...]] = (
+        "train",
+        "valid",
+        "test",
+    )  # those there are; without train: zero-shot
+    independent: ClassVar[bool] = False  # whether a text that stands in two splits does so by chance, and may
 
     name: str
     length: int = Field(64, ge=2, description="L, tokens in a packed sequence, BOS included.")
@@ -39,7 +49,8 @@ class DataSet(Settings):
     @field_validator("tokenizer")
     @classmethod
     def _absolute_tokenizer(cls, tokenizer: str) -> str:
-        return tokenizer if tokenizer == "bpe" else absolute_if_there(tokenizer)
+        is_kind = tokenizer == cls.model_fields["tokenizer"].default
+        return tokenizer if is_kind else absolute_if_there(tokenizer)
 
     @abstractmethod
     def documents(self, split: Split) -> Iterator[str]:
@@ -48,6 +59,10 @@ class DataSet(Settings):
     @abstractmethod
     def fingerprint(self) -> dict[str, str]:
         """What identifies the text itself: source, version, hashes of local files."""
+
+    def own_tokenizer(self) -> Tokenizer | None:
+        """Of a source that brings one; else `tokenizer` says which."""
+        return None
 
 
 def text_hash(text: str) -> bytes:

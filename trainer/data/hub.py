@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -18,10 +18,17 @@ SECONDS_TO_ANSWER = 5.0
 
 
 class HubDataSet(DataSet):
-    """Abstract. What `datasets.load_dataset(path, config, split=...)` finds, with its text in 'text'."""
+    """Abstract. What `datasets.load_dataset(path, config, split=...)` finds, with its text in `column`."""
+
+    column: ClassVar[str] = "text"
+    # The folder of its tables on the hub's parquet branch, where the repository itself holds a script.
+    tables: ClassVar[str | None] = None
 
     path: str = Field(min_length=1)
     max_documents: int | None = Field(None, ge=1, description="Of each split, from its start; none: all.")
+    streaming: bool = Field(
+        False, description="Read the source as it arrives, and no more of it than is needed; keep no copy."
+    )
 
     @field_validator("path")
     @classmethod
@@ -37,6 +44,11 @@ class HubDataSet(DataSet):
         """What was done to the text, and in which version."""
 
     def documents(self, split: Split) -> Iterator[str]:
+        if split not in self.splits:
+            raise DataError(
+                f"{self.name} has no {split} split, only {', '.join(self.splits)}: "
+                "score models on it that were trained on another corpus."
+            )
         return islice((text for text in self.split_documents(split) if text.strip()), self.max_documents)
 
     def fingerprint(self) -> dict[str, str]:
@@ -48,37 +60,58 @@ class HubDataSet(DataSet):
             "max_documents": str(self.max_documents),
         }
 
-    def rows(self, split: str, config: str | None = None) -> Iterator[str]:
-        """The source's texts in order. Raises DataError, soon, where neither hub nor copy is in reach."""
-        for row in _load(self.path, config, split):
-            yield row["text"]
+    def rows(
+        self, split: str, config: str | None = None, *, first: int = 0, number: int | None = None
+    ) -> Iterator[str]:
+        """The source's texts in order, `number` of them from `first` on.
 
+        Raises DataError, soon, where neither hub nor copy is in reach.
+        """
+        loaded = self._load(split, config)
+        loaded = loaded.skip(first) if first else loaded
+        for row in loaded if number is None else loaded.take(number):
+            yield row[self.column]
 
-def _load(path: str, config: str | None, split: str) -> Any:
-    import datasets
+    def count(self, split: str, config: str | None = None) -> int:
+        """Rows of the source's split: as it says itself, else by reading it once."""
+        loaded = self._load(split, config)
+        if not self.streaming:
+            return len(loaded)
+        said = (loaded.info.splits or {}).get(split)
+        return said.num_examples if said and said.num_examples else sum(1 for _ in loaded)
 
-    datasets.disable_progress_bars()
-    advice = "set data.path to a folder with a copy of it in the hub's layout, or use data.name=files"
-    was_offline = datasets.config.HF_HUB_OFFLINE
-    try:
-        # Offline, only what was downloaded before is looked for.
-        datasets.config.HF_HUB_OFFLINE = was_offline or not (Path(path).is_dir() or hub_answers())
+    def _load(self, split: str, config: str | None) -> Any:
+        import datasets
+
+        datasets.disable_progress_bars()
+        path, here = self.path, Path(self.path).is_dir()
+        advice = "set data.path to a folder with a copy of it in the hub's layout, or use data.name=files"
+        wanted = {"split": split, "streaming": self.streaming}
+        was_offline = datasets.config.HF_HUB_OFFLINE
         try:
-            loaded = datasets.load_dataset(path, config, split=split)
-        except RuntimeError as error:
-            if "scripts are no longer supported" not in str(error) or Path(path).is_dir():
-                raise
-            # Old repositories hold a script; the hub keeps their tables on a branch of its own.
-            loaded = datasets.load_dataset(path, "default", split=split, revision="refs/convert/parquet")
-    except ConnectionError:
-        raise DataError(f"The hub does not answer and {path} was not downloaded before: {advice}.") from None
-    except Exception as error:
-        raise DataError(f"{path} cannot be loaded ({_first_line(error)}): {advice}.") from None
-    finally:
-        datasets.config.HF_HUB_OFFLINE = was_offline
-    if "text" not in loaded.column_names:
-        raise DataError(f"{path} has no column 'text' (it has {', '.join(loaded.column_names)}): {advice}.")
-    return loaded.select_columns("text")
+            # Offline, only what was downloaded before is looked for.
+            datasets.config.HF_HUB_OFFLINE = was_offline or not (here or hub_answers())
+            try:
+                loaded = datasets.load_dataset(path, config, **wanted)
+            except RuntimeError as error:
+                if "scripts are no longer supported" not in str(error) or here or self.tables is None:
+                    raise
+                # Old repositories hold a script; the hub keeps their tables on a branch of its own.
+                wanted |= {"data_dir": self.tables, "revision": "refs/convert/parquet"}
+                loaded = datasets.load_dataset(path, **wanted)
+        except ConnectionError:
+            raise DataError(
+                f"The hub does not answer and {path} was not downloaded before: {advice}."
+            ) from None
+        except Exception as error:
+            raise DataError(f"{path} cannot be loaded ({_first_line(error)}): {advice}.") from None
+        finally:
+            datasets.config.HF_HUB_OFFLINE = was_offline
+        columns = loaded.column_names or list(loaded.features or next(iter(loaded), {}))
+        if self.column not in columns:
+            has = ", ".join(columns) or "nothing"
+            raise DataError(f"{path} has no column '{self.column}' (it has {has}): {advice}.")
+        return loaded.select_columns(self.column)
 
 
 def hub_answers() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from trainer.data.hub import HubDataSet
 
 class Lm1b(HubDataSet):
     """A document is a sentence. The source has train and test; 5% of train are held out as valid."""
+
+    tables: ClassVar[str | None] = "plain_text"
 
     name: Literal["lm1b"] = "lm1b"
     path: str = Field(

@@ -14,7 +14,6 @@ import shutil
 import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, wait
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trainer.data.base import DataError, DataSet, Split, text_hash
 from trainer.data.rows_file import RowsFile
 from trainer.data.tokenizer import Tokenizer, pretrained, train_bpe
+from trainer.heartbeat import meanwhile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ SPLITS: tuple[Split, ...] = ("test", "valid", "train")  # a document that stands
 BATCH = 256  # documents tokenised in one call
 CHECKED = 64 * 2**20  # bytes; larger files are checked by size, these by content too
 HEARTBEAT = 0.5  # seconds
+MOSTLY = 0.5  # of a split's tokens; a vocabulary made for another script or alphabet has more unknown ones
 
 
 class PackedSplit(NamedTuple):
@@ -65,8 +66,11 @@ def load(data: DataSet) -> Corpus:
     folder, key = _place(data)
     try:
         facts = _facts(folder)
-        splits = {each: _open_split(folder, each) for each in ("train", "valid")}
-        return Corpus(data.name, key, Tokenizer.open(folder), **splits, folder=folder, facts=facts)
+        train, valid = (
+            _open_split(folder, each) if each in data.splits else _no_split(data.length)
+            for each in ("train", "valid")
+        )
+        return Corpus(data.name, key, Tokenizer.open(folder), train, valid, folder, facts)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be read ({error}): delete it and try again.") from None
 
@@ -77,23 +81,11 @@ def prepare(data: DataSet) -> Generator[None, None, None]:
     The work runs in a thread of its own: a download, a BPE's training and the wait for another process
     that is at the same corpus may each take minutes. Closing the generator stops it at the next batch.
     """
-    work: Future[None] = Future()
     stop = threading.Event()
-
-    def run() -> None:
-        try:
-            _prepare(data, stop)
-            work.set_result(None)
-        except BaseException as error:
-            work.set_exception(error)
-
-    threading.Thread(target=run, name="prepare-corpus", daemon=True).start()
     try:
-        while not wait([work], timeout=HEARTBEAT).done:
-            yield
+        yield from meanwhile(lambda: _prepare(data, stop), "prepare-corpus", every=HEARTBEAT)
     finally:
         stop.set()
-    work.result()
 
 
 def identity(corpus: Corpus, split: Split) -> dict[str, Any]:
@@ -113,7 +105,10 @@ def cache_root() -> Path:
 
 
 def disjoint(data: DataSet, stop: threading.Event | None = None) -> Callable[[Split], Iterator[str]]:
-    """Of each split, the documents whose text stands in no split before it (test, valid, train)."""
+    """Of each split, the documents whose text stands in no split before it (test, valid, train).
+
+    All of them where the splits are independent: what is the same in two of them belongs to its law.
+    """
 
     def all_of(split: Split) -> Iterator[str]:
         for text in data.documents(split):
@@ -121,12 +116,14 @@ def disjoint(data: DataSet, stop: threading.Event | None = None) -> Callable[[Sp
                 raise Stopped
             yield text
 
+    if data.independent:
+        return all_of
     held_out: dict[Split, set[bytes]] = {
-        each: set(map(text_hash, all_of(each))) for each in ("test", "valid")
+        each: set(map(text_hash, all_of(each))) for each in SPLITS[:2] if each in data.splits
     }
 
     def documents(split: Split) -> Iterator[str]:
-        taken = [held_out[each] for each in SPLITS[: SPLITS.index(split)]]
+        taken = [held_out[each] for each in SPLITS[: SPLITS.index(split)] if each in held_out]
         return (text for text in all_of(split) if not any(text_hash(text) in each for each in taken))
 
     return documents
@@ -184,12 +181,13 @@ def _build(data: DataSet, folder: Path, stop: threading.Event) -> None:
     partial.mkdir()
     try:
         documents = disjoint(data, stop)
-        if data.tokenizer == "bpe":
-            tokenizer = train_bpe(documents("train"), data.vocab_size)
-        else:
-            tokenizer = pretrained(data.tokenizer)
+        tokenizer = _tokenizer(data, documents)
         tokenizer.save(partial)
-        splits = {split: _pack(documents(split), split, data, tokenizer, partial) for split in SPLITS}
+        splits = {
+            split: _pack(documents(split), split, data, tokenizer, partial)
+            for split in SPLITS
+            if split in data.splits
+        }
         facts = {
             "length": data.length,
             "packing": f"{PACKING_VERSION}{' forced_eos' if data.forced_eos else ''}",
@@ -208,6 +206,16 @@ def _build(data: DataSet, folder: Path, stop: threading.Event) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _tokenizer(data: DataSet, documents: Callable[[Split], Iterator[str]]) -> Tokenizer:
+    if (own := data.own_tokenizer()) is not None:
+        return own
+    if data.tokenizer == "bpe":
+        if "train" not in data.splits:
+            raise DataError(f"{data.name} has no train split to make a BPE of: set data.tokenizer.")
+        return train_bpe(documents("train"), data.vocab_size)
+    return pretrained(data.tokenizer)
+
+
 def _pack(
     texts: Iterator[str], split: Split, data: DataSet, tokenizer: Tokenizer, folder: Path
 ) -> dict[str, Any]:
@@ -218,7 +226,7 @@ def _pack(
     frame = ((0, 0), (1, int(data.forced_eos)))  # columns before and after a row's text
     ends = ((0, 0), (tokenizer.bos_id, tokenizer.eos_id))
     body = data.length - sum(frame[1])
-    documents, tokens, text_sum = 0, 0, sha256()
+    documents, tokens, unknown, text_sum = 0, 0, 0, sha256()
     rest, rest_documents = np.empty(0, dtype), np.empty(0, np.int32)
     with (
         RowsFile(folder / f"{split}.tokens.npy", dtype, data.length) as tokens_SL,
@@ -234,9 +242,11 @@ def _pack(
             documents_SL.append(np.pad(owners[:full].reshape(-1, body), frame, mode="edge"))
             documents += len(batch)
             tokens += len(stream) - len(rest)
+            unknown += sum(int((each == tokenizer.unknown_id).sum()) for each in ids)
             rest, rest_documents = stream[full:], owners[full:]
             for each in batch:
                 text_sum.update(text_hash(each))
+    _check_encoded(split, data, documents, tokens - documents, unknown)
     if tokens < body:
         raise DataError(
             f"{split} has {tokens} tokens in {documents} documents, fewer than one sequence of length "
@@ -248,6 +258,16 @@ def _pack(
         "sequences": tokens // body,
         "text": text_sum.hexdigest()[:16],
     }
+
+
+def _check_encoded(split: Split, data: DataSet, documents: int, words: int, unknown: int) -> None:
+    """Raises DataError where the tokens say nothing about the text: none at all, or unknown ones mostly."""
+    if documents and (words == 0 or unknown > MOSTLY * words):
+        what = f"{unknown} of {words} tokens are unknown to it" if words else "it gives no token"
+        raise DataError(
+            f"The tokenizer {data.tokenizer} cannot encode {split} ({what}): "
+            "use another, or data.tokenizer=bpe."
+        )
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -286,6 +306,12 @@ def _open_split(folder: Path, split: Split) -> PackedSplit:
 
     names = (f"{split}.tokens.npy", f"{split}.documents.npy")
     return PackedSplit(*(np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names))
+
+
+def _no_split(length: int) -> PackedSplit:
+    import numpy as np
+
+    return PackedSplit(np.empty((0, length), np.uint16), np.empty((0, length), np.int32))
 
 
 def _to_disk(path: Path) -> None:

@@ -35,8 +35,33 @@ class Tokenizer:
     mask_id: int
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        """Ids of each text, without special ids: a '<|endoftext|>' inside a text is text."""
-        return [each.ids for each in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
+        """Ids of each text, without special ids: a '<|endoftext|>' inside a text is text.
+
+        A model that has it as an ordinary word (a Unigram does) would still end the document there, or score
+        a mask, whose probability is 0: such a word is left out. Raises DataError where the vocabulary lacks
+        a word and has none that stands for unknown ones.
+        """
+        try:
+            encoded = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        except Exception as error:  # the library has no kind of its own
+            reason = (str(error).splitlines() or [""])[0].rstrip(".")
+            raise DataError(
+                f"The tokenizer cannot encode the text ({reason}): use another, or data.tokenizer=bpe."
+            ) from None
+        special = {self.bos_id, self.eos_id, self.mask_id}
+        return [
+            each.ids if special.isdisjoint(each.ids) else [i for i in each.ids if i not in special]
+            for each in encoded
+        ]
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """The id that stands for what the vocabulary does not have; None where there is no such id."""
+        model = json.loads(self.backend.to_str())["model"]
+        if model.get("unk_id") is not None:  # unigram
+            return int(model["unk_id"])
+        unknown = model.get("unk_token")
+        return None if unknown is None else self.backend.token_to_id(unknown)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that the ids stand for; special ids stand for none."""
@@ -46,17 +71,19 @@ class Tokenizer:
 
     @cached_property
     def lossless(self) -> bool:
-        """Whether decode(encode(text)) == text for every text: byte-level, nothing normalised or added."""
+        """Whether decode(encode(text)) == text for every text: byte-level, and nothing is changed."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
         parts = json.loads(self.backend.to_str())
         split = parts["pre_tokenizer"] or {}
-        byte_levels = [
-            each for each in split.get("pretokenizers", [split]) if each.get("type") == "ByteLevel"
-        ]
+        steps = split.get("pretokenizers", [split])
         return (
             parts["normalizer"] is None
             and (parts["decoder"] or {}).get("type") == "ByteLevel"
-            and bool(byte_levels)
-            and not any(each["add_prefix_space"] for each in byte_levels)
+            and any(each.get("type") == "ByteLevel" for each in steps)
+            and all(map(_keeps_text, steps))
+            and not any(each["lstrip"] or each["rstrip"] for each in parts["added_tokens"])
+            and self.backend.get_vocab().keys() >= set(ByteLevel.alphabet())
         )
 
     @cached_property
@@ -69,6 +96,8 @@ class Tokenizer:
             # The byte-level alphabet spells each byte as one character.
             for word, i in self.backend.get_vocab(with_added_tokens=False).items():
                 bytes_V[i] = len(word)
+            for i, token in self.backend.get_added_tokens_decoder().items():
+                bytes_V[i] = 0 if token.special else len(token.content.encode())
             bytes_V[[self.bos_id, self.eos_id, self.mask_id]] = 0
         return bytes_V
 
@@ -127,16 +156,25 @@ def pretrained(name: str) -> Tokenizer:
     """A transformers tokenizer by name or folder; vocab.json and merges.txt alone will do, or vocab.txt.
 
     BOS and EOS are the tokenizer's own ([CLS] and [SEP] for BERT; where only EOS exists it is both). The
-    mask is its own too, or else one new id at the end. Raises DataError.
+    mask is its own too, or else one new id at the end. What `save` wrote opens as it was. Raises DataError.
     """
     folder = Path(name)
     files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if {"tokenizer.json", "special_ids.json"} <= files:
+        return _saved(folder)
     if files and not files & {"tokenizer.json", "tokenizer_config.json"}:
         if {"vocab.json", "merges.txt"} <= files:
             return _gpt2(folder)
         if "vocab.txt" in files:
             return _bert(folder)
     return _transformers(name)
+
+
+def _saved(folder: Path) -> Tokenizer:
+    try:
+        return Tokenizer.open(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"The tokenizer {folder} is damaged ({error}).") from None
 
 
 def _gpt2(folder: Path) -> Tokenizer:
@@ -201,6 +239,16 @@ def _finished(
         eos_id=eos,
         mask_id=size if mask is None else mask,
     )
+
+
+def _keeps_text(step: dict[str, Any]) -> bool:
+    """Of a pre-tokenizer: whether its pieces, joined, are what it was given."""
+    match step.get("type"):
+        case "ByteLevel":
+            return not step["add_prefix_space"]
+        case "Split" | "Punctuation":
+            return step["behavior"] != "Removed"
+    return step.get("type") == "Digits"
 
 
 def _taking_text_as_text(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:

@@ -20,6 +20,9 @@ from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of, strided_rows
 
+# Multiplications of one forward pass: about half a second of one core, or of a GPU.
+PASS_ON_CPU, PASS_ON_GPU = 10**10, 10**13
+
 
 def evaluate(
     model: Denoiser,
@@ -33,7 +36,7 @@ def evaluate(
     ema: bool = True,
     keep: Path | None = None,
 ) -> Generator[None, None, Evaluation]:
-    """Yields None after each batch, and returns what it found. Dropout is off.
+    """Yields None after each pass, and returns what it found. Dropout is off.
 
     ema: whether the model's weights are the moving average. keep: a file for the nats of each sequence.
     """
@@ -43,9 +46,10 @@ def evaluate(
     seeds_S = [seed_of(config.seed, split, "masks", int(row)) for row in rows_S]
     device = next(model.parameters()).device
 
+    batch_size = _sequences_a_pass(model, objective, block_size, config)
     nats = []
-    for i in range(0, len(rows_S), config.batch_size):
-        batch = slice(i, i + config.batch_size)
+    for i in range(0, len(rows_S), batch_size):
+        batch = slice(i, i + batch_size)
         x0_BL = torch.from_numpy(tokens_SL[batch]).to(device)
         with evaluating(model):
             nats_BL = objective.bound(model, x0_BL, block_size, config.draws, seeds_S[batch])
@@ -82,6 +86,16 @@ def evaluate(
         tokens_D=tokens_D,
         text_bytes=int(tokenizer.token_bytes_V[tokens_SL[:, 1:]].sum()) if tokenizer.lossless else 0,
     )
+
+
+def _sequences_a_pass(
+    model: Denoiser, objective: Objective, block_size: int, config: EvaluationConfig
+) -> int:
+    """At most batch_size. The work is counted, not timed, so that a repetition has the same bits."""
+    parameters = list(model.parameters())
+    tokens = model.shape.length * (objective.passport(block_size, config.draws)["draws"] + 1)
+    limit = PASS_ON_GPU if parameters[0].is_cuda else PASS_ON_CPU
+    return min(config.batch_size, max(1, limit // (tokens * sum(p.numel() for p in parameters))))
 
 
 def _keep(path: Path, rows_S: np.ndarray, nats_S: np.ndarray, step: int) -> None:

@@ -3,6 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
+MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more
+
 
 class Evaluation(NamedTuple):
     """An estimate of the bound on one split, with what it may be compared to.
@@ -26,7 +28,9 @@ class Evaluation(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""
         prefix = {"valid": "val", "test": "test"}[self.split]
-        rows = {f"{prefix}_nelbo": self.nelbo, f"{prefix}_ppl": math.exp(self.nelbo)}
+        rows = {f"{prefix}_nelbo": self.nelbo}
+        if self.nelbo < MAX_NELBO:
+            rows[f"{prefix}_ppl"] = math.exp(self.nelbo)
         if math.isfinite(self.se):
             rows[f"{prefix}_nelbo_se"] = self.se
         if self.text_bytes:

@@ -56,8 +56,9 @@ def _loss(model: Denoiser, objective: Objective, x0_BL: torch.Tensor, phase: Pha
 
 
 def _variance_of_blocks(loss: TokenLoss, block_size: int) -> float:
-    """The unbiased variance, over the blocks of a batch, of a block's mean loss per scored token."""
-    sum_BN = loss.loss_BL.double().unflatten(1, (-1, block_size)).sum(-1)
-    scored_BN = loss.scored_BL.unflatten(1, (-1, block_size)).sum(-1)
-    per_block = (sum_BN / scored_BN)[scored_BN > 0]  # at block size 1, BOS is a block of its own
-    return per_block.var().item() if len(per_block) > 1 else float("nan")
+    """The unbiased variance, over the B * N blocks of a batch, of a block's mean over its L' tokens.
+
+    As the report has it: BOS and what is not masked count as tokens of loss 0.
+    """
+    mean_BN = loss.loss_BL.double().unflatten(1, (-1, block_size)).mean(-1)
+    return mean_BN.var().item() if mean_BN.numel() > 1 else float("nan")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.reweighting import Unweighted
+from trainer.sampling.base import Sampler
+from trainer.sampling.first_hitting import FirstHitting
 from trainer.schedules import Clip, LogLinear
 
 if TYPE_CHECKING:
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
 
     from trainer.config import Phase
     from trainer.model import Denoiser, Shape
+    from trainer.sampling.decoder import Decoder
 
 
 class Autoregressive(Objective):
     """p(x) = prod_i p(x_i | x_<i): cross-entropy over the L - 1 targets. No noise, and the bound is exact."""
 
     name: Literal["ar"] = "ar"
+    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(),)
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != 1:
@@ -59,9 +63,10 @@ class Autoregressive(Objective):
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         return {"bound": "exact", "estimator": "likelihood", "draws": 1}
 
-    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
-        """The last token's prediction; what stands at its place is not read."""
-        return model.logits(_hidden(model, tokens_BS)[:, -1:])
+    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
+        from trainer.sampling.decoder import CausalDecoder
+
+        return CausalDecoder(model)
 
 
 def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:

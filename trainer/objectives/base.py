@@ -1,15 +1,18 @@
-"""The contract of an objective: what is trained, the bound it is judged by, and what it predicts.
+"""The contract of an objective: what is trained, the bound it is judged by, and how it is sampled from.
 
 Classes here are frozen settings, so that a spec can be checked without torch: torch is imported
 inside the methods.
-Shapes: B batch, L length, N blocks, S tokens so far, P positions of a block, V vocabulary.
+Shapes: B batch, L length.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from trainer.sampling.ancestral import Ancestral
+from trainer.sampling.base import Sampler
+from trainer.sampling.first_hitting import FirstHitting
 from trainer.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from trainer.config import Phase
     from trainer.model import Denoiser, Shape
+    from trainer.sampling.decoder import Decoder
 
 
 class TokenLoss(NamedTuple):
@@ -26,6 +30,13 @@ class TokenLoss(NamedTuple):
 
 class Objective(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
+
+    # A sample is one block, no longer than the trained length, instead of block after block.
+    whole: ClassVar[bool] = False
+    # The kinds of sampler that suit it; the first is the default.
+    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(), Ancestral())
+
+    name: str
 
     @abstractmethod
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
@@ -68,5 +79,5 @@ class Objective(Settings):
         """How `bound` arrives at its number: 'bound' (exact | enumerated | sampled), estimator, draws."""
 
     @abstractmethod
-    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
-        """logits_BPV of the last block, all before it being final; the mask's logit is -inf."""
+    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
+        """What the network predicts of a text, block after block; an empty text to begin with."""

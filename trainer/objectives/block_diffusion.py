@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from trainer.config import Phase
     from trainer.model import Denoiser, Shape
+    from trainer.sampling.decoder import Decoder
 
 
 class BlockDiffusion(Objective):
@@ -50,8 +51,7 @@ class BlockDiffusion(Objective):
 
         return passport(block_size, draws)
 
-    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
-        from trainer.attention import block_causal
+    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
+        from trainer.sampling.decoder import BlockDecoder
 
-        hidden_BSD = model.hidden(tokens_BS, block_causal(tokens_BS.shape[1], block_size))
-        return model.logits(hidden_BSD[:, -block_size:])
+        return BlockDecoder(model, block_size)

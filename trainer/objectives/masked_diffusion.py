@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trainer.objectives.base import Objective, TokenLoss
 
@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
     from trainer.config import Phase
     from trainer.model import Denoiser, Shape
+    from trainer.sampling.decoder import Decoder
 
 
 class MaskedDiffusion(Objective):
     """BD3-LM with one block (Sahoo et al. 2024, arXiv 2406.07524): no clean tokens beside the noisy ones."""
 
     name: Literal["mdlm"] = "mdlm"
+    whole: ClassVar[bool] = True
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != length:
@@ -50,9 +52,7 @@ class MaskedDiffusion(Objective):
 
         return passport(block_size, draws)
 
-    def predict(self, model: Denoiser, tokens_BS: torch.Tensor, block_size: int) -> torch.Tensor:
-        """Every token of the window reads every other, as in training."""
-        from trainer.attention import noised
+    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
+        from trainer.sampling.decoder import WholeDecoder
 
-        length = tokens_BS.shape[1]
-        return model.logits(model.hidden(tokens_BS, noised(length, length))[:, -block_size:])
+        return WholeDecoder(model)

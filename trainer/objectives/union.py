@@ -7,5 +7,8 @@ from pydantic import Field
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.masked_diffusion import MaskedDiffusion
+from trainer.objectives.score_entropy import ScoreEntropy
 
-AnyObjective = Annotated[BlockDiffusion | MaskedDiffusion | Autoregressive, Field(discriminator="name")]
+AnyObjective = Annotated[
+    BlockDiffusion | MaskedDiffusion | Autoregressive | ScoreEntropy, Field(discriminator="name")
+]

@@ -1,4 +1,4 @@
-"""The dotted names of a run's settings, and the nearest right one for a wrong one."""
+"""The dotted names of a run's settings, and the nearest right one for a wrong one. No torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from trainer.config import TrainConfig
 
@@ -17,11 +18,13 @@ class Names:
     """leaves: name -> the kinds that have it, () outside of unions: finetune.schedule.mu -> ('gaussian',).
 
     kinds: a union's `name` field -> every kind: finetune.schedule.name -> ('loglinear', 'cosine', ...).
+    infos: name -> its field, with default and description.
     """
 
     leaves: dict[str, tuple[str, ...]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    infos: dict[str, FieldInfo] = field(default_factory=dict)
 
     def unknown(self, name: str) -> str:
         """The shortest part of the name that does not exist: finetune.shedule.mu -> finetune.shedule."""
@@ -31,6 +34,15 @@ class Names:
         )
         part = ".".join(parts[: known + 1])
         return ".".join(parts[: known + 2]) if part in self.leaves else part
+
+    def described(self, name: str) -> str:
+        """'finetune.schedule.mu = 0.5 (gaussian): Mean of the masking rate.': a leaf in a line."""
+        info, owners = self.infos[name], self.leaves[name]
+        default = "" if info.is_required() else f" = {info.get_default(call_default_factory=True)}"
+        if name in self.kinds:
+            return f"{name}: one of {', '.join(self.kinds[name])}"
+        kinds = f" ({', '.join(owners)})" if owners else ""
+        return f"{name}{default}{kinds}{f': {info.description}' if info.description else ''}"
 
     def nearest(self, name: str) -> str | None:
         """A right name for `unknown(name)`: similar in the same group, or the same last words elsewhere."""
@@ -70,9 +82,10 @@ def train_names() -> Names:
 
 def _walk(settings: type[BaseModel], prefix: str, kind: tuple[str, ...], names: Names) -> None:
     for word, info in settings.model_fields.items():
-        name = f"{prefix}{word}"
+        name = f"{prefix}{info.alias or word}"  # pretrain.from: a word that Python keeps for itself
         members = _settings_in(info.annotation)
         if not members:
+            names.infos.setdefault(name, info)
             names.leaves[name] = tuple(dict.fromkeys((*names.leaves.get(name, ()), *kind)))
             continue
         names.groups.add(name)

@@ -1,0 +1,66 @@
+"""SEDD: the whole sequence is one diffusion, learned by its score; the network is told the noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from trainer.objectives.base import Objective, TokenLoss
+from trainer.reweighting import Unweighted
+from trainer.sampling.analytic import Analytic
+from trainer.sampling.base import Sampler
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.config import Phase
+    from trainer.model import Denoiser, Shape
+    from trainer.sampling.decoder import Decoder
+
+
+class ScoreEntropy(Objective):
+    """Absorbing SEDD (Lou et al. 2024, arXiv 2310.16834), with one block as in the public BD3-LM code.
+
+    A sequence has one sigma: it is told to the network, and all its positions are noised with it.
+    """
+
+    name: Literal["sedd"] = "sedd"
+    whole: ClassVar[bool] = True
+    samplers: ClassVar[tuple[Sampler, ...]] = (Analytic(),)
+
+    def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
+        if phase.block_size != length:
+            return (
+                "block_size",
+                f"sedd has one block, of data.length = {length}, not {phase.block_size}",
+            )
+        if phase.reweighting != Unweighted():
+            return "reweighting", "sedd's loss takes no weight: leave the reweighting out"
+        return None
+
+    def build(self, shape: Shape, dropout: float) -> Denoiser:
+        from trainer.model import Denoiser
+
+        return Denoiser(shape, causal=False, dropout=dropout)
+
+    def loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> TokenLoss:
+        from trainer.score_entropy import score_loss
+
+        return score_loss(model, x0_BL, phase, progress, generator)
+
+    def bound(
+        self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
+    ) -> torch.Tensor:
+        """One block, whatever block_size says."""
+        from trainer.score_entropy import score_bound
+
+        return score_bound(model, x0_BL, draws, seeds_B)
+
+    def passport(self, block_size: int, draws: int) -> dict[str, Any]:
+        return {"bound": "sampled", "estimator": "stratified p", "draws": draws}
+
+    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
+        from trainer.sampling.decoder import ScoreDecoder
+
+        return ScoreDecoder(model)

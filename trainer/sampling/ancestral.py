@@ -1,0 +1,51 @@
+"""T steps of the reverse process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from trainer.sampling.base import Sampler
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.sampling.decoder import Decoder
+    from trainer.sampling.words import Draws
+
+
+class Ancestral(Sampler):
+    """From p = 1 to 0 in T equal steps; a masked token stays so with probability p(t - dt) / p(t).
+
+    Sahoo et al. 2024, arXiv 2406.07524. The step that decides a token is then uniform over the T, and is
+    drawn at once. A step that decides nothing needs no pass: the network is not told the time.
+    """
+
+    name: Literal["ancestral"] = "ancestral"
+    steps: int = Field(64, ge=1, description="T, for each block.")
+
+    def fill(
+        self,
+        decoder: Decoder,
+        block_BP: torch.Tensor,
+        masked_BP: torch.Tensor,
+        nucleus: float,
+        draws: Draws,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        from trainer.sampling.words import words
+
+        block_BP = block_BP.clone()
+        batch, positions = block_BP.shape
+        when_BP, u_BP = draws.uniform(2 * positions).split(positions, dim=1)
+        step_BP = (when_BP * self.steps).long()
+        nfe_B = torch.zeros(batch, dtype=torch.long, device=block_BP.device)
+        for step in step_BP[masked_BP].unique().tolist():
+            move_chance = 1 - step / self.steps
+            decided_BP = masked_BP & (step_BP == step)
+            chosen_MD = decoder.hidden(block_BP, move_chance)[decided_BP]
+            block_BP[decided_BP] = words(decoder, chosen_MD, u_BP[decided_BP], move_chance, nucleus)
+            nfe_B += decided_BP.any(dim=1)
+        return block_BP, nfe_B

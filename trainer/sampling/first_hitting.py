@@ -1,0 +1,49 @@
+"""One token a pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from trainer.sampling.base import Sampler
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.sampling.decoder import Decoder
+    from trainer.sampling.words import Draws
+
+
+class FirstHitting(Sampler):
+    """One token a pass, at a position uniform among the masked (Zheng et al. 2025, arXiv 2409.02908).
+
+    The times of its unmaskings, t <- t * u^(1/masked), are not drawn: the network is not told them. Every
+    sample decides one token a pass, so a batch needs no more passes than one sample. At P = 1 it is plain
+    autoregressive sampling.
+    """
+
+    name: Literal["first_hitting"] = "first_hitting"
+
+    def fill(
+        self,
+        decoder: Decoder,
+        block_BP: torch.Tensor,
+        masked_BP: torch.Tensor,
+        nucleus: float,
+        draws: Draws,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        from trainer.sampling.words import words
+
+        block_BP, masked_BP = block_BP.clone(), masked_BP.clone()
+        rows_B = torch.arange(len(block_BP), device=block_BP.device)
+        num_masked = int(masked_BP[0].sum())
+        for left in range(num_masked, 0, -1):
+            u_B2 = draws.uniform(2)
+            nth_B = (u_B2[:, 0] * left).long()
+            position_B = (masked_BP.cumsum(dim=1) > nth_B[:, None]).int().argmax(dim=1)
+            hidden_BPD = decoder.hidden(block_BP, left / num_masked)
+            chosen_BD = hidden_BPD[rows_B, position_B]
+            block_BP[rows_B, position_B] = words(decoder, chosen_BD, u_B2[:, 1], left / num_masked, nucleus)
+            masked_BP[rows_B, position_B] = False
+        return block_BP, torch.full_like(rows_B, num_masked)

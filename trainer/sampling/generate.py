@@ -1,0 +1,143 @@
+"""Text from a trained network: block after block, all samples of a batch in lockstep.
+
+Shapes: B samples that still go on, L length, P positions of the block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from trainer.model import Denoiser, evaluating
+from trainer.objectives.base import Objective
+from trainer.sampling.base import Sampler
+from trainer.sampling.stopping import End, Stopping
+from trainer.sampling.words import Draws
+
+
+class Sample(NamedTuple):
+    tokens: list[int]  # BOS, the prompt and what was generated
+    end: str  # what ended it: length, eos or entropy
+    nfe: int  # denoiser passes behind it, as many as it would have needed alone
+    cache_passes: int  # passes beside them that only stored keys and values
+
+
+def sample(
+    model: Denoiser,
+    objective: Objective,
+    *,
+    num: int,
+    length: int,
+    block_size: int,
+    bos_id: int,
+    seed: int,
+    prompt: Sequence[int] = (),
+    nucleus: float = 1.0,
+    sampler: Sampler | None = None,
+    stopping: Stopping | None = None,
+    eos_id: int | None = None,
+) -> list[Sample]:
+    """`num` samples of `length` tokens, BOS and the prompt included; with `stopping`, of at most so many.
+
+    Each depends on the seed and its own number alone. A prompt follows BOS and may end anywhere in a block:
+    its tokens are given there, as BOS is, and the others of the block are sampled beside them. A finished
+    sample leaves the batch. Past the trained length each block reads a sliding window of it
+    (trainer.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
+    The sampler defaults to the objective's first. Raises ValueError in a sentence.
+    """
+    sampler = sampler or objective.samplers[0]
+    if objective.whole:
+        block_size = length
+    given = [bos_id, *prompt]
+    problem = (
+        _problem_of_size(num, length, block_size, len(given), model.shape.length, objective)
+        or _problem_of_words(given, model.shape.vocab_size, model.shape.mask_id)
+        or _problem_of_settings(objective, sampler, nucleus, stopping, eos_id)
+    )
+    if problem:
+        raise ValueError(problem)
+
+    device, mask_id = next(model.parameters()).device, model.shape.mask_id
+    draws = Draws(seed, num, device)
+    samples: dict[int, Sample] = {}
+    with evaluating(model):
+        decoder = objective.decoder(model, block_size)
+        first = len(given) // block_size * block_size
+        cache_passes = decoder.append(torch.tensor([given[:first]] * num, device=device)) if first else 0
+        going = [_Text(number, given[:first], nfe=0) for number in range(num)]
+        for start in range(first, length, block_size):
+            block_BP = torch.full((len(going), block_size), mask_id, device=device)
+            known = given[start : start + block_size]
+            block_BP[:, : len(known)] = torch.tensor(known, dtype=torch.long, device=device)
+            block_BP, nfe_B = sampler.fill(decoder, block_BP, block_BP == mask_id, nucleus, draws)
+
+            stay = []
+            for row, (text, block, nfe) in enumerate(
+                zip(going, block_BP.tolist(), nfe_B.tolist(), strict=True)
+            ):
+                text.tokens.extend(block)
+                text.nfe += nfe
+                end = stopping and stopping.end(
+                    text.tokens, block_size, len(given), eos_id, model.shape.vocab_size - 1
+                )
+                if not end and len(text.tokens) == length:
+                    end = End("length", length)
+                if end:
+                    samples[text.number] = Sample(
+                        text.tokens[: end.length], end.reason, text.nfe, cache_passes
+                    )
+                else:
+                    stay.append(row)
+            if not stay:
+                break
+            if len(stay) < len(going):
+                rows_B = torch.tensor(stay, device=device)
+                block_BP, going = block_BP[rows_B], [going[row] for row in stay]
+                decoder.keep(rows_B)
+                draws.keep(stay)
+            cache_passes += decoder.append(block_BP)
+    return [samples[number] for number in range(num)]
+
+
+@dataclass
+class _Text:
+    """A sample on its way."""
+
+    number: int
+    tokens: list[int]
+    nfe: int
+
+
+def _problem_of_size(
+    num: int, length: int, block_size: int, given: int, trained: int, objective: Objective
+) -> str | None:
+    if num < 1:
+        return f"num must be at least 1, not {num}"
+    if objective.whole and length > trained:
+        return f"a sample is one block here, of at most the trained length {trained}, not {length}"
+    if not 1 <= block_size <= trained:
+        return f"block size must be from 1 to the trained length {trained}, not {block_size}"
+    if length < 1 or length % block_size:
+        return f"a sample's length must be a multiple of the block size {block_size}, not {length}"
+    if given >= length:
+        return f"BOS and the prompt take {given} tokens, which leaves nothing of a length of {length}"
+    return None
+
+
+def _problem_of_words(given: list[int], vocab_size: int, mask_id: int) -> str | None:
+    strange = [word for word in given if not 0 <= word < vocab_size or word == mask_id]
+    return f"the prompt holds {strange[0]}, which is no word of the vocabulary" if strange else None
+
+
+def _problem_of_settings(
+    objective: Objective, sampler: Sampler, nucleus: float, stopping: Stopping | None, eos_id: int | None
+) -> str | None:
+    if not 0 < nucleus <= 1:
+        return f"nucleus must be in (0, 1], not {nucleus}"
+    if type(sampler) not in map(type, objective.samplers):
+        names = " or ".join(each.name for each in objective.samplers)
+        return f"{objective.name} is sampled from by {names}, not by {sampler.name}"
+    if stopping and stopping.eos and eos_id is None:
+        return "stopping at EOS needs a tokenizer that has one"
+    return None
