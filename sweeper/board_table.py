@@ -1,5 +1,6 @@
 """The board on a terminal: a table, and under it what may be concluded from it, and what its columns say."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -144,6 +145,12 @@ def legend(board: Board) -> list[str]:
         lines.append(
             "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "
             "every configuration, so that rows of different seeds can be compared."
+        )
+    floors = ranked[0].metrics if ranked else {}
+    if "unigram_nelbo" in floors and "bigram_nelbo" in floors:
+        unigram, bigram = (perplexity(math.exp(floors[f"{model}_nelbo"])) for model in ("unigram", "bigram"))
+        lines.append(
+            f"On the same tokens a unigram model has perplexity {unigram}, an add-one bigram {bigram}."
         )
     bad = sum(board.trials.get(state, 0) for state in ("failed", "lost"))
     if bad:

@@ -26,8 +26,8 @@ Documents. They are the clusters of a ratio estimator: the variance is D / (D - 
 over (sum_d t_d)^2 with n_d = sum_i w_i nats_id, t_d = sum_i w_i tokens_d, r = sum n / sum tokens. For a
 difference the weights cancel, so what all runs find hard drops out (pairing).
 
-Interval of a configuration: the two half-widths, normal for documents and Student's t for seeds, added
-in quadrature. Of a perplexity: exp of the NELBO's. Documents and seeds are both taken as samples; what
+Interval of a configuration: the two half-widths, by Student's t for documents and for seeds, added in
+quadrature. Of a perplexity: exp of the NELBO's. Documents and seeds are both taken as samples; what
 varies with both is counted twice, so intervals are a little wide. A winner's own interval does not
 correct for having been picked as the winner; fresh seeds (confirm) do.
 
@@ -129,7 +129,7 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[int]) -> list[Standing]:
     nelbo_C = nats_CD.sum(1) / tokens.sum()
     document_C = _document_variance(nats_CD, nelbo_C, tokens)
     seed_C, degrees = fit.spread.of(fit.weights_CN, fit.seed_N)
-    half_C = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(document_C)
+    half_C = stats.t.ppf((1 + CONFIDENCE) / 2, max(len(tokens_D) - 1, 1)) * np.sqrt(document_C)
     if degrees:
         half_C = np.hypot(half_C, stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(seed_C))
 

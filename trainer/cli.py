@@ -224,16 +224,12 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
 def _print_floors(settings: TrainConfig) -> None:
     """What the bound must come below: counts of one token and of two, on the tokens that it scores."""
     from trainer.data.packing import load
-    from trainer.evaluation.floors import bigram_nelbo, unigram_nelbo
-    from trainer.randomness import strided_rows
+    from trainer.evaluation.floors import floors
 
     _prepare(settings)
-    corpus = load(settings.data)
-    train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
-    scored_SL = valid_SL[strided_rows(settings.evaluation.seed, settings.evaluation.sequences, len(valid_SL))]
-    size = corpus.tokenizer.vocab_size
-    for name, floor in (("unigram", unigram_nelbo), ("bigram, add-one", bigram_nelbo)):
-        typer.echo(f"floor: {name} {floor(train_SL, scored_SL, size):.4f} nats per token", err=True)
+    for name, floor in floors(load(settings.data), settings.evaluation).items():
+        model = name.removesuffix("_nelbo")
+        typer.echo(f"floor: {model}, add-one {floor:.4f} nats per token", err=True)
 
 
 def _prepare(settings: TrainConfig) -> None:

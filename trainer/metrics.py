@@ -26,6 +26,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip."),
     Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "The same, under loglinear."),
     Metric("objective", "Training objective (valid)", "", "none", "Weight and clip included: not a bound."),
+    Metric("unigram_nelbo", "Unigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
+    Metric("bigram_nelbo", "Bigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
     Metric("train_loss", "Training loss", "", "none", "Mean of the objective since the last row."),
     Metric("grad_norm", "Gradient norm", "", "none", "Mean before clipping since the last row."),
     Metric("lr", "Learning rate", "", "none", "At the row's step."),

@@ -18,6 +18,7 @@ from trainer.data.base import Split
 from trainer.data.packing import Corpus, identity, load
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.bound import evaluate
+from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
 from trainer.interchange import load_published
@@ -131,6 +132,7 @@ class Run:
                 self.learner.average, config.objective, part.phase, self.corpus, config.evaluation
             )
             values.update(found)
+            values.update(floors(self.corpus, config.evaluation))
             if config.evaluation.test:
                 evaluations.append((yield from self._evaluate_best_on_test(evaluations[0])))
         for evaluation in evaluations:

@@ -121,3 +121,9 @@ def test_a_board_that_may_change_says_so_and_failures_say_where_to_look() -> Non
     why, final = tables.legend(running)
     assert why == "1 trial failed; why: python -m sweeper show 'my sweep' TRIAL"
     assert final == "Not final: the sweep is running (2 running, 1 failed)."
+
+
+def test_the_floors_stand_below_the_board() -> None:
+    floors = {"unigram_nelbo": 6.3, "bigram_nelbo": 5.3}
+    said = tables.legend(board(row(1, 1, True, "best")._replace(metrics=floors)))
+    assert said == ["On the same tokens a unigram model has perplexity 544.6, an add-one bigram 200.3."]

@@ -24,8 +24,8 @@ def test_one_run_has_the_evaluations_own_interval() -> None:
     (only,) = standings([Run(7, 0, nats)], TOKENS)
     mean, se = ratio_and_se(nats, TOKENS)
     assert (only.configuration, only.nelbo, only.seeds) == (7, pytest.approx(mean), 1)
-    assert only.high - only.nelbo == pytest.approx(1.959964 * se)
-    assert only.nelbo - only.low == pytest.approx(1.959964 * se)
+    assert only.high - only.nelbo == pytest.approx(3.182446 * se)  # t of 3 degrees: four documents
+    assert only.nelbo - only.low == pytest.approx(3.182446 * se)  # t of 3 degrees: four documents
     assert (only.tied_with_best, only.why) == (True, "best")
 
 

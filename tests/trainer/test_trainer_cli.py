@@ -67,7 +67,7 @@ def test_train_prints_floors_rows_and_a_summary(
     folder, result = trained
     assert result.returncode == 0, result.stderr
     lines = result.stderr.splitlines()
-    assert lines[0].startswith("floor: unigram ")
+    assert lines[0].startswith("floor: unigram, add-one ")
     assert lines[1].startswith("floor: bigram, add-one ")
     assert [line.split()[:2] for line in lines[2:6]] == [["pretrain", str(step)] for step in (5, 10, 15, 20)]
     assert [line.split()[:2] for line in lines[6:10]] == [
@@ -76,6 +76,7 @@ def test_train_prints_floors_rows_and_a_summary(
     assert result.stdout.splitlines()[0] == f"{folder}: done, step 40"
     summary = dict(line.split() for line in result.stdout.splitlines()[1:])
     assert {"val_nelbo", "val_ppl", "test_ppl", "var_nelbo", "objective"} <= set(summary)
+    assert f"{float(summary['unigram_nelbo']):.3f}" == f"{float(lines[0].split()[3]):.3f}"
 
 
 def test_the_command_line_trains_what_the_function_trains(

@@ -7,10 +7,30 @@ sequence (BOS is given). Shapes: S sequences, L length.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.randomness import strided_rows
+
+if TYPE_CHECKING:
+    from trainer.config import EvaluationConfig
+    from trainer.data.packing import Corpus
+
 ROWS = 65_536  # sequences read at once: a train split may be larger than memory
+MOST_TOKENS = 50_000_000  # of the train split, its first, are counted
+
+
+def floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
+    """Both floors on the sequences of the valid split that the bound is estimated on."""
+    train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
+    counted_SL = train_SL[: max(1, MOST_TOKENS // train_SL.shape[1])]
+    scored_SL = valid_SL[strided_rows(evaluation.seed, evaluation.sequences, len(valid_SL))]
+    size = corpus.tokenizer.vocab_size
+    return {
+        "unigram_nelbo": unigram_nelbo(counted_SL, scored_SL, size),
+        "bigram_nelbo": bigram_nelbo(counted_SL, scored_SL, size),
+    }
 
 
 def unigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> float:
