@@ -1,6 +1,7 @@
 """The board on a terminal: a table, and under it what may be concluded from it, and what its columns say."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -156,13 +157,8 @@ def legend(board: Board) -> list[str]:
     if bad:
         trials = "1 trial" if bad == 1 else f"{bad} trials"
         again = "; to try again: --as NEWNAME" if board.state in FINAL else ""
-        lines.append(f"{trials} failed; why: python -m sweeper show {quoted(board.name)} TRIAL{again}")
+        lines.append(f"{trials} failed; why: python -m sweeper show {shlex.quote(board.name)} TRIAL{again}")
     if board.state not in FINAL:
         counts = ", ".join(f"{count} {state}" for state, count in board.trials.items()) or "no trials yet"
         lines.append(f"Not final: the sweep is {board.state} ({counts}).")
     return lines
-
-
-def quoted(name: str) -> str:
-    """A sweep's name as one types it."""
-    return f"'{name}'" if " " in name else name

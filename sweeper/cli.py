@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 internal error; 2 usage; 3 bad spec; 4 finished, some tria
 """
 
 import os
+import shlex
 import sys
 from json import dumps
 from pathlib import Path
@@ -115,7 +116,6 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
-    from sweeper.board_table import quoted
     from sweeper.console import moment, print_json, print_text
 
     if name is None:
@@ -138,7 +138,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     )
     if document["driver"] is None and sweep.state in RESUMABLE:
         where = "" if db == DEFAULT_URL or "@" in db else f" --db {db}"
-        print_text(f"to go on: python -m sweeper resume {quoted(name)}{where}")
+        print_text(f"to go on: python -m sweeper resume {shlex.quote(name)}{where}")
     print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
 
 

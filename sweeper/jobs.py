@@ -57,7 +57,7 @@ class StageJob(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"stage {self.key}"
+        return f"pretrain {self.key}"
 
     def run(self, trainer: str, device: str) -> Reports:
         config = TrainConfig.from_dotted(self.values)

@@ -7,6 +7,7 @@ the attempt that fences off a stale worker), restoring, loggers, its Ctrl-C hand
 import logging
 import math
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -79,6 +80,7 @@ def run_sweep(
                 progress.note("undo the change to go on with it, or start another sweep with --as NEWNAME")
                 return BAD_SPEC
             elif sweep.state in ("complete", "failed"):
+                progress.note(f"sweep {spec.name} has ended already: nothing is left to run")
                 return exit_code(reader.trial_states(sweep.id))
             with _lease(store, sweep) as holder:
                 return _drive(
@@ -281,5 +283,5 @@ def code_version() -> str:
 
 def _resume_line(name: str, url: str) -> str:
     """The command that goes on. A URL that may hold a password is not repeated."""
-    database = "" if url == "sqlite:///sweeps.db" or "@" in url else f" --db {url}"
-    return f"python -m sweeper resume {name}{database}"
+    database = "" if url == "sqlite:///sweeps.db" or "@" in url else f" --db {shlex.quote(url)}"
+    return f"python -m sweeper resume {shlex.quote(name)}{database}"

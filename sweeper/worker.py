@@ -14,6 +14,7 @@ from ray import tune
 
 from sweeper.jobs import Cost, Job, News, Reports
 from trainer.config import InvalidConfig
+from trainer.data.base import DataError
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.record import Report
 
@@ -111,7 +112,7 @@ def alone(job: Job, trainer: str, device: str) -> Reports:
 def describe(error: Exception) -> str:
     """What a user reads: a sentence where it is known what went wrong, else the traceback's end."""
     text = str(error).strip()
-    if isinstance(error, TrainingError | CheckpointError | InvalidConfig):
+    if isinstance(error, TrainingError | CheckpointError | InvalidConfig | DataError):
         return text
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
         return f"out of memory: {text or error.__class__.__name__}"
