@@ -172,9 +172,9 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="there is no database"):
+    with pytest.raises(StoreError, match="is gone"):
         Reader(f"sqlite:///{tmp_path}/folder/none.db")
-    with pytest.raises(StoreError, match="there is no database"):
+    with pytest.raises(StoreError, match="is gone"):
         request(f"sqlite:///{tmp_path}/folder/none.db", 1, "stop")
     assert list(tmp_path.iterdir()) == []
 
@@ -584,7 +584,7 @@ def test_a_database_made_anew_is_seen(tmp_path: Path) -> None:
     store.close()
     for part in tmp_path.iterdir():
         part.unlink()
-    with pytest.raises(StoreError, match="there is no database"):
+    with pytest.raises(StoreError, match="is gone"):
         reader.version()
     (tmp_path / "keeps the inode").touch()
     store = Store(url)
