@@ -462,8 +462,8 @@ def test_every_file_in_search_spaces_is_sound(file: Path) -> None:
 
 def test_the_default_sweep_shares_its_pretrain() -> None:
     would = plan(load_spec(ROOT / "search_spaces" / "schedules.yaml"))
-    assert (would.trials, would.baselines, would.stages, would.at_most) == (12, 9, 3, False)
-    assert would.steps == 21 * 200 + 3 * 1200
+    assert (would.trials, would.baselines, would.stages, would.at_most) == (8, 9, 3, False)
+    assert would.steps == 17 * 200 + 3 * 1500
 
 
 def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:
