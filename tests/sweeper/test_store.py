@@ -174,7 +174,7 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no database"):
         Reader(f"sqlite:///{tmp_path}/folder/none.db")
-    with pytest.raises(StoreError, match="is gone"):
+    with pytest.raises(StoreError, match="there is no database"):
         request(f"sqlite:///{tmp_path}/folder/none.db", 1, "stop")
     assert list(tmp_path.iterdir()) == []
 
