@@ -9,9 +9,11 @@ import streamlit as st
 
 from dashboard import data, figures, frame, tables, words
 from dashboard.data import Snapshot
+from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
 MOST_EVENTS = 200
+BINS = ("bin_share", "bin_masked", "bin_nats", "bin_objective")  # by masking rate: no curves over steps
 FIRST_METRICS = ("val_ppl", "val_nelbo", "train_loss", "objective")  # offered first where they are stored
 
 
@@ -38,6 +40,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         placeholder="",
         alt="Trials of the configuration",
     )
+    masking_rates(now, trials)
     for trial in trials:
         if trial.error:
             st.text(f"Error of trial {trial.id}")
@@ -58,9 +61,38 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         )
 
 
+def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
+    """The bins of p that a run reports at its end; nothing before."""
+    panels = []
+    for name in BINS:
+        lines = []
+        for trial in trials:
+            rows = now.latest.get(trial.id, {}).items()
+            points = sorted(
+                (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
+            )
+            if points:
+                lines.append(
+                    figures.Line(f"seed {trial.seed}", trial.configuration, *zip(*points, strict=True))
+                )
+        if lines:
+            panels.append((name, lines))
+    if not panels:
+        return
+    st.subheader("By masking rate", anchor=False)
+    st.caption(
+        "At the end of the run, in ten bins of p: blocks drawn, what a masked token costs, what is added."
+    )
+    for column, (name, lines) in zip(st.columns(len(BINS), gap="medium"), panels, strict=False):
+        with column:
+            figure = figures.panel(lines, "masking rate p", BY_NAME[name].label)
+            st.plotly_chart(figure, key=f"details-{name}", config=figures.CONFIG)
+
+
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
     """A choice of metric and its curve for each of the trials, coloured by configuration."""
-    names = sorted({name for trial in trials for name in now.latest.get(trial, {})}, key=_usual_order)
+    stored = {name for trial in trials for name in now.latest.get(trial, {})}
+    names = sorted((name for name in stored if not name.startswith(BINS)), key=_usual_order)
     if not names:
         st.plotly_chart(
             figures.empty("No row has been reported yet.", height), key=f"{key}-none", config=figures.CONFIG

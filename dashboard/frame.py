@@ -14,10 +14,11 @@ from sweeper.store.records import TrialRecord
 OVER = ("complete", "pruned", "failed", "lost", "stopped")  # a trial's states at its end
 BOARD_COLUMNS = (
     *("configuration", "rank", "role", "state"),  # then the searched values
+    *("confirmed_ppl", "confirmed_interval", "confirmed_why", "confirmed_seeds"),
     *("val_ppl", "val_ppl_low", "val_ppl_high", "interval", "val_ppl_as_run", "difference", "why", "step"),
     *("seeds", "trials", "note", "label", "hover"),
 )
-NUMBERS = ("val_ppl", "val_ppl_low", "val_ppl_high", "val_ppl_as_run", "difference")
+NUMBERS = ("confirmed_ppl", "val_ppl", "val_ppl_low", "val_ppl_high", "val_ppl_as_run", "difference")
 SORTABLE = ("val_ppl", "difference", "step", "seeds", "configuration")
 
 
@@ -42,6 +43,10 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
                 "role": ", ".join(row.roles),
                 "state": row.state,
                 **chosen,
+                "confirmed_ppl": row.confirmed_ppl,
+                "confirmed_interval": interval(row.confirmed_low, row.confirmed_high),
+                "confirmed_why": row.confirmed_why,
+                "confirmed_seeds": row.confirmed_seeds,
                 "val_ppl": row.val_ppl,
                 "val_ppl_low": row.val_ppl_low,
                 "val_ppl_high": row.val_ppl_high,
@@ -89,8 +94,8 @@ def progress(spec: Mapping[str, Any], trials: Iterable[TrialRecord]) -> tuple[in
 
 
 def best(rows: pd.DataFrame) -> pd.Series | None:
-    """The lowest of what is ranked; while nothing is, of what was evaluated."""
-    ranked = rows[rows["rank"] != ""]
+    """The lowest of what is ranked; while nothing is, of what was evaluated and not pruned."""
+    ranked, rows = rows[rows["rank"] != ""], rows[rows["state"] != "pruned"]
     found = (ranked if len(ranked) else rows).dropna(subset="val_ppl")
     return None if found.empty else found.loc[found["val_ppl"].idxmin()]
 
@@ -101,8 +106,9 @@ def is_adjusted(rows: pd.DataFrame) -> bool:
 
 
 def ties(rows: pd.DataFrame) -> int:
-    """How many configurations cannot be told from the best, itself left out."""
-    return int(rows["why"].isin(("one seed", "within the error")).sum())
+    """How many configurations cannot be told from the best, itself left out; the confirmed alone, if any."""
+    why = rows["confirmed_why"] if (rows["confirmed_seeds"] > 0).any() else rows["why"]
+    return int(why.isin(("one seed", "within the error")).sum())
 
 
 def present(values: pd.Series) -> list[Any]:

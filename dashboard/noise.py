@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from trainer.reweighting import AnyReweighting, Unweighted, normalizer
-from trainer.schedules import AnySchedule, Clip, LogLinear
+from trainer.schedules import AnyClip, AnySchedule, Clip, LogLinear
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density
@@ -18,7 +18,7 @@ class FinetuneNoise(BaseModel, frozen=True, extra="forbid"):
     """The part of a TrainConfig that shapes the noise."""
 
     schedule: AnySchedule = LogLinear()
-    clip: Clip = Clip()
+    clip: AnyClip = Clip()  # auto: as it begins
     reweighting: AnyReweighting = Unweighted()
 
 

@@ -71,25 +71,30 @@ def for_display(
             {name for configuration in rows["configuration"] for name in values[configuration]} - set(names)
         )
     prefix = common_prefix(names)
-    view = pd.DataFrame(
-        {
-            "rank": rows["rank"],
-            "state": [[state] for state in rows["state"]],
-            "val_ppl": rows["val_ppl"].astype(float),
-            "interval": rows["interval"].replace("–", ""),
-        }
-    )
+    view = pd.DataFrame({"rank": rows["rank"], "state": [[state] for state in rows["state"]]})
+    if (rows["confirmed_seeds"] > 0).any():
+        view["confirmed"] = rows["confirmed_ppl"].astype(float)
+        view["confirmed interval"] = rows["confirmed_interval"].replace("–", "")
+        view["confirmed tie"] = [[TIES[why]] if why in TIES else [] for why in rows["confirmed_why"]]
+    view["val_ppl"] = rows["val_ppl"].astype(float)
+    view["interval"] = rows["interval"].replace("–", "")
     if is_adjusted(rows):
         view["as run"] = rows["val_ppl_as_run"].astype(float)
     view["difference"] = rows["difference"].astype(float)
     view["tie"] = [[TIES[why]] if why in TIES else [] for why in rows["why"]]
+    tie: dict[str, Any] = {"options": list(TIES.values()), "color": TIE_COLOURS, "width": 88}
     config: dict[str, Any] = {
+        "confirmed": column.NumberColumn(
+            "confirmed", format=ppl_format(rows["val_ppl"]), width=84, help="val_ppl on fresh seeds"
+        ),
+        "confirmed interval": column.TextColumn("its 95% interval", alignment="right", width=124),
+        "confirmed tie": column.MultiselectColumn("its tie", **tie),
         "rank": column.TextColumn("rank", alignment="right", width=56),
         "val_ppl": column.NumberColumn("val_ppl", format=ppl_format(rows["val_ppl"]), width=84),
         "interval": column.TextColumn("95% interval", alignment="right", width=124),
         "as run": column.NumberColumn("as run", format=ppl_format(rows["val_ppl"]), width=72),
         "difference": column.NumberColumn("Δ nats", format="%+.4f", width=84),
-        "tie": column.MultiselectColumn("tie", options=list(TIES.values()), color=TIE_COLOURS, width=88),
+        "tie": column.MultiselectColumn("tie", **tie),
         "state": column.MultiselectColumn(
             "state", options=list(PILLS), color=list(PILLS.values()), width=100
         ),

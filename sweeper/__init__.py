@@ -1,0 +1,3 @@
+from sweeper.notebook import open_store
+
+__all__ = ["open_store"]

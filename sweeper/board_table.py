@@ -11,10 +11,9 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.console import COLOURS, common_prefix, perplexity, shown
+from sweeper.console import COLOURS, PIPE_WIDTH, common_prefix, number, perplexity, shown
 from sweeper.leaderboard import Board, Row
 
-PIPE_WIDTH = 300  # columns, where there is no terminal to fit
 FINAL = ("complete", "failed")  # states of a sweep in which its board does not change any more
 INDENT = 6  # of the values below a row
 
@@ -46,13 +45,22 @@ def _print_stacked(console: Console, board: Board, rows: Sequence[Row], searched
 
 
 def board_table(board: Board, rows: Sequence[Row], columns: Mapping[str, str] | None) -> Table:
-    """'=' marks what cannot be told from the best, '-' what has no rank.
+    """'=' marks what cannot be told from the best, '-' what has no rank. Confirmed numbers have columns of
+    their own, and then '=' is about them.
 
     columns: title -> the dotted name of the value that stands in it; None: no values, no trials.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     adjusted, all_ranked = is_adjusted(board), all(row.rank is not None for row in board.rows)
-    titles = ["rank", "val_ppl", "95% interval", *(["as run"] if adjusted else []), "above best"]
+    confirmed = bool(board.confirmed)
+    titles = ["rank", *(["confirmed", "95% interval", "above best"] if confirmed else [])]
+    titles += ["search val_ppl" if confirmed else "val_ppl", "95% interval"]
+    titles += [
+        *(["as run"] if adjusted else []),
+        "above best",
+        *board.also,
+        *(["front"] if board.also else []),
+    ]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for title in columns or ():
@@ -60,15 +68,18 @@ def board_table(board: Board, rows: Sequence[Row], columns: Mapping[str, str] | 
     if columns is not None:
         for title in ("seeds", *(() if all_ranked else ("state", "step")), "trials"):
             table.add_column(title, justify="right")
-    tied = sum(row.tied_with_best for row in board.rows) > 1
+    tied = sum(row.rank == 1 for row in board.rows) > 1
     for row in rows:
         low, high = perplexity(row.val_ppl_low), perplexity(row.val_ppl_high)
         cells = [
-            "-" if row.rank is None else f"{row.rank}{'=' if tied and row.tied_with_best else ''}",
+            "-" if row.rank is None else f"{row.rank}{'=' if tied and row.rank == 1 else ''}",
+            *(_confirmed_cells(row) if confirmed else []),
             perplexity(row.val_ppl),
             f"[{low}, {high}]" if low and high else "",
             *([perplexity(row.val_ppl_as_run)] if adjusted else []),
             above_best(row),
+            *(number(row.metrics.get(name)) for name in board.also),
+            *(["*" if row.pareto else ""] if board.also else []),
         ]
         if columns is not None:
             cells += [*(shown(row.values.get(name)) for name in columns.values()), str(row.seeds or "")]
@@ -80,6 +91,12 @@ def board_table(board: Board, rows: Sequence[Row], columns: Mapping[str, str] | 
     return table
 
 
+def _confirmed_cells(row: Row) -> list[str]:
+    low, high = perplexity(row.confirmed_low), perplexity(row.confirmed_high)
+    above = "" if row.confirmed_why == "best" else _above(row.confirmed_difference, row.confirmed_margin)
+    return [perplexity(row.confirmed_ppl), f"[{low}, {high}]" if low and high else "", above]
+
+
 def is_adjusted(board: Board) -> bool:
     """Whether any row's number differs from what its trials reported, as shown."""
     return any(perplexity(row.val_ppl) != perplexity(row.val_ppl_as_run) for row in board.rows)
@@ -87,9 +104,13 @@ def is_adjusted(board: Board) -> bool:
 
 def above_best(row: Row) -> str:
     """'+0.0077 ±0.0912': nats per token, and what they must exceed; '' for the best, and without a rank."""
-    if row.difference is None or row.why == "best":
+    return "" if row.why == "best" else _above(row.difference, row.margin)
+
+
+def _above(difference: float | None, margin: float | None) -> str:
+    if difference is None:
         return ""
-    return f"{row.difference:+.4f} ±{'?' if row.margin is None else f'{row.margin:.4f}'}"
+    return f"{difference:+.4f} ±{'?' if margin is None else f'{margin:.4f}'}"
 
 
 def in_words(row: Row, searched: Sequence[str]) -> str:
@@ -119,6 +140,8 @@ def verdict(board: Board) -> str:
         return "Nothing can be ranked: no trial was completed."
     if not ranked:
         return "Nothing can be ranked yet: a configuration is once one of its trials is complete."
+    if board.confirmed:
+        return _verdict_of_confirmed(board)
     if len(ranked) == 1:
         return "One configuration is ranked: there is nothing to compare it to."
     if board.winner:
@@ -130,18 +153,42 @@ def verdict(board: Board) -> str:
     return said
 
 
+def _verdict_of_confirmed(board: Board) -> str:
+    rows, tied = board.confirmed, sum(row.confirmed_tied for row in board.confirmed)
+    if len(rows) == 1:
+        return "One configuration is confirmed: on fresh seeds there is nothing to compare it to."
+    if board.winner:
+        return (
+            f"Rank 1 is better than the {len(rows) - 1} others confirmed by more than the error of the "
+            "difference (95%, all pairs, fresh seeds)."
+        )
+    return (
+        f"No winner: {tied} of {len(rows)} confirmed configurations (=) cannot be told from the best at 95%."
+    )
+
+
 def legend(board: Board) -> list[str]:
     """What the columns mean, where it cannot be guessed, and what else to know; a line each."""
     ranked = [row for row in board.rows if row.rank is not None]
     lines = []
+    if board.confirmed:
+        seeds = max(row.confirmed_seeds for row in board.confirmed)
+        lines.append(
+            f"confirmed: on {seeds} seeds and pretrains that had no part in the search. The search's own "
+            "numbers flatter its best: they were picked for them."
+        )
     if len(ranked) > 1:
         strays = [row.val_ppl for row in ranked] != sorted(row.val_ppl or 0.0 for row in ranked)
         lines += [
             "95% interval: of each value by itself, over evaluation text and training seeds.",
             "above best: nats per token, paired and so known better; a row is tied (=) while within its ±.",
         ]
-        if strays:
+        if strays and not board.confirmed:
             lines.append("A tied row may have a higher val_ppl than one that is not: its ± is wider.")
+    if board.also and ranked:
+        lines.append(
+            "front: none is better in every metric of the search than one marked *, errors left aside."
+        )
     if is_adjusted(board):
         lines.append(
             "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "

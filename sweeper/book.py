@@ -12,10 +12,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from sweeper.confirmation import Confirmation
+from sweeper.early_stopping import early_stopping
 from sweeper.jobs import NOTHING, Cost, Job, StageJob, TrialJob
 from sweeper.journal import Journal
 from sweeper.progress import Progress, Status
-from sweeper.proposals import UNFINISHED, Proposal
+from sweeper.replication import Replication
+from sweeper.requests import Requests
 from sweeper.search import Search
 from sweeper.spec import SweepSpec
 from sweeper.stages import MOST_LOSSES, Stages
@@ -23,6 +26,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store
 from sweeper.trials import Trials, not_finite
+from sweeper.warm_start import warm_start
 from trainer.evaluation.record import Report
 
 LEASE = 60.0  # seconds; renewed three times in that time
@@ -55,60 +59,49 @@ class Book:
         self._began = self._renewed = self._polled = time.monotonic()
         self._writer = store.writer(sweep.id, holder)
         self._journal = Journal(self._writer, progress)
-        self._trials = Trials(sweep, spec.metric, reader, self._writer)
+        self._requests = Requests(sweep.id, reader, self._writer, self._journal)
+        self._trials = Trials(sweep, spec.metrics, reader, self._writer)
         self._stages = Stages(reader, self._writer, Path(sweep.folder), self._trials.stored)
-        self._search = Search(spec, self._trials, self._writer)
+        foreign = warm_start(spec, sweep, reader, self._writer, self._journal)
+        self._search = Search(spec, self._trials, self._writer, foreign)
+        self._early_stopping = early_stopping(spec, sweep, self._trials.stored, reader)
+        self._replication = Replication(spec, self._trials)
+        self._confirmation = Confirmation(spec, sweep, reader, self._trials)
         self._search_over = self._stopping = False
         self._unwanted: set[int] = set()  # live trials that someone asked to stop
         self._live: dict[int | str, Job] = {}  # by trial, or stage key
         self._costs: dict[int | str, Cost] = {}
 
         self._writer.set_sweep_state("running")
-        for control in reader.controls(sweep.id):
-            if control.trial is None:  # to a driver that is gone: whoever starts a sweep wants it to run
-                self._writer.finish_control(control.id)
-        self._say_resumed()
+        self._extend()
+        self._requests.forget_stops()
+        self._journal.resumed(self._trials.own)
         # Trials to be handed out, in this order where their stages allow it.
         self._queue = self._trials.hand_back_all()
         self._search.settle()
-        self._add_baselines()
-
-    def _say_resumed(self) -> None:
-        own = self._trials.own
-        if not own:
-            return
-        cut_off = [str(trial.id) for trial in own if trial.state == "running"]
-        if cut_off:
-            self._journal.file("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
-        ended = sum(trial.state not in UNFINISHED for trial in own)
-        self._journal.note("resume", f"resumed: {ended} trials have ended, {len(own) - ended} go on")
-
-    def _add_baselines(self) -> None:
-        have = {(t.configuration, t.seed) for t in self._trials.own if t.role == "baseline"}
-        for seed in self._spec.always_seed_values:
-            for params in self._spec.always:
-                config = self._spec.train_config(params, seed)
-                configuration = self._trials.configuration(config)
-                if (configuration, seed) not in have:
-                    have.add((configuration, seed))
-                    outside = Proposal(None, dict(params), {}, {})
-                    self._queue.append(self._trials.add(config, "baseline", outside).id)
+        self._queue += self._replication.baselines()
 
     # --- what runs next -----------------------------------------------------------------------
     def next(self) -> Job | End | None:
         """A job; None: not now, ask again when something has ended; EXHAUSTED: never again."""
         while True:
+            self._queue += self._replication.due()
             job = self._from_queue()
             if job is not None:
                 self._live[_key(job)] = job
                 return job
-            if not self._may_propose():
-                return None if self._queue or self._live else EXHAUSTED
-            self._propose()
+            if self._may_propose():
+                self._propose()
+            elif self._queue or self._live:
+                return None
+            elif not self._confirm() and not self._extend():
+                return EXHAUSTED
 
     def over(self) -> bool:
         """Whether `next` would say EXHAUSTED."""
-        return not self._queue and not self._live and self._search.over() is not None
+        self._queue += self._replication.due()
+        at_work = self._queue or self._live or self._search.over() is None
+        return not at_work and not self._confirm()
 
     def _from_queue(self) -> Job | None:
         """In order, but past trials whose stage is still running: a waiting trial holds no slot."""
@@ -128,18 +121,13 @@ class Book:
 
     def _start_stage(self, key: str, values: Mapping[str, Any]) -> StageJob:
         job = self._stages.start(key, values)
-        steps = values["pretrain.steps"]
-        self._journal.started(None, f"{job.name} started: attempt {job.attempt}, {steps} steps")
+        self._journal.stage_started(job)
         return job
 
     def _start(self, trial: int) -> TrialJob:
         record = self._trials.entry(trial).record
         job = self._trials.start(trial, self._stages.folder(record.stage) if record.stage else None)
-        what = ", ".join(f"{name}={_short(value)}" for name, value in record.params.items()) or "defaults"
-        text = f"trial {trial} started ({record.role}, seed {record.seed}): {what}"
-        if job.attempt > 1:
-            text = f"trial {trial} goes on from its last checkpoint: attempt {job.attempt}"
-        self._journal.started(trial, text)
+        self._journal.trial_started(job, record)
         return job
 
     def _may_propose(self) -> bool:
@@ -155,7 +143,13 @@ class Book:
         return False
 
     def _propose(self) -> None:
-        record, error = self._search.propose()
+        proposed = self._search.propose()
+        if proposed is None:
+            return
+        record, error = proposed
+        self._replication.want(record)
+        values = {} if record.repeat_of else self._trials.entry(record.id).values
+        self._early_stopping.add(record, values)
         if record.repeat_of is not None:
             self._journal.file(
                 "repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id
@@ -164,6 +158,16 @@ class Book:
             self._end(record.id, "failed", error=error)
         else:
             self._queue.append(record.id)
+
+    def _confirm(self) -> bool:
+        """Once the search and its replicates have ended: whether there are trials to confirm its best."""
+        added = self._confirmation.due()
+        if added:
+            self._journal.note(
+                "confirm", f"the search has ended; {len(added)} runs confirm its best on new seeds"
+            )
+        self._queue += added
+        return bool(added)
 
     # --- what becomes of it -------------------------------------------------------------------
     def take(self, job: Job, reports: Sequence[Report], cost: Cost = NOTHING, worker: str = "") -> bool:
@@ -176,8 +180,12 @@ class Book:
                 self._stages.charge(job, cost)
             return not self._stopping
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
-        for step, values in self._trials.keep(job, good, cost, worker):
+        verdict = self._early_stopping.judge(self._trials.entry(job.trial).record, good)
+        for step, values in self._trials.keep(job, verdict, cost, worker):
             self._progress.rows(job.trial, step, values)
+        if verdict.pruned:
+            self._end(job.trial, "pruned", reason=verdict.pruned)
+            return False
         if len(good) < len(reports):
             self.fail(job, not_finite(reports[len(good)]))
             return False
@@ -193,7 +201,7 @@ class Book:
         self._costs[_key(job)] = cost
         if isinstance(job, StageJob):
             self._stages.finish(job, self._forget(job))
-            self._journal.ended(None, "complete", f"{job.name} complete")
+            self._journal.stage_ended(job, "complete")
         elif job.trial in self._trials.best:
             self._end(job.trial, "complete")
         else:
@@ -207,7 +215,7 @@ class Book:
             self._costs[_key(job)] = cost
         if isinstance(job, StageJob):
             self._stages.fail(job, error, self._forget(job))
-            self._say_stage_failed(job, error)
+            self._journal.stage_ended(job, "failed", error)
         else:
             self._end(job.trial, "failed", error=error)
 
@@ -220,7 +228,7 @@ class Book:
             if self._stages.lose(job, self._forget(job)):
                 self._journal.ended(None, "queued", text)
             else:
-                self._say_stage_failed(job, self._stages.errors[job.key])
+                self._journal.stage_ended(job, "failed", self._stages.errors[job.key])
             return
         losses = 1 + sum(event.kind == "lost" for event in self._reader.events(self._sweep.id, job.trial))
         if losses > MOST_LOSSES:
@@ -236,13 +244,9 @@ class Book:
         cost = self._costs.pop(trial, NOTHING)
         record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
         best = self._trials.best.get(trial)
-        value = f", {self._spec.metric} {best:.6g}" if best is not None else ""
-        why = f": {_last_line(error or reason)}" if error or reason else ""
-        self._journal.ended(trial, state, f"trial {trial} {state}{value}{why}")
+        self._journal.trial_ended(trial, state, self._spec.metric, best, error or reason)
+        self._early_stopping.end(record, state)
         self._search.tell(record)
-
-    def _say_stage_failed(self, job: StageJob, error: str) -> None:
-        self._journal.ended(None, "failed", f"{job.name} failed: {_last_line(error)}")
 
     def _forget(self, job: Job) -> Cost:
         self._live.pop(_key(job), None)
@@ -258,18 +262,24 @@ class Book:
         if now - self._polled >= self._poll_every:
             self._polled = now
             self._reader.version()  # raises where the file is gone: SQLite would go on writing to nowhere
-            for control in self._reader.controls(self._sweep.id):
-                self._writer.finish_control(control.id)
-                if control.trial is None:
+            self._extend()
+            for trial in self._requests.stops():
+                if trial is None:
                     self._stopping = True
-                    self._journal.file("control", "asked to stop the sweep")
                 else:
-                    self._stop_trial(control.trial)
+                    self._stop_trial(trial)
             self._progress.status(self.status())
         return not self._stopping
 
+    def _extend(self) -> bool:
+        """Whether someone has asked that the search try more, and it may."""
+        before = self._search.target
+        self._spec = self._requests.extended(self._spec)
+        self._search.target = self._spec.search.trials
+        self._search_over = self._search_over and self._search.target == before
+        return self._search.target > before
+
     def _stop_trial(self, trial: int) -> None:
-        self._journal.file("control", f"asked to stop trial {trial}", trial)
         if trial in self._live:
             self._unwanted.add(trial)  # take() stops it at its next report
         elif trial in self._queue:
@@ -301,7 +311,10 @@ class Book:
         return self._trials.counts()
 
     def status(self) -> Status:
-        to_come = self._spec.search.trials - self._search.count if self._search.over() is None else 0
+        to_come, confirm = 0, self._spec.confirm
+        if self._search.over() is None:
+            to_come = (self._search.target - self._search.count) * self._spec.replicates
+            to_come += confirm.top * confirm.seeds if confirm else 0
         leader = self._trials.leader()
         return Status(
             self._spec.name,
@@ -317,11 +330,3 @@ class Book:
 
 def _key(job: Job) -> int | str:
     return job.key if isinstance(job, StageJob) else job.trial
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else ""

@@ -25,13 +25,16 @@ from sweeper.opening import (
     summary,
     sweep_named,
 )
+from sweeper.options import DEFAULT_URL, AsJson, Database, Files, MaybeName, Name, Overrides, Spec
+from sweeper.results_cli import app as results
+from sweeper.results_cli import show_board
+from sweeper.stages_cli import app as stages
 
 if TYPE_CHECKING:
     from sweeper.spec import SweepSpec
 
 RESUMABLE = ("running", "interrupted")  # states of a sweep that has not come to its end
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
-DEFAULT_URL = "sqlite:///sweeps.db"
 
 app = typer.Typer(
     help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",
@@ -41,28 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Spec = Annotated[
-    Path,
-    typer.Argument(exists=True, dir_okay=False, readable=True, help="A YAML file: docs/search-spaces.md."),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Over what the file says: search.trials=5."),
-]
-Name = Annotated[str, typer.Argument(help="The sweep's name.")]
-MaybeName = Annotated[str | None, typer.Argument(help="The sweep's name; all of them without.")]
-Database = Annotated[
-    str, typer.Option("--db", envvar="SWEEPER_DB", metavar="URL", help="Where sweeps are stored.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
-Files = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="SWEEPER_FILES",
-        help="Where checkpoints go. Default: beside the SQLite file, sweeps.db: sweeps.files/",
-    ),
-]
+app.add_typer(results)
+app.add_typer(stages, name="stages")
 
 
 @app.command()
@@ -107,7 +90,10 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
     print_text(
         f"{checked.name}: the specification is sound",
         f"trials      {would.trials} by {checked.search.sampler}, seed {checked.search.seed}",
+        *([f"skipped     {would.skipped} points that break a constraint"] if would.skipped else []),
         f"baselines   {would.baselines}",
+        *([f"replicates  at most {would.replicates}"] if would.replicates else []),
+        *([f"confirmed   at most {would.confirmed} runs"] if would.confirmed else []),
         f"pretrains   {bound}{would.stages}, each run once and shared",
         f"steps       {bound}{would.steps:,}",
     )
@@ -117,6 +103,7 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
     from sweeper.console import moment, print_json, print_text
+    from sweeper.savings import savings
 
     if name is None:
         _list(db, json)
@@ -126,8 +113,10 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
         steps = {trial.id: reader.last_step(trial.id) for trial in running}
+        saved = savings(reader, sweep)
     if json:
-        print_json({"sweep": document, "events": [event._asdict() for event in events]})
+        last = [event._asdict() for event in events]
+        print_json({"sweep": document, "saved": saved and saved._asdict(), "events": last})
         return
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
     print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
@@ -136,6 +125,8 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     print_text(
         *(f"trial {t.id}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
     )
+    if saved:
+        print_text(f"shared pretrains {saved.words()}")
     if document["driver"] is None and sweep.state in RESUMABLE:
         where = "" if db == DEFAULT_URL or "@" in db else f" --db {db}"
         print_text(f"to go on: python -m sweeper resume {shlex.quote(name)}{where}")
@@ -146,56 +137,6 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
 def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Every sweep in the database."""
     _list(db, json)
-
-
-@app.command()
-def leaderboard(
-    name: Name,
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows shown.")] = None,
-    db: Database = DEFAULT_URL,
-    json: AsJson = False,
-) -> None:
-    """Configurations by their bound on perplexity, with intervals and ties."""
-    _show_board(name, db, json, limit)
-
-
-@app.command()
-def show(
-    name: Name,
-    trial: Annotated[int, typer.Argument(help="Its number on the board.")],
-    db: Database = DEFAULT_URL,
-    json: AsJson = False,
-) -> None:
-    """One trial: its state, values, latest metrics and error."""
-    from sweeper.console import moment, number, print_json, print_text, shown
-
-    with Opened(db, json) as reader:
-        sweep = sweep_named(reader, name, json)
-        record = reader.trial(trial)
-        if record is None or record.sweep != sweep.id:
-            fail(USAGE, f"{name} has no trial {trial}", json)
-        values = reader.configurations(sweep.id)[record.configuration]
-        latest = [row for row in reader.latest(sweep.id) if row.trial == trial]
-        events = reader.events(sweep.id, trial)
-    if json:
-        metrics = {row.name: row._asdict() for row in latest}
-        document = {**record._asdict(), "values": values, "metrics": metrics}
-        print_json({"trial": document, "events": [event._asdict() for event in events]})
-        return
-    about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
-    print_text(f"trial {trial} of {name}: {record.state}, {about}")
-    if record.repeat_of is not None:
-        print_text(f"the same configuration as trial {record.repeat_of}: it was not run again")
-    print_text(*(text for text in (record.reason, record.error) if text), "values of its own:")
-    print_text(
-        *(f"  {key}: {shown(value)}" for key, value in sorted(record.params.items())), "all other values:"
-    )
-    others = {key: value for key, value in values.items() if key not in record.params}
-    print_text(*(f"  {key}: {shown(value)}" for key, value in sorted(others.items())), "latest metrics:")
-    for row in latest:
-        best = "" if row.best == row.value else f"; best {number(row.best)} at step {row.best_step:,}"
-        print_text(f"  {row.name} {number(row.value)} at step {row.step:,}{best}")
-    print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
 
 
 @app.command()
@@ -233,6 +174,37 @@ def stop(
 
 
 @app.command()
+def extend(
+    name: Name,
+    trials: Annotated[str, typer.Option(help="+20: so many more; =40: so many in all.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Have a sweep try more configurations: one that runs, or one that has ended."""
+    from sweeper.console import print_json, print_text
+    from sweeper.extension import NoExtension
+    from sweeper.extension import extend as make_longer
+    from sweeper.store.store import StoreError
+
+    with Opened(db, json) as reader:
+        sweep_named(reader, name, json)
+    try:
+        total, driven = make_longer(db, name, trials)
+    except (NoExtension, StoreError) as error:
+        fail(USAGE, str(error), json)
+    if json:
+        print_json({"extended": {"sweep": name, "trials": total, "running": driven}})
+    elif driven:
+        print_text(f"asked {name} to try {total} configurations in all; it goes on with them by itself")
+    else:
+        where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
+        print_text(
+            f"{name} is to try {total} configurations in all",
+            f"to go on: python -m sweeper resume {shlex.quote(name)}{where}",
+        )
+
+
+@app.command()
 def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501, db: Database = DEFAULT_URL
 ) -> None:
@@ -260,7 +232,7 @@ def _drive(spec: "SweepSpec", url: str, files: Path, json: bool) -> NoReturn:
 
     code = run_sweep(spec, spec.text, url, files, progress=console.progress())
     if code in STATED:
-        _show_board(spec.name, url, json)
+        show_board(spec.name, url, json)
     elif json:
         console.print_json({"error": "see stderr", "exit_code": code})
     raise typer.Exit(code)
@@ -280,21 +252,3 @@ def _list(db: str, json: bool) -> None:
         print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}")
     if not sweeps:
         say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")
-
-
-def _show_board(name: str, db: str, json: bool, limit: int | None = None) -> None:
-    from sweeper import console
-    from sweeper.board_table import print_board
-    from sweeper.leaderboard import leaderboard as make_board
-
-    with Opened(db, json) as reader:
-        spec = sweep_named(reader, name, json).spec
-        board = make_board(reader, name)
-    if json:
-        document = board.to_json()
-        console.print_json({**document, "rows": document["rows"][:limit]})
-        return
-    varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
-    print_board(board, list(varied), limit)
-    if limit and limit < len(board.rows):
-        console.print_text(f"{len(board.rows) - limit} more rows without --limit")

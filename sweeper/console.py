@@ -23,11 +23,13 @@ COLOURS = {
     "queued": "dim",
     "running": "cyan",
     "complete": "green",
+    "pruned": "dim",
     "failed": "red",
     "lost": "red",
     "stopped": "yellow",
 }
 SCHEMA_VERSION = 1
+PIPE_WIDTH = 300  # columns, where there is no terminal to fit
 
 
 def progress() -> Progress:
@@ -141,6 +143,28 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_text(*lines: str) -> None:
     for line in lines:
         print(line)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """right: the places of the columns that hold numbers. A pipe gets every line whole."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, title in enumerate(titles):
+        table.add_column(title, justify="right" if place in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
+    console.print(table)
+
+
+def in_bytes(count: float) -> str:
+    """'1.2 GB'."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
 
 
 def shown(value: Any) -> str:

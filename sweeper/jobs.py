@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.stage_cache import discard_damaged, seal
 from trainer.config import TrainConfig
 from trainer.evaluation.record import Report
 
@@ -60,8 +61,10 @@ class StageJob(NamedTuple):
         return f"pretrain {self.key}"
 
     def run(self, trainer: str, device: str) -> Reports:
-        config = TrainConfig.from_dotted(self.values)
-        return import_module(trainer).pretrain(config, Path(self.folder), attempt=self.attempt, device=device)
+        config, folder = TrainConfig.from_dotted(self.values), Path(self.folder)
+        discard_damaged(folder)
+        yield from import_module(trainer).pretrain(config, folder, attempt=self.attempt, device=device)
+        seal(folder)
 
 
 Job = TrialJob | StageJob

@@ -1,25 +1,23 @@
 """The store's rows as a board: configurations, not runs, ranked with intervals and ties."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sweeper.statistics import Run, Standing, standings
+from sweeper.pareto import with_front
+from sweeper.ranking import STATES, Entry, Ranked, entries_of, ranking
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, LatestRecord, TrialRecord
+from sweeper.store.records import LatestRecord, TrialRecord
 
 SCHEMA_VERSION = 1
-# A row is in the first of these states that one of its trials is in.
-STATES = ("complete", "running", "queued", "pruned", "stopped", "lost", "failed")
 
 
 class Row(NamedTuple):
     """One configuration. val_* of a ranked row are its standing's (sweeper/statistics.py)."""
 
-    rank: int | None  # 1 for all that are tied with the best; None: not ranked
+    rank: int | None  # 1 for all that are tied with the best (confirmed one, once there is one); or None
     configuration: int
     values: dict[str, Any]  # complete, dotted
     trials: list[int]  # repeats left out
@@ -38,6 +36,18 @@ class Row(NamedTuple):
     margin: float | None  # what the difference must exceed to count; None: unknown
     note: str  # why it has no rank, or what else to know
     metrics: dict[str, float]  # every other one, the mean over its runs
+    # Of its runs after the search, on seeds that had no part in picking it; all above is the search's.
+    confirmed_seeds: int = 0
+    confirmed_nelbo: float | None = None
+    confirmed_ppl: float | None = None
+    confirmed_low: float | None = None  # 95%, of the perplexity
+    confirmed_high: float | None = None
+    confirmed_tied: bool = False  # with the best confirmed one; true of that itself
+    confirmed_why: str = ""
+    confirmed_difference: float | None = None
+    confirmed_margin: float | None = None
+    confirmed_test_ppl: float | None = None
+    pareto: bool | None = None  # whether it is on the front of the sweep's metrics; None: there is but one
 
     def to_json(self) -> dict[str, Any]:
         flat = {key: value for key, value in self._asdict().items() if key != "metrics"}
@@ -52,13 +62,24 @@ class Board(NamedTuple):
     metric: str  # what the sweep ranks by: val_nelbo, val_ppl and val_bpb order alike
     trials: dict[str, int]  # how many in each state, repeats left out
     searched: list[str]  # the dotted names that vary between configurations
-    rows: list[Row]  # ranked ones first, best first
+    rows: list[Row]  # confirmed ones first, then ranked ones; best first
+    also: tuple[str, ...] = ()  # the other metrics that the sweep searches on
+
+    @property
+    def confirmed(self) -> list[Row]:
+        return [row for row in self.rows if row.confirmed_seeds]
 
     @property
     def winner(self) -> Row | None:
-        """The configuration that is better than every other beyond the error; None while there is none."""
+        """The configuration that is better than every other beyond the error; None while there is none.
+
+        Once there are confirmed numbers, they alone decide.
+        """
         first = [row for row in self.rows if row.rank == 1]
-        return first[0] if len(first) == 1 and first[0].why == "best" else None
+        if len(first) != 1 or len(self.confirmed) == 1:
+            return None
+        why = first[0].confirmed_why if self.confirmed else first[0].why
+        return first[0] if why == "best" else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,20 +87,6 @@ class Board(NamedTuple):
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
         }
-
-
-class _Entry(NamedTuple):
-    """A configuration's trials and what is stored of them."""
-
-    configuration: int
-    trials: list[TrialRecord]
-    evaluated: list[EvaluationRecord]  # of the trials that count, one a seed
-    latest: list[LatestRecord]  # of the trials that count
-
-    @property
-    def state(self) -> str:
-        present = {trial.state for trial in self.trials}
-        return next((state for state in STATES if state in present), self.trials[0].state)
 
 
 def leaderboard(reader: Reader, sweep_name: str) -> Board:
@@ -94,19 +101,18 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     latest = reader.latest(sweep.id)
     values = reader.configurations(sweep.id)
 
-    entries = _entries(trials, evaluations, latest)
-    group = _comparable([entry for entry in entries if entry.state == "complete"])
-    by_id = {entry.configuration: entry for entry in group}
-    # Sorted by NELBO; but what is surely worse than the best follows what may be as good.
-    standing = sorted(_standings(group), key=lambda each: not each.tied_with_best)
-    rows = []
-    for place, each in enumerate(standing, start=1):
-        rank = 1 if each.tied_with_best else place
-        rows.append(_ranked(by_id[each.configuration], each, rank, values))
-    rest = [_row(entry, values) for entry in entries if entry.configuration not in by_id]
+    searching = [trial for trial in trials if trial.role != "confirm"]
+    entries = entries_of(searching, evaluations, latest)
+    rows = [_ranked(each, values) for each in ranking(entries)]
+    ranked = {row.configuration for row in rows}
+    rest = [_row(entry, values) for entry in entries if entry.configuration not in ranked]
     rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
+    confirming = [trial for trial in trials if trial.role == "confirm"]
+    rows = _with_confirmed(rows, ranking(entries_of(confirming, evaluations, latest)), confirming)
 
     metric = sweep.spec.get("metric", "val_ppl")
+    metrics = [metric] if isinstance(metric, str) else metric
+    rows = with_front(rows, metrics)
     states: dict[str, int] = defaultdict(int)
     for trial in trials:
         states[trial.state] += 1
@@ -115,10 +121,11 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         name=sweep.name,
         state=sweep.state,
         note=sweep.note,
-        metric=metric if isinstance(metric, str) else metric[0],
+        metric=metrics[0],
         trials=dict(states),
         searched=searched([values[entry.configuration] for entry in entries]),
         rows=rows + rest,
+        also=tuple(metrics[1:]),
     )
 
 
@@ -133,67 +140,52 @@ def searched(values: Sequence[dict[str, Any]]) -> list[str]:
     )
 
 
-def _entries(
-    trials: Iterable[TrialRecord], evaluations: dict[int, EvaluationRecord], latest: Iterable[LatestRecord]
-) -> list[_Entry]:
-    """By configuration. Once a run is complete, only complete ones count; one run a seed."""
-    rows: dict[int, list[LatestRecord]] = defaultdict(list)
-    for record in latest:
-        rows[record.trial].append(record)
-    grouped: dict[int, list[TrialRecord]] = defaultdict(list)
-    for trial in trials:
-        grouped[trial.configuration].append(trial)
-    entries = []
-    for configuration, mine in grouped.items():
-        complete = [trial for trial in mine if trial.state == "complete"]
-        counted = {trial.seed: trial for trial in reversed(complete or mine)}  # the first of equal seeds
-        ids = sorted(trial.id for trial in counted.values())
-        evaluated = [evaluations[trial] for trial in ids if trial in evaluations]
-        entries.append(
-            _Entry(configuration, mine, evaluated, [each for trial in ids for each in rows[trial]])
+def _with_confirmed(
+    rows: Sequence[Row], confirmed: Sequence[Ranked], confirming: Sequence[TrialRecord]
+) -> list[Row]:
+    """The confirmed ones first, by their confirmed numbers; the others after them, as they were."""
+    mine: dict[int, list[int]] = defaultdict(list)
+    for trial in confirming:
+        mine[trial.configuration].append(trial.id)
+    others = {
+        row.configuration: row._replace(
+            trials=row.trials + mine[row.configuration],
+            roles=row.roles + ["confirm"] * bool(mine[row.configuration]),
         )
-    return entries
+        for row in rows
+    }
+    known = [each for each in confirmed if each.entry.configuration in others]
+    first = [_confirmed(others.pop(each.entry.configuration), each) for each in known]
+    if not first:
+        return list(others.values())
+    return first + [row._replace(rank=place) for place, row in enumerate(others.values(), len(first) + 1)]
 
 
-def _comparable(entries: Sequence[_Entry]) -> list[_Entry]:
-    """Those that may be ranked together, because they were evaluated on the same text in the same way.
-
-    The baselines' evaluation decides; without baselines, the one that most configurations have.
-    """
-    groups: dict[tuple[Any, ...], list[_Entry]] = defaultdict(list)
-    for entry in entries:
-        keys = {_identity(each) for each in entry.evaluated}
-        if len(keys) == 1:
-            groups[keys.pop()].append(entry)
-
-    def weight(group: list[_Entry]) -> tuple[int, int]:
-        return sum(trial.role == "baseline" for entry in group for trial in entry.trials), len(group)
-
-    return max(groups.values(), key=weight, default=[])
-
-
-def _identity(evaluation: EvaluationRecord) -> tuple[Any, ...]:
-    """Where it is equal, so is the quantity, document by document."""
-    return json.dumps(evaluation.identity, sort_keys=True), *evaluation.tokens
+def _confirmed(row: Row, confirmed: Ranked) -> Row:
+    standing = confirmed.standing
+    return row._replace(
+        rank=confirmed.rank,
+        confirmed_seeds=standing.seeds,
+        confirmed_nelbo=standing.nelbo,
+        confirmed_ppl=_exp(standing.nelbo),
+        confirmed_low=_exp(standing.low),
+        confirmed_high=_exp(standing.high),
+        confirmed_tied=standing.tied_with_best,
+        confirmed_why=standing.why,
+        confirmed_difference=standing.difference,
+        confirmed_margin=standing.margin if math.isfinite(standing.margin) else None,
+        confirmed_test_ppl=_metrics(confirmed.entry.latest).get("test_ppl"),
+    )
 
 
-def _standings(group: Sequence[_Entry]) -> list[Standing]:
-    if not group:
-        return []
-    seeds = {trial.id: trial.seed for entry in group for trial in entry.trials}
-    runs = [
-        Run(entry.configuration, seeds[each.trial], each.nats) for entry in group for each in entry.evaluated
-    ]
-    return standings(runs, group[0].evaluated[0].tokens)
-
-
-def _ranked(entry: _Entry, standing: Standing, rank: int, values: dict[int, dict[str, Any]]) -> Row:
+def _ranked(ranked: Ranked, values: dict[int, dict[str, Any]]) -> Row:
+    entry, standing = ranked.entry, ranked.standing
     row, adjusted = _row(entry, values), standing.nelbo - standing.mean
     metrics = dict(row.metrics)
     if "val_bpb" in metrics:  # proportional to nats per token: the same bytes for everybody
         metrics["val_bpb"] *= standing.nelbo / standing.mean
     return row._replace(
-        rank=rank,
+        rank=ranked.rank,
         val_ppl=_exp(standing.nelbo),
         val_ppl_low=_exp(standing.low),
         val_ppl_high=_exp(standing.high),
@@ -208,9 +200,11 @@ def _ranked(entry: _Entry, standing: Standing, rank: int, values: dict[int, dict
     )
 
 
-def _row(entry: _Entry, values: dict[int, dict[str, Any]]) -> Row:
+def _row(entry: Entry, values: dict[int, dict[str, Any]]) -> Row:
     """Without a rank: what is stored, as it is."""
     note = ""
+    if entry.state == "pruned":
+        note = next(f"pruned {trial.reason}" for trial in entry.trials if trial.state == "pruned")
     if entry.state == "complete":
         note = "evaluated on another text or in another way" if entry.evaluated else "never evaluated"
     metrics = _metrics(entry.latest)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord
 
-USAGE, BAD_SPEC, LACKS = 2, 3, 7
+USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS = 2, 3, 5, 7
 
 
 def say(text: str) -> None:

@@ -31,7 +31,10 @@ def outlook(reader: Reader, sweep: SweepRecord, now: float) -> Outlook:
 
 
 def _planned(spec: Mapping[str, Any]) -> int:
-    return spec["search"]["trials"] + len(spec["always"]) * spec.get("always_seeds", 1)
+    confirm = spec.get("confirm") or {"top": 0, "seeds": 0}
+    searched = spec["search"]["trials"] * spec.get("replicates", 1)  # fewer where some are pruned or fail
+    baselines = len(spec["always"]) * spec.get("always_seeds", 1)
+    return searched + baselines + confirm["top"] * confirm["seeds"]
 
 
 def _seconds_left(trials: list[TrialRecord], to_go: int, now: float) -> float | None:

@@ -9,23 +9,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sweeper.constraints import BadConstraint, Constraint
 from sweeper.space import KINDS, ConditionCycle, Dimension, Space
 from sweeper.yaml_source import Document, Problem
-from trainer.names import did_you_mean, nearest, train_names
+from trainer.names import did_you_mean, nearest, spelt_out, train_names
 from trainer.settings import Scalar, nest
 
-OWN = ("name", "metric", "always_seeds", "search", "resources")  # SweepSpec's own fields check these
-SECTIONS = (*OWN, "trainer", "space", "always")
-GROUPS = ("trainer", "space", "search", "resources")
+# SweepSpec's own fields check these.
+OWN = ("name", "metric", "always_seeds", "search", "early_stopping", "replicates", "confirm", "resources")
+SECTIONS = (*OWN, "trainer", "space", "constraints", "always")
+INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
+GROUPS = ("trainer", "space", "search", "early_stopping", "confirm", "resources")
 LISTS = ("always",)
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = (
-    "early_stopping",
-    "confirm",
     "budget",
-    "replicates",
-    "constraints",
-    "warm_start",
     "resources.pack",
     "resources.packing",
 )
@@ -62,7 +60,8 @@ class Reading:
         self._check_circles()
         self.always = self._entries("always", sections["always"].get("", []))
         self.points = self._entries("search.points", sections["search"].get("points", []))
-        self.space = Space(self.dimensions)
+        self.constraints = self._constraints(sections["constraints"])
+        self.space = Space(self.dimensions, self.constraints, self.fixed)
 
     def problem(self, path: str, key: str, sentence: str) -> None:
         """path: where in the document; key: what the user calls it. One problem for each key and place."""
@@ -82,7 +81,7 @@ class Reading:
             if later:
                 self.problem(later, later, "not available in this version")
             elif top not in SECTIONS:
-                wrong, meant = top, nearest(top, SECTIONS)
+                wrong, meant = top, nearest(top, [*SECTIONS, *INSIDE])
                 if path in self.names.leaves:
                     wrong, meant = path, f"trainer.{path}"
                 self.problem(wrong, wrong, f"unknown{did_you_mean(meant)}")
@@ -97,9 +96,6 @@ class Reading:
     def _own(self, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         values = {f"{top}.{rest}".rstrip("."): v for top in OWN for rest, v in sections[top].items()}
         values.pop("search.points", None)
-        if isinstance(values.get("metric"), list):
-            self.problem("metric", "metric", "a list of metrics is not available in this version; name one")
-            del values["metric"]
         return values
 
     def _is_field(self, path: str, name: str) -> bool:
@@ -120,7 +116,8 @@ class Reading:
 
     def _fixed(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
         fixed = {}
-        for name, value in trainer.items():
+        for short, value in trainer.items():
+            name = spelt_out(short, value)
             if name == "seed":
                 self.problem("trainer.seed", name, "say search.seed: trials take their seed from it")
             elif not (value == {} and name in self.names.groups) and self._is_field(f"trainer.{name}", name):
@@ -145,6 +142,7 @@ class Reading:
                 got = "nothing" if entry is None else repr(entry)
                 self.problem(at, at, f"must be {{key: value}}, not {got}")
                 continue
+            entry = {spelt_out(name, value): value for name, value in entry.items()}
             good = [name for name in entry if self._is_field(f"{at}.{name}", name)]
             kept.append({name: entry[name] for name in good if self._is_searched(f"{at}.{name}", name)})
         return kept
@@ -244,6 +242,46 @@ class Reading:
                     self._spoilt.add(name)
                     del self.dimensions[name]
                     break
+
+    def _constraints(self, section: Mapping[str, Any]) -> list[Constraint]:
+        if not section:
+            return []
+        texts = section.get("")
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            said = "must be a list of comparisons in quotes: ['finetune.clip.low < finetune.clip.high']"
+            self.problem("constraints", "constraints", said)
+            return []
+        kept = []
+        for i, text in enumerate(texts):
+            at = f"constraints[{i}]"
+            try:
+                constraint = Constraint(text)
+                if self._is_about_the_space(constraint, at):
+                    constraint.check({name: self._some(name) for name in constraint.names})
+                    kept.append(constraint)
+            except BadConstraint as error:
+                self.problem(at, at, str(error))
+        return kept
+
+    def _is_about_the_space(self, constraint: Constraint, at: str) -> bool:
+        for name in constraint.names:
+            if self._is_spoilt(name):
+                return False
+            if name not in self.names.leaves:
+                said = f"{self.names.unknown(name)} is unknown{did_you_mean(self.names.nearest(name))}"
+                self.problem(at, at, said)
+                return False
+            if name not in self.dimensions and name not in self.fixed:
+                self.problem(at, at, f"{name} is neither in the space nor fixed under trainer")
+                return False
+        if constraint.names and not any(name in self.dimensions for name in constraint.names):
+            self.problem(at, at, f"{constraint.text!r} is about nothing that is searched")
+            return False
+        return True
+
+    def _some(self, name: str) -> list[Scalar]:
+        """Values that the name may have: of every kind that there is."""
+        return list(self.dimensions[name].probes()) if name in self.dimensions else [self.fixed[name]]
 
     def _is_spoilt(self, key: str) -> bool:
         """Whether something is wrong with the key itself, a misspelt choice included."""

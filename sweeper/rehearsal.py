@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import combinations, islice, product
 
 from sweeper.reading import Reading
+from sweeper.space import Space
 from trainer.config import InvalidConfig, Problem, TrainConfig
 from trainer.settings import Scalar
 
@@ -20,12 +21,16 @@ class Rehearsal:
     def __init__(self, reading: Reading):
         self.reading = reading
         self.space = reading.space
+        self._unconstrained = Space(reading.dimensions)
         # What is wrong with the fixed values by themselves needs no example of the space to explain it.
         self._alone = {(each.key, each.sentence) for each in _problems(reading.fixed)}
 
     def check(self) -> None:
         for i, entry in enumerate(self.reading.always):
             self._try(entry, f"always[{i}]", "")
+            broken = self.space.broken(entry)
+            if broken:
+                self.reading.problem(f"always[{i}]", f"always[{i}]", f"breaks the constraint {broken.text}")
         for i, entry in enumerate(self.reading.points):
             at = f"search.points[{i}]"
             outside = self.space.problem(entry)
@@ -36,6 +41,8 @@ class Rehearsal:
         self._check_always_differ()
         if not self.space.dimensions:
             self._try({}, "trainer", "")
+        if any(problem.key.startswith("constraints") for problem in self.reading.problems):
+            return  # what the constraint was to forbid would be rehearsed, and blamed
         before = len(self.reading.problems)
         for name, dimension in self.space.dimensions.items():
             for value in dimension.probes():
@@ -61,7 +68,7 @@ class Rehearsal:
         if point is not None:
             where = " and ".join(f"{name} is {value!r}" for name, value in wanted.items())
             self._try(point, f"space.{next(iter(wanted))}", where)
-        elif len(wanted) == 1:
+        elif len(wanted) == 1 and self._unconstrained.example(wanted) is None:
             (name,) = wanted
             self.reading.problem(
                 f"space.{name}.when", name, "never exists: its conditions exclude each other"

@@ -22,6 +22,7 @@ import ray
 from ray import tune
 
 from sweeper.book import LEASE, Book
+from sweeper.extension import asked, grown, with_trials
 from sweeper.machine import LacksError, Slots, slots_for
 from sweeper.progress import Progress
 from sweeper.quiet import chatter_to
@@ -30,6 +31,7 @@ from sweeper.spec import SweepSpec, differences
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store, StoreError
+from sweeper.warm_start import foreign_trials
 from sweeper.watchdog import Watchdog
 from sweeper.worker import Worker, environment
 from trainer.config import InvalidConfig
@@ -66,6 +68,7 @@ def run_sweep(
         with closing(Store(url)) as store, closing(Reader(url)) as reader:
             sweep = reader.sweep(spec.name)
             if sweep is None:
+                foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
                 sweep = store.create_sweep(
                     name=spec.name,
                     spec_text=spec_text,
@@ -73,16 +76,23 @@ def run_sweep(
                     code_version=code_version(),
                     folder=str(files.absolute()),
                 )
-            elif changes := differences(sweep.spec, spec.resolved()):
+            stored = SweepSpec.from_resolved(sweep.spec)
+            spec, growth = grown(spec, stored)
+            if changes := differences(sweep.spec, with_trials(spec, stored.search.trials).resolved()):
                 progress.note(f"sweep {spec.name} is there already, and its spec was another:")
                 for change in changes:
                     progress.note(f"  {change}")
                 progress.note("undo the change to go on with it, or start another sweep with --as NEWNAME")
                 return BAD_SPEC
-            elif sweep.state in ("complete", "failed"):
+            if growth:
+                progress.note(growth)
+            more = spec.search.trials > stored.search.trials or asked(reader.controls(sweep.id))
+            if sweep.state in ("complete", "failed") and not more:
                 progress.note(f"sweep {spec.name} has ended already: nothing is left to run")
                 return exit_code(reader.trial_states(sweep.id))
             with _lease(store, sweep) as holder:
+                if spec.search.trials > stored.search.trials:
+                    store.writer(sweep.id, holder).extend(spec.search.trials)
                 return _drive(
                     spec, sweep, store, reader, holder, progress, train, _resume_line(spec.name, url)
                 )

@@ -1,8 +1,11 @@
 """The search of a sweep: proposals become trials, repeats are told what is known; and its end."""
 
-from sweeper.proposals import UNFINISHED, Proposal, Proposals
+from collections.abc import Sequence
+
+from sweeper.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
+from sweeper.samplers import SAMPLERS
 from sweeper.spec import SweepSpec
-from sweeper.store.records import TrialRecord
+from sweeper.store.records import ForeignTrial, TrialRecord
 from sweeper.store.store import Writer
 from sweeper.trials import Trials, steps
 from trainer.config import InvalidConfig, content_hash
@@ -11,8 +14,10 @@ MOST_REPEATS = 200  # proposals in a row that were made before: the space is as 
 
 
 class Search:
-    def __init__(self, spec: SweepSpec, trials: Trials, writer: Writer):
+    def __init__(self, spec: SweepSpec, trials: Trials, writer: Writer, foreign: Sequence[ForeignTrial] = ()):
+        """foreign: trials of other sweeps, which the sampler knows from the beginning."""
         self._spec, self._trials, self._writer = spec, trials, writer
+        self.target = spec.search.trials  # configurations to try; grows where the sweep is extended
         self._size = spec.space.size() if spec.dimensions else 0
         proposed = [trial for trial in trials.stored if trial.number is not None]
         self._tried = {trial.configuration for trial in proposed}
@@ -21,11 +26,15 @@ class Search:
         for trial in proposed:
             self._repeats_in_row = 0 if trial.repeat_of is None else self._repeats_in_row + 1
         self._waiting = [each for each in proposed if each.repeat_of and each.state in UNFINISHED]
-        self._proposals = Proposals(spec, trials.stored, trials.best)
+        self._proposals = Proposals(spec, trials.stored, trials.outcomes(), foreign)
+        self._impossible = False
 
     def over(self) -> str | None:
         """None while it goes on; '' where it has come to its planned end; else a sentence."""
-        if self._proposals.exhausted or self.count >= self._spec.search.trials:
+        if self._impossible:
+            tries = SAMPLED + AT_RANDOM
+            return f"the search has ended: {tries:,} proposals in a row broke a constraint"
+        if self._proposals.exhausted or self.count >= self.target:
             return ""
         if self._size is not None and len(self._tried) >= self._size:
             return f"the search has ended: all {self._size} configurations of the space have been tried"
@@ -36,14 +45,20 @@ class Search:
     def most_waiting(self, slots: int) -> int:
         """How many trials may wait for their stages before it is no use to propose another.
 
-        TPE's proposals would be stale by the time that they run; those of a sampler that learns nothing
+        What a sampler that learns proposes would be stale by the time that it runs; another's proposals
         never are, and a few more of them may find a stage that is ready.
         """
-        return slots if self._spec.search.sampler == "tpe" else 4 * slots
+        return slots if SAMPLERS[self._spec.search.sampler].learns else 4 * slots
 
-    def propose(self) -> tuple[TrialRecord, str]:
-        """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run."""
+    def propose(self) -> tuple[TrialRecord, str] | None:
+        """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run.
+
+        None where nothing was found that satisfies the constraints: the search is over.
+        """
         proposal, seed = self._proposals.ask(), self._spec.search.seed
+        if proposal is None:
+            self._impossible = True
+            return None
         error = ""
         try:
             config = self._spec.train_config(proposal.params, seed)
@@ -78,13 +93,13 @@ class Search:
         if state in UNFINISHED:
             self._waiting.append(record)
         else:
-            self._proposals.tell(proposal.number or 0, self._trials.value(original))
+            self._proposals.tell(proposal.number or 0, self._trials.outcome(original))
         return record
 
     def tell(self, record: TrialRecord) -> None:
         """That a trial has ended: whatever repeats it has its state and its value."""
         if record.number is not None:
-            self._proposals.tell(record.number, self._trials.value(record.id))
+            self._proposals.tell(record.number, self._trials.outcome(record.id))
         self.settle()
 
     def settle(self) -> None:
@@ -95,4 +110,4 @@ class Search:
             if state not in UNFINISHED:
                 self._waiting.remove(repeat)
                 self._writer.end_trial(repeat.id, self._writer.start_trial(repeat.id), state)
-                self._proposals.tell(repeat.number or 0, self._trials.value(original))
+                self._proposals.tell(repeat.number or 0, self._trials.outcome(original))

@@ -6,33 +6,53 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
+from sweeper.constraints import Constraint
+from sweeper.pruners import PRUNERS, AnyPruner
 from sweeper.reading import Reading
 from sweeper.rehearsal import Rehearsal
+from sweeper.soundness import check_together
 from sweeper.space import AnyDimension, Space
 from sweeper.yaml_source import InvalidSpec, Problem, parse
 from trainer.config import TrainConfig
-from trainer.metrics import RANKABLE
+from trainer.metrics import ALSO_SEARCHED, RANKABLE
 from trainer.names import did_you_mean, nearest
 from trainer.settings import Scalar, Settings, flatten
 
 Values = dict[str, Scalar]
-MOST_GRID_POINTS = 10_000
 NAMED = "letters, digits, spaces and . : + = @ _ -, a letter or digit first"  # what a sweep's name may be
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _words(value: Any) -> list[str]:
+    return [str(each) for each in _listed(value)]
 
 
 class Search(Settings):
     """How configurations are proposed. Its trials share one seed, hence pretrain, data order and masks."""
 
-    sampler: Literal["tpe", "random", "grid", "fixed"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "fixed", "nsgaii"] = "tpe"
     trials: int = Field(ge=0, description="Configurations to try, baselines not counted.")
     seed: int = Field(0, ge=0, description="Of the proposals, and of every trial of the search.")
     points: tuple[Values, ...] = Field(
         (), description="Proposed first; sampler `fixed` proposes nothing else."
     )
+    warm_start: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="Earlier sweeps of the same database, whose trials the sampler learns from."
+    )
+
+
+class Confirm(Settings):
+    """What is run once the search has ended: its best, on seeds and pretrains that it never saw."""
+
+    top: int = Field(ge=1, description="Configurations, the best of the board; a baseline may be one.")
+    seeds: int = Field(ge=2, description="Of each; the interval is over them.")
 
 
 class Resources(Settings):
@@ -63,31 +83,75 @@ class SweepSpec(Settings):
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     name: str = Field(min_length=1, max_length=100, pattern=r"^\w[\w .:+=@-]*$")
-    metric: str = "val_ppl"
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(("val_ppl",), alias="metric")
     trainer: dict[str, Any] = Field({})
     dimensions: dict[str, AnyDimension] = Field({}, alias="space")
+    constraints: tuple[str, ...] = ()
     always: tuple[Values, ...] = ()
     always_seeds: int = Field(3, ge=1, description="Seeds of each baseline, from search.seed on.")
     search: Search
+    early_stopping: AnyPruner | None = None
+    replicates: int = Field(1, ge=1, description="Seeds of each configuration of the search.")
+    confirm: Confirm | None = None
     resources: Resources = Resources()
     text: str = Field("", exclude=True, repr=False, description="The YAML that it was read from.")
 
-    @field_validator("metric")
+    @field_validator("metrics")
     @classmethod
-    def _may_rank(cls, metric: str) -> str:
-        if metric not in RANKABLE:
-            meant = did_you_mean(nearest(metric, RANKABLE))
-            raise ValueError(f"{metric!r} cannot rank; one of {', '.join(RANKABLE)}{meant}")
-        return metric
+    def _may_be_searched_on(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if not metrics:
+            raise ValueError(f"missing: one of {', '.join(RANKABLE)}, and what else to search on")
+        first, *others = metrics
+        if first not in RANKABLE:
+            meant = did_you_mean(nearest(first, RANKABLE))
+            later = "; it may follow one of them in a list" if first in ALSO_SEARCHED else ""
+            raise ValueError(f"{first!r} cannot rank; one of {', '.join(RANKABLE)}{meant}{later}")
+        for i, each in enumerate(others):
+            if each in others[:i] or each == first:
+                raise ValueError(f"{each!r} stands twice")
+            if each in RANKABLE:
+                raise ValueError(f"{each!r} orders as {first} does: they are one bound")
+            if each not in ALSO_SEARCHED:
+                meant = did_you_mean(nearest(each, ALSO_SEARCHED))
+                known = ", ".join(ALSO_SEARCHED)
+                raise ValueError(f"{each!r} cannot be searched on; beside {first}, one of {known}{meant}")
+        return metrics
+
+    @field_serializer("metrics")
+    def _as_said(self, metrics: tuple[str, ...]) -> str | list[str]:
+        return metrics[0] if len(metrics) == 1 else list(metrics)
+
+    @property
+    def metric(self) -> str:
+        """The first: it ranks, and it prunes."""
+        return self.metrics[0]
 
     @cached_property
     def space(self) -> Space:
-        return Space(self.dimensions)
+        return Space(self.dimensions, [Constraint(text) for text in self.constraints], self.trainer)
 
     @property
     def always_seed_values(self) -> range:
         """The baselines' seeds; the first is the search's, so that it shares the search's pretrain."""
         return range(self.search.seed, self.search.seed + self.always_seeds)
+
+    @property
+    def replicate_seed_values(self) -> range:
+        """Of a configuration's replicates: those that follow the search's own."""
+        return range(self.search.seed + 1, self.search.seed + self.replicates)
+
+    @property
+    def confirm_seed_values(self) -> range:
+        """Seeds that nothing else in this sweep has used."""
+        first = self.search.seed + max(self.always_seeds, self.replicates)
+        return range(first, first + (self.confirm.seeds if self.confirm else 0))
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest fine-tune that the search can propose."""
+        searched = self.dimensions.get("finetune.steps")
+        fixed = self.trainer.get("finetune.steps", TrainConfig.from_dotted({}).finetune.steps)
+        return max(steps for steps in (searched.probes() if searched else [fixed]) if isinstance(steps, int))
 
     def train_config(self, params: Mapping[str, Any], seed: int) -> TrainConfig:
         """The run of one trial: fixed and proposed values merged first, then defaults that depend on them."""
@@ -132,21 +196,30 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
         _fill_in_trials(search, reading)
         search["points"] = reading.points
     said = "".join(f"# from the command line: {override}\n" for override in overrides)
-    sections = {"trainer": reading.fixed, "space": reading.dimensions, "always": reading.always}
+    sections = {
+        "trainer": reading.fixed,
+        "space": reading.dimensions,
+        "constraints": [each.text for each in reading.constraints],
+        "always": reading.always,
+    }
     spec = None
     try:
         spec = SweepSpec.model_validate({"name": name, **reading.own, **sections, "text": said + text})
     except ValidationError as error:
         _own_problems(error, reading)
     if spec and not reading.problems:
-        _check_search(spec, reading)
+        check_together(spec, reading)
     if spec is None or reading.problems:
         raise InvalidSpec(reading.problems)
     return spec
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What makes two resolved specs two sweeps, a sentence each: 'search.trials: 18 -> 24'. Not resources."""
+    """What makes two resolved specs two sweeps, a sentence each: 'search.trials: 18 -> 24'. Not resources.
+
+    What the version that wrote the old one did not know has its default.
+    """
+    old = SweepSpec.from_resolved(old).resolved()
     before, after = (
         {key: value for key, value in flatten(each).items() if not key.startswith("resources.")}
         for each in (old, new)
@@ -156,6 +229,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _NOTHING = "nothing"
+_PRUNER_FIELDS = {rule.model_fields["pruner"].default: rule.model_fields for rule in PRUNERS}
+MISSING = {
+    "search.trials": "how many configurations to try",
+    "early_stopping.min_steps": "fine-tune steps before which no trial is ended",
+    "confirm.top": "how many configurations to confirm",
+    "confirm.seeds": "how many seeds to confirm each on",
+}
 
 
 def _fill_in_trials(search: dict[str, Any], reading: Reading) -> None:
@@ -171,43 +251,29 @@ def _fill_in_trials(search: dict[str, Any], reading: Reading) -> None:
         search["trials"] = len(reading.points) + (size or 0)
 
 
-def _check_search(spec: SweepSpec, reading: Reading) -> None:
-    search, size = spec.search, spec.space.size()
-    if not spec.dimensions and not spec.always:
-        reading.problem("space", "space", "nothing to run: neither a space nor `always` says anything")
-    elif not spec.dimensions and search.trials:
-        reading.problem(
-            "search.trials", "search.trials", "there is no space to search; fill `space`, or say 0"
-        )
-    elif spec.dimensions and not search.trials and not spec.always and search.sampler != "fixed":
-        reading.problem("search.trials", "search.trials", "nothing to run: no trials, and no `always`")
-    if spec.dimensions and search.sampler == "fixed" and not search.points:
-        reading.problem("search.sampler", "search.points", "missing: sampler `fixed` proposes these alone")
-    if search.sampler == "grid" and size is None:
-        which = ", ".join(spec.space.continuous())
-        reading.problem("search.sampler", "search.sampler", f"no grid over a continuous range: {which}")
-    elif search.sampler == "grid" and size is not None and size > MOST_GRID_POINTS:
-        said = f"a grid of {size:,} points; use tpe or random above {MOST_GRID_POINTS:,}"
-        reading.problem("search.sampler", "search.sampler", said)
-
-
 def _own_problems(error: ValidationError, reading: Reading) -> None:
     """Pydantic's errors in the words of the file."""
     fields: dict[str, list[str]] = {
         "search": list(Search.model_fields),
+        "early_stopping": ["pruner", "min_steps", "..."],
+        "confirm": list(Confirm.model_fields),
         "resources": list(Resources.model_fields),
     }
     sentences: dict[str, list[str]] = {}
     for each in error.errors():
         top, *rest = [str(part) for part in each["loc"]]
+        if top == "early_stopping" and rest:
+            fields[top] = list(_PRUNER_FIELDS[rest.pop(0)])
         path = ".".join([top, *rest[:1]])
         rule = each["msg"].replace("Input should", "must").partition(", unable to")[0].partition(", got ")[0]
         if each["type"] == "extra_forbidden":
             found = nearest(rest[0], fields[top]) if rest else None
             sentences[path] = [f"unknown{did_you_mean(found and f'{top}.{found}')}"]
         elif each["type"] == "missing":
-            sentences[path] = ["missing: how many configurations to try"]
-        elif each["type"] == "model_type":
+            sentences[path] = [f"missing: {MISSING[path]}"]
+        elif each["type"].startswith("union_tag"):
+            sentences["early_stopping.pruner"] = [_which_pruner(each["input"])]
+        elif each["type"] in ("model_type", "model_attributes_type"):
             sentences[path] = [f"a group of values ({', '.join(fields[top])}), not {each['input']!r}"]
         elif each["type"] == "value_error":
             sentences[path] = [str(each["ctx"]["error"])]
@@ -224,3 +290,11 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
     for path, said in sentences.items():
         short = [part.rpartition(", got ")[0] for part in said[:-1]]
         reading.problem(path, path, " or ".join([*short, said[-1].removeprefix("must be " if short else "")]))
+
+
+def _which_pruner(given: Any) -> str:
+    kinds = list(_PRUNER_FIELDS)
+    if not isinstance(given, Mapping) or "pruner" not in given:
+        return f"missing: one of {', '.join(kinds)}"
+    meant = did_you_mean(nearest(str(given["pruner"]), kinds))
+    return f"{given['pruner']!r} is no pruner; one of {', '.join(kinds)}{meant}"

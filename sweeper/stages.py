@@ -2,7 +2,8 @@
 
 A stage is handed out as a job of its own, once; trials that need it wait without holding a slot. Two
 sweeps may want one stage at the same time: the worker's lock on the stage's folder makes them take turns,
-and the second finds the work done.
+and the second finds the work done. A finished stage is looked at (sweeper/stage_cache.py) when a driver
+first needs it, and is run again where its files are damaged or gone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.jobs import NOTHING, Cost, StageJob
+from sweeper.stage_cache import fault
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
 from sweeper.store.store import Writer
 from trainer.config import TrainConfig
 
-LAST = "last.safetensors"
 MOST_LOSSES = 3
 
 
@@ -86,12 +87,15 @@ class Stages:
         stage = self._reader.stage(key)
         if stage is None:
             return "needed"
-        if (Path(stage.folder) / LAST).is_file():
+        if Path(stage.folder).is_dir():
             self._folders[key] = Path(stage.folder)
-            if stage.state == "complete":
+        if stage.state == "complete":
+            wrong = fault(self.folder(key))
+            if not wrong:
                 return "ready"
+            self._writer.add_event("stage", f"pretrain {key} is run again: {wrong}")
         if stage.state == "failed" and key in self._failed_here:
             self.errors[key] = stage.error
             return "failed"
-        # Never run; or left by a driver that died; or failed for another sweep; or its files are gone.
+        # Never run; or left by a driver that died; or failed for another sweep; or its files are not whole.
         return "needed"

@@ -1,14 +1,15 @@
 """The sweep's trials: what the store has of them, and every change that a driver makes to one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.early_stopping import Verdict
 from sweeper.jobs import NOTHING, Cost, TrialJob
-from sweeper.proposals import UNFINISHED, Proposal
+from sweeper.proposals import FAILED, UNFINISHED, Outcome, Proposal
 from sweeper.store.queries import Reader
-from sweeper.store.records import MetricRow, SweepRecord, TrialRecord
+from sweeper.store.records import MetricRow, NewTrial, SweepRecord, TrialRecord
 from sweeper.store.store import Writer
 from trainer.config import TrainConfig, content_hash
 from trainer.evaluation.record import Report
@@ -23,15 +24,23 @@ class Entry(NamedTuple):
 
 
 class Trials:
-    """states, best: by trial, repeats left out. best is the best value so far of the metric."""
+    """states, best, last: by trial, repeats left out.
 
-    def __init__(self, sweep: SweepRecord, metric: str, reader: Reader, writer: Writer):
-        self._sweep, self._metric, self._reader, self._writer = sweep, metric, reader, writer
-        self.sign = {"min": 1.0, "max": -1.0}[BY_NAME[metric].direction]
+    best is the best value so far of the first metric, last the step and value of its last row.
+    """
+
+    def __init__(self, sweep: SweepRecord, metrics: Sequence[str], reader: Reader, writer: Writer):
+        self._sweep, self._reader, self._writer = sweep, reader, writer
+        self._metric, *self._others = metrics
+        self.sign = {"min": 1.0, "max": -1.0}[BY_NAME[self._metric].direction]
         self.stored = reader.trials(sweep.id)  # as they were when this driver came
         self.own = [trial for trial in self.stored if trial.repeat_of is None]
         self.states = {trial.id: trial.state for trial in self.own}
-        self.best = {row.trial: row.best for row in reader.latest(sweep.id) if row.name == metric}
+        latest = reader.latest(sweep.id)
+        self.best = {row.trial: row.best for row in latest if row.name == self._metric}
+        self.last = {row.trial: (row.step, row.value) for row in latest if row.name == self._metric}
+        # Of the other metrics the last value counts: most have no best.
+        self._also = {(row.trial, row.name): row.value for row in latest if row.name in self._others}
         hashes = {id: hash for hash, id in reader.configuration_hashes(sweep.id).items()}
         # The trial that stands for a configuration at a seed: later equal proposals repeat it.
         self._known = {(hashes[each.configuration], each.seed): each.id for each in reversed(self.own)}
@@ -42,6 +51,9 @@ class Trials:
     def hand_back_all(self) -> list[int]:
         """The trials that the last driver left unfinished, which are queued again."""
         values = self._reader.configurations(self._sweep.id)
+        for trial in self.own:
+            if trial.state == "pruned" and trial.ended is None:  # decided, and killed before it was said
+                self._writer.end_trial(trial.id, trial.attempt, "pruned", tokens=self._tokens(trial.id))
         unfinished = [trial for trial in self.own if trial.state in UNFINISHED]
         for trial in unfinished:
             self._writer.end_trial(trial.id, trial.attempt, "queued")
@@ -54,18 +66,35 @@ class Trials:
         return self._known.get((hash, seed))
 
     def add(self, config: TrainConfig, role: str, proposal: Proposal) -> TrialRecord:
-        values = config.to_dotted()
-        record = self._writer.add_trial(
-            configuration=self.configuration(config),
-            role=role,
-            seed=config.seed,
-            steps=steps(config),
-            stage=config.stage_key() if config.pretrain.steps else None,
-            **proposal._asdict(),
-        )
-        self._known.setdefault((content_hash(config.content()), config.seed), record.id)
-        self._admit(record, values)
-        return record
+        """Of a proposal of the study."""
+        return self._add([(config, role, proposal)])[0]
+
+    def add_outside(self, role: str, runs: Sequence[tuple[Mapping[str, Any], TrainConfig]]) -> list[int]:
+        """Trials outside the study, all of them or none: what is said of each, and the run that it is."""
+        return [
+            record.id
+            for record in self._add(
+                [(config, role, Proposal(None, dict(params), {}, {})) for params, config in runs]
+            )
+        ]
+
+    def _add(self, new: Sequence[tuple[TrainConfig, str, Proposal]]) -> list[TrialRecord]:
+        rows = [
+            NewTrial(
+                configuration=self.configuration(config),
+                role=role,
+                seed=config.seed,
+                steps=steps(config),
+                stage=config.stage_key() if config.pretrain.steps else None,
+                **proposal._asdict(),
+            )
+            for config, role, proposal in new
+        ]
+        records = self._writer.add_trials(rows) if rows else []
+        for record, (config, _, _) in zip(records, new, strict=True):
+            self._known.setdefault((content_hash(config.content()), config.seed), record.id)
+            self._admit(record, config.to_dotted())
+        return records
 
     def add_impossible(self, hash: str, seed: int, proposal: Proposal, error: str) -> TrialRecord:
         """A point of the space that is no run: a trial that has failed."""
@@ -107,21 +136,41 @@ class Trials:
         return attempt
 
     def keep(
-        self, job: TrialJob, reports: Sequence[Report], cost: Cost, worker: str
+        self, job: TrialJob, verdict: Verdict, cost: Cost, worker: str
     ) -> list[tuple[int, dict[str, float]]]:
-        """Stores what is finite, once; returns it by step. The cost so far is stored with it."""
+        """Stores what is finite, once, and whether the trial is pruned; returns it by step.
+
+        The cost so far is stored with it.
+        """
+        reports = verdict.reports
         finite = [(r.step, {name: v for name, v in r.values.items() if math.isfinite(v)}) for r in reports]
         rows = [MetricRow(name, step, value) for step, values in finite for name, value in values.items()]
         evaluations = [each for report in reports for each in report.evaluations]
         if rows or evaluations or self._workers.get(job.trial, "") != worker:
             more = cost.since(self._charged[job.trial])
-            self._writer.add_rows(job.trial, job.attempt, rows, evaluations, worker=worker, **more._asdict())
+            self._writer.add_rows(
+                job.trial,
+                job.attempt,
+                rows,
+                evaluations,
+                worker=worker,
+                system_attrs=verdict.system_attrs,
+                state="pruned" if verdict.pruned else None,
+                reason=verdict.pruned,
+                **more._asdict(),
+            )
             self._charged[job.trial], self._workers[job.trial] = cost, worker
-        for _, values in finite:
-            if self._metric in values:
-                known = self.best.get(job.trial, math.inf * self.sign)
-                self.best[job.trial] = self.sign * min(self.sign * known, self.sign * values[self._metric])
+        for step, values in finite:
+            self._remember(job.trial, step, values)
         return finite
+
+    def _remember(self, trial: int, step: int, values: Mapping[str, float]) -> None:
+        if self._metric in values:
+            value = values[self._metric]
+            known = self.best.get(trial, math.inf * self.sign)
+            self.best[trial] = self.sign * min(self.sign * known, self.sign * value)
+            self.last[trial] = max(self.last.get(trial, (step, value)), (step, value), key=lambda at: at[0])
+        self._also |= {(trial, name): values[name] for name in self._others if name in values}
 
     def hand_back(self, trial: int, cost: Cost) -> None:
         more = cost.since(self._charged.pop(trial))
@@ -135,7 +184,6 @@ class Trials:
         if self.states[trial] == "queued":
             self._begin(trial)
         record = self._open.pop(trial).record
-        rows = self._reader.curve([trial], "tokens", points=2).get(trial, [])
         more = cost.since(self._charged.pop(trial))
         self._writer.end_trial(
             trial,
@@ -143,19 +191,41 @@ class Trials:
             state,
             error=error,
             reason=reason,
-            tokens=int(rows[-1][1]) if rows else 0,
+            tokens=self._tokens(trial),
             **more._asdict(),
         )
         self.states[trial] = state
         return record
 
+    def _tokens(self, trial: int) -> int:
+        rows = self._reader.curve([trial], "tokens", points=2).get(trial, [])
+        return int(rows[-1][1]) if rows else 0
+
     # --- what they come to --------------------------------------------------------------------
-    def value(self, trial: int) -> float | None:
+    def outcome(self, trial: int) -> Outcome:
         """What the study is told of a trial that has ended."""
-        return self.best.get(trial) if self.states[trial] == "complete" else None
+        state = self.states[trial]
+        if state == "pruned":
+            return Outcome(pruned=self.last.get(trial))
+        if state != "complete" or trial not in self.best:
+            return FAILED
+        others = [self._also.get((trial, name)) for name in self._others]
+        if None in others:
+            return FAILED
+        return Outcome((self.best[trial], *(value for value in others if value is not None)))
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """By trial, those that have not ended left out."""
+        ended = (trial for trial, state in self.states.items() if state not in UNFINISHED)
+        return {trial: self.outcome(trial) for trial in ended}
 
     def leader(self) -> int | None:
-        ranked = [(self.sign * best, trial) for trial, best in self.best.items()]
+        """The best so far; not what was pruned, failed or stopped."""
+        ranked = [
+            (self.sign * best, trial)
+            for trial, best in self.best.items()
+            if self.states[trial] in (*UNFINISHED, "complete")
+        ]
         return min(ranked)[1] if ranked else None
 
     def counts(self) -> dict[str, int]:

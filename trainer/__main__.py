@@ -1,3 +1,3 @@
-from trainer.exchange_cli import app
+from trainer.cli import app
 
 app(prog_name="python -m trainer")

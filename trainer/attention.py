@@ -32,6 +32,7 @@ class Layout(NamedTuple):
 
     @property
     def num_noisy(self) -> int:
+        """Noisy tokens of the pass, over all copies."""
         return self.copies * self.noisy
 
     @property

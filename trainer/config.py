@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,13 +13,16 @@ from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyDataSet
 from trainer.errors import CheckpointError
+from trainer.frequency import AnyMasking, Uniform
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import AnyObjective
 from trainer.published import weights_hash
 from trainer.reweighting import AnyReweighting, Unweighted
-from trainer.schedules import AnySchedule, Clip, LogLinear
+from trainer.schedules import AnyClip, AnySchedule, AutoClip, Clip, LogLinear
 from trainer.settings import Settings, TwoMeanings, flatten, group, nest, with_defaults
 from trainer.sizes import ModelConfig, OptimizerConfig, fill_from_size
+
+Kind = TypeVar("Kind", bound=Settings)
 
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 1
@@ -33,8 +36,9 @@ class Phase(Settings):
         ge=1, description="Block size L', in tokens. Pretrain: data.length; finetune: 16 at most."
     )
     schedule: AnySchedule = LogLinear()
-    clip: Clip = Clip()
+    clip: AnyClip = Clip()
     reweighting: AnyReweighting = Unweighted()
+    masking: AnyMasking = Uniform()
     antithetic: bool = Field(True, description="Stratify t over all blocks of a batch.")
     batch_size: int = Field(16, ge=1, description="Sequences in an optimizer step.")
     lr: float = Field(gt=0, description="Peak learning rate. Default: the model size's own.")
@@ -46,10 +50,13 @@ class Phase(Settings):
 
     @property
     def warmup_steps(self) -> int:
+        """Optimizer steps over which the learning rate rises."""
         return round(self.warmup * self.steps if self.warmup < 1 else self.warmup)
 
 
 class Pretrain(Phase):
+    """What trials share where it is equal; 0 steps where nothing is trained before the finetune."""
+
     model_config = ConfigDict(serialize_by_alias=True)
 
     from_: str | None = Field(
@@ -64,8 +71,17 @@ class Pretrain(Phase):
     def _absolute(cls, path: str | None) -> str | None:
         return path and absolute_if_there(path)
 
+    @field_validator("clip")
+    @classmethod
+    def _no_search(cls, clip: AnyClip) -> AnyClip:
+        if isinstance(clip, AutoClip):
+            raise ValueError("auto is for finetune: a pretrain is evaluated once, at its end")
+        return clip
+
 
 class Finetune(Phase):
+    """What is evaluated, ranked and sampled from."""
+
     steps: int = Field(200, ge=1, description="Optimizer steps.")
     carry_optimizer: bool = Field(
         True, description="Go on with the pretrain's AdamW moments; false: start with fresh ones."
@@ -129,14 +145,10 @@ class TrainConfig(Settings):
     @classmethod
     def from_dotted(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """Builds a run from dotted or nested values. Raises InvalidConfig with every problem found."""
-        try:
-            return cls.model_validate(nest(values))
-        except ValidationError as error:
-            raise InvalidConfig([problem for each in error.errors() for problem in _problems(each)]) from None
-        except TwoMeanings as error:
-            raise InvalidConfig([Problem(error.key, error.sentence)]) from None
+        return checked(cls, values)
 
     def to_dotted(self) -> dict[str, Any]:
+        """Every field by its dotted name, as JSON has it: from_dotted gives the same config back."""
         return flatten(self.model_dump(mode="json"))
 
     def content(self) -> dict[str, Any]:
@@ -169,9 +181,12 @@ class TrainConfig(Settings):
             raise InvalidConfig([Problem("pretrain.from", str(error))]) from None
 
     def _identified(self) -> dict[str, Any]:
-        """The dotted values; without a published checkpoint there is no such key."""
+        """The dotted values; no key for a published checkpoint without one, nor for uniform masking."""
         values = self.to_dotted()
         del values["pretrain.from"]
+        for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if phase.masking == Uniform():
+                del values[f"{name}.masking.name"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
 
@@ -182,9 +197,21 @@ class Problem(NamedTuple):
 
 
 class InvalidConfig(ValueError):
+    """Every problem of a configuration, each with the field it belongs to."""
+
     def __init__(self, problems: list[Problem]):
         self.problems = problems
         super().__init__("; ".join(f"{p.key}: {p.sentence}" if p.key else p.sentence for p in problems))
+
+
+def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """Settings of any kind from dotted or nested values. Raises InvalidConfig with every problem found."""
+    try:
+        return kind.model_validate(nest(values))
+    except ValidationError as error:
+        raise InvalidConfig([problem for each in error.errors() for problem in _problems(each)]) from None
+    except TwoMeanings as error:
+        raise InvalidConfig([Problem(error.key, error.sentence)]) from None
 
 
 def content_hash(values: Mapping[str, Any]) -> str:
@@ -222,5 +249,5 @@ def _problems(error: Any) -> list[Problem]:
 
 def _without_tags(loc: tuple[int | str, ...]) -> list[str]:
     """('finetune', 'schedule', 'gaussian', 'mu') -> ['finetune', 'schedule', 'mu']."""
-    tagged = {"data", "objective", "schedule", "reweighting"}
+    tagged = {"data", "objective", "schedule", "clip", "reweighting", "masking", "sampler"}
     return [str(part) for i, part in enumerate(loc) if not (i and loc[i - 1] in tagged)]

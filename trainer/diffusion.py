@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainer.attention import noised
 from trainer.config import Phase
-from trainer.masking import mask_tokens, sample_time
+from trainer.masking import corrupt, sample_time
 from trainer.model import Denoiser
 from trainer.objectives.base import TokenLoss
 from trainer.reweighting import normalizer
@@ -46,7 +46,11 @@ def masked_cross_entropy(
 def diffusion_loss(
     model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
 ) -> TokenLoss:
-    """w * loss_scale * (-log p(x_0)) of every masked token; each block has its own time."""
+    """w * loss_scale * (-log p(x_0)) of every masked token, in nats; each block has its own time.
+
+    loss_scale = p'/p makes its mean over time and masks the NELBO where w = 1; the importance keeps that mean
+    where the masks are not uniform (trainer/frequency.py).
+    """
     batch, length = x0_BL.shape
     u_BN = sample_time(
         batch,
@@ -56,11 +60,13 @@ def diffusion_loss(
         device=x0_BL.device,
     )
     level = phase.clip.level(phase.schedule, u_BN, progress)
-    xt_BL, masked_BL = mask_tokens(x0_BL, level.move_chance, model.shape.mask_id, generator)
+    xt_BL, masked_BL, importance_BN = corrupt(
+        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
+    )
     nats_M = masked_cross_entropy(model, x0_BL, xt_BL[:, None], masked_BL[:, None], phase.block_size)
 
     mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
-    charge_BN = level.loss_scale * phase.reweighting.weight(level) / mean_weight
+    charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
     charge_BL = charge_BN.repeat_interleave(phase.block_size, dim=1)
     loss_BL = nats_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, nats_M * charge_BL[masked_BL])
     scored_BL = torch.ones_like(masked_BL)

@@ -12,5 +12,6 @@ class MovingAverage:
         self._to = [p.detach() for p in average.parameters()]
 
     def update(self, n: int) -> None:
+        """After optimizer step n, counted from 1 over the whole run."""
         decay = min(self.decay, (1 + n) / (10 + n))
         torch._foreach_lerp_(self._to, self._from, 1 - decay)

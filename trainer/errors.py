@@ -9,5 +9,13 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, cut off, or made for another network."""
 
 
+class SamplesError(ValueError):
+    """A file of samples is missing, or is not one."""
+
+
+class JudgeError(ValueError):
+    """There is no such judge, or it cannot judge."""
+
+
 class OtherRun(TrainingError):
     """The folder belongs to another run."""

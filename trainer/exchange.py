@@ -72,6 +72,7 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
     if facts["corpus"]["tokenizer"] != corpus.tokenizer.fingerprint:
         raise CheckpointError(f"{path}: was trained with another tokenizer than {config.data.name} has now")
     clip = config.pretrain.clip if facts["phase"] == "pretrain" else config.finetune.clip
+    low, high = facts["progress"].get("clip") or (clip.low, clip.high)  # the first is what a search has found
     public = PublicConfig(
         block_size=block_size,
         vocab_size=corpus.tokenizer.vocab_size,
@@ -86,8 +87,8 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         cross_attn=config.objective.name == "bd3lm",
         time_conditioning=config.objective.name == "sedd",
         var_min=config.objective.name == "bd3lm",
-        sampling_eps_min=max(clip.low, FIRST_TIME),
-        sampling_eps_max=clip.high,
+        sampling_eps_min=max(low, FIRST_TIME),
+        sampling_eps_max=high,
     )
     with _whole_folder(out) as partial:
         save_published(partial, model.state_dict(), public, corpus.tokenizer)

@@ -5,39 +5,35 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import Folder, Overrides, Which, _prepare, _read_overrides, _sentences, _stored_config, app
+from trainer.console import Folder, Overrides, Which, read_overrides, sentences
 
 Checkpoint = Annotated[
     Path, typer.Argument(metavar="PATH", help="A folder with model.safetensors and config.json.")
 ]
 
 
-@app.command("import")
 def import_(
     path: Checkpoint,
     out: Annotated[Path, typer.Option(help="The run's folder, new or empty.")],
     overrides: Overrides = None,
 ) -> None:
     """Make a run folder of a published checkpoint. KEY: data.name and so on, data.tokenizer."""
-    with _sentences():
-        settings = _read_overrides(overrides)
+    with sentences():
+        settings = read_overrides(overrides)
         from trainer.exchange import import_checkpoint
 
         import_checkpoint(path, out, settings)
     typer.echo(f"{out}: {path}, to be evaluated and sampled; to train from it: pretrain.from={path}")
 
 
-@app.command()
 def export(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="The checkpoint's folder, new or empty.")],
     checkpoint: Which = "best",
 ) -> None:
     """Make a published checkpoint of a run, in the layout of the public BD3-LM code."""
-    with _sentences():
-        settings = _stored_config(folder, {})
+    with sentences():
         from trainer.exchange import export_run
 
-        _prepare(settings)
         export_run(folder, out, name=checkpoint)
     typer.echo(f"{out}: the {checkpoint} checkpoint of {folder}, its moving average")

@@ -54,7 +54,7 @@ class Learner:
         generator = torch.Generator().manual_seed(seed_of(seed, name, "masks", step_of_phase))
         torch.manual_seed(seed_of(seed, name, "dropout", step_of_phase))
         lr = learning_rate(phase, step_of_phase)
-        progress = (step_of_phase - 1) / max(1, phase.steps - 1)
+        progress = progress_of(phase, step_of_phase)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
@@ -96,6 +96,11 @@ class Learner:
         own = self.tensors()
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def progress_of(phase: Phase, step_of_phase: int) -> float:
+    """How far the phase has come: 0 at its first step, 1 at its last."""
+    return (step_of_phase - 1) / max(1, phase.steps - 1)
 
 
 def learning_rate(phase: Phase, step_of_phase: int) -> float:

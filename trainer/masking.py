@@ -6,6 +6,8 @@ Everything is drawn on the generator's device and then moved, so a CPU and a GPU
 
 import torch
 
+from trainer.frequency import Masking
+
 
 def sample_time(
     batch: int, blocks: int, *, antithetic: bool, generator: torch.Generator, device: torch.device | str
@@ -28,7 +30,8 @@ def sample_time(
 def mask_tokens(
     x0_BL: torch.Tensor, move_chance_BN: torch.Tensor, mask_id: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(xt_BL, masked_BL): each token becomes mask_id with its block's move_chance, independently.
+    """(xt_BL, masked_BL): each token becomes mask_id with its block's move_chance, independently. With
+    blocks of one token, N = L, each token has a chance of its own.
 
     Position 0 (BOS) is given: never masked.
     """
@@ -39,3 +42,26 @@ def mask_tokens(
     masked_BL = masked_BNP.view(batch, length)
     masked_BL[:, 0] = False
     return torch.where(masked_BL, mask_id, x0_BL), masked_BL
+
+
+def corrupt(
+    x0_BL: torch.Tensor,
+    move_chance_BN: torch.Tensor,
+    masking: Masking,
+    mask_id: int,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(xt_BL, masked_BL, importance_BN): masks at the mean rate move_chance, chosen as `masking` has it.
+
+    importance: how much likelier the block's mask is under uniform masking (W of trainer/frequency.py). A
+    block's loss times it has the mean that it has under uniform masking, at every time. Uniform: 1.
+    """
+    p_BN1 = move_chance_BN[..., None]
+    tilt_BNP = masking.tilt(x0_BL.view(len(x0_BL), move_chance_BN.shape[1], -1))
+    tilt_BNP[:, 0, 0] = 0  # BOS: no part of the mask, and the mean of the others stays p without it
+    tilt_BNP[:, 0, 1:] -= tilt_BNP[:, 0, 1:].mean(dim=-1, keepdim=True)
+    chance_BNP = p_BN1 + p_BN1 * (1 - p_BN1) * tilt_BNP
+    xt_BL, masked_BL = mask_tokens(x0_BL, chance_BNP.flatten(1), mask_id, generator)
+    masked_BNP = masked_BL.view_as(tilt_BNP)
+    log_ratio_BNP = torch.where(masked_BNP, (1 - p_BN1) * tilt_BNP, -p_BN1 * tilt_BNP).log1p()
+    return xt_BL, masked_BL, (-log_ratio_BNP.sum(dim=-1)).exp()

@@ -26,14 +26,40 @@ METRICS: tuple[Metric, ...] = (
     Metric("var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip."),
     Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "The same, under loglinear."),
     Metric("objective", "Training objective (valid)", "", "none", "Weight and clip included: not a bound."),
+    Metric(
+        "clip_low", "Clip found, low", "", "none", "Of clip: auto; in force from this step on if adopted."
+    ),
+    Metric(
+        "clip_high", "Clip found, high", "", "none", "Of clip: auto; in force from this step on if adopted."
+    ),
+    Metric(
+        "clip_var", "Var. objective by clip", "nats^2", "none", "/LOW-HIGH: of a block, over that interval."
+    ),
+    Metric("bin_share", "Share of blocks", "", "none", "/P: drawn with move_chance in the bin about P."),
+    Metric("bin_masked", "Masked fraction", "", "none", "/P: of the maskable tokens of such blocks."),
+    Metric("bin_nats", "Nats per masked token", "nats/token", "none", "/P: unweighted, in such blocks."),
+    Metric("bin_objective", "Part of the objective", "", "none", "/P: what such blocks add to it."),
     Metric("unigram_nelbo", "Unigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
     Metric("bigram_nelbo", "Bigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
+    Metric("gen_ppl", "Gen. PPL", "", "none", "Of samples under a judge; its name belongs to the number."),
+    Metric("gen_entropy", "Unigram entropy of samples", "nats", "none", "In the judge's tokens, their mean."),
+    Metric("nfe", "NFE", "passes", "none", "Denoiser passes behind a sample; not its length."),
     Metric("train_loss", "Training loss", "", "none", "Mean of the objective since the last row."),
     Metric("grad_norm", "Gradient norm", "", "none", "Mean before clipping since the last row."),
+    Metric(
+        "grad_norm_var", "Variance of the gradient norm", "", "none", "Over the steps since the last row."
+    ),
     Metric("lr", "Learning rate", "", "none", "At the row's step."),
     Metric("tokens", "Tokens trained on", "tokens", "none", "In this run, its pretrain not counted."),
     Metric("seconds", "Seconds trained", "s", "none", "In this run, over all attempts."),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+# What a search may go by beside the metric that ranks, and which way is better. No test split.
+ALSO_SEARCHED: dict[str, Literal["min", "max"]] = {
+    "seconds": "min",
+    "tokens": "min",
+    "var_nelbo": "min",
+    "var_nelbo_loglinear": "min",
+}
 RANKABLE: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.direction != "none")

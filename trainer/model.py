@@ -124,12 +124,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class Embedding(nn.Module):
+    """A row of D for each of the V words, the mask among them."""
+
     def __init__(self, vocab_size: int, width: int):
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(vocab_size, width))
         nn.init.kaiming_uniform_(self.embedding, a=math.sqrt(5))
 
     def forward(self, tokens_BS: Tensor) -> Tensor:
+        """x_BSD."""
         return F.embedding(tokens_BS, self.embedding)
 
 
@@ -175,6 +178,7 @@ class Rotary(nn.Module):
 
 
 def rotate(x_BHSK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """x_BHSK, queries or keys, turned by the angles of the first S positions of a `Rotary`'s tables."""
     cos_SK, sin_SK = (table[: x_BHSK.shape[2]] for table in rotary)
     return torch.addcmul(x_BHSK * cos_SK, x_BHSK.roll(x_BHSK.shape[-1] // 2, dims=-1), sin_SK)
 
@@ -215,6 +219,7 @@ class Block(nn.Module):
         self.adaLN_modulation = _zero_linear(cond_width, 6 * width) if cond_width else None
 
     def modulation(self, cond: Tensor | None) -> Modulation:
+        """What the condition makes of this layer; without one (AR), what leaves it as it is."""
         if self.adaLN_modulation is not None:
             return Modulation(*self.adaLN_modulation(cond).chunk(6, dim=-1))
         zero, one = torch.zeros_like(self.norm1.weight), torch.ones_like(self.norm1.weight)
@@ -267,6 +272,8 @@ class Block(nn.Module):
 
 
 class OutputLayer(nn.Module):
+    """The last norm, shifted and scaled, and the head."""
+
     def __init__(self, width: int, vocab_size: int, cond_width: int | None):
         super().__init__()
         self.norm_final = nn.LayerNorm(width, bias=False)
@@ -274,6 +281,7 @@ class OutputLayer(nn.Module):
         self.adaLN_modulation = _zero_linear(cond_width, 2 * width) if cond_width else None
 
     def forward(self, hidden_MD: Tensor, cond: Tensor | None, mask_id: int) -> Tensor:
+        """logits_MV, -inf at mask_id; cond is of C, or of MC where each row has its own noise."""
         zero = torch.zeros_like(self.norm_final.weight)
         shift, scale = (
             (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond).chunk(2, dim=-1)

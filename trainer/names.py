@@ -1,4 +1,4 @@
-"""The dotted names of a run's settings, and the nearest right one for a wrong one. No torch."""
+"""The dotted names of settings, a run's above all, and the nearest right one for a wrong one. No torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -63,6 +63,15 @@ class Names:
         return elsewhere[0] if elsewhere else None
 
 
+# Groups that a word alone may stand for: finetune.clip=auto is finetune.clip.name=auto.
+SHORT = ("finetune.clip",)
+
+
+def spelt_out(name: str, value: Any) -> str:
+    """The name of the field that `name: value` sets."""
+    return f"{name}.name" if name in SHORT and isinstance(value, str) else name
+
+
 def nearest(word: str, right: Iterable[str]) -> str | None:
     close = get_close_matches(word, list(right), n=1, cutoff=0.6)
     return close[0] if close else None
@@ -72,11 +81,15 @@ def did_you_mean(suggestion: str | None) -> str:
     return f"; did you mean {suggestion}?" if suggestion else ""
 
 
-@cache
 def train_names() -> Names:
     """The names of TrainConfig."""
+    return names_of(TrainConfig)
+
+
+@cache
+def names_of(settings: type[BaseModel]) -> Names:
     names = Names()
-    _walk(TrainConfig, "", (), names)
+    _walk(settings, "", (), names)
     return names
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from trainer.arrays import Array, namespace
-from trainer.schedules import Clip, NoiseLevel, NoiseSchedule
+from trainer.schedules import Interval, NoiseLevel, NoiseSchedule
 from trainer.settings import Settings
 
 _NORMALIZE = (
@@ -103,7 +103,7 @@ REWEIGHTINGS: tuple[type[Reweighting], ...] = get_args(get_args(AnyReweighting)[
 
 
 def normalizer(
-    reweighting: AnyReweighting, schedule: NoiseSchedule, clip: Clip, progress: float = 0.0
+    reweighting: AnyReweighting, schedule: NoiseSchedule, clip: Interval, progress: float = 0.0
 ) -> float:
     """What the weight is divided by: its mean where `normalize` is set, else 1."""
     if isinstance(reweighting, Unweighted) or not reweighting.normalize:
@@ -113,7 +113,7 @@ def normalizer(
 
 @lru_cache(maxsize=1024)
 def mean_weight(
-    reweighting: Reweighting, schedule: NoiseSchedule, clip: Clip, progress: float = 0.0
+    reweighting: Reweighting, schedule: NoiseSchedule, clip: Interval, progress: float = 0.0
 ) -> float:
     """c_eff = E_t[w loss_scale p] / E_t[loss_scale p] over the schedule and clip in force, by quadrature.
 
@@ -125,7 +125,7 @@ def mean_weight(
     return float(np.sum(mass * reweighting.weight(level)) / np.sum(mass))
 
 
-def _quadrature(schedule: NoiseSchedule, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+def _quadrature(schedule: NoiseSchedule, clip: Interval) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for an integral over u in [0, 1]: Gauss-Legendre on panels that halve towards both
     ends of every branch, where p' and w may have poles or kinks."""
     x, dx = np.polynomial.legendre.leggauss(8)

@@ -22,6 +22,7 @@ class Rows:
         self._file.truncate(length)
 
     def append(self, report: Report) -> None:
+        """One line of JSON; on disk after `sync`."""
         row = {**report._asdict(), "evaluations": [e._asdict() for e in report.evaluations]}
         self._file.write(json.dumps(row).encode() + b"\n")
 
@@ -51,6 +52,7 @@ class Ledger:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, step: int) -> None:
+        """When the step has been trained; it counts from 1 over the run."""
         self._file.write(f"{self.attempt} {step}\n".encode())
 
     def close(self) -> None:

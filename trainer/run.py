@@ -17,15 +17,19 @@ from trainer.config import Phase, TrainConfig
 from trainer.data.base import Split
 from trainer.data.packing import Corpus, identity, load
 from trainer.errors import CheckpointError, TrainingError
+from trainer.evaluation.bins import bins
+from trainer.evaluation.bins import rows as bin_rows
 from trainer.evaluation.bound import evaluate
+from trainer.evaluation.clip_search import clip_search
 from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
 from trainer.interchange import load_published
-from trainer.learner import Learner, learning_rate, pick_device, shape_of
+from trainer.learner import Learner, learning_rate, pick_device, progress_of, shape_of
 from trainer.model import Denoiser
 from trainer.randomness import batch_rows
 from trainer.rows import Ledger, Rows
+from trainer.schedules import AutoClip, Clip
 from trainer.trained import load_weights
 
 
@@ -64,12 +68,20 @@ class Progress:
     step: int  # trained
     recorded: int  # its row, if one is due, is written
     seconds: float = 0.0
-    loss_sum: float = 0.0  # this and the next two: since the last row
+    loss_sum: float = 0.0  # this and the next three: since the last row
     norm_sum: float = 0.0
+    norm_square_sum: float = 0.0
     steps_since_row: int = 0
     best_nelbo: float = math.inf
     best_step: int = -1
     rows_bytes: int = 0
+    clip: list[float] | None = None  # the [low, high] that a search has found and the run goes on with
+
+    @property
+    def norm_variance(self) -> float:
+        """Unbiased, of the gradient's norm over the steps since the last row; two or more."""
+        n = self.steps_since_row
+        return max(0.0, self.norm_square_sum - self.norm_sum**2 / n) / (n - 1)
 
 
 class Run:
@@ -80,6 +92,7 @@ class Run:
     ):
         self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
         self.corpus: Corpus = load(config.data)
+        self.masking = part.phase.masking.counted(self.corpus)
         self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
@@ -95,16 +108,24 @@ class Run:
     def ended(self) -> bool:
         return self.progress.recorded == self.part.last
 
+    @property
+    def phase(self) -> Phase:
+        """The part's, with the interval of time in force, and token counts where the masking needs them."""
+        configured = self.part.phase.clip
+        low, high = self.progress.clip or (configured.low, configured.high)
+        return self.part.phase.model_copy(update={"clip": Clip(low=low, high=high), "masking": self.masking})
+
     def take_step(self) -> None:
         began = time.monotonic()
         part, progress, tokens_SL = self.part, self.progress, self.corpus.train.tokens_SL
         step = progress.step + 1 - part.before
         rows_B = batch_rows(self.config.seed, part.name, step, part.phase.batch_size, len(tokens_SL))
         x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(self.learner.device)
-        loss, norm = self.learner.take_step(x0_BL, part.phase, part.name, progress.step + 1, step)
+        loss, norm = self.learner.take_step(x0_BL, self.phase, part.name, progress.step + 1, step)
         progress.step += 1
         progress.loss_sum += loss
         progress.norm_sum += norm
+        progress.norm_square_sum += norm**2
         progress.steps_since_row += 1
         progress.seconds += time.monotonic() - began
         self.ledger.write(progress.step)
@@ -124,14 +145,16 @@ class Run:
             "tokens": float(step * part.phase.batch_size * config.data.length),
             "seconds": progress.seconds,
         }
+        if progress.steps_since_row > 1:
+            values["grad_norm_var"] = progress.norm_variance
         evaluations: list[Evaluation] = []
         if evaluates:
             evaluations.append((yield from self._evaluate("valid")))
+            values.update((yield from self._search_clip(step)))
         if ends and part.ends_run:
-            found = yield from variance(
-                self.learner.average, config.objective, part.phase, self.corpus, config.evaluation
-            )
-            values.update(found)
+            trained = (self.learner.average, config.objective, self.phase, self.corpus, config.evaluation)
+            values.update((yield from variance(*trained)))
+            values.update(bin_rows((yield from bins(*trained))))
             values.update(floors(self.corpus, config.evaluation))
             if config.evaluation.test:
                 evaluations.append((yield from self._evaluate_best_on_test(evaluations[0])))
@@ -145,7 +168,11 @@ class Run:
         if report is None:
             return
         self.rows.append(report)
-        progress.loss_sum, progress.norm_sum, progress.steps_since_row = 0.0, 0.0, 0
+        progress.loss_sum = progress.norm_sum = progress.norm_square_sum = 0.0
+        progress.steps_since_row = 0
+        clip = self.part.phase.clip
+        if isinstance(clip, AutoClip) and clip.adopt and "clip_low" in report.values:
+            progress.clip = [report.values["clip_low"], report.values["clip_high"]]
         if self.part.ends_run and report.evaluations and report.evaluations[0].nelbo < progress.best_nelbo:
             progress.best_nelbo, progress.best_step = report.evaluations[0].nelbo, progress.step
 
@@ -225,6 +252,24 @@ class Run:
                 f"diverged: at step {step} the bound is {evaluation.nelbo:.4g} nats per token"
             )
         return evaluation
+
+    def _search_clip(self, step: int) -> Generator[None, None, dict[str, float]]:
+        """Rows of the search, where the clip asks for one; `record` adopts what it found."""
+        search = self.part.phase.clip
+        if not isinstance(search, AutoClip):
+            return {}
+        phase, config = self.phase, self.config
+        return (
+            yield from clip_search(
+                self.learner.average,
+                config.objective,
+                phase,
+                search,
+                progress_of(phase, step),
+                self.corpus,
+                config.evaluation,
+            )
+        )
 
     def _evaluate_best_on_test(self, valid: Evaluation) -> Generator[None, None, Evaluation]:
         """The only reader of the test split. The best may be this very step, which no file holds yet."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from trainer.attention import noised
 from trainer.config import Phase
 from trainer.diffusion import MAX_LOGITS, MIN_ROWS
-from trainer.masking import mask_tokens, sample_time
+from trainer.masking import corrupt, sample_time
 from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import TokenLoss
 
@@ -59,12 +59,14 @@ def score_entropy(
 def score_loss(
     model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
 ) -> TokenLoss:
-    """loss_scale * score entropy of every masked token; each sequence has one time."""
+    """loss_scale * score entropy of every masked token, in nats; each sequence has one time."""
     u_B1 = sample_time(len(x0_BL), 1, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
     level = phase.clip.level(phase.schedule, u_B1, progress)
-    xt_BL, masked_BL = mask_tokens(x0_BL, level.move_chance, model.shape.mask_id, generator)
+    xt_BL, masked_BL, importance_B1 = corrupt(
+        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
+    )
     nats_M = score_entropy(model, x0_BL, xt_BL, masked_BL, level.move_chance.squeeze(1))
-    charge_M = level.loss_scale.expand_as(masked_BL)[masked_BL]
+    charge_M = (importance_B1 * level.loss_scale).expand_as(masked_BL)[masked_BL]
     loss_BL = nats_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, nats_M * charge_M)
     scored_BL = torch.ones_like(masked_BL)
     scored_BL[:, 0] = False

@@ -9,6 +9,8 @@ from trainer.settings import Settings, group, with_defaults
 
 
 class Size(NamedTuple):
+    """What a size stands for: the network's shape, its peak learning rate, AdamW's beta2, the EMA's decay."""
+
     width: int
     layers: int
     heads: int

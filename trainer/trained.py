@@ -23,9 +23,14 @@ def read_config(folder: Path) -> TrainConfig:
     """What the folder was trained with. Raises CheckpointError."""
     path = folder / "config.json"
     try:
-        return TrainConfig.from_dotted(json.loads(path.read_text())["config"])
+        values = json.loads(path.read_text())["config"]
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(
+            f"{path}: damaged, or not a run's (a published checkpoint is imported)"
+        ) from None
+    return TrainConfig.from_dotted(values)
 
 
 def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: str = "auto") -> Trained:

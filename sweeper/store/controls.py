@@ -7,12 +7,12 @@ from sqlalchemy import insert, select
 from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
 from sweeper.store.schema import controls, sweeps, trials
 
-VERBS = ("stop",)
+VERBS = ("stop", "extend")  # extend is said with an amount: 'extend +20', 'extend =40'
 
 
 def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:
     """Asks the sweep's driver. Raises StoreError where there is no such database, sweep or trial."""
-    if verb not in VERBS:
+    if verb.partition(" ")[0] not in VERBS:
         raise StoreError(f"{verb!r} is not something to ask of a sweep; there is {', '.join(VERBS)}")
     file = sqlite_file(url)
     if file is not None and not file.is_file():

@@ -84,6 +84,7 @@ def open_for_writing(url: str) -> Engine:
             metadata.create_all(connection)
             connection.execute(meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION)))
         _check_version(connection)
+        metadata.create_all(connection)  # a table that this version added; what there is stays as it is
     return engine
 
 

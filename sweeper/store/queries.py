@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, or_, select, text
+from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
     ControlRecord,
     EvaluationRecord,
     EventRecord,
+    ForeignTrial,
     LatestRecord,
+    MetricRow,
     StageRecord,
+    StageUse,
     SweepRecord,
     TrialRecord,
 )
@@ -23,6 +26,7 @@ from sweeper.store.schema import (
     controls,
     evaluations,
     events,
+    foreign_trials,
     latest,
     metrics,
     stages,
@@ -86,10 +90,25 @@ class Reader:
         found = self.stages([key])
         return found[0] if found else None
 
-    def stages(self, keys: Sequence[str]) -> list[StageRecord]:
-        """Those of the keys that there are, in order of key."""
-        query = _all(stages, StageRecord).where(stages.c.key.in_(keys)).order_by(stages.c.key)
+    def stages(self, keys: Sequence[str] | None = None) -> list[StageRecord]:
+        """Those of the keys that there are, or all, in order of key."""
+        query = _all(stages, StageRecord).order_by(stages.c.key)
+        if keys is not None:
+            query = query.where(stages.c.key.in_(keys))
         return [StageRecord(*row) for row in self._rows(query)]
+
+    def stage_uses(self) -> list[StageUse]:
+        """Who branches from which stage, in every sweep; in order of stage and sweep."""
+        unfinished = func.sum(case((trials.c.state.in_(("queued", "running")), 1), else_=0))
+        query = select(trials.c.stage, trials.c.sweep, func.count(), unfinished)
+        query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
+        query = query.group_by(trials.c.stage, trials.c.sweep).order_by(trials.c.stage, trials.c.sweep)
+        return [StageUse(*row) for row in self._rows(query)]
+
+    def foreign_trials(self, sweep: int) -> list[ForeignTrial]:
+        """In the order in which the search knows them."""
+        query = _all(foreign_trials, ForeignTrial).where(foreign_trials.c.sweep == sweep)
+        return [ForeignTrial(*row) for row in self._rows(query.order_by(foreign_trials.c.place))]
 
     def latest(self, sweep: int) -> list[LatestRecord]:
         """The newest and the best value of every metric of every trial."""
@@ -114,6 +133,13 @@ class Reader:
         for trial, step, value in self._rows(query.order_by(numbered.c.trial, numbered.c.step)):
             curves[trial].append((step, value))
         return curves
+
+    def metric_rows(self, trials: Sequence[int]) -> list[tuple[int, MetricRow]]:
+        """Every row of these trials, in order of trial, name and step."""
+        query = select(metrics.c.trial, metrics.c.name, metrics.c.step, metrics.c.value)
+        query = query.where(metrics.c.trial.in_(trials))
+        rows = self._rows(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
+        return [(trial, MetricRow(*row)) for trial, *row in rows]
 
     def metric_names(self, trial: int) -> list[str]:
         """In alphabetical order."""

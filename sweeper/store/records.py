@@ -1,5 +1,6 @@
 """What crosses the store's border: frozen records, never ORM rows."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
@@ -44,6 +45,22 @@ class TrialRecord(NamedTuple):
     tokens: int
 
 
+class NewTrial(NamedTuple):
+    """What is said of a trial when it is added; the names are TrialRecord's."""
+
+    configuration: int
+    role: str
+    seed: int
+    steps: int
+    params: Mapping[str, Any]
+    distributions: Mapping[str, str]
+    system_attrs: Mapping[str, Any]
+    number: int | None = None
+    repeat_of: int | None = None
+    stage: str | None = None
+    state: str = "queued"
+
+
 class StageRecord(NamedTuple):
     key: str
     state: str
@@ -56,6 +73,24 @@ class StageRecord(NamedTuple):
     ended: float | None
     cpu_seconds: float
     gpu_seconds: float
+
+
+class StageUse(NamedTuple):
+    """Trials of one sweep that branch from a stage; repeats are not counted."""
+
+    stage: str
+    sweep: int
+    trials: int
+    unfinished: int  # of them
+
+
+class ForeignTrial(NamedTuple):
+    """A trial of another sweep that the search learns from, as it was when this sweep began."""
+
+    source: str  # that sweep's name
+    trial: int
+    params: dict[str, Any]
+    values: list[float]  # of this sweep's metrics
 
 
 class LatestRecord(NamedTuple):

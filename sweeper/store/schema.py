@@ -88,6 +88,18 @@ trials = Table(
     Index("trials_by_state", "sweep", "state"),
 )
 
+# Of other sweeps, as they were when the search began to learn from them: later changes there are none here.
+foreign_trials = Table(
+    "foreign_trials",
+    metadata,
+    Column("sweep", ForeignKey("sweeps.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),  # from 0
+    Column("source", String(200), nullable=False),
+    Column("trial", Id, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("values", JSON, nullable=False),
+)
+
 stages = Table(
     "stages",
     metadata,
@@ -161,6 +173,6 @@ controls = Table(
     Column("time", Float, nullable=False),
     Column("sweep", ForeignKey("sweeps.id"), nullable=False),
     Column("trial", ForeignKey("trials.id")),
-    Column("verb", String(20), nullable=False),  # stop
+    Column("verb", String(20), nullable=False),  # stop; extend +20; extend =40
     Column("done", Float),
 )

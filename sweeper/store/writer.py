@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +10,16 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from sweeper.store import rows as tables
 from sweeper.store.engine import LeaseLost, StoreError, insert_or_ignore, transaction
-from sweeper.store.records import MetricRow, StageRecord, TrialRecord
-from sweeper.store.schema import configurations, controls, events, stages, sweeps, trials
+from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, StageRecord, TrialRecord
+from sweeper.store.schema import (
+    configurations,
+    controls,
+    events,
+    foreign_trials,
+    stages,
+    sweeps,
+    trials,
+)
 from trainer.evaluation.record import Evaluation
 
 ENDS = ("complete", "pruned", "failed", "lost", "stopped")
@@ -66,51 +74,44 @@ class Writer:
             mine = (configurations.c.sweep == self._sweep) & (configurations.c.hash == hash)
             return connection.execute(select(configurations.c.id).where(mine)).scalar_one()
 
-    def add_trial(
-        self,
-        *,
-        configuration: int,
-        role: str,
-        seed: int,
-        steps: int,
-        number: int | None = None,
-        repeat_of: int | None = None,
-        stage: str | None = None,
-        params: Mapping[str, Any],
-        distributions: Mapping[str, str],
-        system_attrs: Mapping[str, Any],
-        state: str = "queued",
-    ) -> TrialRecord:
-        """A repeat is added in the state that it repeats, and never runs."""
+    def extend(self, trials: int, control: int | None = None) -> None:
+        """How many the search tries, in the sweep's spec; the request that asked for it is done with that."""
+        with self._transaction() as connection:
+            mine = sweeps.c.id == self._sweep
+            spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
+            new = {**spec, "search": {**spec.get("search", {}), "trials": trials}}
+            connection.execute(update(sweeps).where(mine).values(spec=new))
+            if control is not None:
+                self._done(connection, control)
+
+    def add_trial(self, **fields: Any) -> TrialRecord:
+        """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""
+        return self.add_trials([NewTrial(**fields)])[0]
+
+    def add_trials(self, new: Sequence[NewTrial]) -> list[TrialRecord]:
+        """All of them, or none."""
+        with self._transaction() as connection:
+            return [self._add_trial(connection, trial) for trial in new]
+
+    def _add_trial(self, connection: Connection, trial: NewTrial) -> TrialRecord:
         now = time.time()
         row: dict[str, Any] = {
             "sweep": self._sweep,
-            "configuration": configuration,
-            "role": role,
-            "number": number,
-            "seed": seed,
-            "repeat_of": repeat_of,
-            "state": state,
+            **trial._asdict(),
             "attempt": 0,
-            "stage": stage,
-            "steps": steps,
-            "params": dict(params),
-            "distributions": dict(distributions),
-            "system_attrs": dict(system_attrs),
             "error": "",
             "reason": "",
             "worker": "",
             "created": now,
             "started": None,
-            "ended": now if state in ENDS else None,
+            "ended": now if trial.state in ENDS else None,
             "cpu_seconds": 0.0,
             "gpu_seconds": 0.0,
             "tokens": 0,
         }
-        with self._transaction() as connection:
-            key = connection.execute(insert(trials).values(row)).inserted_primary_key
-            assert key is not None
-            return TrialRecord(id=key[0], **row)
+        key = connection.execute(insert(trials).values(row)).inserted_primary_key
+        assert key is not None
+        return TrialRecord(id=key[0], **row)
 
     def start_trial(self, trial: int, worker: str = "") -> int:
         """queued or running -> running; returns the new attempt number (1, 2, ...).
@@ -216,6 +217,12 @@ class Writer:
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
 
+    def add_foreign_trials(self, given: Iterable[ForeignTrial]) -> None:
+        """What the search is to know before its number 0; once, before there are trials."""
+        rows = [{"sweep": self._sweep, "place": i, **each._asdict()} for i, each in enumerate(given)]
+        with self._transaction() as connection:
+            insert_or_ignore(connection, foreign_trials, rows)
+
     def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
         """The stage's row; the one there is where another sweep made it."""
         with self._transaction() as connection:
@@ -289,8 +296,11 @@ class Writer:
     def finish_control(self, control: int) -> None:
         """Marks a request as done; a request of another sweep is left alone."""
         with self._transaction() as connection:
-            mine = (controls.c.id == control) & (controls.c.sweep == self._sweep)
-            connection.execute(update(controls).where(mine).values(done=time.time()))
+            self._done(connection, control)
+
+    def _done(self, connection: Connection, control: int) -> None:
+        mine = (controls.c.id == control) & (controls.c.sweep == self._sweep)
+        connection.execute(update(controls).where(mine).values(done=time.time()))
 
     def _trial(self, connection: Connection, trial: int) -> Any:
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)

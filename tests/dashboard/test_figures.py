@@ -29,6 +29,8 @@ def rows() -> pd.DataFrame:
             "val_ppl_low": [95.0, 97.0, 115.0, np.nan],
             "val_ppl_high": [106.0, 108.0, 126.0, np.nan],
             "interval": ["[95.00, 106.0]", "[97.00, 108.0]", "[115.0, 126.0]", "–"],
+            "confirmed_why": ["", "", "", ""],
+            "confirmed_seeds": [0, 0, 0, 0],
             "difference": [0.0, 0.02, 0.18, np.nan],
             "why": ["best", "within the error", "", ""],
             "step": [200, 200, 200, 50],
@@ -132,6 +134,17 @@ def test_the_verdict_names_no_winner_that_is_not_known(rows: pd.DataFrame) -> No
     assert words.verdict(rows.assign(why=["best", "", "", ""])).startswith("Configuration 3 is ahead of all")
     assert words.verdict(rows[3:]).startswith("Nothing is ranked yet")
     assert "nothing to compare" in words.verdict(rows[:1])
+
+
+def test_once_there_are_confirmed_numbers_they_alone_are_spoken_of(rows: pd.DataFrame) -> None:
+    tied = rows.assign(confirmed_seeds=[5, 5, 0, 0], confirmed_why=["best", "within the error", "", ""])
+    assert words.verdict(tied) == "No winner: 2 of 2 confirmed configurations are tied, on fresh seeds (95%)."
+    assert frame.ties(tied) == 1
+    told = tied.assign(confirmed_why=["best", "", "", ""])
+    assert words.verdict(told) == "Configuration 3 is ahead of all others confirmed on fresh seeds (95%)."
+    assert frame.ties(told) == 0
+    one = rows.assign(confirmed_seeds=[5, 0, 0, 0], confirmed_why=["best", "", "", ""])
+    assert words.verdict(one).startswith("One configuration is confirmed so far")
 
 
 def test_rows_are_filtered_and_sorted_over_all_of_them(rows: pd.DataFrame) -> None:

@@ -1,15 +1,21 @@
 """Every page in Streamlit's own test harness: with a filled store, an empty one and none at all."""
 
 import ast
+import base64
 import gc
+import json
 import re
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from sweeper.store.queries import Reader
+from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
 from tests.sweeper.filled import HOLDER, fill
 
@@ -133,6 +139,34 @@ def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) 
     assert any("trial" in frame.value.columns and "attempt" in frame.value.columns for frame in app.dataframe)
     assert any("kind" in frame.value.columns for frame in app.dataframe)
     assert app.get("plotly_chart")
+
+
+def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> None:
+    fill(url)
+    with closing(Reader(url)) as reader:
+        trial = next(each for each in reader.trials(1) if each.state == "running")
+    rows = [
+        MetricRow(f"{name}/{p}", 300, p) for name in ("bin_share", "bin_nats") for p in (0.05, 0.15, 0.95)
+    ]
+    with closing(Store(url)) as store:
+        assert store.writer(1, HOLDER).add_rows(
+            trial.id, trial.attempt, [*rows, MetricRow("val_ppl", 300, 9.0)]
+        )
+    app = opened()
+    app.session_state["configuration"] = trial.configuration
+    app.session_state["states"] = ["running"]
+    app.run()
+    assert not app.exception
+    assert "By masking rate" in [each.value for each in app.subheader]
+    drawn = {chart.proto.id.rpartition("-")[2]: chart for chart in app.get("plotly_chart")}
+    assert {"bin_share", "bin_nats"} <= set(drawn)
+    assert "bin_masked" not in drawn
+    (line,) = json.loads(drawn["bin_nats"].proto.spec)["data"]
+    rates, nats = (np.frombuffer(base64.b64decode(line[axis]["bdata"])) for axis in "xy")
+    assert rates.tolist() == nats.tolist() == [0.05, 0.15, 0.95]
+    options = app.selectbox(key="details_metric").options
+    assert "val_ppl" in options
+    assert not any(name.startswith("bin_") for name in options)
 
 
 def test_the_page_follows_what_another_writer_commits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ def enumerate_bound(nats_of, x0_L, block_size: int, mask_id: int, low: float = 0
         masked_EL[:, maskable.start : maskable.stop] = torch.tensor(chosen)
         x0_EL = x0_L.expand_as(masked_EL)
         nats_EL = nats_of(torch.where(masked_EL, mask_id, x0_EL), x0_EL).double()
-        weight_E = torch.tensor([mask_weight(sum(c), len(maskable), low, high) for c in chosen])
+        weights = [mask_weight(sum(c), len(maskable), low, high) for c in chosen]
+        weight_E = torch.tensor(weights, dtype=torch.float64)
         total_L += (weight_E[:, None] * nats_EL * masked_EL).sum(dim=0)
     return total_L

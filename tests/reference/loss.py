@@ -4,8 +4,11 @@ import math
 
 import torch
 
+from tests.reference import masking, schedules
 from tests.reference.attention import mask
 from tests.reference.model import logits
+from tests.reference.weights import weight
+from trainer.frequency import Frequency
 
 
 def log_probs(weights, heads, xt_BL, x0_BL, block_size, mask_id):
@@ -53,3 +56,37 @@ def score_entropy_nats(weights, heads, xt_BL, x0_BL, p_B, mask_id):
     log_s_x0 = log_s.gather(-1, x0_BL[..., None]).squeeze(-1)
     nats = log_s[..., words].exp().sum(-1) - r_BL * log_s_x0 + r_BL * (r_BL.log() - 1)
     return torch.where(xt_BL == mask_id, nats / r_BL, 0.0)
+
+
+def noise(phase, counts, x0_L, u_N, draw_L, progress):
+    """(masked_L, p_N, charge_N): of one sequence, block by block and token by token.
+
+    u_N places each block in [low, high] of the clip; a token is masked where its draw is below its chance.
+    The charge is what the nats of a block's masked tokens are multiplied by.
+    """
+    length = len(x0_L)
+    block_size = length // len(u_N)
+    strength = phase.masking.strength if isinstance(phase.masking, Frequency) else 0.0
+    masked_L, p_N, charge_N = [], [], []
+    for first, u in zip(range(0, length, block_size), u_N, strict=True):
+        low, high = max(phase.clip.low, 1e-3), max(phase.clip.high, 1e-3)
+        t = low + (high - low) * u
+        p, scale = 1.0, 1.0
+        if low < 1:
+            p = schedules.move_chance(phase.schedule, t, progress)
+            scale = schedules.loss_scale(phase.schedule, t, progress, step=1e-8)
+        given = 1 if first == 0 else 0  # BOS
+        each = masking.chances(x0_L[first : first + block_size], counts, p, strength, given)
+        chosen = [
+            draw < chance for draw, chance in zip(draw_L[first : first + block_size], each, strict=True)
+        ]
+        uniform = masking.probability(chosen[given:], [p] * (block_size - given))
+        masked_L += chosen
+        p_N.append(p)
+        charge_N.append(
+            uniform
+            / masking.probability(chosen[given:], each[given:])
+            * scale
+            * weight(phase.reweighting, p, scale)
+        )
+    return masked_L, p_N, charge_N

@@ -1,4 +1,6 @@
-"""The forward process with three loops."""
+"""The forward process with loops, one token at a time."""
+
+import math
 
 import torch
 
@@ -15,3 +17,22 @@ def mask_tokens(
             if draw_BL[row, position] < move_chance_BN[row, position // block_size]:
                 xt_BL[row, position] = mask_id
     return xt_BL
+
+
+def chances(block: list[int], counts: list[int], p: float, strength: float, given: int = 0) -> list[float]:
+    """The chance of each token of a block to be masked: rarer ones more often, their mean p.
+
+    The first `given` tokens (BOS) are never masked: 0, and the mean is that of the others.
+    """
+    tilts = []
+    for token in block:
+        rarer = sum(counts[other] < counts[token] for other in block)
+        commoner = sum(counts[other] > counts[token] for other in block)
+        tilts.append(strength * (commoner - rarer) / len(block) * min(1.0, math.sqrt(16 / len(block))))
+    centre = sum(tilts[given:]) / max(1, len(block) - given)
+    return [0.0] * given + [p + p * (1 - p) * (tilt - centre) for tilt in tilts[given:]]
+
+
+def probability(masked: list[bool], each: list[float]) -> float:
+    """Of a mask, tokens being masked independently with these chances."""
+    return math.prod(chance if hidden else 1 - chance for hidden, chance in zip(masked, each, strict=True))

@@ -39,6 +39,12 @@ def move_chance(schedule: NoiseSchedule, t: float, progress: float = 0.0) -> flo
 
 
 def loss_scale(schedule: NoiseSchedule, t: float, progress: float = 0.0, step: float = 1e-6) -> float:
+    if isinstance(schedule, BimodalGaussian) and schedule.weight == "mixture":
+        p = move_chance(schedule, t, progress)
+        left = math.exp(-schedule.tau * progress)
+        mu2 = schedule.m_end + (schedule.m_start - schedule.m_end) * left
+        modes = (schedule.w, schedule.mu1, schedule.sigma1), (1 - schedule.w, mu2, schedule.sigma2)
+        return 1 / (p * sum(share * truncated_density(mu, sigma, p) for share, mu, sigma in modes))
     rise = move_chance(schedule, t + step, progress) - move_chance(schedule, t - step, progress)
     return rise / (2 * step) / move_chance(schedule, t, progress)
 
@@ -52,3 +58,8 @@ def truncated_quantile(mu: float, sigma: float, t: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if normal.cdf(middle) < target else (low, middle)
     return (low + high) / 2
+
+
+def truncated_density(mu: float, sigma: float, p: float) -> float:
+    normal = NormalDist(mu, sigma)
+    return normal.pdf(p) / (normal.cdf(1) - normal.cdf(0))

@@ -1,5 +1,7 @@
 """A sweep for tests, and a driver without Ray: the Book, and a simulated worker that runs in this process."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from sweeper.book import EXHAUSTED, LEASE, Book
 from sweeper.jobs import Cost, Job
 from sweeper.progress import Status
 from sweeper.spec import SweepSpec, read_spec
+from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
@@ -135,6 +138,36 @@ def run_until_killed(url: str, spec: SweepSpec, files: Path, commits: int, slots
         return True
 
 
+def kill_points(url: str, spec: SweepSpec, place: Path, stride: int) -> Iterator[str]:
+    """An undisturbed run into url; then, for every stride-th of its commits, a store as it was just then."""
+    commits, copies = 0, []
+
+    def copy(connection: object) -> None:
+        nonlocal commits
+        commits += 1
+        if commits % stride == 0:
+            copies.append(place / str(commits))
+            shutil.copytree(place / "files", copies[-1] / "files", dirs_exist_ok=True)
+            new_file, old_file = copies[-1] / "s.db", str(sqlite_file(url))
+            with closing(sqlite3.connect(old_file)) as old, closing(sqlite3.connect(new_file)) as new:
+                old.backup(new)
+
+    fakes.killed = False
+    (place / "files").mkdir(parents=True)
+    with opened(url, spec, place / "files") as book:
+        event.listen(book._store._engine, "commit", copy)
+        drive(book)
+    for each in copies:
+        with closing(sqlite3.connect(each / "s.db")) as database:
+            database.execute("UPDATE sweeps SET folder = ?", (str(each / "files"),))
+            database.execute(
+                "UPDATE stages SET folder = replace(folder, ?, ?)",
+                (str(place / "files"), str(each / "files")),
+            )
+            database.commit()
+        yield f"sqlite:///{each}/s.db"
+
+
 def told(url: str) -> dict[str, Any]:
     """Everything that a sweep ends up with, times, costs and attempts aside."""
     with closing(Reader(url)) as reader:
@@ -157,6 +190,7 @@ def told(url: str) -> dict[str, Any]:
                     t.distributions,
                     t.system_attrs,
                     t.error,
+                    t.reason,
                 )
                 for t in trials
             ],

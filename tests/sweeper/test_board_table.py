@@ -127,3 +127,14 @@ def test_the_floors_stand_below_the_board() -> None:
     floors = {"unigram_nelbo": 6.3, "bigram_nelbo": 5.3}
     said = tables.legend(board(row(1, 1, True, "best")._replace(metrics=floors)))
     assert said == ["On the same tokens a unigram model has perplexity 544.6, an add-one bigram 200.3."]
+
+
+def test_the_front_of_several_metrics_is_marked_beside_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = row(1, 1, True, "best")._replace(metrics={"seconds": 90.5}, pareto=True)
+    dominated = row(2, 2)._replace(metrics={"seconds": 95.25}, pareto=False)
+    table = tables.board_table(board(good, dominated)._replace(also=("seconds",)), [good, dominated], None)
+    columns = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
+    assert columns["seconds"] == ["90.5", "95.25"]
+    assert columns["front"] == ["*", ""]
+    assert any("front: " in line for line in tables.legend(board(good)._replace(also=("seconds",))))
+    assert "front" not in drawn([good, dominated], [], 120, monkeypatch)

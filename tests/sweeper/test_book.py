@@ -1,16 +1,14 @@
 """The sweep's logic without Ray. A kill is an exception at a commit: nothing of the Book is left."""
 
 import random
-import shutil
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from sweeper.book import EXHAUSTED
 from sweeper.jobs import NOTHING, Cost, StageJob, TrialJob
+from sweeper.stage_cache import seal
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store, StoreError
@@ -18,6 +16,7 @@ from tests.sweeper.driving import (
     Killed,
     advance,
     drive,
+    kill_points,
     make_spec,
     opened,
     run_to_end,
@@ -72,33 +71,14 @@ def test_killed_again_and_again_it_ends_as_if_nobody_had(
 )
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_kill_points(sampler: str, stride: int, tmp_path: Path) -> None:
-    """The store is copied at a commit of the undisturbed run; a new driver goes on from the copy."""
-    spec, whole = make_spec(f"search.sampler={sampler}"), tmp_path / "whole"
-    url, commits, copies = f"sqlite:///{whole}/s.db", 0, []
-
-    def copy(connection: object) -> None:
-        nonlocal commits
-        commits += 1
-        if commits % stride == 0:
-            copies.append(tmp_path / str(commits))
-            shutil.copytree(whole / "files", copies[-1] / "files", dirs_exist_ok=True)
-            new_file = copies[-1] / "s.db"
-            with closing(sqlite3.connect(whole / "s.db")) as old, closing(sqlite3.connect(new_file)) as new:
-                old.backup(new)
-
-    (whole / "files").mkdir(parents=True)
-    with opened(url, spec, whole / "files") as book:
-        event.listen(book._store._engine, "commit", copy)
-        drive(book)
-    expected = told(url)
-    assert len({str(trial) for trial in expected["trials"]}) >= 14
-    assert len(copies) * stride > 100
-    for each in copies:
-        with closing(sqlite3.connect(each / "s.db")) as database:
-            database.execute("UPDATE sweeps SET folder = ?", (str(each / "files"),))
-            database.commit()
-        run_to_end(f"sqlite:///{each}/s.db", spec, each / "files")
-        assert told(f"sqlite:///{each}/s.db") == expected, f"killed at commit {each.name}"
+    spec, url = make_spec(f"search.sampler={sampler}"), f"sqlite:///{tmp_path}/whole.db"
+    points = 0
+    for copy in kill_points(url, spec, tmp_path / "whole", stride):
+        run_to_end(copy, spec, tmp_path)
+        assert told(copy) == told(url), f"killed at {copy}"
+        points += 1
+    assert len({str(trial) for trial in told(url)["trials"]}) >= 14
+    assert points * stride > 100
 
 
 def test_with_more_slots_nothing_is_lost_or_doubled(place: tuple[str, Path]) -> None:
@@ -248,6 +228,7 @@ def test_a_kill_loses_neither_the_cost_so_far_nor_the_worker(place: tuple[str, P
         book.finish(stage, Cost(5.0, 0.0))
         Path(stage.folder).mkdir(parents=True)
         Path(stage.folder, "last.safetensors").touch()
+        seal(Path(stage.folder))
         job = book.next()
         assert isinstance(job, TrialJob)
         book.take(job, [], NOTHING, "here:1")

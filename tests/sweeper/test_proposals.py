@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.proposals import Proposal, Proposals
+from sweeper.proposals import FAILED, Outcome, Proposal, Proposals
 from sweeper.spec import SweepSpec
 from sweeper.store.records import TrialRecord
 from tests.sweeper.driving import make_spec
@@ -27,32 +27,57 @@ def stored(proposal: Proposal, state: str) -> TrialRecord:
     )  # fmt: skip
 
 
-def value(proposal: Proposal) -> float | None:
-    """Every fifth fails."""
-    if (proposal.number or 0) % 5 == 4:
-        return None
-    return (proposal.params.get("finetune.schedule.mu", 0.9) - 0.4) ** 2 + proposal.params[
-        "finetune.block_size"
-    ]
+def outcome(proposal: Proposal, metrics: int = 1) -> Outcome:
+    """Every fifth fails, and every fifth is pruned."""
+    number, block_size = proposal.number or 0, proposal.params["finetune.block_size"]
+    value = (proposal.params.get("finetune.schedule.mu", 0.9) - 0.4) ** 2 + block_size
+    if number % 5 == 4:
+        return FAILED
+    if number % 5 == 2:
+        return Outcome(pruned=(number, value + 1))
+    return Outcome((value, 1 / block_size)[:metrics])
+
+
+def ended(proposal: Proposal, metrics: int = 1) -> TrialRecord:
+    """As the store gives it back."""
+    told = outcome(proposal, metrics)
+    return stored(proposal, "complete" if told.values else "pruned" if told.pruned else "failed")
 
 
 def search(spec: SweepSpec, asks: int, *, rebuilt_each_time: bool) -> list[Proposal]:
-    proposals, asked = Proposals(spec, [], {}), []
+    proposals = Proposals(spec, [], {})
+    asked: list[Proposal] = []
     for _ in range(asks):
         if rebuilt_each_time:
-            ended = [stored(each, "complete" if value(each) is not None else "failed") for each in asked]
-            best = {(each.number or 0) + 1: value(each) for each in asked}
-            proposals = Proposals(spec, reversed(ended), {k: v for k, v in best.items() if v is not None})
-        asked.append(proposals.ask())
+            metrics = len(spec.metrics)
+            outcomes = {(each.number or 0) + 1: outcome(each, metrics) for each in asked}
+            proposals = Proposals(spec, reversed([ended(each, metrics) for each in asked]), outcomes)
+        asked.append(ask(proposals))
         if not rebuilt_each_time:
-            proposals.tell(asked[-1].number or 0, value(asked[-1]))
+            proposals.tell(asked[-1].number or 0, outcome(asked[-1], len(spec.metrics)))
     return asked
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_rebuilding_before_every_ask_changes_nothing(sampler: str) -> None:
-    spec = make_spec(f"search.sampler={sampler}", "search.trials=40")
-    assert search(spec, 30, rebuilt_each_time=True) == search(spec, 30, rebuilt_each_time=False)
+def ask(proposals: Proposals) -> Proposal:
+    proposal = proposals.ask()
+    assert proposal is not None
+    return proposal
+
+
+@pytest.mark.parametrize("metric", ["val_ppl", "[val_ppl, seconds]"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
+def test_rebuilding_before_every_ask_changes_nothing(
+    sampler: str, metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.samplers.POPULATION", 5)
+    monkeypatch.setattr("sweeper.samplers.MOST_SEEN", 14)
+    spec = make_spec(
+        f"search.sampler={sampler}", f"metric={metric}", "search.trials=60",
+        "constraints=['finetune.schedule.mu < 0.7', 'finetune.block_size < 16 or finetune.schedule.mu > .3']",
+    )  # fmt: skip
+    asked = search(spec, 32, rebuilt_each_time=False)
+    assert search(spec, 32, rebuilt_each_time=True) == asked
+    assert all(each.params.get("finetune.schedule.mu", 0) < 0.7 for each in asked)
 
 
 def test_tpe_learns_and_seeds_differ() -> None:
@@ -66,28 +91,28 @@ def test_tpe_learns_and_seeds_differ() -> None:
 def test_a_running_trial_keeps_its_number_and_can_be_told() -> None:
     spec = make_spec()
     whole = Proposals(spec, [], {})
-    first = whole.ask()
+    first = ask(whole)
     rebuilt = Proposals(spec, [stored(first, "running")], {})
     assert rebuilt.count == 1
-    rebuilt.tell(0, 1.0)
-    whole.tell(0, 1.0)
+    rebuilt.tell(0, Outcome((1.0,)))
+    whole.tell(0, Outcome((1.0,)))
     assert rebuilt.ask() == whole.ask()
 
 
 def test_points_come_first_and_a_value_that_is_no_number_is_a_failure() -> None:
     points = "[{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.25}]"
     proposals = Proposals(make_spec(f"search.points={points}"), [], {})
-    first = proposals.ask()
+    first = ask(proposals)
     assert first.params == {
         "finetune.block_size": 16, "finetune.schedule.name": "gaussian", "finetune.schedule.mu": 0.25,
     }  # fmt: skip
-    proposals.tell(0, math.nan)
-    proposals.tell(proposals.ask().number or 0, 2.0)
-    assert proposals.ask().number == 2
+    proposals.tell(0, Outcome((math.nan,)))
+    proposals.tell(ask(proposals).number or 0, Outcome((2.0,)))
+    assert ask(proposals).number == 2
 
 
 def test_a_list_and_a_grid_have_an_end() -> None:
     text = "name: test\nspace: {finetune.block_size: {choice: [4, 16]}}\nsearch: {sampler: grid}"
     proposals = Proposals(make_spec(text=text), [], {})
-    assert [proposals.ask().params["finetune.block_size"] for _ in range(2)] == [4, 16]
+    assert [ask(proposals).params["finetune.block_size"] for _ in range(2)] == [4, 16]
     assert proposals.exhausted

@@ -145,8 +145,10 @@ def test_a_changed_spec_is_refused_with_the_differences(tmp_path: Path) -> None:
     work = Work(tmp_path)
     run_to_end(work.url, make_spec("search.trials=1"), work.files)
     said = Silent()
-    assert run_sweep(make_spec("search.trials=2"), "", work.url, work.files, progress=said) == 3
-    assert any("search.trials: 1 -> 2" in line for line in said.lines)
+    changed = make_spec("search.trials=2", "search.seed=4")
+    assert run_sweep(changed, "", work.url, work.files, progress=said) == 3
+    assert any("search.seed: 3 -> 4" in line for line in said.lines)
+    assert not any("search.trials" in line for line in said.lines)
     assert any("--as NEWNAME" in line for line in said.lines)
 
 

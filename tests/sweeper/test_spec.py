@@ -172,11 +172,22 @@ def test_overrides_take_the_place_of_what_the_file_says() -> None:
         ("trainer: {seed: 3}\n", "1:11: seed: say search.seed"),
         ("metric: var_nelbo\n", "1:1: metric: 'var_nelbo' cannot rank; one of val_nelbo, val_ppl"),
         ("metric: val_pll\n", "did you mean val_ppl?"),
-        ("metric: [val_ppl, val_bpb]\n", "1:1: metric: a list of metrics is not available in this version"),
+        ("metric: [val_ppl, val_bpb]\n", "1:1: metric: 'val_bpb' orders as val_ppl does: they are one bound"),
+        ("metric: [seconds, val_ppl]\n", "1:1: metric: 'seconds' cannot rank; one of val_nelbo, val_ppl"),
+        ("metric: [val_ppl, secnds]\n", "1:1: metric: 'secnds' cannot be searched on; beside val_ppl, one of seconds, tokens, "),
+        ("metric: [val_ppl, test_ppl]\n", "1:1: metric: 'test_ppl' cannot be searched on"),
+        ("metric: [val_ppl, tokens, tokens]\n", "1:1: metric: 'tokens' stands twice"),
+        ("metric: []\n", "1:1: metric: missing: one of val_nelbo, val_ppl"),
+        ("metric: 5\n", "1:1: metric: '5' cannot rank"),
+        ("warm_start: [a]\n", "1:1: warm_start: unknown; did you mean search.warm_start?"),
+        ("search: {warm_start: [5], trials: 1}\n", "1:10: search.warm_start: must be a valid string, got 5"),
+        ("constraints: 5\n", "1:1: constraints: must be a list of comparisons in quotes"),
+        ("constraints: {a: b}\n", "1:1: constraints: must be a list of comparisons in quotes"),
+        ("constraints:\n  - 5\n", "1:1: constraints: must be a list of comparisons in quotes"),
         ("search: {trials: -1}\n", "1:10: search.trials: must be greater than or equal to 0, got -1"),
         ("search: {trails: 1}\n", "1:10: search.trails: unknown; did you mean search.trials?"),
-        ("search: 5\n", "1:1: search: a group of values (sampler, trials, seed, points), not 5"),
-        ("search: {sampler: tpx}\n", "1:10: search.sampler: must be 'tpe', 'random', 'grid' or 'fixed', got 'tpx'"),
+        ("search: 5\n", "1:1: search: a group of values (sampler, trials, seed, points, warm_start), not 5"),
+        ("search: {sampler: tpx}\n", "1:10: search.sampler: must be 'tpe', 'random', 'grid', 'fixed' or 'nsgaii', got 'tpx'"),
         ("resources: {gpu: lots}\n", "1:13: resources.gpu: must be 'auto' or a valid number, got 'lots'"),
         ("resources: {gpu: -1}\n", "1:13: resources.gpu: must be auto, or 0 or more, got -1"),
         ("resources: {slots: 0}\n", "1:13: resources.slots: must be auto, or 1 or more, got 0"),
@@ -312,7 +323,7 @@ def test_a_fixed_value_of_another_kind_is_explained() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["early_stopping", "confirm", "budget", "replicates", "constraints", "warm_start", "resources.pack"],
+    ["budget", "resources.pack"],
 )
 def test_what_is_not_built_yet_is_refused(key: str) -> None:
     found = problems(f"{GOOD}{key}: {{top: 3, seeds: 3}}\n")
@@ -352,6 +363,125 @@ def test_a_grid_over_a_continuum_is_refused() -> None:
     assert found == [
         "sweep.yaml:16:10: search.sampler: no grid over a continuous range: finetune.lr, finetune.schedule.mu"
     ]
+
+
+CONSTRAINED = GOOD + "constraints:\n  - finetune.lr * 100 < finetune.schedule.mu\n"
+
+
+def constrained(text: str) -> list[str]:
+    """What is wrong, of a constraint that stands on line 18 from column 5 on."""
+    return problems(CONSTRAINED.replace("finetune.lr * 100 < finetune.schedule.mu", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("finetune.lr <", "'finetune.lr <' is no comparison; it may have numbers, names,"),
+        ("finetune.lr", "'finetune.lr' compares no parameters; as in finetune.clip.low < finetune.clip.high"),
+        ("1 < 2", "'1 < 2' compares no parameters"),
+        ("open(finetune.lr) < 1", "'open(finetune.lr)' is not read; a constraint has numbers, names,"),
+        ("finetune.lr ** 2 < 1", "'finetune.lr ** 2' is not read"),
+        ("finetune.lrr < 1", "finetune.lrr is unknown; did you mean finetune.lr?"),
+        (
+            "finetune.clip.low < finetune.lr",
+            "finetune.clip.low is neither in the space nor fixed under trainer",
+        ),
+        ("pretrain.steps < 1000", "'pretrain.steps < 1000' is about nothing that is searched"),
+        ("finetune.schedule.name < 3", "finetune.schedule.name is text or null where a number is needed"),
+        ("finetune.lr and finetune.lr < 1", "finetune.lr is a number where true or false is needed"),
+        ("finetune.lr < 1 + (finetune.lr < 2)", "finetune.lr < 2 is true or false where a number is needed"),
+        ("finetune.lr < " + "1 + " * 100 + "1", "at most 300 characters, not 415"),
+    ],
+)
+def test_a_wrong_constraint_is_named_with_its_place(text: str, said: str) -> None:
+    (found,) = constrained(text)
+    assert found.startswith(f"sweep.yaml:18:5: constraints[0]: {said}")
+
+
+def test_a_misspelt_dimension_is_not_said_again_by_a_constraint() -> None:
+    found = problems(CONSTRAINED.replace("lr: {log_uniform", "lr: {log_unifrm"))
+    assert [line.split(": ")[1] for line in found] == ["finetune.lr.log_unifrm"]
+
+
+def test_what_a_misspelt_constraint_was_to_forbid_is_not_blamed() -> None:
+    space = "space: {finetune.clip.low: {uniform: [0, 1]}, finetune.clip.high: {uniform: [0, 1]}}\n"
+    found = problems(space + "search.trials: 1\nconstraints: [finetune.clip.lo < finetune.clip.high]\n")
+    assert [line.split(": ")[1] for line in found] == ["constraints[0]"]
+
+
+def test_what_constraints_forbid_is_not_rehearsed() -> None:
+    """Without the constraint: a lower clip that could lie above the upper one."""
+    text = GOOD.replace(
+        "space:\n",
+        "space:\n  finetune.clip.low: {uniform: [0, 0.9]}\n  finetune.clip.high: {uniform: [0.1, 1]}\n",
+    )
+    assert any("finetune.clip" in line for line in problems(text))
+    spec = read(text + "constraints: [finetune.clip.low < finetune.clip.high]\n")
+    assert spec.constraints == ("finetune.clip.low < finetune.clip.high",)
+    assert SweepSpec.from_resolved(spec.resolved()).space.broken(
+        {"finetune.clip.low": 0.5, "finetune.clip.high": 0.4}
+    )
+
+
+def test_points_and_baselines_that_break_a_constraint_are_named() -> None:
+    point = "{finetune.block_size: 16, finetune.schedule.name: loglinear, finetune.lr: 0.001}"
+    text = (
+        GOOD.replace("seed: 3", f"seed: 3, points: [{point}]") + "constraints: [finetune.block_size < 16]\n"
+    )
+    assert problems(text) == [
+        "sweep.yaml:15:5: always[0]: breaks the constraint finetune.block_size < 16",
+        "sweep.yaml:16:54: search.points[0].finetune.block_size: breaks the constraint finetune.block_size < 16",
+    ]
+
+
+def test_a_grid_has_the_points_that_satisfy_the_constraints_and_check_counts_the_others() -> None:
+    space = "space: {finetune.block_size: {choice: [4, 8, 16]}, finetune.batch_size: {int: [2, 9]}}\n"
+    text = space + "search: {sampler: grid}\nconstraints: [finetune.block_size * finetune.batch_size <= 32]\n"
+    wanted = [(a, b) for a in (4, 8, 16) for b in range(2, 10) if a * b <= 32]
+    spec = read(text)
+    assert sorted((p["finetune.block_size"], p["finetune.batch_size"]) for p in spec.space.points()) == wanted
+    assert (spec.search.trials, plan(spec).trials, plan(spec).skipped) == (
+        len(wanted),
+        len(wanted),
+        24 - len(wanted),
+    )
+    assert problems(text.replace("<= 32", "< 8")) == [
+        "sweep.yaml:3:1: constraints: no point of the space satisfies them"
+    ]
+
+
+def test_a_list_of_metrics_is_kept_and_one_is_a_word() -> None:
+    both = read(GOOD, "metric=[val_nelbo, seconds]")
+    assert (both.metric, both.metrics) == ("val_nelbo", ("val_nelbo", "seconds"))
+    assert both.resolved()["metric"] == ["val_nelbo", "seconds"]
+    assert SweepSpec.from_resolved(both.resolved()).metrics == both.metrics
+    assert read(GOOD).resolved()["metric"] == "val_ppl"
+    unmeasured = problems(
+        GOOD.replace("  finetune.steps: 20", "  finetune.steps: 20\n  evaluation.variance_batches: 0"),
+        "metric=[val_ppl, var_nelbo]",
+    )
+    assert unmeasured == [
+        "command line: metric=[val_ppl, var_nelbo]: metric: var_nelbo is not measured where evaluation.variance_batches is 0"
+    ]
+
+
+def test_only_a_sampler_that_learns_can_start_warm() -> None:
+    assert read(GOOD, "search.warm_start=other").search.warm_start == ("other",)
+    for overrides, said in (
+        (
+            ["search.warm_start=other", "search.sampler=random"],
+            "sampler random learns nothing from other sweeps; tpe and nsgaii do",
+        ),
+        (["search.warm_start=[other, good]"], "'good' is this sweep itself"),
+    ):
+        (found,) = problems(GOOD, *overrides)
+        assert found.endswith(f"search.warm_start: {said}")
+
+
+def test_a_spec_stored_before_a_setting_was_known_is_the_same_sweep() -> None:
+    spec = read(GOOD).resolved()
+    old = {key: value for key, value in spec.items() if key != "constraints"}
+    assert differences(old, spec) == []
 
 
 def test_a_bomb_of_aliases_is_refused_at_once() -> None:

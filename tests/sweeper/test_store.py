@@ -18,10 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
+from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, MetricRow, SweepRecord, TrialRecord
+from sweeper.store.records import (
+    ForeignTrial,
+    LatestRecord,
+    MetricRow,
+    NewTrial,
+    SweepRecord,
+    TrialRecord,
+)
 from sweeper.store.store import LeaseLost, Store, StoreError, Writer
 from tests.sweeper import postgres
 from trainer.evaluation.record import Evaluation
@@ -255,12 +263,15 @@ def test_a_lease_keeps_others_off_until_it_runs_out(store: Store, sweep: SweepRe
 WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "set_sweep_state": lambda w, t: w.set_sweep_state("failed"),
     "add_configuration": lambda w, t: w.add_configuration("new", {}),
+    "extend": lambda w, t: w.extend(40, 1),
     "add_trial": lambda w, t: new_trial(w),
+    "add_trials": lambda w, t: w.add_trials([NewTrial(1, "confirm", 5, 100, {}, {}, {})]),
     "start_trial": lambda w, t: w.start_trial(t),
     "add_rows": lambda w, t: w.add_rows(
         t, 1, [MetricRow("lr", 9, 1.0)], [an_evaluation(1.0, 9)], state="pruned"
     ),
     "end_trial": lambda w, t: w.end_trial(t, 1, "complete"),
+    "add_foreign_trials": lambda w, t: w.add_foreign_trials([ForeignTrial("other", 1, {}, [1.0])]),
     "add_stage": lambda w, t: w.add_stage(key="new", steps=1, values={}, folder=""),
     "start_stage": lambda w, t: w.start_stage("5a"),
     "charge_stage": lambda w, t: w.charge_stage("5a", 1, cpu_seconds=1.0, gpu_seconds=0.0),
@@ -553,6 +564,28 @@ def test_anyone_may_ask_for_a_stop(url: str, reader: Reader, sweep: SweepRecord,
             request(url, *bad)
 
 
+def test_an_extension_is_written_with_the_request_that_is_done_by_it(
+    store: Store, url: str, reader: Reader, sweep: SweepRecord, writer: Writer
+) -> None:
+    request(url, sweep.id, "extend +20")
+    (control,) = reader.controls(sweep.id)
+    assert control.verb == "extend +20"
+    writer.extend(40, control.id)
+    now = reader.sweep("first")
+    assert now is not None
+    assert now.spec == {**sweep.spec, "search": {"trials": 40}}
+    assert reader.controls(sweep.id) == []
+
+
+def test_all_of_several_trials_are_added_or_none(reader: Reader, writer: Writer) -> None:
+    one = NewTrial(new_trial(writer).configuration, "confirm", 5, 100, {}, {}, {})
+    assert [each.seed for each in writer.add_trials([one, one._replace(seed=6)])] == [5, 6]
+    before = reader.trials(1)
+    with pytest.raises(IntegrityError):
+        writer.add_trials([one._replace(seed=7, number=3), one._replace(seed=8, number=3)])
+    assert reader.trials(1) == before
+
+
 # --- reading beside writing ---------------------------------------------------------------------
 
 
@@ -663,6 +696,7 @@ def contents(store: Store) -> dict[str, list[Any]]:
         "evaluations",
         "events",
         "controls",
+        "foreign_trials",
     ]
     with store._engine.connect() as connection:
         return {

@@ -27,13 +27,13 @@ from tests.trainer.tiny_runs import (
 )
 from trainer import checkpoint
 from trainer.attention import block_causal, noised
+from trainer.cli import app
 from trainer.config import InvalidConfig, TrainConfig
 from trainer.data.base import DataError
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
 from trainer.evaluation.bound import evaluate
 from trainer.exchange import export_run, import_checkpoint
-from trainer.exchange_cli import app
 from trainer.interchange import PublicConfig, load_published, read_public_config, save_published
 from trainer.model import Denoiser, Shape
 from trainer.published import weights_hash

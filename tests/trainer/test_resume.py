@@ -117,6 +117,47 @@ def test_closing_at_every_heartbeat_loses_and_doubles_nothing(
     assert [step for _, step in ledger(tmp_path / "closed")] == list(range(1, 13))
 
 
+AUTO = {"name": "auto", "widths": [0.5], "step": 0.25, "batches": 1}
+SEARCHED = {"finetune__clip": AUTO, "evaluation__every": 20, "evaluation__variance_batches": 1}
+
+
+def test_a_clip_that_was_found_survives_a_kill(corpus: Path, tmp_path: Path) -> None:
+    """Killed after an interval was adopted, and closed within the next search."""
+    steps = {"pretrain__steps": 0, "finetune__steps": 60}
+    config = tiny_config(corpus, **steps, **SEARCHED)
+    reports_of(config, tmp_path / "straight")
+    adopted = [
+        (r.values["clip_low"], r.values["clip_high"])
+        for r in read_rows(tmp_path / "straight" / "rows.jsonl")
+        if "clip_low" in r.values
+    ]
+    assert adopted[0] != (0, 1), "nothing to lose otherwise"
+
+    folder, environment = tmp_path / "killed", {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    script = SCRIPT.replace("100, finetune__steps=100", f"0, finetune__steps=60, **{SEARCHED}")
+    process = subprocess.Popen([sys.executable, "-c", script, str(corpus), str(folder), "1"], env=environment)
+    path = folder / "ledger.txt"
+    while not (path.exists() and " 27\n" in path.read_text()):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    facts = checkpoint.read_facts(folder / "last.safetensors")
+    assert 20 <= facts["progress"]["step"] < 60
+    assert tuple(facts["progress"]["clip"]) == adopted[0 if facts["progress"]["step"] < 40 else 1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.train.HEARTBEAT", 0.0)
+        running = train(config, folder, attempt=2, device="cpu")
+        for _ in running:
+            if path.read_text().endswith(" 40\n"):
+                next(running), next(running)  # into the evaluation, or the search after it
+                break
+        running.close()
+    reports_of(config, folder, attempt=3)
+    assert_equal_runs(folder, tmp_path / "straight")
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -36,7 +36,9 @@ def network(objective=BlockDiffusion(), **shape):  # noqa: B008
 
 def drawn(model, objective, **changes):
     values = {"num": 3, "length": 8, "block_size": 4, "bos_id": 7, "seed": 0, **changes}
-    return sample(model, objective, **values)
+    sampler = values.pop("sampler", objective.samplers[0])
+    nucleus = values.pop("nucleus", sampler.nucleus)
+    return sample(model, objective, sampler=type(sampler)(**{**dict(sampler), "nucleus": nucleus}), **values)
 
 
 def tokens_of(samples):
@@ -194,8 +196,22 @@ def test_a_sample_is_the_same_in_whatever_batch_it_stands(objective, block_size,
     many = drawn(model, objective, num=4, block_size=block_size, sampler=sampler)
     few = drawn(model, objective, num=2, block_size=block_size, sampler=sampler)
     assert many[:2] == few
+    assert many[2:] == drawn(model, objective, num=2, first=2, block_size=block_size, sampler=sampler)
     assert len({tuple(each.tokens) for each in many}) == 4
     assert drawn(model, objective, num=2, block_size=block_size, sampler=sampler, seed=1) != few
+
+
+@pytest.mark.parametrize(("objective", "block_size", "sampler"), KINDS, ids=str)
+def test_what_is_kept_between_passes_changes_no_token(objective, block_size, sampler):
+    """Past the trained length, from a prompt, and after some samples have left."""
+    model = network(objective).double()
+    length = 8 if objective.whole else 32
+    rules = {"stopping": Stopping(after=3, entropy=False), "eos_id": 2, "prompt": [1, 4], "num": 5}
+    changes = {"length": length, "block_size": block_size, "sampler": sampler, **rules}
+    kept, reread = (drawn(model, objective, cached=cached, **changes) for cached in (True, False))
+    assert tokens_of(kept) == tokens_of(reread)
+    assert [(each.nfe, each.end) for each in kept] == [(each.nfe, each.end) for each in reread]
+    assert objective.whole or len({len(each.tokens) for each in kept}) > 1
 
 
 @pytest.mark.parametrize(("objective", "block_size"), [(Autoregressive(), 1), (BlockDiffusion(), 4)], ids=str)
@@ -342,8 +358,8 @@ class Constant(WholeDecoder):
 def test_first_hitting_decides_in_a_uniform_order():
     block, masked = torch.full((6000, 3), 10), torch.ones(6000, 3, dtype=torch.bool)
     decoder = Constant()
-    draws = Draws(0, 6000, torch.device("cpu"))
-    filled, nfe = FirstHitting().fill(decoder, block, masked, 1.0, draws)
+    draws = Draws(0, range(6000), torch.device("cpu"))
+    filled, nfe = FirstHitting().fill(decoder, block, masked, draws)
     assert torch.equal(filled, torch.arange(3).expand(6000, 3))
     assert nfe.tolist() == [3] * 6000
     times_decided = torch.stack([step != 10 for step in decoder.shown]).sum(dim=0)
@@ -355,7 +371,7 @@ def test_first_hitting_decides_in_a_uniform_order():
 def test_ancestral_passes_are_the_steps_that_decide_something():
     block, masked = torch.full((4, 3), 10), torch.ones(4, 3, dtype=torch.bool)
     decoder = Constant()
-    filled, nfe = Ancestral(steps=2).fill(decoder, block, masked, 1.0, Draws(0, 4, torch.device("cpu")))
+    filled, nfe = Ancestral(steps=2).fill(decoder, block, masked, Draws(0, range(4), torch.device("cpu")))
     assert torch.equal(filled, torch.arange(3).expand(4, 3))
     assert len(decoder.shown) == 2
     at_once = (decoder.shown[1] == 10).all(dim=1) | (decoder.shown[1] != 10).all(dim=1)
@@ -374,7 +390,7 @@ def test_nucleus():
 
 def test_what_has_no_weight_is_never_drawn():
     weights = torch.tensor([0.0, 1.0, 0.0, 1e-300, 0.0], dtype=torch.float64).expand(1000, -1)
-    u = Draws(0, 1000, torch.device("cpu")).uniform(1).squeeze(1)
+    u = Draws(0, range(1000), torch.device("cpu")).uniform(1).squeeze(1)
     assert set(draw(weights, u).tolist()) == {1}
 
 
@@ -383,7 +399,7 @@ def test_what_has_no_weight_is_never_drawn():
     [
         ({"length": 7}, "a multiple of the block size 4, not 7"),
         ({"block_size": 16, "length": 16}, "from 1 to the trained length 8, not 16"),
-        ({"nucleus": 0.0}, "nucleus must be in"),
+        ({"nucleus": 0.0}, "nucleus\n  Input should be greater than 0"),
         ({"num": 0}, "num must be at least 1"),
         ({"prompt": [1] * 7}, "BOS and the prompt take 8 tokens"),
         ({"prompt": [11]}, "the prompt holds 11"),

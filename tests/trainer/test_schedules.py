@@ -11,9 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 from scipy.stats import truncnorm
 
 from tests.reference import schedules as reference
+from trainer.config import InvalidConfig, TrainConfig, content_hash
 from trainer.schedules import (
     SCHEDULES,
+    AnyClip,
     AnySchedule,
+    AutoClip,
     BimodalGaussian,
     Clip,
     Cosine,
@@ -288,3 +291,69 @@ def test_no_torch_for_numpy():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CLIPS = TypeAdapter(AnyClip)
+
+
+def test_a_clip_without_a_name_is_fixed_and_written_without_one():
+    for raw in ({}, {"low": 0.3, "high": 0.8}, {"name": "fixed", "low": 0.3, "high": 0.8}):
+        clip = CLIPS.validate_python(raw)
+        assert clip == Clip(**raw)
+        assert set(clip.model_dump()) == {"low", "high"}
+        assert CLIPS.validate_python(clip.model_dump()) == clip
+    assert CLIPS.validate_python("auto") == CLIPS.validate_python({"name": "auto"}) == AutoClip()
+    assert CLIPS.validate_python(AutoClip(widths=0.5).model_dump()) == AutoClip(widths=(0.5,))
+
+
+def test_names_and_hashes_of_configurations_are_what_they_were():
+    """Sweeps and pretrains stored before clip: auto came are still found."""
+    before = {
+        (): ("32f08516fbf43e3d", "0ef30ada15e2cc96"),
+        (("finetune.clip.low", 0.3), ("finetune.clip.high", 0.8)): ("32f08516fbf43e3d", "e49b886c861811e1"),
+        (("pretrain.steps", 10), ("pretrain.clip.low", 0.2)): ("f4ba76e6d4bb56ff", "4ea02ce7188afad7"),
+    }
+    for values, (stage, content) in before.items():
+        run = TrainConfig.from_dotted(dict(values))
+        assert (run.stage_key(), content_hash(run.content())) == (stage, content), values
+        auto = TrainConfig.from_dotted({"finetune.clip": "auto"})
+        assert content_hash(auto.content()) != content
+
+
+@pytest.mark.parametrize(
+    ("clip", "sentence"),
+    [
+        ({"name": "auto", "low": 0.2}, "auto finds low and high itself: leave them out, or say adopt: false"),
+        ({"name": "auto", "step": 0.3}, "step 0.3 does not divide 1"),
+        ({"name": "auto", "widths": [0.52]}, "width 0.52 is not a number of steps of 0.05 from 0 to 1"),
+        ({"name": "auto", "widths": [1.05]}, "width 1.05 is not a number of steps of 0.05 from 0 to 1"),
+        ({"name": "auto", "widths": []}, "widths names none: there is nothing to try"),
+        ({"name": "auto", "adopt": False, "low": 0.8, "high": 0.2}, "low 0.8 is above high 0.2"),
+        ("wide", "'wide' is none of fixed, auto"),
+        ({"widths": [0.5]}, "missing, but needed for finetune.clip.widths"),
+        (3, "3 is a value, and finetune.clip a group of values"),
+    ],
+    ids=str,
+)
+def test_a_clip_that_cannot_be_is_a_sentence(clip, sentence):
+    with pytest.raises(InvalidConfig) as caught:
+        TrainConfig.from_dotted({"finetune.clip": clip})
+    (problem,) = caught.value.problems
+    assert problem.key.startswith("finetune.clip")
+    assert problem.sentence == sentence
+
+
+def test_what_has_no_evaluations_or_no_noise_searches_no_clip():
+    for values, key in (
+        ({"pretrain.clip": "auto"}, "pretrain.clip"),
+        ({"objective.name": "ar", "finetune.clip": "auto"}, "finetune.clip"),
+    ):
+        with pytest.raises(InvalidConfig) as caught:
+            TrainConfig.from_dotted(values)
+        assert [problem.key for problem in caught.value.problems] == [key]
+
+
+def test_a_clip_that_is_searched_begins_with_its_bounds():
+    assert AutoClip().level(Cosine(), 0.3) == Clip().level(Cosine(), 0.3)
+    telling = AutoClip(adopt=False, low=0.3, high=0.8)
+    assert telling.time(0.5) == Clip(low=0.3, high=0.8).time(0.5)

@@ -244,7 +244,9 @@ def test_the_benchmark_has_every_objective_schedule_and_weight():
         (config.objective.name, config.finetune.block_size)
         for config in oracle.configs({"data.name": "synthetic"}, quick=False)
     )
-    assert models["bd3lm", 4] == models["bd3lm", 16] == models["mdlm", 64] == 7 * 6
+    rows = 7 * 6 + 7 + 2  # every schedule and weight; every schedule masked by frequency; two of both
+    assert models["bd3lm", 4] == models["bd3lm", 16] == models["mdlm", 64] == rows
+    assert models["sedd", 64] == 7 + 7
     assert models["ar", 1] == 1
     assert {name for name, _ in models} == {each.model_fields["name"].default for each in oracle.OBJECTIVES}
     few = list(oracle.configs({"data.name": "synthetic"}, quick=True))

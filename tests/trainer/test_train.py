@@ -1,8 +1,10 @@
 """What a run does: rows, phases, the best checkpoint, the test split, divergence, heartbeats."""
 
 import json
+import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from trainer.config import TrainConfig
 from trainer.data.packing import Corpus, load
 from trainer.errors import CheckpointError, OtherRun, TrainingError
 from trainer.evaluation.floors import unigram_nelbo
-from trainer.learner import learning_rate
+from trainer.learner import Learner, learning_rate
 from trainer.randomness import batch_rows, strided_rows
 from trainer.rows import read_rows
 from trainer.train import LOCK_PATIENCE, pretrain, train
@@ -44,7 +46,8 @@ def test_rows_of_a_run(straight: Path) -> None:
     reports = list(read_rows(straight / "rows.jsonl"))
     assert [r.step for r in reports] == [25, 30, 35, 40, 45, 50]
     assert [r.step for r in reports if "val_ppl" in r.values] == [30, 40, 50]
-    assert set(reports[0].values) == {"train_loss", "grad_norm", "lr", "tokens", "seconds"}
+    plain = {"train_loss", "grad_norm", "grad_norm_var", "lr", "tokens", "seconds"}
+    assert set(reports[0].values) == plain
     assert reports[0].values["tokens"] == 5 * 4 * 16
     found = {
         "objective",
@@ -59,6 +62,63 @@ def test_rows_of_a_run(straight: Path) -> None:
     assert [e.split for e in reports[-1].evaluations] == ["valid", "test"]
     assert [r.step for r in read_rows(straight / "pretrain" / "rows.jsonl") if r.evaluations] == [20]
     assert not (straight / "pretrain" / "best.safetensors").exists()
+
+
+def test_the_variance_of_the_gradient_norm(corpus: Path, straight: Path, tmp_path: Path) -> None:
+    """Over the steps since the last row: as of rows of one step each, which themselves have none."""
+    every = tiny_config(corpus).model_copy(update={"log_every": 1})
+    norms = {r.step: r.values["grad_norm"] for r in reports_of(every, tmp_path)}
+    for report in read_rows(straight / "rows.jsonl"):
+        since = [norms[step] for step in range(report.step - 4, report.step + 1)]
+        assert report.values["grad_norm_var"] == pytest.approx(statistics.variance(since), rel=1e-6)
+    assert not any("grad_norm_var" in r.values for r in read_rows(tmp_path / "rows.jsonl"))
+
+
+def test_a_run_says_what_its_schedule_does(straight: Path) -> None:
+    """Once, at its end: a row for each bin of the masking rate."""
+    reports = list(read_rows(straight / "rows.jsonl"))
+    shares = {k: v for k, v in reports[-1].values.items() if k.startswith("bin_share/")}
+    assert shares == pytest.approx({f"bin_share/{(i + 0.5) / 10:g}": 0.1 for i in range(10)}, abs=2e-3)
+    assert not any(name.startswith("bin_") for r in reports[:-1] for name in r.values)
+    assert all(len(name) <= 60 for r in reports for name in r.values)
+
+
+AUTO = {"name": "auto", "widths": [0.5], "step": 0.25, "batches": 1}
+
+
+def test_a_clip_that_is_searched_is_adopted(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the step after the evaluation on; with adopt: false it is said, and nothing else changes."""
+    seen: list[tuple[float, float]] = []
+    plain = Learner.take_step
+
+    def take_step(self: Learner, x0_BL: torch.Tensor, phase: Any, *given: Any) -> Any:
+        seen.append((phase.clip.low, phase.clip.high))
+        return plain(self, x0_BL, phase, *given)
+
+    monkeypatch.setattr(Learner, "take_step", take_step)
+    short = {"pretrain__steps": 0, "finetune__steps": 10, "evaluation__every": 5}
+    adopting = reports_of(tiny_config(corpus, finetune__clip=AUTO, **short), tmp_path / "adopting")
+    found = [(r.values["clip_low"], r.values["clip_high"]) for r in adopting if r.evaluations]
+    assert found[0] != (0, 1)
+    assert seen == [(0, 1)] * 5 + [found[0]] * 5
+    facts = checkpoint.read_facts(tmp_path / "adopting" / "last.safetensors")
+    assert tuple(facts["progress"]["clip"]) == found[1]
+
+    seen.clear()
+    telling = tiny_config(corpus, finetune__clip={**AUTO, "adopt": False, "low": 0.1}, **short)
+    reports = reports_of(telling, tmp_path / "telling")
+    assert seen == [(0.1, 1)] * 10
+    fixed = reports_of(tiny_config(corpus, finetune__clip__low=0.1, **short), tmp_path / "fixed")
+    searched = [
+        r._replace(values={k: v for k, v in r.values.items() if not k.startswith("clip_")}) for r in reports
+    ]
+    assert {"clip_low", "clip_high", "clip_var/0-1", "clip_var/0.25-0.75"} <= set(reports[-1].values)
+    assert without_seconds(searched) == without_seconds(fixed)
+    assert same_tensors(
+        load_file(tmp_path / "telling/last.safetensors"), load_file(tmp_path / "fixed/last.safetensors")
+    )
 
 
 def test_the_best_is_the_lowest_of_the_evaluations(straight: Path) -> None:

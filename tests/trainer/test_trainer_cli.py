@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from safetensors.torch import load_file
@@ -16,6 +17,9 @@ from typer.testing import CliRunner
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
 from trainer import checkpoint
 from trainer.cli import app
+from trainer.sampling.ancestral import Ancestral
+from trainer.sampling.generate import sample
+from trainer.trained import open_trained, read_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +117,131 @@ def test_evaluate_and_sample(trained: tuple[Path, Ran]) -> None:
     drawn = run("sample", str(folder), "--num", "2", "--seed", "3")
     assert drawn.returncode == 0, drawn.stderr
     assert drawn.stdout.count("--- sample") == 2
+    assert drawn.stderr.startswith(
+        "sample 0: 16 tokens, ended by length, nfe 15 and 3 passes to store, done after 0."
+    )
     assert run("sample", str(folder), "--num", "2", "--seed", "3").stdout == drawn.stdout
+
+
+def drawn(folder: Path, *words: str) -> list[dict[str, Any]]:
+    result = run("sample", str(folder), *words, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["samples"]
+
+
+def test_sample_draws_what_the_function_draws(trained: tuple[Path, Ran]) -> None:
+    folder, _ = trained
+    config = read_config(folder)
+    model, corpus, block_size, _ = open_trained(config, folder / "best.safetensors", device="cpu")
+    prompt = corpus.tokenizer.encode_batch(["masked noise"])[0]
+    expected = sample(
+        model,
+        config.objective,
+        num=3,
+        length=32,
+        block_size=block_size,
+        bos_id=corpus.tokenizer.bos_id,
+        seed=4,
+        prompt=prompt,
+        sampler=Ancestral(steps=3, nucleus=0.8),
+    )
+    words = ["sampler.name=ancestral", "sampler.steps=3", "sampler.nucleus=0.8", "--prompt", "masked noise"]
+    found = drawn(folder, *words, "--num", "3", "--length", "32", "--seed", "4", "--batch", "2")
+    assert [each["tokens"] for each in found] == [each.tokens for each in expected]
+    assert [each["nfe"] for each in found] == [each.nfe for each in expected]
+    assert all(each["text"].startswith("masked noise") and each["seconds"] > 0 for each in found)
+    assert all("masked noise" + "\n\n".join(each["documents"]) == each["text"] for each in found)
+
+
+def test_what_is_written_is_what_is_printed(trained: tuple[Path, Ran], tmp_path: Path) -> None:
+    out = tmp_path / "samples.jsonl"
+    result = run("sample", str(trained[0]), "--num", "3", "--out", str(out))
+    assert (result.returncode, result.stdout) == (0, f"{out}: 3 samples\n")
+    written, printed = (
+        [json.loads(line) for line in out.read_text().splitlines()],
+        drawn(trained[0], "--num", "3"),
+    )
+    for each in (*written, *printed):
+        assert each.pop("seconds") >= 0
+    assert written == printed
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.jsonl"]
+
+
+def test_the_cache_changes_no_token(trained: tuple[Path, Ran]) -> None:
+    words = ["--length", "48", "--num", "3", "stopping.after=8", "stopping.entropy=false"]
+    kept, reread = drawn(trained[0], *words), drawn(trained[0], *words, "--uncached")
+    assert [each["tokens"] for each in kept] == [each["tokens"] for each in reread]
+    assert [each["nfe"] for each in kept] == [each["nfe"] for each in reread]
+    assert min(each["cache_passes"] for each in kept) > 0 == max(each["cache_passes"] for each in reread)
+
+
+def test_variable_length_is_turned_on_by_any_rule(trained: tuple[Path, Ran], tmp_path: Path) -> None:
+    found = drawn(trained[0], "--num", "4", "stopping.after=20")
+    assert {each["stopped_by"] for each in found} == {"eos"}
+    assert len({len(each["tokens"]) for each in found}) > 1
+    run("sample", str(trained[0]), "--num", "4", "stopping.after=20", "--out", str(tmp_path / "a.jsonl"))
+    table = json.loads(run("lengths", str(trained[0]), str(tmp_path / "a.jsonl"), "--json").stdout)["rows"]
+    bos, eos = found[0]["tokens"][0], found[0]["tokens"][-1]
+    text = [sum(token not in (bos, eos) for token in each["tokens"]) for each in found]
+    assert (table["samples"]["min"], table["samples"]["max"]) == (min(text), max(text))
+    assert table["samples"]["at_cap"] == 0
+    assert 20 <= table["files (train)"]["min"] < table["files (train)"]["median"]
+    shown = run("lengths", str(trained[0]), str(tmp_path / "a.jsonl")).stdout.splitlines()
+    assert [line.split()[0] for line in shown[2:]] == ["samples", "files"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (
+            ["sampler.name=analytic"],
+            2,
+            "bd3lm is sampled from by first_hitting or ancestral, not by analytic",
+        ),
+        (["sampler.steps=3"], 3, "sampler.steps: needs sampler.name=ancestral or analytic"),
+        (["sampler.nucleus=0"], 3, "sampler.nucleus: must be greater than 0, got 0"),
+        (["sampler.nucles=0.9"], 3, "sampler.nucles: unknown; did you mean sampler.nucleus?"),
+        (["sampler.name=best"], 3, "sampler.name: 'best' is none of first_hitting, ancestral, analytic"),
+        (["stopping.min_entropy=-1"], 3, "stopping.min_entropy: must be greater than or equal to 0, got -1"),
+        (["--length", "14"], 2, "a sample's length must be a multiple of the block size 4, not 14"),
+        (["--length", "4", "--prompt", "mask token noise"], 2, "BOS and the prompt take "),
+        (["nonsense"], 2, "nonsense: not of the form key=value"),
+    ],
+)
+def test_a_mistake_of_sampling_is_one_sentence(
+    words: list[str], code: int, sentence: str, trained: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    result = run("sample", str(trained[0]), *words, "--out", str(tmp_path / "samples.jsonl"))
+    assert result.returncode == code
+    assert result.stderr.startswith(sentence)
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_drawn(trained: tuple[Path, Ran]) -> None:
+    result = run("sample", str(trained[0]), "--out", "/nowhere/samples.jsonl")
+    assert (result.returncode, result.stderr) == (2, "/nowhere: there is no such folder\n")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "sample"])
+def test_a_checkpoint_that_is_cut_off_or_of_another_model(
+    command: str, corpus: Path, trained: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    best = (trained[0] / "best.safetensors").read_bytes()
+    copy = tmp_path / "run"
+    shutil.copytree(trained[0], copy)
+    (copy / "best.safetensors").write_bytes(best[: len(best) // 2])
+    cut = run(command, str(copy))
+    assert (cut.returncode, cut.stdout) == (1, "")
+    assert cut.stderr.startswith(f"{copy}/best.safetensors: damaged or cut off (")
+    other = tiny_config(corpus, model__width=8, pretrain__steps=0, finetune__steps=1, evaluation__test=False)
+    reports_of(other, tmp_path / "other")
+    shutil.copyfile(tmp_path / "other" / "best.safetensors", copy / "best.safetensors")
+    strange = run(command, str(copy))
+    assert (strange.returncode, strange.stdout) == (1, "")
+    assert ": ema.blocks.0.adaLN_modulation.bias is [48] of float32, this network's is [96]" in strange.stderr
+    (copy / "config.json").write_text('{"model_type": "gpt2"}')
+    assert "config.json: damaged, or not a run's" in run(command, str(copy)).stderr
 
 
 @pytest.mark.parametrize(
@@ -164,6 +292,7 @@ def test_every_setting_is_listed_with_what_it_is() -> None:
     assert any(line.startswith("finetune.schedule.mu = 0.5 (gaussian): ") for line in lines)
     assert any(line.startswith("finetune.schedule.name: one of loglinear, ") for line in lines)
     assert "finetune.steps = 200: Optimizer steps." in lines
+    assert "sampler.steps = 64 (ancestral, analytic): T, for each block." in lines
     assert set(run("fields", "finetune.clip").stdout.split("\n")) < {*lines, ""}
     assert run("fields", "nonsense").returncode == 2
 

@@ -66,6 +66,7 @@ class DataSet(Settings):
 
 
 def text_hash(text: str) -> bytes:
+    """8 bytes that tell one document's text from another's."""
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 

@@ -14,6 +14,7 @@ import shutil
 import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -44,6 +45,8 @@ class PackedSplit(NamedTuple):
 
 
 class Corpus(NamedTuple):
+    """A prepared corpus: its tokenizer, and its splits as packed sequences."""
+
     name: str
     fingerprint: str  # hex: of the text, the tokenizer's settings and the packing
     tokenizer: Tokenizer
@@ -59,15 +62,19 @@ class Corpus(NamedTuple):
         return _open_split(self.folder, "test")
 
 
-def load(data: DataSet) -> Corpus:
-    """The corpus, prepared if it is not. Raises DataError with what to do."""
-    for _ in prepare(data):
+def load(data: DataSet, splits: tuple[Split, ...] | None = None) -> Corpus:
+    """The corpus, prepared if it is not. splits: those needed, the others are empty; none: all there are.
+
+    Raises DataError with what to do.
+    """
+    splits = splits or data.splits
+    for _ in prepare(data, splits):
         pass
-    folder, key = _place(data)
+    folder, key = _place(data, splits)
     try:
         facts = _facts(folder)
         train, valid = (
-            _open_split(folder, each) if each in data.splits else _no_split(data.length)
+            _open_split(folder, each) if each in splits else _no_split(data.length)
             for each in ("train", "valid")
         )
         return Corpus(data.name, key, Tokenizer.open(folder), train, valid, folder, facts)
@@ -75,7 +82,7 @@ def load(data: DataSet) -> Corpus:
         raise DataError(f"{folder} cannot be read ({error}): delete it and try again.") from None
 
 
-def prepare(data: DataSet) -> Generator[None, None, None]:
+def prepare(data: DataSet, splits: tuple[Split, ...] | None = None) -> Generator[None, None, None]:
     """Tokenises what is not yet in the cache, yielding at least once a second; then `load` is quick.
 
     The work runs in a thread of its own: a download, a BPE's training and the wait for another process
@@ -83,7 +90,9 @@ def prepare(data: DataSet) -> Generator[None, None, None]:
     """
     stop = threading.Event()
     try:
-        yield from meanwhile(lambda: _prepare(data, stop), "prepare-corpus", every=HEARTBEAT)
+        yield from meanwhile(
+            lambda: _prepare(data, splits or data.splits, stop), "prepare-corpus", every=HEARTBEAT
+        )
     finally:
         stop.set()
 
@@ -101,6 +110,7 @@ def identity(corpus: Corpus, split: Split) -> dict[str, Any]:
 
 
 def cache_root() -> Path:
+    """Where tokenised corpora are kept: $TRAINER_CACHE, else a folder in the user's cache."""
     return Path(os.environ.get("TRAINER_CACHE") or Path.home() / ".cache" / "bd3lm-sweep").expanduser()
 
 
@@ -118,12 +128,13 @@ def disjoint(data: DataSet, stop: threading.Event | None = None) -> Callable[[Sp
 
     if data.independent:
         return all_of
-    held_out: dict[Split, set[bytes]] = {
-        each: set(map(text_hash, all_of(each))) for each in SPLITS[:2] if each in data.splits
-    }
+
+    @cache
+    def hashes(split: Split) -> set[bytes]:
+        return set(map(text_hash, all_of(split)))
 
     def documents(split: Split) -> Iterator[str]:
-        taken = [held_out[each] for each in SPLITS[: SPLITS.index(split)] if each in held_out]
+        taken = [hashes(each) for each in SPLITS[: SPLITS.index(split)] if each in data.splits]
         return (text for text in all_of(split) if not any(text_hash(text) in each for each in taken))
 
     return documents
@@ -133,14 +144,16 @@ class Stopped(Exception):
     """Nobody waits for this corpus any more."""
 
 
-def _place(data: DataSet) -> tuple[Path, str]:
-    settings = {
+def _place(data: DataSet, splits: tuple[Split, ...] | None = None) -> tuple[Path, str]:
+    settings: dict[str, Any] = {
         "text": data.fingerprint(),
         "tokenizer": _tokenizer_key(data),
         "length": data.length,
         "forced_eos": data.forced_eos,
         "packing": PACKING_VERSION,
     }
+    if splits and splits != data.splits:
+        settings["splits"] = splits
     key = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     return cache_root() / "corpora" / f"{data.name}-{key}", key
 
@@ -155,10 +168,10 @@ def _tokenizer_key(data: DataSet) -> str:
     return sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
 
 
-def _prepare(data: DataSet, stop: threading.Event) -> None:
+def _prepare(data: DataSet, splits: tuple[Split, ...], stop: threading.Event) -> None:
     from filelock import FileLock, Timeout
 
-    folder, _ = _place(data)
+    folder, _ = _place(data, splits)
     if _is_whole(folder):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -167,13 +180,13 @@ def _prepare(data: DataSet, stop: threading.Event) -> None:
         try:
             with lock.acquire(timeout=HEARTBEAT, poll_interval=0.05):
                 if not _is_whole(folder):  # else another process was faster
-                    _build(data, folder, stop)
+                    _build(data, splits, folder, stop)
                 return
         except Timeout:
             continue
 
 
-def _build(data: DataSet, folder: Path, stop: threading.Event) -> None:
+def _build(data: DataSet, splits: tuple[Split, ...], folder: Path, stop: threading.Event) -> None:
     """Writes a folder beside, complete and on disk, and gives it its name in one step."""
     partial = folder.with_name(f"{folder.name}.partial")
     for leftover in (partial, folder):  # of a killed process; damaged
@@ -183,17 +196,17 @@ def _build(data: DataSet, folder: Path, stop: threading.Event) -> None:
         documents = disjoint(data, stop)
         tokenizer = _tokenizer(data, documents)
         tokenizer.save(partial)
-        splits = {
+        packed = {
             split: _pack(documents(split), split, data, tokenizer, partial)
             for split in SPLITS
-            if split in data.splits
+            if split in splits
         }
         facts = {
             "length": data.length,
             "packing": f"{PACKING_VERSION}{' forced_eos' if data.forced_eos else ''}",
             "settings": data.model_dump(mode="json"),
             "source": data.fingerprint(),
-            "splits": splits,
+            "splits": packed,
             "files": {path.name: [path.stat().st_size, _sum(path)] for path in sorted(partial.iterdir())},
         }
         text = json.dumps(facts, indent=1)

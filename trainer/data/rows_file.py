@@ -21,6 +21,7 @@ class RowsFile:
         return self
 
     def append(self, values_SL: np.ndarray) -> None:
+        """S rows of `width` values, stored as the file's dtype."""
         self.file.write(values_SL.astype(self.dtype).tobytes())
         self.rows += len(values_SL)
 

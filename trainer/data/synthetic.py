@@ -150,10 +150,12 @@ class Synthetic(DataSet):
 
 
 class Chain(NamedTuple):
+    """The source: its words, the law of the next symbol in every context, and the law of contexts."""
+
     words: list[str]
     next: dict[tuple[int, ...], tuple[list[int], list[float]]]  # context: symbols, cumulative probabilities
-    next_KK: np.ndarray  # [*context, symbol]
-    law_K: np.ndarray  # [*context], stationary
+    next_KK: np.ndarray  # [*context, symbol]: probabilities
+    law_K: np.ndarray  # [*context]: stationary probabilities
 
 
 @lru_cache(maxsize=4)

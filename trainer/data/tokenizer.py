@@ -107,6 +107,7 @@ class Tokenizer:
         return sha256(f"{self.backend.to_str()} {self._ids()}".encode()).hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
+        """Writes tokenizer.json and special_ids.json, for `open`."""
         (folder / "tokenizer.json").write_text(self.backend.to_str(), encoding="utf-8")
         (folder / "special_ids.json").write_text(json.dumps(self._ids()), encoding="utf-8")
 

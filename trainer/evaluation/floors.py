@@ -35,11 +35,17 @@ def floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
 
 def unigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> float:
     """-log p(x), with p(x) = (count(x) + 1) / (tokens + vocab_size) over the train split."""
-    counts_V = np.zeros(vocab_size, np.int64)
-    for rows_SL in _pieces(train_SL):
-        counts_V += np.bincount(rows_SL[:, 1:].ravel(), minlength=vocab_size)
+    counts_V = token_counts(train_SL, vocab_size)
     scored = eval_SL[:, 1:].ravel()
     return float(np.log(counts_V.sum() + vocab_size) - np.log(counts_V[scored] + 1.0).mean())
+
+
+def token_counts(train_SL: np.ndarray, vocab_size: int) -> np.ndarray:
+    """counts_V: how often each word occurs in the train split's first MOST_TOKENS tokens, BOS left out."""
+    counts_V = np.zeros(vocab_size, np.int64)
+    for rows_SL in _pieces(train_SL[: max(1, MOST_TOKENS // train_SL.shape[1])]):
+        counts_V += np.bincount(rows_SL[:, 1:].ravel(), minlength=vocab_size)
+    return counts_V
 
 
 def bigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> float:

@@ -7,9 +7,11 @@ from collections.abc import Generator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trainer.config import EvaluationConfig, Phase
 from trainer.data.packing import Corpus
+from trainer.frequency import Uniform
 from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
@@ -26,20 +28,19 @@ def variance(
     A variance is left out where a batch has one block, and everything is where variance_batches is 0.
     """
     unweighted = phase.model_copy(update={"reweighting": Unweighted()})
-    loglinear = unweighted.model_copy(update={"schedule": LogLinear(), "clip": Clip()})
-    tokens_SL = corpus.valid.tokens_SL
-    order = np.random.default_rng(seed_of(config.seed, "variance rows")).permutation(len(tokens_SL))
-    device = next(model.parameters()).device
+    common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform()}
+    loglinear = unweighted.model_copy(update=common_phase)
 
     found: dict[str, list[float]] = {"objective": [], "var_nelbo": [], "var_nelbo_loglinear": []}
     for batch in range(config.variance_batches):
-        rows_B = order[np.arange(batch * phase.batch_size, (batch + 1) * phase.batch_size) % len(order)]
-        x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(device)
+        x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, batch)
         losses: list[tuple[Phase, TokenLoss]] = []
         for variant in (phase, unweighted, loglinear):
             done = [loss for earlier, loss in losses if earlier == variant]
             seed = seed_of(config.seed, "variance masks", batch)
-            losses.append((variant, done[0] if done else _loss(model, objective, x0_BL, variant, seed)))
+            losses.append(
+                (variant, done[0] if done else loss_of(model, objective, x0_BL, variant, 1.0, seed))
+            )
             yield None
         (_, trained), (_, plain), (_, common) = losses
         found["objective"].append((trained.loss_BL.sum() / trained.scored_BL.sum()).item())
@@ -49,16 +50,33 @@ def variance(
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}
 
 
-def _loss(model: Denoiser, objective: Objective, x0_BL: torch.Tensor, phase: Phase, seed: int) -> TokenLoss:
+def valid_batch(model: Denoiser, corpus: Corpus, batch_size: int, seed: int, batch: int) -> Tensor:
+    """x0_BL, on the model's device: the valid split in an order of its own, around and around."""
+    tokens_SL = corpus.valid.tokens_SL
+    order = np.random.default_rng(seed_of(seed, "variance rows")).permutation(len(tokens_SL))
+    rows_B = order[np.arange(batch * batch_size, (batch + 1) * batch_size) % len(order)]
+    x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64))
+    return x0_BL.to(next(model.parameters()).device)
+
+
+def loss_of(
+    model: Denoiser, objective: Objective, x0_BL: Tensor, phase: Phase, progress: float, seed: int
+) -> TokenLoss:
+    """The training objective without gradients and dropout."""
     generator = torch.Generator().manual_seed(seed)
     with evaluating(model):
-        return objective.loss(model, x0_BL, phase, 1.0, generator)
+        return objective.loss(model, x0_BL, phase, progress, generator)
 
 
-def _variance_of_blocks(loss: TokenLoss, block_size: int) -> float:
-    """The unbiased variance, over the B * N blocks of a batch, of a block's mean over its L' tokens.
+def block_means(loss: TokenLoss, block_size: int) -> Tensor:
+    """mean_BN, float64: a block's loss over its L' tokens.
 
     As the report has it: BOS and what is not masked count as tokens of loss 0.
     """
-    mean_BN = loss.loss_BL.double().unflatten(1, (-1, block_size)).mean(-1)
+    return loss.loss_BL.double().unflatten(1, (-1, block_size)).mean(-1)
+
+
+def _variance_of_blocks(loss: TokenLoss, block_size: int) -> float:
+    """Unbiased, over the B * N blocks of a batch."""
+    mean_BN = block_means(loss, block_size)
     return mean_BN.var().item() if mean_BN.numel() > 1 else float("nan")

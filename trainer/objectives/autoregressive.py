@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trainer.frequency import Uniform
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.reweighting import Unweighted
 from trainer.sampling.base import Sampler
@@ -22,6 +23,7 @@ class Autoregressive(Objective):
     """p(x) = prod_i p(x_i | x_<i): cross-entropy over the L - 1 targets. No noise, and the bound is exact."""
 
     name: Literal["ar"] = "ar"
+    noisy: ClassVar[bool] = False
     samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(),)
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
@@ -36,6 +38,8 @@ class Autoregressive(Objective):
             return "clip", "ar has no noise: leave the clip out"
         if phase.reweighting != Unweighted():
             return "reweighting", "ar has no noise: leave the reweighting out"
+        if phase.masking != Uniform():
+            return "masking", "ar has no noise: leave the masking out"
         return None
 
     def build(self, shape: Shape, dropout: float) -> Denoiser:

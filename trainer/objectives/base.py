@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 
 class TokenLoss(NamedTuple):
-    loss_BL: torch.Tensor  # the training objective, weight and loss_scale included; 0 where not scored
+    """The training objective of every token: its mean is the sum of loss_BL over the count of scored_BL."""
+
+    loss_BL: torch.Tensor  # nats, weight and loss_scale included; 0 where not scored
     scored_BL: torch.Tensor  # bool: the maskable tokens (BOS excluded), the denominator of every mean
 
 
 class Objective(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
+    # Tokens are masked at times that the phase's schedule and clip draw.
+    noisy: ClassVar[bool] = True
     # A sample is one block, no longer than the trained length, instead of block after block.
     whole: ClassVar[bool] = False
     # The kinds of sampler that suit it; the first is the default.
@@ -53,7 +57,7 @@ class Objective(Settings):
     def loss(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> TokenLoss:
-        """The training objective on clean tokens. progress in [0, 1] is how far the phase has come.
+        """The training objective on clean tokens, in nats. progress in [0, 1] is how far the phase has come.
 
         Times and masks come from `generator`; dropout from torch's global one: the caller seeds it.
         """

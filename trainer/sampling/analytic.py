@@ -35,7 +35,6 @@ class Analytic(Sampler):
         decoder: Decoder,
         block_BP: torch.Tensor,
         masked_BP: torch.Tensor,
-        nucleus: float,
         draws: Draws,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
@@ -57,6 +56,8 @@ class Analytic(Sampler):
                 mass_M = log_masses(decoder, hidden_BPD[masked_BP], p).exp()
                 decided_BP[masked_BP] = stay_BP[masked_BP] >= 1 - (1 - q / p) * mass_M
             if decided_BP.any():
-                block_BP[decided_BP] = words(decoder, hidden_BPD[decided_BP], u_BP[decided_BP], p, nucleus)
+                block_BP[decided_BP] = words(
+                    decoder, hidden_BPD[decided_BP], u_BP[decided_BP], p, self.nucleus
+                )
                 masked_BP &= ~decided_BP
         return block_BP, nfe_B

@@ -30,7 +30,6 @@ class Ancestral(Sampler):
         decoder: Decoder,
         block_BP: torch.Tensor,
         masked_BP: torch.Tensor,
-        nucleus: float,
         draws: Draws,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
@@ -46,6 +45,6 @@ class Ancestral(Sampler):
             move_chance = 1 - step / self.steps
             decided_BP = masked_BP & (step_BP == step)
             chosen_MD = decoder.hidden(block_BP, move_chance)[decided_BP]
-            block_BP[decided_BP] = words(decoder, chosen_MD, u_BP[decided_BP], move_chance, nucleus)
+            block_BP[decided_BP] = words(decoder, chosen_MD, u_BP[decided_BP], move_chance, self.nucleus)
             nfe_B += decided_BP.any(dim=1)
         return block_BP, nfe_B

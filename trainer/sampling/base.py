@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from trainer.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ class Sampler(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
     name: str
+    nucleus: float = Field(
+        1.0, gt=0, le=1, description="Draw among the most probable tokens up to this sum; 1: among all."
+    )
 
     @abstractmethod
     def fill(
@@ -29,7 +34,6 @@ class Sampler(Settings):
         decoder: Decoder,
         block_BP: torch.Tensor,
         masked_BP: torch.Tensor,
-        nucleus: float,
         draws: Draws,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The block with every masked token decided, and nfe_B: the denoiser passes behind each sample.

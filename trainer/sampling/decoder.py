@@ -4,6 +4,7 @@ Shapes: B batch, S tokens, P positions of a block, M chosen rows, D width, V voc
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -116,3 +117,32 @@ class ScoreDecoder(WholeDecoder):
 
     def _sigma(self, move_chance: float, like: Tensor) -> Tensor:
         return sigma_of(torch.tensor([move_chance], dtype=torch.float64, device=like.device))
+
+
+class Rereading(Decoder):
+    """Any other, without what it keeps between passes: each of them reads the whole text again.
+
+    Slow: the text must be the same, token for token. Only the passes of the denoiser are counted.
+    """
+
+    def __init__(self, model: Denoiser, fresh: Callable[[], Decoder]):
+        super().__init__(model)
+        self._fresh = fresh
+        self._last = fresh()
+        self._text: list[Tensor] = []  # each (B, S)
+
+    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
+        self._last = self._fresh()
+        if self._text:
+            self._last.append(torch.cat(self._text, dim=1))
+        return self._last.hidden(block_BP, move_chance)
+
+    def logits(self, hidden_MD: Tensor, move_chance: float) -> Tensor:
+        return self._last.logits(hidden_MD, move_chance)
+
+    def append(self, tokens_BS: Tensor) -> int:
+        self._text.append(tokens_BS)
+        return 0
+
+    def keep(self, rows_B: Tensor) -> None:
+        self._text = [tokens_BS[rows_B] for tokens_BS in self._text]

@@ -28,7 +28,6 @@ class FirstHitting(Sampler):
         decoder: Decoder,
         block_BP: torch.Tensor,
         masked_BP: torch.Tensor,
-        nucleus: float,
         draws: Draws,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
@@ -44,6 +43,8 @@ class FirstHitting(Sampler):
             position_B = (masked_BP.cumsum(dim=1) > nth_B[:, None]).int().argmax(dim=1)
             hidden_BPD = decoder.hidden(block_BP, left / num_masked)
             chosen_BD = hidden_BPD[rows_B, position_B]
-            block_BP[rows_B, position_B] = words(decoder, chosen_BD, u_B2[:, 1], left / num_masked, nucleus)
+            block_BP[rows_B, position_B] = words(
+                decoder, chosen_BD, u_B2[:, 1], left / num_masked, self.nucleus
+            )
             masked_BP[rows_B, position_B] = False
         return block_BP, torch.full_like(rows_B, num_masked)

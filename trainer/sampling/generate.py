@@ -3,24 +3,27 @@
 Shapes: B samples that still go on, L length, P positions of the block.
 """
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch
 
 from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.sampling.base import Sampler
+from trainer.sampling.decoder import Rereading
 from trainer.sampling.stopping import End, Stopping
 from trainer.sampling.words import Draws
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True)
+class Sample:
     tokens: list[int]  # BOS, the prompt and what was generated
     end: str  # what ended it: length, eos or entropy
     nfe: int  # denoiser passes behind it, as many as it would have needed alone
     cache_passes: int  # passes beside them that only stored keys and values
+    seconds: float = field(compare=False)  # from the start of its batch to its own end
 
 
 def sample(
@@ -33,18 +36,20 @@ def sample(
     bos_id: int,
     seed: int,
     prompt: Sequence[int] = (),
-    nucleus: float = 1.0,
     sampler: Sampler | None = None,
     stopping: Stopping | None = None,
     eos_id: int | None = None,
+    first: int = 0,
+    cached: bool = True,
 ) -> list[Sample]:
     """`num` samples of `length` tokens, BOS and the prompt included; with `stopping`, of at most so many.
 
-    Each depends on the seed and its own number alone. A prompt follows BOS and may end anywhere in a block:
-    its tokens are given there, as BOS is, and the others of the block are sampled beside them. A finished
-    sample leaves the batch. Past the trained length each block reads a sliding window of it
-    (trainer.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
-    The sampler defaults to the objective's first. Raises ValueError in a sentence.
+    Each depends on the seed and its own number alone, counted from `first`. A prompt follows BOS and may
+    end anywhere in a block: its tokens are given there, as BOS is, and the others of the block are sampled
+    beside them. A finished sample leaves the batch. Past the trained length each block reads a sliding
+    window of it (trainer.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
+    The sampler defaults to the objective's first. cached=False reads the whole text in every pass: slow, for
+    comparison. Raises ValueError in a sentence.
     """
     sampler = sampler or objective.samplers[0]
     if objective.whole:
@@ -53,24 +58,27 @@ def sample(
     problem = (
         _problem_of_size(num, length, block_size, len(given), model.shape.length, objective)
         or _problem_of_words(given, model.shape.vocab_size, model.shape.mask_id)
-        or _problem_of_settings(objective, sampler, nucleus, stopping, eos_id)
+        or _problem_of_settings(objective, sampler, stopping, eos_id)
     )
     if problem:
         raise ValueError(problem)
 
     device, mask_id = next(model.parameters()).device, model.shape.mask_id
-    draws = Draws(seed, num, device)
+    began = time.monotonic()
+    draws = Draws(seed, range(first, first + num), device)
     samples: dict[int, Sample] = {}
     with evaluating(model):
         decoder = objective.decoder(model, block_size)
-        first = len(given) // block_size * block_size
-        cache_passes = decoder.append(torch.tensor([given[:first]] * num, device=device)) if first else 0
-        going = [_Text(number, given[:first], nfe=0) for number in range(num)]
-        for start in range(first, length, block_size):
+        if not cached:
+            decoder = Rereading(model, lambda: objective.decoder(model, block_size))
+        known = len(given) // block_size * block_size
+        cache_passes = decoder.append(torch.tensor([given[:known]] * num, device=device)) if known else 0
+        going = [_Text(number, given[:known], nfe=0) for number in range(num)]
+        for start in range(known, length, block_size):
             block_BP = torch.full((len(going), block_size), mask_id, device=device)
-            known = given[start : start + block_size]
-            block_BP[:, : len(known)] = torch.tensor(known, dtype=torch.long, device=device)
-            block_BP, nfe_B = sampler.fill(decoder, block_BP, block_BP == mask_id, nucleus, draws)
+            told = given[start : start + block_size]
+            block_BP[:, : len(told)] = torch.tensor(told, dtype=torch.long, device=device)
+            block_BP, nfe_B = sampler.fill(decoder, block_BP, block_BP == mask_id, draws)
 
             stay = []
             for row, (text, block, nfe) in enumerate(
@@ -84,8 +92,9 @@ def sample(
                 if not end and len(text.tokens) == length:
                     end = End("length", length)
                 if end:
+                    seconds = time.monotonic() - began
                     samples[text.number] = Sample(
-                        text.tokens[: end.length], end.reason, text.nfe, cache_passes
+                        text.tokens[: end.length], end.reason, text.nfe, cache_passes, seconds
                     )
                 else:
                     stay.append(row)
@@ -131,10 +140,8 @@ def _problem_of_words(given: list[int], vocab_size: int, mask_id: int) -> str | 
 
 
 def _problem_of_settings(
-    objective: Objective, sampler: Sampler, nucleus: float, stopping: Stopping | None, eos_id: int | None
+    objective: Objective, sampler: Sampler, stopping: Stopping | None, eos_id: int | None
 ) -> str | None:
-    if not 0 < nucleus <= 1:
-        return f"nucleus must be in (0, 1], not {nucleus}"
     if type(sampler) not in map(type, objective.samplers):
         names = " or ".join(each.name for each in objective.samplers)
         return f"{objective.name} is sampled from by {names}, not by {sampler.name}"

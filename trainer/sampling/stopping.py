@@ -46,4 +46,4 @@ class Stopping(Settings):
 
 def unigram_entropy(tokens: list[int]) -> float:
     """Nats, of the distribution of the tokens' own counts."""
-    return -sum(n / len(tokens) * math.log(n / len(tokens)) for n in Counter(tokens).values())
+    return sum(n / len(tokens) * math.log(len(tokens) / n) for n in Counter(tokens).values())

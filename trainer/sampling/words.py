@@ -3,6 +3,8 @@
 Shapes: B batch, M chosen rows, V vocabulary.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,8 +18,8 @@ from trainer.score_entropy import log_mass
 class Draws:
     """A stream of uniform numbers for each sample, of its own: it is the same in whatever batch it stands."""
 
-    def __init__(self, seed: int, num: int, device: torch.device):
-        self._streams = [np.random.default_rng(seed_of(seed, "sample", i)) for i in range(num)]
+    def __init__(self, seed: int, numbers: Iterable[int], device: torch.device):
+        self._streams = [np.random.default_rng(seed_of(seed, "sample", i)) for i in numbers]
         self._device = device
 
     def uniform(self, count: int) -> Tensor:

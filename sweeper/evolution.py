@@ -1,0 +1,12 @@
+"""Optuna's NSGA-II, but a study that was rebuilt from the store goes on as the one that was lost."""
+
+from optuna.samplers import NSGAIISampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+
+class Evolution(NSGAIISampler):
+    def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """In the order of their numbers: Optuna's first answer is in another order than its later ones,
+        which it takes from a memory that dies with the process; and crossover picks by place."""
+        return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)

@@ -1,0 +1,82 @@
+"""What sharing pretrains has saved a sweep: counted in the trainer's ledgers, a line for each step trained.
+
+Without sharing, every trial that has begun would have trained its own pretrain first. So a stage of P
+steps from which n trials have branched, and which took l steps to train (P, and those that a kill had
+repeated), saves n P - l steps, at the seconds a step that the stage did cost. A stage that had ended
+before the sweep was made is paid for: there l is 0.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.store.queries import Reader
+from sweeper.store.records import StageRecord, SweepRecord
+
+LEDGER = "ledger.txt"
+
+
+class Savings(NamedTuple):
+    steps: int  # not trained, because a pretrain was shared; negative where kills have cost more
+    unshared: int  # that would have been trained in all
+    cpu_seconds: float
+    gpu_seconds: float
+
+    def words(self) -> str:
+        """'saved 9,200 of 12,000 steps, 3.1 GPU-hours'."""
+        return f"saved {self.steps:,} of {self.unshared:,} steps, {hours(self.cpu_seconds, self.gpu_seconds)}"
+
+
+def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
+    """None where no trial has branched from a stage yet, or sharing has saved nothing."""
+    trained, branches = 0, dict[str, int]()
+    for trial in reader.trials(sweep.id):
+        if trial.repeat_of is None:
+            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
+            steps = _lines(ledger)
+            trained += steps
+            if trial.stage and steps:
+                branches[trial.stage] = branches.get(trial.stage, 0) + 1
+    found = [_of_stage(stage, branches[stage.key], sweep.created) for stage in reader.stages(list(branches))]
+    saved = sum(each.steps for each in found)
+    if saved <= 0:
+        return None
+    return Savings(
+        saved,
+        trained + sum(each.unshared for each in found),
+        sum(each.cpu_seconds for each in found),
+        sum(each.gpu_seconds for each in found),
+    )
+
+
+def _of_stage(stage: StageRecord, branches: int, since: float) -> Savings:
+    lines = _steps(Path(stage.folder) / LEDGER)
+    if not lines:  # its folder was deleted, or lies on another machine
+        return Savings(0, 0, 0.0, 0.0)
+    paid_before = stage.state == "complete" and stage.ended is not None and stage.ended < since
+    unshared = branches * len(set(lines))
+    saved = unshared - (0 if paid_before else len(lines))
+    share = saved / len(lines)
+    return Savings(saved, unshared, stage.cpu_seconds * share, stage.gpu_seconds * share)
+
+
+def hours(cpu_seconds: float, gpu_seconds: float) -> str:
+    """'3.1 GPU-hours'; CPU-hours where no GPU was used; minutes where it is less than a tenth of an hour."""
+    seconds, unit = (gpu_seconds, "GPU") if gpu_seconds else (cpu_seconds, "CPU")
+    if seconds < 360:
+        return f"{seconds / 60:.1f} {unit}-minutes"
+    return f"{seconds / 3600:,.1f} {unit}-hours"
+
+
+def _lines(ledger: Path) -> int:
+    try:
+        return ledger.read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
+def _steps(ledger: Path) -> list[bytes]:
+    """The step of every line, in the order trained; none where there is no ledger."""
+    try:
+        return ledger.read_bytes().split()[1::2]
+    except OSError:
+        return []

@@ -1,0 +1,103 @@
+"""What a schedule does: how often each masking rate is trained, what a token costs there, what it adds.
+
+BINS equal bins of p (move_chance). B batch, L length.
+"""
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+
+from trainer.config import EvaluationConfig, Phase
+from trainer.data.packing import Corpus
+from trainer.evaluation.variance import loss_of, valid_batch
+from trainer.model import Denoiser
+from trainer.objectives.base import Objective
+from trainer.randomness import seed_of
+from trainer.reweighting import Unweighted, normalizer
+from trainer.schedules import Clip
+
+BINS = 10
+DRAWS = 20_000  # stratified times behind the shares
+
+
+class Bin(NamedTuple):
+    centre: float  # of the bin, in p
+    share: float  # of the blocks that training draws
+    move_chance: float  # mean of p over what was measured
+    masked: float  # fraction of the maskable tokens
+    tokens: int  # maskable, measured
+    nats: float  # per masked token, without loss_scale and weight; nan where none was masked
+    objective: float  # what the bin adds to the objective: over the bins, they sum to it
+
+
+def bins(
+    model: Denoiser, objective: Objective, phase: Phase, corpus: Corpus, config: EvaluationConfig
+) -> Generator[None, None, list[Bin]]:
+    """Yields None after each pass; returns the bins that the schedule and clip reach, at progress 1.
+
+    variance_batches passes, spread evenly over BINS, on batches of the training's size of the valid split:
+    each at one time, drawn from its stratum of the bin. Nothing for a model without noise. A token counts
+    as masked where its loss is not 0.
+    """
+    if not objective.noisy:
+        return []
+    passes = -(-config.variance_batches // BINS)
+    unweighted = phase.model_copy(update={"reweighting": Unweighted()})
+    divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, 1.0)
+    found = []
+    for i, u_U in enumerate(times_by_bin(phase) if passes else []):
+        if not len(u_U):
+            continue
+        rng = np.random.default_rng(seed_of(config.seed, "bins", i))
+        move_chance, masked, tokens, nats, charged = 0.0, 0, 0, 0.0, 0.0
+        for k in range(passes):
+            u = u_U[int((k + rng.random()) / passes * len(u_U))]
+            t = float(phase.clip.time(u))
+            at_t = unweighted.model_copy(update={"clip": Clip(low=t, high=t)})
+            level = at_t.clip.level(phase.schedule, 0.0, 1.0)
+            x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, k)
+            loss = loss_of(model, objective, x0_BL, at_t, 1.0, seed_of(config.seed, "bin masks", i, k))
+            total = loss.loss_BL.double().sum().item()
+            move_chance += level.move_chance / passes
+            masked += int(loss.loss_BL.count_nonzero())
+            tokens += int(loss.scored_BL.sum())
+            nats += total / level.loss_scale
+            charged += total * phase.reweighting.weight(level) / divisor
+            yield None
+        share = len(u_U) / DRAWS
+        found.append(
+            Bin(
+                centre=(i + 0.5) / BINS,
+                share=share,
+                move_chance=float(move_chance),
+                masked=masked / tokens,
+                tokens=tokens,
+                nats=float(nats / masked) if masked else float("nan"),
+                objective=float(share * charged / tokens),
+            )
+        )
+    return found
+
+
+def times_by_bin(phase: Phase) -> list[np.ndarray]:
+    """For each bin, those of DRAWS even u in (0, 1) at which p falls into it; at progress 1."""
+    u_U = (np.arange(DRAWS) + 0.5) / DRAWS
+    p_U = phase.clip.level(phase.schedule, u_U, 1.0).move_chance
+    bin_U = np.minimum((p_U * BINS).astype(int), BINS - 1)
+    return [u_U[bin_U == i] for i in range(BINS)]
+
+
+def rows(found: list[Bin]) -> dict[str, float]:
+    """A row each of trainer/metrics.py's bin_*, with the bin's centre: `bin_nats/0.05`."""
+    named = {
+        f"bin_{name}/{one.centre:g}": value
+        for one in found
+        for name, value in (
+            ("share", one.share),
+            ("masked", one.masked),
+            ("nats", one.nats),
+            ("objective", one.objective),
+        )
+    }
+    return {name: value for name, value in named.items() if np.isfinite(value)}

@@ -1,0 +1,39 @@
+"""Zero-shot: a trained model scored on a corpus that it was not trained on, by the same bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.config import EvaluationConfig, TrainConfig
+from trainer.data.base import DataError, Split
+from trainer.data.packing import Corpus, load
+from trainer.data.union import AnyCorpus
+from trainer.settings import Settings
+
+
+class ZeroShotConfig(Settings):
+    data: AnyCorpus
+    evaluation: EvaluationConfig
+
+
+def filled_in(config: TrainConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The dotted values of a ZeroShotConfig: what is not given is as the model was trained with."""
+    evaluation = {f"evaluation.{key}": value for key, value in config.evaluation.model_dump().items()}
+    return {"data.forced_eos": config.data.forced_eos, **evaluation, **values}
+
+
+def other_corpus(trained: Corpus, length: int, settings: ZeroShotConfig, split: Split) -> Corpus:
+    """The split, packed for the model: with its tokenizer and its length. Raises DataError.
+
+    Train is not prepared: it may be large, and belongs to another model.
+    """
+    data = settings.data
+    if split not in data.splits:
+        raise DataError(f"{data.name} has no {split} split, only {', '.join(data.splits)}")
+    corpus = load(data.model_copy(update={"tokenizer": str(trained.folder), "length": length}), (split,))
+    if corpus.tokenizer.fingerprint != trained.tokenizer.fingerprint:
+        raise DataError(
+            f"{data.name} brings its own tokenizer, and the model was trained with that of {trained.name}"
+        )
+    return corpus

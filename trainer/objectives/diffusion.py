@@ -1,0 +1,41 @@
+"""What the objectives of masked diffusion share: the network, the loss and the bound. B batch, L length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainer.objectives.base import Objective, TokenLoss
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.config import Phase
+    from trainer.model import Denoiser, Shape
+
+
+class Diffusion(Objective):
+    """Abstract: blocks of masked diffusion, each noised at its own time (trainer/diffusion.py)."""
+
+    def build(self, shape: Shape, dropout: float) -> Denoiser:
+        from trainer.model import Denoiser
+
+        return Denoiser(shape, causal=False, dropout=dropout)
+
+    def loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> TokenLoss:
+        from trainer.diffusion import diffusion_loss
+
+        return diffusion_loss(model, x0_BL, phase, progress, generator)
+
+    def bound(
+        self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
+    ) -> torch.Tensor:
+        from trainer.evaluation.subsets import subset_bound
+
+        return subset_bound(model, x0_BL, block_size, draws, seeds_B)
+
+    def passport(self, block_size: int, draws: int) -> dict[str, Any]:
+        from trainer.evaluation.subsets import passport
+
+        return passport(block_size, draws)
