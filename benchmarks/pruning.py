@@ -6,7 +6,8 @@ orders: a pruner's decisions depend on who came before. A full run spends every 
 `winner`: of the orders, the share in which the best trial was complete at the end. `regret`: by how much
 the best complete one is above it, in per cent of val_ppl; mean and largest over the orders.
 
-The curves were made by a sweep with random search, and taken out of its store by --take URL SWEEP:
+The curves were made by a sweep with random search, and taken out of its store by --take URL SWEEP (when 31
+of its 32 trials had ended):
 
     python -m sweeper run search_spaces/schedules.yaml --as curves search.sampler=random search.trials=32 \\
         'always=[]' trainer.evaluation.every=20
