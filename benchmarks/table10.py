@@ -122,6 +122,8 @@ def naive(folder: Path, overrides: list[str]) -> None:
         run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
     )
     grid = tuner.fit()
+    if grid.errors:
+        raise grid.errors[0]
     _write(
         folder,
         {

@@ -41,12 +41,13 @@ def url() -> str:
 
 
 def shown_url() -> str:
-    """The store's address without its password."""
+    """The store's address without its password, wherever in it that was written."""
     head, at, tail = url().rpartition("@")
+    place = tail.partition("?")[0]
     if not at:
-        return tail
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.partition(':')[0]}:***@{tail}"
+        return place
+    scheme, slashes, user = head.rpartition("://")
+    return f"{scheme}://{user.partition(':')[0]}:***@{place}" if slashes else f"***@{place}"
 
 
 def sweeps() -> tuple[list[SweepRecord], str]:

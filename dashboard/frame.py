@@ -100,6 +100,18 @@ def best(rows: pd.DataFrame) -> pd.Series | None:
     return None if found.empty else found.loc[found["val_ppl"].idxmin()]
 
 
+def lowest(rows: pd.DataFrame) -> tuple[str, float | None, str]:
+    """Its title, value and interval: of the confirmed alone once there are any, else of the search."""
+    confirmed = rows[rows["confirmed_seeds"] > 0].dropna(subset="confirmed_ppl")
+    if len(confirmed):
+        row = confirmed.loc[confirmed["confirmed_ppl"].idxmin()]
+        return "Lowest confirmed val_ppl", row["confirmed_ppl"], row["confirmed_interval"]
+    row_or_none = best(rows)
+    if row_or_none is None:
+        return "Lowest val_ppl", None, "–"
+    return "Lowest val_ppl", row_or_none["val_ppl"], row_or_none["interval"]
+
+
 def is_adjusted(rows: pd.DataFrame) -> bool:
     """Whether a value differs from what its trials reported: seeds are easier or harder than each other."""
     return bool(((rows["val_ppl"] - rows["val_ppl_as_run"]).abs() > 1e-6 * rows["val_ppl"]).any())

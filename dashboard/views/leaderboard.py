@@ -35,17 +35,17 @@ def header(now: Snapshot) -> None:
         for state, colour in BADGES.items():
             if now.states.get(state):
                 st.badge(f"{now.states[state]:,} {state}", color=colour)
-    best = frame.best(now.frame)
+    title, value, interval = frame.lowest(now.frame)
     ended, expected = frame.progress(now.sweep.spec, now.trials.values())
     facts = {
-        "Lowest val_ppl": "–" if best is None else figures.number(best["val_ppl"]),
-        "Its 95% interval": "–" if best is None else best["interval"],
+        title: "–" if value is None else figures.number(value),
+        "Its 95% interval": interval,
         "Tied with it": f"{frame.ties(now.frame):,}",
         "Trials ended": f"{ended:,} of {expected:,}",
     }
-    for place, (title, value) in zip(st.columns(4), facts.items(), strict=True):
+    for place, (name, shown) in zip(st.columns(4), facts.items(), strict=True):
         # A metric's value is read as Markdown, where brackets would make a link.
-        place.metric(title, value.replace("[", "\\[").replace("]", "\\]"), border=True)
+        place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
     st.progress(min(1.0, ended / expected) if expected else 0.0)
 
 

@@ -30,6 +30,8 @@ def rows() -> pd.DataFrame:
             "val_ppl_high": [106.0, 108.0, 126.0, np.nan],
             "interval": ["[95.00, 106.0]", "[97.00, 108.0]", "[115.0, 126.0]", "–"],
             "confirmed_why": ["", "", "", ""],
+            "confirmed_ppl": [np.nan] * 4,
+            "confirmed_interval": ["–"] * 4,
             "confirmed_seeds": [0, 0, 0, 0],
             "difference": [0.0, 0.02, 0.18, np.nan],
             "why": ["best", "within the error", "", ""],
@@ -145,6 +147,17 @@ def test_once_there_are_confirmed_numbers_they_alone_are_spoken_of(rows: pd.Data
     assert frame.ties(told) == 0
     one = rows.assign(confirmed_seeds=[5, 0, 0, 0], confirmed_why=["best", "", "", ""])
     assert words.verdict(one).startswith("One configuration is confirmed so far")
+
+
+def test_the_lowest_is_of_the_confirmed_once_there_are_any(rows: pd.DataFrame) -> None:
+    assert frame.lowest(rows)[0] == "Lowest val_ppl"
+    told = rows.assign(
+        confirmed_seeds=[5, 5, 0, 0],
+        confirmed_ppl=[31.0, 30.5, None, None],
+        confirmed_interval=["[30, 32]", "[29.5, 31.5]", "–", "–"],
+    )
+    assert frame.lowest(told) == ("Lowest confirmed val_ppl", 30.5, "[29.5, 31.5]")
+    assert frame.lowest(rows.iloc[:0]) == ("Lowest val_ppl", None, "–")
 
 
 def test_rows_are_filtered_and_sorted_over_all_of_them(rows: pd.DataFrame) -> None:
