@@ -1,8 +1,9 @@
 """python -m benchmarks.scale [--quick]: what a trial costs the driver, from the first to the ten-thousandth.
 
-A trainer that reports without training (benchmarks/simulated.py), one driver, real Ray Tune, two slots,
-SQLite. For each sampler: the driver's CPU per trial in windows of the sweep, its memory, and the store's
-size. Where a trial's cost grows with their number, a sweep's is quadratic.
+A trainer that reports without training (benchmarks/simulated.py), one driver, two slots, SQLite. For each
+sampler: the driver's CPU per trial in windows of the sweep, its memory, and the store's size. Where a trial's
+cost grows with their number, a sweep's is quadratic. The Book is all of the driver but Ray, so the ten
+thousand go through it alone, their trainers' own CPU taken out; a thousand go through Ray Tune too.
 """
 
 import argparse
@@ -12,11 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.document import finish
+
+if TYPE_CHECKING:
+    from sweeper.jobs import Job, Reports
+    from sweeper.spec import SweepSpec
 
 SPEC = """
 name: scale
@@ -31,6 +38,7 @@ space:
 search: {sampler: SAMPLER, trials: TRIALS, seed: 0}
 resources: {cpu: 1, gpu: 0, slots: 2}
 """
+SLOTS = 2
 EDGES = (100, 300, 1_000, 3_000, 10_000)
 
 
@@ -40,6 +48,7 @@ class Meter:
     def __init__(self, edges: tuple[int, ...], store: Path):
         self._edges, self._store = edges, store
         self._ended, self._cpu, self._wall, self._from = 0, time.process_time(), time.perf_counter(), 0
+        self.trainers = 0.0  # CPU seconds of trainers that ran in this process
         self.windows: list[dict[str, Any]] = []
 
     def started(self, trial: int | None, text: str) -> None: ...
@@ -49,9 +58,9 @@ class Meter:
     def ended(self, trial: int | None, state: str, text: str) -> None:
         self._ended += 1
         if self._ended == 20:  # the first ones pay for the start of Ray and of the workers
-            self._cpu, self._wall, self._from = time.process_time(), time.perf_counter(), 20
+            self._cpu, self._wall, self._from = self._driver_cpu(), time.perf_counter(), 20
         if self._ended in self._edges:
-            cpu, wall, number = time.process_time(), time.perf_counter(), self._ended - self._from
+            cpu, wall, number = self._driver_cpu(), time.perf_counter(), self._ended - self._from
             self.windows.append(
                 {
                     "from": self._from,
@@ -62,7 +71,10 @@ class Meter:
                     "store_mb": round(sum(f.stat().st_size for f in self._files()) / 2**20, 2),
                 }
             )
-            self._cpu, self._wall, self._from = time.process_time(), time.perf_counter(), self._ended
+            self._cpu, self._wall, self._from = cpu, wall, self._ended
+
+    def _driver_cpu(self) -> float:
+        return time.process_time() - self.trainers
 
     def _files(self) -> list[Path]:
         return list(self._store.parent.glob(f"{self._store.name}*"))
@@ -77,36 +89,46 @@ class Meter:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="300 trials.")
+    parser.add_argument("--quick", action="store_true", help="300 trials, and 100 through Ray.")
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--through-ray", type=int, default=1_000)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=["book", "ray"], help=argparse.SUPPRESS)
     given = parser.parse_args()
-    trials = 300 if given.quick else given.trials
     if given.one:
-        one(given.one, trials)
+        one(given.one, given.samplers[0], given.trials)
         return
+    trials, through_ray = (300, 100) if given.quick else (given.trials, given.through_ray)
     rows = []
-    print(f"{'sampler':<9}{'trials':>15}{'CPU ms':>9}{'wall ms':>9}{'driver MB':>11}{'store MB':>10}")
+    titles = f"{'CPU ms':>9}{'wall ms':>9}{'driver MB':>11}{'store MB':>10}"
+    print(f"{'sampler':<9}{'through':<8}{'trials':>15}{titles}")
     for sampler in given.samplers:
-        command = [sys.executable, "-m", "benchmarks.scale", "--one", sampler, "--trials", str(trials)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        for row in json.loads(done.stdout.strip().splitlines()[-1]):
-            rows.append({"sampler": sampler, **row})
-            print(
-                f"{sampler:<9}{row['from']:>7,}-{row['to']:<7,}{row['cpu_ms_per_trial']:>9.1f}"
-                f"{row['ms_per_trial']:>9.1f}{row['driver_mb']:>11}{row['store_mb']:>10.1f}",
-                flush=True,
-            )
+        for through, number in (("book", trials), ("ray", through_ray)):
+            for row in windows(through, sampler, number):
+                rows.append({"sampler": sampler, "through": through, **row})
+                print(
+                    f"{sampler:<9}{through:<8}{row['from']:>7,}-{row['to']:<7,}{row['cpu_ms_per_trial']:>9.1f}"
+                    f"{row['ms_per_trial']:>9.1f}{row['driver_mb']:>11}{row['store_mb']:>10.1f}",
+                    flush=True,
+                )
     summary = {}
     for sampler in given.samplers:
-        own = [row["cpu_ms_per_trial"] for row in rows if row["sampler"] == sampler]
+        own = [
+            row["cpu_ms_per_trial"] for row in rows if row["sampler"] == sampler and row["through"] == "book"
+        ]
         summary[sampler] = {"last_over_first": round(own[-1] / own[0], 2), "most_ms": max(own)}
-    finish("scale", {"trials": trials, "slots": 2}, rows, summary, not given.quick)
+    settings = {"trials": trials, "through_ray": through_ray, "slots": SLOTS}
+    finish("scale", settings, rows, summary, not given.quick)
 
 
-def one(sampler: str, trials: int) -> None:
-    from sweeper.runner import run_sweep
+def windows(through: str, sampler: str, trials: int) -> list[dict[str, Any]]:
+    """In a process of its own, so that memory and imports are one sweep's."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--one", through, "--samplers", sampler]
+    done = subprocess.run([*command, "--trials", str(trials)], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def one(through: str, sampler: str, trials: int) -> None:
     from sweeper.spec import read_spec
 
     text = SPEC.replace("SAMPLER", sampler).replace("TRIALS", str(trials))
@@ -114,16 +136,52 @@ def one(sampler: str, trials: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "sweeps.db"
         meter = Meter(EDGES, store)
-        code = run_sweep(
-            spec,
-            text,
-            f"sqlite:///{store}",
-            Path(folder) / "files",
-            progress=meter,
-            train="benchmarks.simulated",
-        )
-        assert code == 0, code
+        {"book": by_hand, "ray": by_ray}[through](spec, f"sqlite:///{store}", Path(folder) / "files", meter)
     print(json.dumps(meter.windows))
+
+
+def by_ray(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
+    from sweeper.runner import run_sweep
+
+    code = run_sweep(spec, spec.text, url, files, progress=meter, train="benchmarks.simulated")
+    assert code == 0, code
+
+
+def by_hand(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
+    """What the driver does when Ray Tune calls it, with the trainers in this process."""
+    from sweeper.book import EXHAUSTED, LEASE, Book
+    from sweeper.store.queries import Reader
+    from sweeper.store.store import Store
+
+    with closing(Store(url)) as store, closing(Reader(url)) as reader:
+        sweep = store.create_sweep(
+            name=spec.name,
+            spec_text=spec.text,
+            spec=spec.resolved(),
+            code_version="benchmark",
+            folder=str(files),
+        )
+        store.take_lease(sweep.id, "benchmark", LEASE)
+        book = Book(spec, sweep, store, reader, holder="benchmark", progress=meter, slots=SLOTS)
+        running: deque[tuple[Job, Reports]] = deque()
+        while True:
+            book.poll()
+            job = book.next() if len(running) < SLOTS else None
+            if job is EXHAUSTED:
+                break
+            if job is not None:
+                running.append((job, job.run("benchmarks.simulated", "cpu")))
+                continue
+            job, reports = running.popleft()
+            began = time.process_time()
+            report = next(reports, None)
+            meter.trainers += time.process_time() - began
+            if report is None:
+                book.finish(job)
+            else:
+                book.take(job, [report])
+                running.append((job, reports))
+        book.end()
 
 
 if __name__ == "__main__":
