@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from sweeper.opening import (
+    LACKS,
     USAGE,
     Opened,
     fail,
@@ -202,6 +203,29 @@ def extend(
             f"{name} is to try {total} configurations in all",
             f"to go on: python -m sweeper resume {shlex.quote(name)}{where}",
         )
+
+
+@app.command()
+def doctor(
+    db: Database = DEFAULT_URL,
+    files: Files = None,
+    start: Annotated[bool, typer.Option("--start", help="Start Ray and import torch, too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Say what a sweep would lack on this machine, and what to do about it. Changes nothing."""
+    from sweeper.console import print_json, print_text
+    from sweeper.doctor import examine
+
+    findings = []
+    for each in examine(db, files, start=start):
+        findings.append(each)
+        if not json:
+            todo = [f"{'':18} {each.todo}"] if each.todo else []
+            print_text(f"{each.level:8} {each.part:9} {each.text}", *todo)
+    if json:
+        print_json({"findings": [each._asdict() for each in findings]})
+    if any(each.level == "problem" for each in findings):
+        raise typer.Exit(LACKS)
 
 
 @app.command()

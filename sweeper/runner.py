@@ -5,7 +5,6 @@ the attempt that fences off a stale worker), restoring, loggers, its Ctrl-C hand
 """
 
 import logging
-import math
 import os
 import shlex
 import shutil
@@ -18,9 +17,9 @@ from contextlib import closing, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import ray
 from ray import tune
 
+from sweeper import local_ray
 from sweeper.book import LEASE, Book
 from sweeper.extension import asked, grown, with_trials
 from sweeper.machine import LacksError, Slots, slots_for
@@ -37,7 +36,6 @@ from sweeper.worker import Worker, environment
 from trainer.config import InvalidConfig
 
 INTERNAL, BAD_SPEC, LACKS, STOPPED = 1, 3, 7, 130
-OBJECT_STORE = 100 << 20  # bytes: only configurations and metric rows travel
 DRIVER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a spec mean what they mean here
@@ -163,16 +161,7 @@ def _execute(
     desk = Desk(book, slots, train, watchdog)
     resources = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
     try:
-        ray.init(
-            address="local",
-            num_cpus=math.ceil(slots.number * slots.cpu),
-            num_gpus=math.ceil(slots.number * slots.gpu),
-            object_store_memory=OBJECT_STORE,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            _temp_dir=str(scratch),
-        )
+        local_ray.start(slots, scratch / "r")
         watchdog.watch()  # again: ray.init puts its own handler on SIGTERM
         tuner = tune.Tuner(
             tune.with_resources(Worker, tune.PlacementGroupFactory([resources])),
@@ -197,7 +186,7 @@ def _execute(
         return desk.failure or error, desk.asked_to_stop
     finally:
         watchdog.rest()
-        ray.shutdown()
+        local_ray.stop()
     return desk.failure, desk.asked_to_stop
 
 
@@ -242,7 +231,7 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """Ray's own files: on a short path (its sockets' names are limited), gone at the end.
+    """Ray's own files: on a short path (its sockets' names are limited), closed to others, gone at the end.
 
     A driver that was killed leaves them behind; its name for them is noted, so that the next one clears up.
     """
@@ -252,7 +241,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         _end_orphans(Path(note.read_text()))
         shutil.rmtree(note.read_text(), ignore_errors=True)
     usual = tempfile.gettempdir()
-    scratch = Path(tempfile.mkdtemp(prefix="sweep-", dir=usual if len(usual) < 30 else "/tmp"))
+    scratch = Path(tempfile.mkdtemp(prefix="sweep-", dir=usual if len(usual) < 25 else "/tmp"))
     note.write_text(str(scratch))
     try:
         yield scratch

@@ -25,6 +25,10 @@ class StoreError(ValueError):
     """What a user can do something about, as one sentence (never with a password in it)."""
 
 
+class NoStore(StoreError):
+    """There is nothing to read yet: no sweep was ever run with this database."""
+
+
 class LeaseLost(StoreError):
     """Another driver holds the sweep now; nothing was written."""
 
@@ -45,6 +49,8 @@ def parse(url: str) -> URL:
         meant = f"; did you mean sqlite:///{url}?" if _is_path(url) else f"; one looks like {_EXAMPLES}"
         raise StoreError(f"{shown} not a database URL{meant}") from None
     backend = parsed.get_backend_name()
+    if backend != "sqlite" and url.count("@") > 1:  # what follows the first would be taken for the host
+        raise StoreError("an @ in the user's name or the password is written %40 in a database URL")
     if any("password" in key for key in parsed.query):
         raise StoreError(
             "a password in the query of a database URL would be shown; write user:password@host, "
@@ -97,7 +103,7 @@ def open_for_reading(url: str) -> Engine:
         engine = _engine(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
     with transaction(engine) as connection:
         if not inspect(connection).has_table(meta.name):
-            raise StoreError(
+            raise NoStore(
                 f"there are no sweeps in {_shown(engine.url)}: no sweep was ever run with this database"
             )
         _check_version(connection)
@@ -163,7 +169,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _connect_read_only(file: Path) -> sqlite3.Connection:
     if not file.is_file():
-        raise StoreError(f"there is no database {file}: no sweep was ever run with it")
+        raise NoStore(f"there is no database {file}: no sweep was ever run with it")
     connection = sqlite3.connect(
         f"file:{quote(str(file.absolute()))}?mode=ro",
         uri=True,

@@ -1,0 +1,53 @@
+"""Whether a store can be used, without changing anything in it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import text
+
+from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.queries import Reader
+from sweeper.store.schema import SCHEMA_VERSION, metrics
+
+PATIENCE = 2.0  # seconds for another one's transaction to end
+
+
+class Probe(NamedTuple):
+    sweeps: int
+    schema: int
+    how: str  # it writes: "journal mode wal", "PostgreSQL 16.4"
+
+
+def probe(url: str) -> Probe:
+    """Of a store that can be read and written. Raises NoStore, or StoreError in a sentence."""
+    with closing(Reader(url)) as reader:
+        sweeps = len(reader.sweeps())
+    file = sqlite_file(url)
+    return Probe(sweeps, SCHEMA_VERSION, _server(url) if file is None else _sqlite(file))
+
+
+def _sqlite(file: Path) -> str:
+    name = f"file:{quote(str(file.absolute()))}?mode=rw"
+    try:
+        with closing(sqlite3.connect(name, uri=True, timeout=PATIENCE, isolation_level=None)) as connection:
+            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise StoreError(f"{file} can be read, but not written: {error}") from None
+    return f"journal mode {journal}"
+
+
+def _server(url: str) -> str:
+    engine = open_for_reading(url)
+    try:
+        with transaction(engine) as connection:
+            allowed = f"SELECT has_table_privilege('{metrics.name}', 'INSERT')"
+            if not connection.execute(text(allowed)).scalar_one():
+                raise StoreError("this user of the database may read the store, but not write it")
+            return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+    finally:
+        engine.dispose()
