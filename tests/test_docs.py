@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMED = re.compile(r"`((?:trainer|sweeper|dashboard|search_spaces|tests|benchmarks|docs)/[\w./-]*)`")
 COMMAND = re.compile(r"^\$? *(python -m (?:sweeper|trainer)\b.*|make\b.*)$")
 

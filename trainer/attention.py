@@ -81,37 +81,98 @@ def dense_mask(layout: Layout, device: torch.device) -> Tensor:
 # (q_BHRK, k_BHSK, v_BHSK, layout) -> o_BHRK. R = S, or the layout's num_read: its first rows.
 Attention = Callable[[Tensor, Tensor, Tensor, Layout], Tensor]
 
+TILE = 64  # tokens, in whole blocks: larger tiles compute more in vain, smaller ones are more calls
+
+
+def fitting(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    """Tiles where there are several and calls are cheap, which is on a CPU; else one dense call."""
+    several = max(layout.noisy, layout.clean) > tile_size(layout)
+    return (tiled if several and q_BHRK.is_cpu else dense)(q_BHRK, k_BHSK, v_BHSK, layout)
+
 
 def dense(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
     """torch's scaled_dot_product_attention under a dense mask; any device, any dtype."""
-    mask_SS = dense_mask(layout, q_BHRK.device)
+    mask_SS, noisy = dense_mask(layout, q_BHRK.device), layout.num_noisy
     if layout.copies == 1:
         return F.scaled_dot_product_attention(q_BHRK, k_BHSK, v_BHSK, attn_mask=mask_SS[: q_BHRK.shape[2]])
-    batch, heads, rows, size = q_BHRK.shape
-    copies, noisy = layout.copies, layout.num_noisy
-
-    def by_copy(x_BHSK: Tensor) -> Tensor:
-        """The noisy rows, with the copies moved next to the batch."""
-        split = x_BHSK[:, :, :noisy].unflatten(2, (copies, layout.noisy))
-        return split.transpose(1, 2).flatten(0, 1)
-
-    def with_clean(x_BHSK: Tensor) -> Tensor:
-        """The keys (or values) of each copy: its own noisy ones, then the clean ones that all share."""
-        return torch.cat([by_copy(x_BHSK), x_BHSK[:, :, noisy:].repeat_interleave(copies, dim=0)], dim=2)
-
-    o_noisy = F.scaled_dot_product_attention(
-        by_copy(q_BHRK), with_clean(k_BHSK), with_clean(v_BHSK), attn_mask=mask_SS[: layout.noisy]
+    q, k, v = (_by_copy(x[:, :, :noisy], layout.copies) for x in (q_BHRK, k_BHSK, v_BHSK))
+    q_clean, k_clean, v_clean = (x[:, :, noisy:] for x in (q_BHRK, k_BHSK, v_BHSK))
+    keys, values = (
+        torch.cat([own, _for_copies(x, layout.copies)], dim=2) for own, x in ((k, k_clean), (v, v_clean))
     )
-    o_noisy = o_noisy.unflatten(0, (batch, copies)).transpose(1, 2).reshape(batch, heads, noisy, size)
-    if rows == noisy:
+    o = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask_SS[: layout.noisy])
+    o_noisy = _in_a_row(o, layout.copies)
+    if not q_clean.shape[2]:
         return o_noisy
-    o_clean = F.scaled_dot_product_attention(
-        q_BHRK[:, :, noisy:],
-        k_BHSK[:, :, noisy:],
-        v_BHSK[:, :, noisy:],
-        attn_mask=mask_SS[layout.noisy :, layout.noisy :],
-    )
+    mask_CC = mask_SS[layout.noisy :, layout.noisy :]
+    o_clean = F.scaled_dot_product_attention(q_clean, k_clean, v_clean, attn_mask=mask_CC)
     return torch.cat([o_noisy, o_clean], dim=2)
+
+
+def tiled(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    """The same, a tile of the text at a time: keys behind those that a tile's rows read are left out.
+
+    A tile of noisy rows reads its own noisy keys and the clean tiles up to its place, a tile of clean rows
+    the clean tiles up to itself.
+    """
+    tile, noisy, copies = tile_size(layout), layout.num_noisy, layout.copies
+    noisy_masks, clean_masks = tile_masks(layout, q_BHRK.device)
+    # Split, not sliced: the gradient of a slice is as long as what it was taken from.
+    k_clean, v_clean = (x[:, :, noisy:].split(tile, dim=2) for x in (k_BHSK, v_BHSK))
+    own = (_by_copy(x[:, :, :noisy], copies).split(tile, dim=2) for x in (q_BHRK, k_BHSK, v_BHSK))
+    o_noisy = []
+    for i, (mask, q, k, v) in enumerate(zip(noisy_masks, *own, strict=False)):
+        keys, values = (
+            torch.cat([mine, *(_for_copies(each, copies) for each in clean[: i + 1])], dim=2)
+            for mine, clean in ((k, k_clean), (v, v_clean))
+        )
+        o_noisy.append(F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+    outputs = [_in_a_row(torch.cat(o_noisy, dim=2), copies)] if o_noisy else []
+    if q_BHRK.shape[2] > noisy:
+        for i, (mask, q) in enumerate(zip(clean_masks, q_BHRK[:, :, noisy:].split(tile, dim=2), strict=True)):
+            keys, values = (torch.cat(clean[: i + 1], dim=2) for clean in (k_clean, v_clean))
+            outputs.append(F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+    return torch.cat(outputs, dim=2)
+
+
+def tile_size(layout: Layout) -> int:
+    """TILE, rounded up to whole blocks."""
+    return -(-TILE // layout.block_size) * layout.block_size
+
+
+@lru_cache(maxsize=64)
+def tile_masks(layout: Layout, device: torch.device) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """Of the noisy tiles, then of the clean ones: who reads whom among the keys it meets; None: all do."""
+    mask_SS, noisy, tile = dense_mask(layout, device), layout.noisy, tile_size(layout)
+    noisy_masks: list[Tensor | None] = []
+    clean_masks: list[Tensor | None] = []
+    for first in range(0, noisy, tile):
+        end = min(first + tile, noisy)
+        rows_TS = mask_SS[first:end]
+        keys = [rows_TS[:, first:end], rows_TS[:, noisy : noisy + first + tile]]
+        noisy_masks.append(_unless_full(torch.cat(keys, dim=1)))
+    for first in range(noisy, noisy + layout.clean, tile):
+        clean_masks.append(_unless_full(mask_SS[first : first + tile, noisy : first + tile]))
+    return noisy_masks, clean_masks
+
+
+def _unless_full(mask: Tensor) -> Tensor | None:
+    return None if mask.all() else mask
+
+
+def _by_copy(x_BHSK: Tensor, copies: int) -> Tensor:
+    """The copies, one after the other in S, moved next to the batch."""
+    return x_BHSK.unflatten(2, (copies, x_BHSK.shape[2] // copies)).transpose(1, 2).flatten(0, 1)
+
+
+def _in_a_row(x_EHSK: Tensor, copies: int) -> Tensor:
+    """The reverse."""
+    return x_EHSK.unflatten(0, (-1, copies)).transpose(1, 2).flatten(2, 3)
+
+
+def _for_copies(x_BHSK: Tensor, copies: int) -> Tensor:
+    """What all copies share, once for each."""
+    return x_BHSK[:, None].expand(-1, copies, -1, -1, -1).flatten(0, 1)
 
 
 class Cache:

@@ -25,7 +25,7 @@ from trainer.sizes import ModelConfig, OptimizerConfig, fill_from_size
 Kind = TypeVar("Kind", bound=Settings)
 
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 
 
 class Phase(Settings):

@@ -6,7 +6,6 @@ block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.attention import noised
@@ -22,9 +21,15 @@ MIN_ROWS = 512  # fewer at once are slow
 
 
 def masked_cross_entropy(
-    model: Denoiser, x0_BL: Tensor, xt_BKL: Tensor, masked_BKL: Tensor, block_size: int
+    model: Denoiser,
+    x0_BL: Tensor,
+    xt_BKL: Tensor,
+    masked_BKL: Tensor,
+    block_size: int,
+    charge_BKL: Tensor | None = None,
 ) -> Tensor:
-    """nats_M: -log p(x_0) of every masked token, in the order of masked_BKL's true entries.
+    """loss_M: -log p(x_0) of every masked token times its charge (1), in the order of masked_BKL's true
+    entries.
 
     One pass over [x_t ; x_0]. Unmasked tokens are carried over at no cost (SUBS), so nothing is
     computed for them behind the last layer.
@@ -34,13 +39,8 @@ def masked_cross_entropy(
     masked_M = masked_BKL.flatten().nonzero().squeeze(1)
     hidden_MD = model.hidden(tokens_BS, layout, masked_M)
     target_M = x0_BL[:, None].expand_as(masked_BKL).flatten().index_select(0, masked_M)
-    chunk = max(MIN_ROWS, MAX_LOGITS // model.shape.vocab_size)
-    return torch.cat(
-        [
-            F.cross_entropy(model.logits(hidden), target, reduction="none")
-            for hidden, target in zip(hidden_MD.split(chunk), target_M.split(chunk), strict=True)
-        ]
-    )
+    charge_M = hidden_MD.new_ones(len(masked_M)) if charge_BKL is None else charge_BKL.flatten()[masked_M]
+    return model.cross_entropy(hidden_MD, target_M, charge_M)
 
 
 def diffusion_loss(
@@ -63,12 +63,13 @@ def diffusion_loss(
     xt_BL, masked_BL, importance_BN = corrupt(
         x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
     )
-    nats_M = masked_cross_entropy(model, x0_BL, xt_BL[:, None], masked_BL[:, None], phase.block_size)
-
     mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
     charge_BL = charge_BN.repeat_interleave(phase.block_size, dim=1)
-    loss_BL = nats_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, nats_M * charge_BL[masked_BL])
+    loss_M = masked_cross_entropy(
+        model, x0_BL, xt_BL[:, None], masked_BL[:, None], phase.block_size, charge_BL[:, None]
+    )
+    loss_BL = loss_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, loss_M)
     scored_BL = torch.ones_like(masked_BL)
     scored_BL[:, 0] = False
     return TokenLoss(loss_BL, scored_BL)

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.attention import Attention, Cache, Layout, dense
+from trainer.attention import Attention, Cache, Layout, fitting
+from trainer.cross_entropy import linear_cross_entropy
 
 FREQUENCIES = 128  # of the sinusoids that embed sigma
 
@@ -43,7 +44,7 @@ class Denoiser(nn.Module):
     start at zero, so that a fresh network is uniform over the vocabulary without the mask.
     """
 
-    def __init__(self, shape: Shape, *, causal: bool, dropout: float, attention: Attention = dense):
+    def __init__(self, shape: Shape, *, causal: bool, dropout: float, attention: Attention = fitting):
         super().__init__()
         self.shape = shape
         self.causal = causal
@@ -105,7 +106,12 @@ class Denoiser(nn.Module):
 
     def logits(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> Tensor:
         """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
-        return self.output_layer(hidden_MD, self._conditioning(sigma_M), self.shape.mask_id)
+        return F.linear(*self.output_layer(hidden_MD, self._conditioning(sigma_M), self.shape.mask_id))
+
+    def cross_entropy(self, hidden_MD: Tensor, target_M: Tensor, charge_M: Tensor) -> Tensor:
+        """loss_M = charge * -log p(target), the mask's probability being 0; no logits are kept."""
+        normed_MD, weight_VD, bias_V = self.output_layer(hidden_MD, self._conditioning(), self.shape.mask_id)
+        return linear_cross_entropy(normed_MD, weight_VD, bias_V, target_M, charge_M)
 
     def _conditioning(self, sigma: Tensor | None = None) -> Tensor | None:
         return None if self.sigma_map is None else F.silu(self.sigma_map(sigma))
@@ -280,8 +286,11 @@ class OutputLayer(nn.Module):
         self.linear = _zero_linear(width, vocab_size)
         self.adaLN_modulation = _zero_linear(cond_width, 2 * width) if cond_width else None
 
-    def forward(self, hidden_MD: Tensor, cond: Tensor | None, mask_id: int) -> Tensor:
-        """logits_MV, -inf at mask_id; cond is of C, or of MC where each row has its own noise."""
+    def forward(self, hidden_MD: Tensor, cond: Tensor | None, mask_id: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What F.linear makes logits_MV of, -inf at mask_id: normed_MD, weight_VD and bias_V.
+
+        cond is of C, or of MC where each row has its own noise.
+        """
         zero = torch.zeros_like(self.norm_final.weight)
         shift, scale = (
             (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond).chunk(2, dim=-1)
@@ -289,7 +298,7 @@ class OutputLayer(nn.Module):
         normed_MD = _modulated_norm(hidden_MD, self.norm_final, shift, scale)
         # In the bias, the exclusion of the mask costs V instead of M * V.
         bias = self.linear.bias.index_fill(0, torch.tensor(mask_id, device=hidden_MD.device), -math.inf)
-        return F.linear(normed_MD, self.linear.weight, bias)
+        return normed_MD, self.linear.weight, bias
 
 
 def _zero_linear(inputs: int, outputs: int) -> nn.Linear:

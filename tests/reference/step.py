@@ -49,8 +49,13 @@ class Step:
             self.mask_SS = mask(length, block_size)
             self.positions_S = torch.arange(length).repeat(2)
 
-    def take(self, x0_BL: torch.Tensor, xt_BL: torch.Tensor, charge_BL: torch.Tensor, lr: float) -> float:
-        """One optimizer step; the loss. charge_BL: weight times loss_scale; AR reads x0_BL alone."""
+    def take(
+        self, x0_BL: torch.Tensor, xt_BL: torch.Tensor, charge_BL: torch.Tensor, lr: float, step: int
+    ) -> float:
+        """One optimizer step, the first being 1; the loss. charge_BL: weight times loss_scale.
+
+        AR reads x0_BL alone.
+        """
         self.optimizer.zero_grad()
         loss = self.loss(x0_BL, xt_BL, charge_BL)
         loss.backward()
@@ -58,9 +63,10 @@ class Step:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
+        decay = min(self.ema, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, parameter in self.weights.items():
-                self.average[name].sub_((1 - self.ema) * (self.average[name] - parameter))
+                self.average[name].sub_((1 - decay) * (self.average[name] - parameter))
         return loss.item()
 
     def loss(self, x0_BL: torch.Tensor, xt_BL: torch.Tensor, charge_BL: torch.Tensor) -> torch.Tensor:

@@ -74,16 +74,12 @@ class Autoregressive(Objective):
 
 
 def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
-    """nats_BL: -log p(x_i | x_<i), 0 for BOS."""
+    """nats_BL: -log p(x_i | x_<i), 0 for BOS. Row i of the hidden ones predicts token i + 1."""
     import torch.nn.functional as F
 
-    logits = model.logits(_hidden(model, x0_BL))
-    nats = F.cross_entropy(logits.flatten(0, 1), x0_BL[:, 1:].flatten(), reduction="none")
-    return F.pad(nats.view_as(x0_BL[:, 1:]), (1, 0))
-
-
-def _hidden(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
-    """hidden_BRD, R = L - 1: row i predicts token i + 1."""
     from trainer.attention import block_causal
 
-    return model.hidden(x0_BL[:, :-1], block_causal(x0_BL.shape[1] - 1, block_size=1))
+    hidden_BRD = model.hidden(x0_BL[:, :-1], block_causal(x0_BL.shape[1] - 1, block_size=1))
+    hidden_MD, target_M = hidden_BRD.flatten(0, 1), x0_BL[:, 1:].flatten()
+    nats_M = model.cross_entropy(hidden_MD, target_M, hidden_MD.new_ones(len(target_M)))
+    return F.pad(nats_M.view_as(x0_BL[:, 1:]), (1, 0))

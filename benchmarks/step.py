@@ -1,0 +1,309 @@
+"""python -m benchmarks.step [--quick]: a training step against the straightforward one, equal in loss.
+
+The straightforward form (tests/reference/step.py) computes everything as the public code writes it: a dense
+mask over 2L, a logit for every row and word, AdamW and the moving average parameter after parameter. Both run
+in one process and take turns, in float32 on one thread, without dropout; shown are medians of CPU seconds.
+`peak` is the memory of a process that takes two steps of one form. `of GEMM` is the share of the rate of a
+bare matrix product (measured between the steps) at which the operations that the loss needs are done.
+`without` switches one lever off at a time.
+
+Best run with OMP_NUM_THREADS=1 and glibc told to keep its memory (docs/performance.md).
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from statistics import median
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.document import finish
+from tests.reference.step import Step
+from trainer.attention import Layout, block_causal, dense, dense_mask, noised
+from trainer.config import TrainConfig
+from trainer.learner import Learner, learning_rate
+from trainer.masking import corrupt, sample_time
+from trainer.model import Shape
+from trainer.randomness import seed_of
+
+
+class Case(NamedTuple):
+    objective: str
+    size: str
+    length: int
+    vocab_size: int
+    batch: int
+    block_size: int
+    levers: bool = False  # are they switched off one by one?
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+CASES = (
+    Case("bd3lm", "tiny", 128, 30_522, 16, 16),
+    Case("bd3lm", "tiny", 128, 4_096, 16, 16, levers=True),
+    Case("bd3lm", "tiny", 1024, 50_258, 1, 16, levers=True),
+    Case("ar", "tiny", 1024, 50_258, 1, 1),
+    Case("bd3lm", "nano", 64, 2_048, 16, 4),
+)
+QUICK = (Case("bd3lm", "nano", 64, 2_048, 16, 4, levers=True), Case("ar", "nano", 64, 2_048, 16, 1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="nano alone.")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--form", choices=["both", "ours", "plain"], help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.case:
+        case = Case(*given.case)
+        print(json.dumps(timed(case, given.repeats) if given.form == "both" else peak(case, given.form)))
+        return
+    print(f"{'':<40}{'tokens/CPU s':>20}{'':>8}{'of GEMM':>14}{'peak MB':>14}")
+    print(f"{'objective size L V batch L-prime':<40}{'plain':>10}{'ours':>10}{'ratio':>8}", end="")
+    print(f"{'plain':>7}{'ours':>7}{'plain':>7}{'ours':>7}")
+    rows: list[dict[str, Any]] = []
+    for case in QUICK if given.quick else CASES:
+        row = {**case._asdict(), **in_subprocess(case, "both", given.repeats)}
+        row["peak_mb"] = {form: in_subprocess(case, form, 1) for form in ("plain", "ours")}
+        rows.append(row)
+        name = f"{case.objective} {case.size} {case.length} {case.vocab_size} {case.batch} {case.block_size}"
+        rate, share, memory = row["tokens_per_cpu_second"], row["of_gemm"], row["peak_mb"]
+        print(f"{name:<40}{rate['plain']:>10,.0f}{rate['ours']:>10,.0f}{row['ratio']:>7.2f}x", end="")
+        print(f"{share['plain']:>7.0%}{share['ours']:>7.0%}{memory['plain']:>7,}{memory['ours']:>7,}")
+        for lever, factor in row["without"].items():
+            print(f"    {'without ' + lever:<54}{factor:>7.2f}x the time", flush=True)
+    summary = {
+        f"{row['objective']} {row['size']} L={row['length']} V={row['vocab_size']} batch {row['batch']}": row[
+            "ratio"
+        ]
+        for row in rows
+    }
+    finish("step", {"repeats": given.repeats, "threads": 1, "dropout": 0}, rows, summary, not given.quick)
+
+
+def in_subprocess(case: Case, form: str, repeats: int) -> Any:
+    words = ["--case", json.dumps(case), "--form", form, "--repeats", str(repeats)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.step", *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def timed(case: Case, repeats: int) -> dict[str, Any]:
+    """Every form takes its turn at every step; the first one warms up."""
+    learner, plain, x0 = prepared(case)
+    levers = LEVERS if case.levers else {}
+    ours = ("ours", *levers)
+    seconds: dict[str, list[float]] = {name: [] for name in ("plain", *ours, "gemm")}
+    losses: list[tuple[float, float]] = []
+    for step in range(1, repeats + 2):
+        began = time.process_time()
+        expected = plain_step(plain, learner, x0, step)
+        seconds["plain"].append(time.process_time() - began)
+        found = []
+        for name in ours:
+            with levers.get(name, nullcontext)(learner):
+                began = time.process_time()
+                found.append(our_step(learner, x0, step))
+                seconds[name].append(time.process_time() - began)
+        # After the first step of each, weights part company: only there is the loss one of equal weights.
+        losses.append((expected, found[0]))
+        seconds["gemm"].append(gemm_seconds(case, learner.model.shape.width))
+    (expected, got), *_ = losses
+    assert abs(got - expected) <= 1e-5 * abs(expected), (got, expected)
+    middle = {name: median(each[1:]) for name, each in seconds.items()}
+    gemm_rate = 2 * case.batch * 2 * case.length * 4 * learner.model.shape.width**2 / middle["gemm"]
+    needed = needed_operations(case, learner, x0)
+    return {
+        "cpu_seconds": {name: [round(each, 4) for each in seconds[name][1:]] for name in ("plain", "ours")},
+        "tokens_per_cpu_second": {
+            name: round(case.batch * case.length / middle[name], 1) for name in ("plain", "ours")
+        },
+        "ratio": round(middle["plain"] / middle["ours"], 2),
+        "gemm_gflops": round(gemm_rate / 1e9, 1),
+        "needed_gflop": round(needed / 1e9, 2),
+        "of_gemm": {name: round(needed / middle[name] / gemm_rate, 3) for name in ("plain", "ours")},
+        "without": {name: round(middle[name] / middle["ours"], 3) for name in levers},
+    }
+
+
+def peak(case: Case, form: str) -> int:
+    """Of this process, in MB, after two steps of one form."""
+    learner, plain, x0 = prepared(case, with_plain=form == "plain")
+    for step in (1, 2):
+        if form == "plain":
+            plain_step(plain, learner, x0, step)
+        else:
+            our_step(learner, x0, step)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def prepared(case: Case, with_plain: bool = True) -> tuple[Learner, Any, torch.Tensor]:
+    config = TrainConfig.from_dotted(
+        {
+            "objective.name": case.objective,
+            "data.length": case.length,
+            "model.size": case.size,
+            "model.dropout": 0,
+            "finetune.block_size": case.block_size,
+            "finetune.batch_size": case.batch,
+        }
+    )
+    model = config.model
+    shape = Shape(
+        model.width,
+        model.layers,
+        model.heads,
+        model.cond_width,
+        case.length,
+        case.vocab_size,
+        case.vocab_size - 1,
+    )
+    learner = Learner(config, shape, torch.device(case.device))
+    plain = None
+    if with_plain:
+        plain = Step(learner, case.length, None if case.objective == "ar" else case.block_size)
+    generator = torch.Generator().manual_seed(0)
+    x0_BL = torch.randint(0, case.vocab_size - 1, (case.batch, case.length), generator=generator)
+    return learner, plain, x0_BL
+
+
+def our_step(learner: Learner, x0_BL: torch.Tensor, step: int) -> float:
+    return learner.take_step(x0_BL, learner.config.finetune, "finetune", step, step)[0]
+
+
+def plain_step(plain: Step, learner: Learner, x0_BL: torch.Tensor, step: int) -> float:
+    phase = learner.config.finetune
+    xt_BL, _, charge_BL = noise(learner, x0_BL, step)
+    return plain.take(x0_BL, xt_BL, charge_BL, learning_rate(phase, step), step)
+
+
+def noise(
+    learner: Learner, x0_BL: torch.Tensor, step: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(xt_BL, masked_BL, charge_BL) that the learner draws for this step; AR: of no use."""
+    phase, (batch, length) = learner.config.finetune, x0_BL.shape
+    generator = torch.Generator().manual_seed(seed_of(learner.config.seed, "finetune", "masks", step))
+    u_BN = sample_time(batch, length // phase.block_size, antithetic=True, generator=generator, device="cpu")
+    level = phase.clip.level(phase.schedule, u_BN, 0.0)
+    mask_id = learner.model.shape.mask_id
+    xt_BL, masked_BL, importance_BN = corrupt(x0_BL, level.move_chance, phase.masking, mask_id, generator)
+    return xt_BL, masked_BL, (importance_BN * level.loss_scale).repeat_interleave(phase.block_size, dim=1)
+
+
+def gemm_seconds(case: Case, width: int) -> float:
+    """Of the MLP's first product over the tokens of a step as written, its best of three."""
+    x, w = torch.randn(case.batch * 2 * case.length, width), torch.randn(width, 4 * width)
+    found = []
+    for _ in range(3):
+        began = time.process_time()
+        x @ w
+        found.append(time.process_time() - began)
+    return min(found)
+
+
+def needed_operations(case: Case, learner: Learner, x0_BL: torch.Tensor) -> float:
+    """Of forward and backward: products that the loss depends on, two operations for each multiplication.
+
+    A weight is met three times (forward, and both gradients), a pair of tokens by 2D multiplications forward
+    and 4D backward.
+    """
+    shape, length = learner.model.shape, case.length
+    layout: Layout = (
+        block_causal(length - 1, 1) if case.objective == "ar" else noised(length, case.block_size)
+    )
+    tokens = case.batch * (layout.noisy + layout.clean)
+    read = case.batch * layout.num_read
+    scored = read if case.objective == "ar" else int(noise(learner, x0_BL, 1)[1].sum())
+    allowed_SS = dense_mask(layout, torch.device("cpu"))
+    pairs, pairs_read = (case.batch * int(rows.sum()) for rows in (allowed_SS, allowed_SS[: layout.num_read]))
+    square = shape.width**2
+    per_weight = (shape.layers - 1) * 12 * square * tokens  # QKV, out and MLP of all layers but the last
+    per_weight += 2 * square * tokens + square * read + 9 * square * scored  # the last: K and V, Q, the rest
+    per_weight += shape.width * shape.vocab_size * scored
+    per_pair = 6 * shape.width * ((shape.layers - 1) * pairs + pairs_read)
+    return 2 * (3 * per_weight + per_pair)
+
+
+def dense_attention(learner: Learner) -> AbstractContextManager[Any]:
+    return patch.object(learner.model, "attention", dense)
+
+
+def logits_kept(learner: Learner) -> AbstractContextManager[Any]:
+    """torch's cross-entropy over all masked rows at once."""
+    model = learner.model
+
+    def cross_entropy(
+        hidden_MD: torch.Tensor, target_M: torch.Tensor, charge_M: torch.Tensor
+    ) -> torch.Tensor:
+        return charge_M * F.cross_entropy(model.logits(hidden_MD), target_M, reduction="none")
+
+    return patch.object(model, "cross_entropy", cross_entropy)
+
+
+def last_layer_in_full(learner: Learner) -> AbstractContextManager[Any]:
+    """Of all noisy rows; the logits still of the masked ones alone."""
+    model, hidden = learner.model, learner.model.hidden
+
+    def every_row(tokens_BS: torch.Tensor, layout: Layout, chosen_M: torch.Tensor) -> torch.Tensor:
+        return hidden(tokens_BS, layout).flatten(0, 1).index_select(0, chosen_M)
+
+    return patch.object(model, "hidden", every_row)
+
+
+def logits_of_every_row(learner: Learner) -> AbstractContextManager[Any]:
+    """Of the noisy half; the last layer in full too."""
+    model, hidden = learner.model, learner.model.hidden
+    chosen: list[torch.Tensor] = []
+
+    def every_row(tokens_BS: torch.Tensor, layout: Layout, chosen_M: torch.Tensor) -> torch.Tensor:
+        chosen[:] = [chosen_M]
+        return hidden(tokens_BS, layout).flatten(0, 1)
+
+    def cross_entropy(
+        hidden_MD: torch.Tensor, target_M: torch.Tensor, charge_M: torch.Tensor
+    ) -> torch.Tensor:
+        logits_MV = model.logits(hidden_MD).index_select(0, chosen[0])
+        return charge_M * F.cross_entropy(logits_MV, target_M, reduction="none")
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(model, "hidden", every_row))
+    stack.enter_context(patch.object(model, "cross_entropy", cross_entropy))
+    return stack
+
+
+def adamw_in_a_loop(learner: Learner) -> AbstractContextManager[Any]:
+    """The moving average stays foreach."""
+    loop = torch.optim.AdamW(learner.model.parameters(), foreach=False)
+    loop.load_state_dict(learner.optimizer.state_dict())
+    for group in loop.param_groups:
+        group["fused"] = False
+    return patch.object(learner, "optimizer", loop)
+
+
+LEVERS: dict[str, Callable[[Learner], AbstractContextManager[Any]]] = {
+    "tiled attention": dense_attention,
+    "cross-entropy in pieces": logits_kept,
+    "the last layer at masked rows only": last_layer_in_full,
+    "logits at masked rows only": logits_of_every_row,
+    "fused AdamW": adamw_in_a_loop,
+}
+
+
+if __name__ == "__main__":
+    main()
