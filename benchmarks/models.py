@@ -20,6 +20,8 @@ from benchmarks.document import finish
 from sweeper.statistics import Run, Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
+from trainer.settings import flatten
+from trainer.trained import read_config
 
 LENGTHS = (1024, 4096)
 
@@ -54,7 +56,7 @@ def main() -> None:
     drawn = samples(found, Path(sweep.folder) / "trials" / str(sweep.id)) if given.samples else []
     finish(
         "models",
-        {"sweep": sweep.spec["trainer"], "lengths": LENGTHS, "floors": floors},
+        {"sweep": _without_paths(sweep.spec["trainer"]), "lengths": LENGTHS, "floors": floors},
         [*rows, *drawn],
         {each.name: round(math.exp(each.test.nelbo), 1) for each in found},
         keep=given.samples,
@@ -91,7 +93,7 @@ def samples(found: list[Model], folder: Path) -> list[dict[str, Any]]:
     rows = []
     for each in found:
         run = folder / str(each.trials[0].id)
-        trained = json.loads((run / "config.json").read_text())["data"]["length"]
+        trained = read_config(run).data.length
         for length in (trained,) if each.name in ("MDLM", "SEDD") else LENGTHS:
             row = {"model": each.name, "length": length, **sample(run, length, judge)}
             rows.append(row)
@@ -121,6 +123,10 @@ def _trainer(*words: object) -> str:
     if done.returncode:
         sys.exit(f"{words[0]} failed: {done.stderr[-500:]}")
     return done.stdout
+
+
+def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flatten(values).items() if not key.endswith(".path")}
 
 
 def _name(values: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ def linear_cross_entropy(
     Differentiable once, in hidden, weight and bias. A sum over M is what it is made for: rows whose losses
     count differently belong into the charge, else their logits are made a second time.
     """
+    charge_M = charge_M.to(hidden_MD.dtype)  # a network in float64 has it so throughout
     if torch.is_grad_enabled():
         return _LinearCrossEntropy.apply(hidden_MD, weight_VD, bias_V, target_M, charge_M)
     return charge_M * torch.cat(
