@@ -1,6 +1,8 @@
 """What a run does: rows, phases, the best checkpoint, the test split, divergence, heartbeats."""
 
 import json
+import pickle
+import pickletools
 import statistics
 import time
 from pathlib import Path
@@ -81,6 +83,15 @@ def test_a_run_says_what_its_schedule_does(straight: Path) -> None:
     assert shares == pytest.approx({f"bin_share/{(i + 0.5) / 10:g}": 0.1 for i in range(10)}, abs=2e-3)
     assert not any(name.startswith("bin_") for r in reports[:-1] for name in r.values)
     assert all(len(name) <= 60 for r in reports for name in r.values)
+
+
+def test_who_receives_a_report_does_not_need_torch(corpus: Path, tmp_path: Path) -> None:
+    """Nothing of torch's is in it, not even its version's own kind of text: a driver would import torch."""
+    short = {"pretrain__steps": 0, "finetune__steps": 5, "evaluation__every": 5}
+    pickled = pickle.dumps(reports_of(tiny_config(corpus, **short), tmp_path))
+    found = {text for _, text, _ in pickletools.genops(pickled) if isinstance(text, str)}
+    assert {"val_nelbo", torch.__version__} <= found
+    assert not {text for text in found if text.startswith(("torch.", "numpy"))}
 
 
 AUTO = {"name": "auto", "widths": [0.5], "step": 0.25, "batches": 1}

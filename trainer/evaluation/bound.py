@@ -79,8 +79,8 @@ def evaluate(
         provenance={
             **objective.passport(block_size, config.draws),
             "seed": config.seed,
-            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
-            "torch": torch.__version__,
+            "precision": str(model.dtype).removeprefix("torch."),
+            "torch": str(torch.__version__),  # a class of its own, that whoever unpickles it needs torch for
         },
         nats_D=nats_D,
         tokens_D=tokens_D,
