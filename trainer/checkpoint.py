@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from trainer.disk import writing
 from trainer.errors import CheckpointError
 
 FORMAT = 1
@@ -20,20 +21,24 @@ _HEADER = "bd3lm-sweep"
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes beside `path` and renames: `path` is the old file or the new one, never a part of either."""
+    """Writes beside `path` and renames: `path` is the old file or the new one, never a part of either.
+
+    Raises DiskFull, before anything is written where that can be foreseen.
+    """
     temporary = path.with_name(f"{path.name}.tmp")
     header = {_HEADER: json.dumps({"format": FORMAT, **facts})}
-    save_file(
-        {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, metadata=header
-    )
-    replace_durably(temporary, path)
+    with writing(temporary, sum(tensor.nbytes for tensor in tensors.values())):
+        whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        save_file(whole, temporary, metadata=header)
+        replace_durably(temporary, path)
 
 
 def write_durably(path: Path, value: Any) -> None:
     """A JSON file, atomically."""
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1))
-    replace_durably(temporary, path)
+    with writing(temporary):
+        temporary.write_text(json.dumps(value, indent=1))
+        replace_durably(temporary, path)
 
 
 def replace_durably(temporary: Path, path: Path) -> None:

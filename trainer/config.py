@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from trainer.compute import ComputeConfig
 from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyDataSet
@@ -94,6 +95,11 @@ class EvaluationConfig(Settings):
     every: int = Field(50, ge=1, description="Optimizer steps between two evaluations.")
     sequences: int = Field(128, ge=2, description="Packed sequences evaluated, of each split.")
     draws: int = Field(4, ge=1, description="Masks per block where the bound is sampled.")
+    error: float | None = Field(
+        None,
+        gt=0,
+        description="Wanted standard error of masks alone, nats per token: sets their number, at most 64.",
+    )
     seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
@@ -116,6 +122,10 @@ class TrainConfig(Settings):
     finetune: Finetune
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    compute: ComputeConfig = ComputeConfig()
+    accumulate: int = Field(
+        1, ge=1, description="Micro-batches that a batch is trained in, one after the other: memory for time."
+    )
     log_every: int = Field(10, ge=1, description="Optimizer steps between two rows of train_loss.")
 
     @model_validator(mode="before")
@@ -138,6 +148,10 @@ class TrainConfig(Settings):
             for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune))
         }
         problems = [Problem(f"{name}.{each[0]}", each[1]) for name, each in found.items() if each]
+        blocks = self.objective.noisy and self.finetune.block_size < self.data.length
+        if self.compute.attention == "flash" and blocks:
+            sentence = "flash attends causally or fully (ar, mdlm, sedd), and block diffusion does neither"
+            problems.append(Problem("compute.attention", sentence))
         if problems:
             raise PydanticCustomError("phases", "a phase makes no sense", {"problems": problems})
         return self
@@ -156,12 +170,12 @@ class TrainConfig(Settings):
         return {
             key: value
             for key, value in self._identified().items()
-            if key != "seed" and not key.startswith("checkpoint.")
+            if key not in ("seed", "accumulate") and not key.startswith("checkpoint.")
         }
 
     def stage_content(self) -> dict[str, Any]:
         """What decides the pretrain that this run branches from."""
-        parts = ("data", "model", "objective", "optimizer", "pretrain", "seed")
+        parts = ("data", "model", "objective", "optimizer", "compute", "pretrain", "seed")
         return {key: value for key, value in self._identified().items() if key.split(".")[0] in parts}
 
     def stage_key(self) -> str:
@@ -181,9 +195,17 @@ class TrainConfig(Settings):
             raise InvalidConfig([Problem("pretrain.from", str(error))]) from None
 
     def _identified(self) -> dict[str, Any]:
-        """The dotted values; no key for a published checkpoint without one, nor for uniform masking."""
-        values = self.to_dotted()
+        """The dotted values; no key for a published checkpoint without one, for uniform masking, for an
+        evaluation of no wanted error, nor for what is computed as it always was."""
+        said = self.compute.identified()
+        values = {
+            key: value
+            for key, value in self.to_dotted().items()
+            if not key.startswith("compute.") or key.removeprefix("compute.") in said
+        }
         del values["pretrain.from"]
+        if self.evaluation.error is None:
+            del values["evaluation.error"]
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]

@@ -20,14 +20,16 @@ def linear_cross_entropy(
     """loss_M = charge * -log softmax(hidden @ weight.T + bias) of the target, in nats times charge.
 
     Differentiable once, in hidden, weight and bias. A sum over M is what it is made for: rows whose losses
-    count differently belong into the charge, else their logits are made a second time.
+    count differently belong into the charge, else their logits are made a second time. Products are in the
+    precision of hidden; softmax, losses and sums of gradients in that of weight.
     """
-    charge_M = charge_M.to(hidden_MD.dtype)  # a network in float64 has it so throughout
+    charge_M = charge_M.to(weight_VD.dtype)  # a network in float64 has it so throughout
     if torch.is_grad_enabled():
         return _LinearCrossEntropy.apply(hidden_MD, weight_VD, bias_V, target_M, charge_M)
+    weight_VD, bias_V, dtype = weight_VD.to(hidden_MD.dtype), bias_V.to(hidden_MD.dtype), weight_VD.dtype
     return charge_M * torch.cat(
         [
-            _of_targets(_log_probs(hidden, weight_VD, bias_V), target)
+            _of_targets(_log_probs(hidden, weight_VD, bias_V, dtype), target)
             for hidden, target in zip(hidden_MD.split(CHUNK), target_M.split(CHUNK), strict=True)
         ]
     )
@@ -62,22 +64,29 @@ def _with_gradients(
     nats_M = torch.empty_like(charge_M)
     d_hidden_MD = torch.empty_like(hidden_MD)
     d_weight_VD, d_bias_V = torch.zeros_like(weight_VD), torch.zeros_like(bias_V)
+    low, dtype = hidden_MD.dtype, weight_VD.dtype
+    weight_VD, bias_V = weight_VD.to(low), bias_V.to(low)
     rows = (x.split(CHUNK) for x in (hidden_MD, target_M, charge_M, nats_M, d_hidden_MD))
     for hidden, target, charge, nats, d_hidden in zip(*rows, strict=True):
-        log_probs = _log_probs(hidden, weight_VD, bias_V)
+        log_probs = _log_probs(hidden, weight_VD, bias_V, dtype)
         nats.copy_(_of_targets(log_probs, target))
         d_logits = log_probs.exp_()
         d_logits[torch.arange(len(target), device=target.device), target] -= 1
-        # The charge is put on the D-sized side of each product.
-        torch.mul(d_logits @ weight_VD, charge[:, None], out=d_hidden)
-        d_weight_VD.addmm_(d_logits.T, charge[:, None] * hidden)
         d_bias_V.addmv_(d_logits.T, charge)
+        # The charge is put on the D-sized side of each product.
+        d_logits = d_logits.to(low)
+        torch.mul(d_logits @ weight_VD, charge[:, None], out=d_hidden)
+        charged = (charge[:, None] * hidden).to(low)
+        if low == dtype:
+            d_weight_VD.addmm_(d_logits.T, charged)
+        else:
+            d_weight_VD += d_logits.T @ charged
     return nats_M, d_hidden_MD, d_weight_VD, d_bias_V
 
 
-def _log_probs(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor) -> Tensor:
-    """log_probs_MV."""
-    return F.linear(hidden_MD, weight_VD, bias_V).log_softmax(dim=-1)
+def _log_probs(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, dtype: torch.dtype) -> Tensor:
+    """log_probs_MV, of dtype."""
+    return F.linear(hidden_MD, weight_VD, bias_V).log_softmax(dim=-1, dtype=dtype)
 
 
 def _of_targets(log_probs_MV: Tensor, target_M: Tensor) -> Tensor:

@@ -43,13 +43,13 @@ def masked_cross_entropy(
     return model.cross_entropy(hidden_MD, target_M, charge_M)
 
 
-def diffusion_loss(
+def draw(
     model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
-) -> TokenLoss:
-    """w * loss_scale * (-log p(x_0)) of every masked token, in nats; each block has its own time.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """xt_BL, masked_BL and charge_BN: a time for each block, its masks, and what its loss is multiplied by.
 
-    loss_scale = p'/p makes its mean over time and masks the NELBO where w = 1; the importance keeps that mean
-    where the masks are not uniform (trainer/frequency.py).
+    w * loss_scale: loss_scale = p'/p makes the mean over time and masks the NELBO where w = 1; the importance
+    keeps that mean where the masks are not uniform (trainer/frequency.py).
     """
     batch, length = x0_BL.shape
     u_BN = sample_time(
@@ -65,9 +65,16 @@ def diffusion_loss(
     )
     mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
-    charge_BL = charge_BN.repeat_interleave(phase.block_size, dim=1)
+    return xt_BL, masked_BL, charge_BN
+
+
+def diffusion_loss(
+    model: Denoiser, x0_BL: Tensor, xt_BL: Tensor, masked_BL: Tensor, charge_BN: Tensor, *, block_size: int
+) -> TokenLoss:
+    """The charge times -log p(x_0) of every masked token, in nats."""
+    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
     loss_M = masked_cross_entropy(
-        model, x0_BL, xt_BL[:, None], masked_BL[:, None], phase.block_size, charge_BL[:, None]
+        model, x0_BL, xt_BL[:, None], masked_BL[:, None], block_size, charge_BL[:, None]
     )
     loss_BL = loss_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, loss_M)
     scored_BL = torch.ones_like(masked_BL)

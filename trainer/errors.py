@@ -5,6 +5,10 @@ class TrainingError(ValueError):
     """The run cannot go on: it diverged, or its folder is in use."""
 
 
+class DiskFull(TrainingError):
+    """Nothing is wrong with the run: it goes on from its last checkpoint once there is room."""
+
+
 class CheckpointError(ValueError):
     """A checkpoint is missing, cut off, or made for another network."""
 

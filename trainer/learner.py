@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import torch
 
+from trainer.backends import attention_named, place_of
 from trainer.config import Phase, TrainConfig
 from trainer.data.packing import Corpus
 from trainer.data.tokenizer import Tokenizer
 from trainer.ema import MovingAverage
 from trainer.errors import TrainingError
-from trainer.model import Shape
+from trainer.model import Denoiser, Shape
 from trainer.randomness import seed_of
 
 
@@ -23,7 +24,7 @@ class Learner:
         torch.manual_seed(seed_of(config.seed, "weights"))
         self.config = config
         self.device = device
-        self.model = config.objective.build(shape, config.model.dropout).to(device)
+        self.model = network_of(config, shape, device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._ema = MovingAverage(self.model, self.average, config.optimizer.ema)
         settings = config.optimizer
@@ -60,11 +61,17 @@ class Learner:
 
         self.model.train()
         self.optimizer.zero_grad()
-        losses = self.config.objective.loss(self.model, x0_BL, phase, progress, generator)
-        loss = losses.loss_BL.sum() / losses.scored_BL.sum()
-        loss.backward()
+        parts = []
+        for share, losses in self.config.objective.losses(
+            self.model, x0_BL, phase, progress, generator, self.config.accumulate
+        ):
+            part = share * (losses.loss_BL.sum() / losses.scored_BL.sum())
+            part.backward()
+            parts.append(part.detach())
+            del losses, part  # the graph, before the next one is made
+        loss = torch.stack(parts).sum()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
-        loss_value, norm_value = torch.stack([loss.detach(), norm]).tolist()
+        loss_value, norm_value = torch.stack([loss, norm]).tolist()
         if not math.isfinite(loss_value) or not math.isfinite(norm_value):
             raise TrainingError(
                 f"diverged at step {step}: loss {loss_value:.4g}, gradient norm {norm_value:.4g}, "
@@ -96,6 +103,18 @@ class Learner:
         own = self.tensors()
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoiser:
+    """Freshly drawn, on the device, computed as config.compute says; a precision left open is float32.
+
+    Raises TrainingError where this machine has no such backend.
+    """
+    model = config.objective.build(shape, config.model.dropout).to(device)
+    model.bfloat16 = config.compute.precision == "bfloat16"
+    place = place_of(torch.empty(0, dtype=model.dtype, device=device))
+    model.attention, model.recalling = attention_named(config.compute.attention, place)
+    return model
 
 
 def progress_of(phase: Phase, step_of_phase: int) -> float:

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.attention import Attention, Cache, Layout, fitting
+from trainer.attention import Attention, Layout, Recalling
+from trainer.backends import fitting, recall_fittingly
 from trainer.cross_entropy import linear_cross_entropy
 
 FREQUENCIES = 128  # of the sinusoids that embed sigma
@@ -42,6 +43,9 @@ class Denoiser(nn.Module):
 
     Weights are drawn from torch's global generator, dropout too: the caller seeds it. Gates and head
     start at zero, so that a fresh network is uniform over the vocabulary without the mask.
+    In bfloat16 are products, what goes between them, and attention. The residual stream, norms, what the
+    condition makes of the layers (vectors of D, whose gradients are sums over all tokens), softmax and losses
+    stay as the weights are.
     """
 
     def __init__(self, shape: Shape, *, causal: bool, dropout: float, attention: Attention = fitting):
@@ -49,6 +53,8 @@ class Denoiser(nn.Module):
         self.shape = shape
         self.causal = causal
         self.attention = attention
+        self.recalling: Recalling = recall_fittingly
+        self.bfloat16 = False
         cond_width = None if causal else shape.cond_width
         self.vocab_embed = Embedding(shape.vocab_size, shape.width)
         self.sigma_map = None if causal else SigmaMap(shape.cond_width)
@@ -57,6 +63,11 @@ class Denoiser(nn.Module):
             Block(shape.width, shape.heads, cond_width, dropout) for _ in range(shape.layers)
         )
         self.output_layer = OutputLayer(shape.width, shape.vocab_size, cond_width)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of products and attention."""
+        return torch.bfloat16 if self.bfloat16 else self.vocab_embed.embedding.dtype
 
     def hidden(
         self,
@@ -70,8 +81,8 @@ class Denoiser(nn.Module):
         `logits` of any of them are its predictions. The last layer computes no more than is asked for:
         the other tokens serve it as keys and values alone.
         """
-        rotary = self.rotary_emb(layout.positions(tokens_BS.device))
-        cond = self._conditioning(None if sigma_B is None else sigma_B[:, None])
+        rotary = self.rotary_emb(layout.positions(tokens_BS.device), self.dtype)
+        cond = self.conditioning(None if sigma_B is None else sigma_B[:, None])
         x_BSD = self.vocab_embed(tokens_BS)
         *layers, last = cast(list[Block], list(self.blocks))
         for layer in layers:
@@ -88,32 +99,22 @@ class Denoiser(nn.Module):
             modulation = modulation.of_sequences(chosen_M // layout.num_read)
         return last.transform(x_MD, attended_MD, modulation)
 
-    def stream(self, tokens_BS: Tensor, cache: Cache) -> Tensor:
-        """hidden_BSD of whole blocks that follow those in the cache. They join it by `cache.advance`.
-
-        Each reads its own block and those before it, as far back as the cache's window reaches.
-        """
-        positions_S = torch.arange(cache.length, cache.length + tokens_BS.shape[1], device=tokens_BS.device)
-        # In float64, for far from the start float32 would blur the angles.
-        rotary = self.rotary_emb(positions_S.double())
-        cache.make_room(len(positions_S))
-        cond = self._conditioning()
-        x_BSD = self.vocab_embed(tokens_BS)
-        for index, layer in enumerate(cast(list[Block], list(self.blocks))):
-            modulation = layer.modulation(cond).of_tokens()
-            x_BSD = layer.transform(x_BSD, layer.recall(x_BSD, modulation, rotary, cache, index), modulation)
-        return x_BSD
-
     def logits(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> Tensor:
         """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
-        return F.linear(*self.output_layer(hidden_MD, self._conditioning(sigma_M), self.shape.mask_id))
+        normed_MD, weight_VD, bias_V = self._head(hidden_MD, sigma_M)
+        return _linear(normed_MD, weight_VD, bias_V).to(weight_VD.dtype)
 
     def cross_entropy(self, hidden_MD: Tensor, target_M: Tensor, charge_M: Tensor) -> Tensor:
         """loss_M = charge * -log p(target), the mask's probability being 0; no logits are kept."""
-        normed_MD, weight_VD, bias_V = self.output_layer(hidden_MD, self._conditioning(), self.shape.mask_id)
-        return linear_cross_entropy(normed_MD, weight_VD, bias_V, target_M, charge_M)
+        return linear_cross_entropy(*self._head(hidden_MD), target_M, charge_M)
 
-    def _conditioning(self, sigma: Tensor | None = None) -> Tensor | None:
+    def _head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        cond = self.conditioning(sigma_M)
+        normed_MD, weight_VD, bias_V = self.output_layer(hidden_MD, cond, self.shape.mask_id)
+        return normed_MD.to(self.dtype), weight_VD, bias_V
+
+    def conditioning(self, sigma: Tensor | None = None) -> Tensor | None:
+        """(..., C) of sigma (...), by default of 0; AR has none."""
         return None if self.sigma_map is None else F.silu(self.sigma_map(sigma))
 
 
@@ -176,10 +177,10 @@ class Rotary(nn.Module):
         exponents = torch.arange(0, head_size, 2).float() / head_size
         self.register_buffer("inv_freq", 1.0 / base**exponents)
 
-    def forward(self, positions_S: Tensor) -> tuple[Tensor, Tensor]:
-        """cos_SK and sin_SK, the latter with the sign that `rotate` expects."""
+    def forward(self, positions_S: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """cos_SK and sin_SK of this dtype, the latter with the sign that `rotate` expects."""
         angles = positions_S[:, None] * self.inv_freq
-        cos, sin = angles.cos().to(self.inv_freq.dtype), angles.sin().to(self.inv_freq.dtype)
+        cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
         return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
@@ -198,10 +199,6 @@ class Modulation(NamedTuple):
     shift2: Tensor
     scale2: Tensor
     gate2: Tensor
-
-    def of_tokens(self) -> "Modulation":
-        """To be applied to the tokens (11D), not folded into the weights: cheaper where they are few."""
-        return Modulation(*(part_D[None, None] for part_D in self))
 
     def of_sequences(self, sequence_M: Tensor) -> "Modulation":
         """From one for each sequence (B1D), those of rows of these sequences (MD)."""
@@ -243,32 +240,20 @@ class Block(nn.Module):
         """attended_BRD: what the first R of the S tokens read in all of them, all heads."""
         query, key_value = self.attn_qkv.weight.tensor_split([x_BSD.shape[-1]])
         normed_BSD = _modulated_norm(x_BSD, self.norm1, modulation.shift1, modulation.scale1)
+        normed_BSD = normed_BSD.to(rotary[0].dtype)
         normed_BRD = normed_BSD if x_BRD is x_BSD else normed_BSD[:, : x_BRD.shape[1]]
-        q_BHRK = self._by_head(F.linear(normed_BRD, query))
-        k_BHSK, v_BHSK = map(self._by_head, F.linear(normed_BSD, key_value).chunk(2, dim=-1))
+        q_BHRK = self._by_head(_linear(normed_BRD, query))
+        k_BHSK, v_BHSK = map(self._by_head, _linear(normed_BSD, key_value).chunk(2, dim=-1))
         o_BHRK = attention(rotate(q_BHRK, rotary), rotate(k_BHSK, rotary), v_BHSK, layout)
         return o_BHRK.transpose(1, 2).flatten(2)
-
-    def recall(
-        self,
-        x_BSD: Tensor,
-        modulation: Modulation,
-        rotary: tuple[Tensor, Tensor],
-        cache: Cache,
-        index: int,
-    ) -> Tensor:
-        """attended_BSD: what S new tokens read in the cache and in each other; index is the layer's."""
-        normed_BSD = _modulated_norm(x_BSD, self.norm1, modulation.shift1, modulation.scale1)
-        q_BHSK, k_BHSK, v_BHSK = map(self._by_head, self.attn_qkv(normed_BSD).chunk(3, dim=-1))
-        o_BHSK = cache.attend(index, rotate(q_BHSK, rotary), rotate(k_BHSK, rotary), v_BHSK)
-        return o_BHSK.transpose(1, 2).flatten(2)
 
     def transform(self, x: Tensor, attended: Tensor, modulation: Modulation) -> Tensor:
         """The residual stream after this layer, token by token; (..., D)."""
         x = x + self._drop(_gated_linear(attended, self.attn_out, modulation.gate1))
         normed = _modulated_norm(x, self.norm2, modulation.shift2, modulation.scale2)
-        widened = self.mlp[1](self.mlp[0](normed))
-        return x + self._drop(_gated_linear(widened, cast(nn.Linear, self.mlp[2]), modulation.gate2))
+        widen, gelu, narrow = (cast(nn.Linear, part) for part in self.mlp)
+        widened = gelu(_linear(normed.to(attended.dtype), widen.weight, widen.bias))
+        return x + self._drop(_gated_linear(widened, narrow, modulation.gate2))
 
     def _by_head(self, x_BSD: Tensor) -> Tensor:
         return x_BSD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -291,14 +276,17 @@ class OutputLayer(nn.Module):
 
         cond is of C, or of MC where each row has its own noise.
         """
-        zero = torch.zeros_like(self.norm_final.weight)
-        shift, scale = (
-            (zero, zero) if self.adaLN_modulation is None else self.adaLN_modulation(cond).chunk(2, dim=-1)
-        )
-        normed_MD = _modulated_norm(hidden_MD, self.norm_final, shift, scale)
+        normed_MD = _modulated_norm(hidden_MD, self.norm_final, *self.modulation(cond))
         # In the bias, the exclusion of the mask costs V instead of M * V.
-        bias = self.linear.bias.index_fill(0, torch.tensor(mask_id, device=hidden_MD.device), -math.inf)
+        bias = self.linear.bias.index_fill(0, torch.full((), mask_id, device=hidden_MD.device), -math.inf)
         return normed_MD, self.linear.weight, bias
+
+    def modulation(self, cond: Tensor | None) -> tuple[Tensor, ...]:
+        """Shift and scale, as the condition makes them."""
+        if self.adaLN_modulation is not None:
+            return self.adaLN_modulation(cond).chunk(2, dim=-1)
+        zero = torch.zeros_like(self.norm_final.weight)
+        return zero, zero
 
 
 def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
@@ -321,5 +309,12 @@ def _modulated_norm(x: Tensor, norm: nn.LayerNorm, shift: Tensor, scale: Tensor)
 def _gated_linear(x: Tensor, linear: nn.Linear, gate: Tensor) -> Tensor:
     if gate.dim() == 1:
         bias = None if linear.bias is None else gate * linear.bias
-        return F.linear(x, gate[:, None] * linear.weight, bias)
-    return gate * linear(x)
+        return _linear(x, gate[:, None] * linear.weight, bias)
+    return gate * _linear(x, linear.weight, linear.bias)
+
+
+# Weights are cast to what they are multiplied with; in float32 nothing is.
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))

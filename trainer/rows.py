@@ -22,15 +22,18 @@ class Rows:
         self._file.truncate(length)
 
     def append(self, report: Report) -> None:
-        """One line of JSON; on disk after `sync`."""
+        """One line of JSON; on disk after `flush` and `sync`."""
         row = {**report._asdict(), "evaluations": [e._asdict() for e in report.evaluations]}
         self._file.write(json.dumps(row).encode() + b"\n")
 
-    def sync(self) -> int:
-        """Puts every row on disk; the length in bytes, for the checkpoint to vouch for."""
+    def flush(self) -> int:
+        """The length of all rows in bytes, for a checkpoint to vouch for once they are on disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
+
+    def sync(self) -> None:
+        """What was flushed is on disk. From any thread, rows may be appended meanwhile."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

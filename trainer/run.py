@@ -176,15 +176,23 @@ class Run:
         if self.part.ends_run and report.evaluations and report.evaluations[0].nelbo < progress.best_nelbo:
             progress.best_nelbo, progress.best_step = report.evaluations[0].nelbo, progress.step
 
-    def save(self) -> None:
-        """The rows first, then the checkpoint that vouches for them, then the best, which is a part of it."""
-        self.progress.rows_bytes = self.rows.sync()
-        checkpoint.save(self.folder / "last.safetensors", self.learner.tensors(), self._facts())
-        if self.progress.best_step == self.progress.step:
-            self._save_best()
+    def save(self) -> Callable[[], None]:
+        """Takes down what this step is, and returns what writes it: at once, or beside the steps to come.
 
-    def _save_best(self) -> None:
-        checkpoint.save(self.folder / "best.safetensors", self.learner.weights(), self._facts())
+        The rows first, then the checkpoint that vouches for them, then the best, which is a part of it.
+        """
+        self.progress.rows_bytes = self.rows.flush()
+        facts, is_best = self._facts(), self.progress.best_step == self.progress.step
+        tensors = {name: each.detach().to("cpu", copy=True) for name, each in self.learner.tensors().items()}
+        weights = {name: tensors[name] for name in self.learner.weights()}
+
+        def write() -> None:
+            self.rows.sync()
+            checkpoint.save(self.folder / "last.safetensors", tensors, facts)
+            if is_best:
+                checkpoint.save(self.folder / "best.safetensors", weights, facts)
+
+        return write
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -210,7 +218,8 @@ class Run:
         if self.progress.best_step == self.progress.step and (
             not best.exists() or checkpoint.read_facts(best)["progress"]["step"] != self.progress.step
         ):
-            self._save_best()  # killed between the two files
+            # Killed between the two files.
+            checkpoint.save(best, self.learner.weights(), self._facts())
 
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"
@@ -237,13 +246,14 @@ class Run:
 
     def _evaluate(self, split: Split, model: Denoiser | None = None) -> Generator[None, None, Evaluation]:
         config, step = self.config, self.progress.step
+        at_once = max(1, config.evaluation.batch_size // config.accumulate)
         evaluation = yield from evaluate(
             model or self.learner.average,
             config.objective,
             self.part.phase.block_size,
             split,
             self.corpus,
-            config.evaluation,
+            config.evaluation.model_copy(update={"batch_size": at_once}),
             step if model is None else self.progress.best_step,
             keep=self.folder / f"evaluation-{split}.safetensors",
         )

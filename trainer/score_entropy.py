@@ -56,17 +56,29 @@ def score_entropy(
     return torch.cat(nats)
 
 
-def score_loss(
+def draw(
     model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
-) -> TokenLoss:
-    """loss_scale * score entropy of every masked token, in nats; each sequence has one time."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """xt_BL, masked_BL, move_chance_B1 and charge_B1: a time for each sequence, its masks, and loss_scale."""
     u_B1 = sample_time(len(x0_BL), 1, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
     level = phase.clip.level(phase.schedule, u_B1, progress)
     xt_BL, masked_BL, importance_B1 = corrupt(
         x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
     )
-    nats_M = score_entropy(model, x0_BL, xt_BL, masked_BL, level.move_chance.squeeze(1))
-    charge_M = (importance_B1 * level.loss_scale).expand_as(masked_BL)[masked_BL]
+    return xt_BL, masked_BL, level.move_chance, importance_B1 * level.loss_scale
+
+
+def score_loss(
+    model: Denoiser,
+    x0_BL: Tensor,
+    xt_BL: Tensor,
+    masked_BL: Tensor,
+    move_chance_B1: Tensor,
+    charge_B1: Tensor,
+) -> TokenLoss:
+    """The charge times the score entropy of every masked token, in nats."""
+    nats_M = score_entropy(model, x0_BL, xt_BL, masked_BL, move_chance_B1.squeeze(1))
+    charge_M = charge_B1.expand_as(masked_BL)[masked_BL]
     loss_BL = nats_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, nats_M * charge_M)
     scored_BL = torch.ones_like(masked_BL)
     scored_BL[:, 0] = False

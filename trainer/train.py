@@ -19,12 +19,15 @@ from filelock import FileLock, Timeout
 from trainer.checkpoint import write_durably
 from trainer.config import TrainConfig
 from trainer.data.packing import prepare
+from trainer.disk import is_full, no_room
 from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile
 from trainer.learner import warm_up
+from trainer.precision import said_in, settled, with_precision
 from trainer.rows import read_rows
 from trainer.run import PARTS, Part, Run, finetune_of, pretrain_of
+from trainer.saver import Saver
 
 Reports = Generator[Report | None, None, None]
 HEARTBEAT = 1.0  # seconds; the promise is 2
@@ -47,16 +50,20 @@ def train(
     yielded. acknowledged: reports up to that step are not wanted again. Closing saves a checkpoint. Raises
     TrainingError, CheckpointError or DataError.
     """
+    config = settled(config, folder, device)
     return _paced(_train(config, folder, pretrained, attempt, acknowledged, device))
 
 
 def pretrain(config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto") -> Reports:
     """The pretrain phase alone: a folder that runs of the same stage_key branch from. Else as `train`."""
+    config = settled(config, folder, device)
     return _paced(_run(pretrain_of(config), config, folder, None, attempt, 0, device))
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:
     """Raises TrainingError, with the differences, where the folder belongs to another run."""
+    if config.compute.precision == "auto":
+        config = with_precision(config, said_in(folder) or "float32")
     _check_same(finetune_of(config), config, folder)
 
 
@@ -96,11 +103,14 @@ def _run(
         stack.callback(run.rows.close)
         stack.callback(run.ledger.close)
         yield from read_rows(folder / "rows.jsonl", after=acknowledged)
+        saver = stack.enter_context(Saver())
         fresh: list[Report] = []
         saved = time.monotonic()
         try:
             while not run.ended:
                 if run.progress.recorded < run.progress.step:
+                    if run.progress.step == run.part.last:
+                        yield from saver.finish()  # its best checkpoint is read
                     report = yield from run.measure()
                     run.record(report)
                     fresh += [report] if report else []
@@ -108,14 +118,16 @@ def _run(
                     run.take_step()
                 evaluated = bool(fresh and fresh[-1].evaluations)
                 if run.ended or evaluated or time.monotonic() - saved > config.checkpoint.every:
-                    run.save()
-                    saved = time.monotonic()
-                    while fresh:
-                        yield fresh.pop(0)
+                    yield from saver.finish()
+                    saver.start(run.save(), fresh)
+                    fresh, saved = [], time.monotonic()
+                yield from saver.written()
                 yield None
+            yield from saver.finish()
         except GeneratorExit:
             # Closed from outside, at a yield, so between two steps: never half a step on disk.
-            run.save()
+            saver.wait()
+            run.save()()
             raise
 
 
@@ -153,8 +165,13 @@ def _lock(folder: Path, stack: ExitStack) -> Iterator[None]:
 def _paced(events: Reports) -> Reports:
     """Every report, but of the heartbeats only one a second."""
     beat = time.monotonic()
-    with closing(events):
-        for event in events:
-            if event is not None or time.monotonic() - beat > HEARTBEAT:
-                yield event
-                beat = time.monotonic()
+    try:
+        with closing(events):
+            for event in events:
+                if event is not None or time.monotonic() - beat > HEARTBEAT:
+                    yield event
+                    beat = time.monotonic()
+    except Exception as error:
+        if is_full(error):
+            raise no_room(error) from None
+        raise

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainer import checkpoint
+from trainer.compute import ComputeConfig
 from trainer.config import TrainConfig
 from trainer.data.packing import Corpus, load
 from trainer.errors import CheckpointError
-from trainer.learner import pick_device, shape_of
+from trainer.learner import network_of, pick_device, shape_of
 from trainer.model import Denoiser
+from trainer.precision import has_bfloat16
 
 
 class Trained(NamedTuple):
@@ -37,10 +39,16 @@ def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: 
     """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
     facts = checkpoint.read_facts(path)
     corpus = load(config.data)
-    model = config.objective.build(shape_of(config, corpus), config.model.dropout).to(pick_device(device))
+    model = network_of(computed_here(config, device), shape_of(config, corpus), pick_device(device))
     load_weights(model, path, raw=raw)
     block_size = facts["config"][f"{facts['phase']}.block_size"]
     return Trained(model, corpus, block_size, facts["progress"]["step"])
+
+
+def computed_here(config: TrainConfig, device: str) -> TrainConfig:
+    """In its own precision where the device has it, else in float32; by the backend that is fastest here."""
+    kept = config.compute.precision if has_bfloat16(device) else "float32"
+    return config.model_copy(update={"compute": ComputeConfig(precision=kept, compile="off", graph="off")})
 
 
 def load_weights(model: Denoiser, path: Path, *, raw: bool = False) -> None:

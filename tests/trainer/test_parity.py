@@ -141,5 +141,7 @@ def test_mask_and_sampling():
     torch.testing.assert_close(logits[..., public.words], expected[..., public.words], atol=1e-5, rtol=0)
     decoder = BlockDiffusion().decoder(public.model, block_size)
     decoder.append(public.tensors["x0"][:, :-block_size])
-    last = decoder.hidden(public.tensors["x0"][:, -block_size:], 1.0)
-    torch.testing.assert_close(decoder.logits(last, 1.0), logits[:, -block_size:], atol=1e-5, rtol=0)
+    block_BP = public.tensors["x0"][:, -block_size:]
+    last = decoder.hidden(block_BP, torch.ones_like(block_BP, dtype=torch.bool), 1.0)
+    found = decoder.logits(last, 1.0).view_as(logits[:, -block_size:])
+    torch.testing.assert_close(found, logits[:, -block_size:], atol=1e-5, rtol=0)

@@ -193,7 +193,7 @@ def test_only_the_pretrain_of_this_run_is_branched_from(corpus: Path, straight: 
     running = pretrain(tiny_config(corpus, checkpoint__every=1e-6), tmp_path / "half", device="cpu")
     next(r for r in running if r is not None)
     running.close()
-    with pytest.raises(CheckpointError, match="stands at step 5 of 20"):
+    with pytest.raises(CheckpointError, match=r"stands at step \d+ of 20"):
         reports_of(tiny_config(corpus), tmp_path / "d", pretrained=tmp_path / "half")
 
 

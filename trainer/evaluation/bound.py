@@ -16,6 +16,7 @@ from trainer.config import EvaluationConfig
 from trainer.data.base import Split
 from trainer.data.packing import Corpus, identity
 from trainer.evaluation.record import Evaluation, ratio_and_se
+from trainer.evaluation.sizing import draws_of
 from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of, strided_rows
@@ -43,16 +44,18 @@ def evaluate(
     packed = corpus.test() if split == "test" else corpus.valid
     rows_S = strided_rows(config.seed, config.sequences, len(packed.tokens_SL))
     tokens_SL = np.asarray(packed.tokens_SL[rows_S], np.int64)
+    draws = draws_of(config, tokens_SL[:, 1:], block_size)
     seeds_S = [seed_of(config.seed, split, "masks", int(row)) for row in rows_S]
     device = next(model.parameters()).device
 
-    batch_size = _sequences_a_pass(model, objective, block_size, config)
+    passport = objective.passport(block_size, draws)
+    batch_size = min(config.batch_size, _sequences_a_pass(model, passport["draws"]))
     nats = []
     for i in range(0, len(rows_S), batch_size):
         batch = slice(i, i + batch_size)
         x0_BL = torch.from_numpy(tokens_SL[batch]).to(device)
         with evaluating(model):
-            nats_BL = objective.bound(model, x0_BL, block_size, config.draws, seeds_S[batch])
+            nats_BL = objective.bound(model, x0_BL, block_size, draws, seeds_S[batch])
         nats.append(nats_BL.cpu().numpy())
         yield None
     scored_nats_SL = np.concatenate(nats)[:, 1:]  # position 0 is BOS: given, never scored
@@ -77,7 +80,7 @@ def evaluate(
             "ema": ema,
         },
         provenance={
-            **objective.passport(block_size, config.draws),
+            **passport,
             "seed": config.seed,
             "precision": str(model.dtype).removeprefix("torch."),
             "torch": str(torch.__version__),  # a class of its own, that whoever unpickles it needs torch for
@@ -88,14 +91,12 @@ def evaluate(
     )
 
 
-def _sequences_a_pass(
-    model: Denoiser, objective: Objective, block_size: int, config: EvaluationConfig
-) -> int:
-    """At most batch_size. The work is counted, not timed, so that a repetition has the same bits."""
+def _sequences_a_pass(model: Denoiser, masks: int) -> int:
+    """The work is counted, not timed, so that a repetition has the same bits."""
     parameters = list(model.parameters())
-    tokens = model.shape.length * (objective.passport(block_size, config.draws)["draws"] + 1)
+    tokens = model.shape.length * (masks + 1)
     limit = PASS_ON_GPU if parameters[0].is_cuda else PASS_ON_CPU
-    return min(config.batch_size, max(1, limit // (tokens * sum(p.numel() for p in parameters))))
+    return max(1, limit // (tokens * sum(p.numel() for p in parameters)))
 
 
 def _keep(path: Path, rows_S: np.ndarray, nats_S: np.ndarray, step: int) -> None:

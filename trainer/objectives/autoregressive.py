@@ -47,8 +47,14 @@ class Autoregressive(Objective):
 
         return Denoiser(shape, causal=True, dropout=dropout)
 
-    def loss(
+    def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, ...]:
+        """Nothing."""
+        return ()
+
+    def drawn_loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
         import torch
 
@@ -69,8 +75,9 @@ class Autoregressive(Objective):
 
     def decoder(self, model: Denoiser, block_size: int) -> Decoder:
         from trainer.sampling.decoder import CausalDecoder
+        from trainer.sampling.reader import Reader
 
-        return CausalDecoder(model)
+        return CausalDecoder(Reader(model))
 
 
 def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ Shapes: B batch, L length.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from trainer.sampling.ancestral import Ancestral
@@ -54,13 +55,49 @@ class Objective(Settings):
         """
 
     @abstractmethod
+    def draw(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, ...]:
+        """What is random in the objective of a batch, a row a sequence: its times and masks, by `generator`.
+
+        progress in [0, 1] is how far the phase has come.
+        """
+
+    @abstractmethod
+    def drawn_loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
+    ) -> TokenLoss:
+        """The training objective, in nats, of sequences and of their rows of what was drawn.
+
+        Dropout comes from torch's global generator: the caller seeds it.
+        """
+
     def loss(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> TokenLoss:
-        """The training objective on clean tokens, in nats. progress in [0, 1] is how far the phase has come.
+        """The training objective on clean tokens, in nats."""
+        return self.drawn_loss(model, x0_BL, self.draw(model, x0_BL, phase, progress, generator), phase)
 
-        Times and masks come from `generator`; dropout from torch's global one: the caller seeds it.
+    def losses(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        phase: Phase,
+        progress: float,
+        generator: torch.Generator,
+        parts: int,
+    ) -> Iterator[tuple[float, TokenLoss]]:
+        """The same in `parts` micro-batches, each with its share of the batch's sequences.
+
+        What is drawn is drawn for the whole batch. The next one is computed when it is asked for, so that
+        the memory of the last one can be given back.
         """
+        if parts == 1:
+            yield 1.0, self.loss(model, x0_BL, phase, progress, generator)
+            return
+        drawn = self.draw(model, x0_BL, phase, progress, generator)
+        for x0_bL, *rows in zip(*(each.chunk(parts) for each in (x0_BL, *drawn)), strict=True):
+            yield len(x0_bL) / len(x0_BL), self.drawn_loss(model, x0_bL, tuple(rows), phase)
 
     @abstractmethod
     def bound(

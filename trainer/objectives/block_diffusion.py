@@ -27,5 +27,6 @@ class BlockDiffusion(Diffusion):
 
     def decoder(self, model: Denoiser, block_size: int) -> Decoder:
         from trainer.sampling.decoder import BlockDecoder
+        from trainer.sampling.reader import Reader
 
-        return BlockDecoder(model, block_size)
+        return BlockDecoder(Reader(model), block_size)

@@ -21,12 +21,19 @@ class Diffusion(Objective):
 
         return Denoiser(shape, causal=False, dropout=dropout)
 
-    def loss(
+    def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, ...]:
+        from trainer.diffusion import draw
+
+        return draw(model, x0_BL, phase, progress, generator)
+
+    def drawn_loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
         from trainer.diffusion import diffusion_loss
 
-        return diffusion_loss(model, x0_BL, phase, progress, generator)
+        return diffusion_loss(model, x0_BL, *drawn, block_size=phase.block_size)
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]

@@ -42,12 +42,19 @@ class ScoreEntropy(Objective):
 
         return Denoiser(shape, causal=False, dropout=dropout)
 
-    def loss(
+    def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, ...]:
+        from trainer.score_entropy import draw
+
+        return draw(model, x0_BL, phase, progress, generator)
+
+    def drawn_loss(
+        self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
         from trainer.score_entropy import score_loss
 
-        return score_loss(model, x0_BL, phase, progress, generator)
+        return score_loss(model, x0_BL, *drawn)
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]

@@ -50,14 +50,12 @@ class Analytic(Sampler):
                 break
             nfe_B += masked_BP.any(dim=1)
             stay_BP, u_BP = draws.uniform(2 * positions).split(positions, dim=1)
-            hidden_BPD = decoder.hidden(block_BP, p)
-            decided_BP = masked_BP.clone()
+            hidden_MD = decoder.hidden(block_BP, masked_BP, p)
+            decided_M = torch.ones_like(stay_BP[masked_BP], dtype=torch.bool)
             if q:
-                mass_M = log_masses(decoder, hidden_BPD[masked_BP], p).exp()
-                decided_BP[masked_BP] = stay_BP[masked_BP] >= 1 - (1 - q / p) * mass_M
-            if decided_BP.any():
-                block_BP[decided_BP] = words(
-                    decoder, hidden_BPD[decided_BP], u_BP[decided_BP], p, self.nucleus
-                )
+                decided_M = stay_BP[masked_BP] >= 1 - (1 - q / p) * log_masses(decoder, hidden_MD, p).exp()
+            if decided_M.any():
+                decided_BP = masked_BP.masked_scatter(masked_BP, decided_M)
+                block_BP[decided_BP] = words(decoder, hidden_MD[decided_M], u_BP[decided_BP], p, self.nucleus)
                 masked_BP &= ~decided_BP
         return block_BP, nfe_B

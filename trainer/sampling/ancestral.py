@@ -44,7 +44,7 @@ class Ancestral(Sampler):
         for step in step_BP[masked_BP].unique().tolist():
             move_chance = 1 - step / self.steps
             decided_BP = masked_BP & (step_BP == step)
-            chosen_MD = decoder.hidden(block_BP, move_chance)[decided_BP]
-            block_BP[decided_BP] = words(decoder, chosen_MD, u_BP[decided_BP], move_chance, self.nucleus)
+            hidden_MD = decoder.hidden(block_BP, decided_BP, move_chance)
+            block_BP[decided_BP] = words(decoder, hidden_MD, u_BP[decided_BP], move_chance, self.nucleus)
             nfe_B += decided_BP.any(dim=1)
         return block_BP, nfe_B

@@ -4,23 +4,26 @@ Shapes: B batch, S tokens, P positions of a block, M chosen rows, D width, V voc
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.attention import Cache, noised
 from trainer.model import Denoiser
+from trainer.sampling.reader import Reader
 from trainer.score_entropy import sigma_of
 
 
 class Decoder(ABC):
+    """Of a text that is empty at first."""
+
     def __init__(self, model: Denoiser):
         self.model = model
 
     @abstractmethod
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
-        """hidden_BPD of the next block as it stands, its undecided tokens masked: one pass of the denoiser.
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        """hidden_MD of the chosen tokens of the next block, its undecided ones masked: one pass.
 
         move_chance is the noise that the block is at, for a network that is told.
         """
@@ -37,65 +40,84 @@ class Decoder(ABC):
     def keep(self, rows_B: Tensor) -> None:
         """Only these samples go on."""
 
+    @abstractmethod
+    def fresh(self) -> "Decoder":
+        """Another, of an empty text."""
 
-class BlockDecoder(Decoder):
-    """BD3-LM: the block reads itself and the cache of the blocks before it."""
 
-    def __init__(self, model: Denoiser, block_size: int):
-        super().__init__(model)
-        self._cache = Cache(model.shape.length // block_size * block_size, block_size)
+class CachedDecoder(Decoder):
+    """Abstract. Final tokens are stored by the pass that first needs them, beside what it predicts."""
 
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
-        return self.model.stream(block_BP, self._cache)
+    def __init__(self, reader: Reader, window: int, block_size: int):
+        super().__init__(reader.model)
+        self._reader = reader
+        self._cache = Cache(window, block_size, reader.model.recalling)
+        self._unread: list[Tensor] = []  # at most one, of (B, S), at most a window
+
+    def logits(self, hidden_MD: Tensor, move_chance: float) -> Tensor:
+        return self._reader.logits(hidden_MD)
 
     def append(self, tokens_BS: Tensor) -> int:
-        chunks = tokens_BS.split(self._cache.window, dim=1)
-        for chunk_BS in chunks:
-            self.model.stream(chunk_BS, self._cache)
-            self._cache.advance(chunk_BS.shape[1])
-        return len(chunks)
-
-    def keep(self, rows_B: Tensor) -> None:
-        self._cache.keep(rows_B)
-
-
-class CausalDecoder(Decoder):
-    """AR: the pass that stores a token predicts the next one, so nothing is stored beside it."""
-
-    def __init__(self, model: Denoiser):
-        super().__init__(model)
-        # In training the last token of a sequence is read by nobody.
-        self._cache = Cache(model.shape.length - 1, block_size=1)
-        self._pending: list[Tensor] = []  # each (B, S), not yet read
-
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
-        """Of the token before the block; what stands in the block is not read."""
-        *earlier, last_BS = torch.cat(self._pending, dim=1).split(self._cache.window, dim=1)
+        """More than a window of them takes passes of its own: a long prompt does."""
+        *earlier, last_BS = torch.cat([*self._unread, tokens_BS], dim=1).split(self._cache.window, dim=1)
+        nothing_M = torch.empty(0, dtype=torch.long, device=tokens_BS.device)
         for chunk_BS in earlier:
-            self._read(chunk_BS)
-        self._pending = []
-        return self._read(last_BS)[:, -1:]
-
-    def append(self, tokens_BS: Tensor) -> int:
-        self._pending.append(tokens_BS)
-        return 0
+            self._reader.hidden(chunk_BS, self._cache, nothing_M)
+            self._cache.advance(chunk_BS.shape[1])
+        self._unread = [last_BS]
+        return len(earlier)
 
     def keep(self, rows_B: Tensor) -> None:
         self._cache.keep(rows_B)
-        self._pending = [tokens_BS[rows_B] for tokens_BS in self._pending]
+        self._unread = [tokens_BS[rows_B] for tokens_BS in self._unread]
 
-    def _read(self, tokens_BS: Tensor) -> Tensor:
-        hidden_BSD = self.model.stream(tokens_BS, self._cache)
-        self._cache.advance(tokens_BS.shape[1])
-        return hidden_BSD
+
+class BlockDecoder(CachedDecoder):
+    """BD3-LM: the block reads itself and the blocks before it."""
+
+    def __init__(self, reader: Reader, block_size: int):
+        super().__init__(reader, reader.model.shape.length // block_size * block_size, block_size)
+        self._block_size = block_size
+
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        tokens_BS = torch.cat([*self._unread, block_BP], dim=1)
+        final = tokens_BS.shape[1] - block_BP.shape[1]
+        hidden_MD = self._reader.hidden(tokens_BS, self._cache, rows(F.pad(chosen_BP, (final, 0))))
+        self._cache.advance(final)
+        self._unread = []
+        return hidden_MD
+
+    def fresh(self) -> "BlockDecoder":
+        return BlockDecoder(self._reader, self._block_size)
+
+
+class CausalDecoder(CachedDecoder):
+    """AR: a token predicts the next one, in the pass that stores it."""
+
+    def __init__(self, reader: Reader):
+        # In training the last token of a sequence is read by nobody.
+        super().__init__(reader, reader.model.shape.length - 1, block_size=1)
+
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        """Of the token before the block, which is one token: nobody reads it."""
+        (tokens_BS,) = self._unread
+        batch, new = tokens_BS.shape
+        last_B = torch.arange(1, batch + 1, device=tokens_BS.device) * new - 1
+        hidden_BD = self._reader.hidden(tokens_BS, self._cache, last_B)
+        self._cache.advance(new)
+        self._unread = []
+        return hidden_BD
+
+    def fresh(self) -> "CausalDecoder":
+        return CausalDecoder(self._reader)
 
 
 class WholeDecoder(Decoder):
     """MDLM: the sample is one block, and every token reads every other."""
 
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
         length = block_BP.shape[1]
-        return self.model.hidden(block_BP, noised(length, length))
+        return self.model.hidden(block_BP, noised(length, length), rows(chosen_BP))
 
     def append(self, tokens_BS: Tensor) -> int:
         raise AssertionError("the sample is one block")
@@ -103,14 +125,17 @@ class WholeDecoder(Decoder):
     def keep(self, rows_B: Tensor) -> None:
         """Nothing is stored."""
 
+    def fresh(self) -> "WholeDecoder":
+        return self
+
 
 class ScoreDecoder(WholeDecoder):
     """SEDD: told the noise."""
 
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
         length = block_BP.shape[1]
         sigma_B = self._sigma(move_chance, block_BP).expand(len(block_BP))
-        return self.model.hidden(block_BP, noised(length, length), sigma_B=sigma_B)
+        return self.model.hidden(block_BP, noised(length, length), rows(chosen_BP), sigma_B)
 
     def logits(self, hidden_MD: Tensor, move_chance: float) -> Tensor:
         return self.model.logits(hidden_MD, self._sigma(move_chance, hidden_MD))
@@ -125,20 +150,19 @@ class Rereading(Decoder):
     Slow: the text must be the same, token for token. Only the passes of the denoiser are counted.
     """
 
-    def __init__(self, model: Denoiser, fresh: Callable[[], Decoder]):
-        super().__init__(model)
-        self._fresh = fresh
-        self._last = fresh()
+    def __init__(self, other: Decoder):
+        super().__init__(other.model)
+        self._other = other
         self._text: list[Tensor] = []  # each (B, S)
 
-    def hidden(self, block_BP: Tensor, move_chance: float) -> Tensor:
-        self._last = self._fresh()
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        self._other = self._other.fresh()
         if self._text:
-            self._last.append(torch.cat(self._text, dim=1))
-        return self._last.hidden(block_BP, move_chance)
+            self._other.append(torch.cat(self._text, dim=1))
+        return self._other.hidden(block_BP, chosen_BP, move_chance)
 
     def logits(self, hidden_MD: Tensor, move_chance: float) -> Tensor:
-        return self._last.logits(hidden_MD, move_chance)
+        return self._other.logits(hidden_MD, move_chance)
 
     def append(self, tokens_BS: Tensor) -> int:
         self._text.append(tokens_BS)
@@ -146,3 +170,11 @@ class Rereading(Decoder):
 
     def keep(self, rows_B: Tensor) -> None:
         self._text = [tokens_BS[rows_B] for tokens_BS in self._text]
+
+    def fresh(self) -> "Rereading":
+        return Rereading(self._other)
+
+
+def rows(chosen_BS: Tensor) -> Tensor:
+    """row_M of the true ones, counted over B * S."""
+    return chosen_BS.flatten().nonzero().squeeze(1)

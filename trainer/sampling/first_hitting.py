@@ -35,16 +35,12 @@ class FirstHitting(Sampler):
         from trainer.sampling.words import words
 
         block_BP, masked_BP = block_BP.clone(), masked_BP.clone()
-        rows_B = torch.arange(len(block_BP), device=block_BP.device)
         num_masked = int(masked_BP[0].sum())
         for left in range(num_masked, 0, -1):
             u_B2 = draws.uniform(2)
             nth_B = (u_B2[:, 0] * left).long()
-            position_B = (masked_BP.cumsum(dim=1) > nth_B[:, None]).int().argmax(dim=1)
-            hidden_BPD = decoder.hidden(block_BP, left / num_masked)
-            chosen_BD = hidden_BPD[rows_B, position_B]
-            block_BP[rows_B, position_B] = words(
-                decoder, chosen_BD, u_B2[:, 1], left / num_masked, self.nucleus
-            )
-            masked_BP[rows_B, position_B] = False
-        return block_BP, torch.full_like(rows_B, num_masked)
+            chosen_BP = masked_BP & (masked_BP.cumsum(dim=1) == nth_B[:, None] + 1)
+            hidden_BD = decoder.hidden(block_BP, chosen_BP, left / num_masked)
+            block_BP[chosen_BP] = words(decoder, hidden_BD, u_B2[:, 1], left / num_masked, self.nucleus)
+            masked_BP &= ~chosen_BP
+        return block_BP, torch.full_like(block_BP[:, 0], num_masked)

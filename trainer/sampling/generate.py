@@ -70,7 +70,7 @@ def sample(
     with evaluating(model):
         decoder = objective.decoder(model, block_size)
         if not cached:
-            decoder = Rereading(model, lambda: objective.decoder(model, block_size))
+            decoder = Rereading(decoder)
         known = len(given) // block_size * block_size
         cache_passes = decoder.append(torch.tensor([given[:known]] * num, device=device)) if known else 0
         going = [_Text(number, given[:known], nfe=0) for number in range(num)]

@@ -1,0 +1,43 @@
+"""How many masks a block an evaluation takes for a wanted error, known before any network is trained.
+
+The subset estimator reads n of a block's M maskable tokens, n uniform on 1..M, and takes M times their mean.
+Given n its variance is M^2 s^2 (1/n - 1/M), s^2 being the variance of a token's nats within the block; over
+all n that is M s^2 (H_M - 1), where H_M = 1 + 1/2 + ... + 1/M. n itself is stratified and adds little. So
+N scored tokens under K masks have, of masks alone,
+
+    standard error of nats per token = s * sqrt((H_M - 1) / (K * N)).
+
+s is that of the text's own unigram model, not of a network: so K belongs to the text, the block size and the
+wanted error, and all trials of a sweep with one block size are evaluated under the same masks. A network that
+has learnt anything has a smaller s. Shapes: S sequences, L length, V vocabulary.
+"""
+
+import math
+
+import numpy as np
+
+from trainer.config import EvaluationConfig
+
+MOST_DRAWS = 64  # beyond, more sequences are the better buy: text has an error, too
+
+
+def draws_of(config: EvaluationConfig, scored_SL: np.ndarray, block_size: int) -> int:
+    """Masks a block where the bound is sampled: `draws`, or as many as `error` takes."""
+    if config.error is None:
+        return config.draws
+    needed = (mask_error(scored_SL, block_size) / config.error) ** 2
+    return min(MOST_DRAWS, max(1, math.ceil(needed)))
+
+
+def mask_error(scored_SL: np.ndarray, block_size: int) -> float:
+    """Standard error of nats per token from one mask a block; scored_SL without BOS."""
+    spread = math.fsum(1 / n for n in range(2, block_size + 1))
+    return math.sqrt(surprisal_variance(scored_SL) * spread / scored_SL.size)
+
+
+def surprisal_variance(scored_SL: np.ndarray) -> float:
+    """s^2 in nats^2: of -log p(x) over these tokens, p being their own frequencies."""
+    _, counts = np.unique(scored_SL, return_counts=True)
+    share = counts / scored_SL.size
+    mean = -(share * np.log(share)).sum()
+    return float((share * (np.log(share) + mean) ** 2).sum())
