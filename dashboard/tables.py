@@ -18,6 +18,7 @@ PILLS = {
     "complete": "#DDEFE6",
     "running": "#DCE9F4",
     "queued": "#ECEFF2",
+    "paused": "#F8E9D6",
     "pruned": "#ECEFF2",
     "stopped": "#F8E9D6",
     "lost": "#F8E9D6",

@@ -58,7 +58,7 @@ def label(chosen: Mapping[str, Any], usual: Mapping[str, Any], prefix: str, most
 def state_sentence(sweep: SweepRecord, now: float) -> str:
     """'schedules is running; started 12 min ago'."""
     began = f"started {ago(now - sweep.created)} ago"
-    if sweep.state == "running" and sweep.lease_until is not None and sweep.lease_until < now:
+    if sweep.state in ("running", "paused") and sweep.lease_until is not None and sweep.lease_until < now:
         return (
             f"{sweep.name}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
             "The line that started it goes on where it stopped."

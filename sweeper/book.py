@@ -7,29 +7,32 @@ closes the job by `finish`, `fail` or `lost`, and calls `poll` now and then.
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from pathlib import Path
-from typing import Any
 
-from sweeper.confirmation import Confirmation
-from sweeper.early_stopping import early_stopping
+from sweeper.accounts import Accounts
+from sweeper.agenda import Agenda
+from sweeper.breaker import CODE, Breaker
+from sweeper.ending import Ending
+from sweeper.floor import Floor
 from sweeper.jobs import NOTHING, Cost, Job, StageJob, TrialJob
 from sweeper.journal import Journal
+from sweeper.lease import LEASE
+from sweeper.prices import Measured, Prices
 from sweeper.progress import Progress, Status
-from sweeper.replication import Replication
 from sweeper.requests import Requests
-from sweeper.search import Search
+from sweeper.retention import Retention
+from sweeper.retries import LOST, MEMORY, SILENT, is_of_memory
+from sweeper.room import CODE as DISK_FULL
+from sweeper.room import Room, is_of_disk
 from sweeper.spec import SweepSpec
-from sweeper.stages import MOST_LOSSES, Stages
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store
 from sweeper.trials import Trials, not_finite
-from sweeper.warm_start import warm_start
+from sweeper.wishes import Wishes
 from trainer.evaluation.record import Report
 
-LEASE = 60.0  # seconds; renewed three times in that time
 POLL = 0.5  # seconds between two looks at the controls
 
 
@@ -52,257 +55,250 @@ class Book:
         progress: Progress,
         slots: int = 1,
         poll_every: float = POLL,
+        lease: float = LEASE,
+        gpu: float = 0.0,
+        measured: Mapping[str, Measured] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
-        """The caller has taken the lease for `holder`. Raises InvalidConfig for a baseline that cannot be."""
+        """The caller has taken the lease for `holder`; it is renewed for `lease` seconds at a time.
+
+        gpu: a slot's share. measured: by shape, of a calibration. clock: of the time that is spent.
+        Raises InvalidConfig for a baseline that cannot be.
+        """
         self._spec, self._sweep, self._store, self._reader = spec, sweep, store, reader
         self._holder, self._progress, self._slots, self._poll_every = holder, progress, slots, poll_every
+        self._lease = lease
         self._began = self._renewed = self._polled = time.monotonic()
         self._writer = store.writer(sweep.id, holder)
         self._journal = Journal(self._writer, progress)
-        self._requests = Requests(sweep.id, reader, self._writer, self._journal)
         self._trials = Trials(sweep, spec.metrics, reader, self._writer)
-        self._stages = Stages(reader, self._writer, Path(sweep.folder), self._trials.stored)
-        foreign = warm_start(spec, sweep, reader, self._writer, self._journal)
-        self._search = Search(spec, self._trials, self._writer, foreign)
-        self._early_stopping = early_stopping(spec, sweep, self._trials.stored, reader)
-        self._replication = Replication(spec, self._trials)
-        self._confirmation = Confirmation(spec, sweep, reader, self._trials)
-        self._search_over = self._stopping = False
-        self._unwanted: set[int] = set()  # live trials that someone asked to stop
-        self._live: dict[int | str, Job] = {}  # by trial, or stage key
-        self._costs: dict[int | str, Cost] = {}
+        prices = Prices(gpu, measured or {})
+        self._accounts = Accounts(spec, sweep, reader, self._writer, prices, self._trials.own, clock)
+        self._floor = Floor(sweep, reader, self._writer, self._trials, self._journal, self._accounts)
+        self._requests = Requests(sweep.id, reader, self._writer, self._journal)
+        self._wishes = Wishes(self._requests, self._trials, self._journal)
+        self._agenda = Agenda(spec, sweep, reader, self._writer, self._trials, self._journal, self._requests)
+        self._retention = Retention(spec, sweep, reader)
+        self._room = Room(reader.url, sweep.folder)
+        self._breaker = Breaker(slots, "complete" in self._trials.states.values())
+        self._held = False  # paused, the whole of it
+        self._said_what_is_left = False
+        self.ending: Ending | None = None  # why this driver is to stop before the sweep has ended
 
         self._writer.set_sweep_state("running")
-        self._extend()
-        self._requests.forget_stops()
+        self._agenda.extend()
+        self._requests.forget_old()
         self._journal.resumed(self._trials.own)
-        # Trials to be handed out, in this order where their stages allow it.
-        self._queue = self._trials.hand_back_all()
-        self._search.settle()
-        self._queue += self._replication.baselines()
+        self._floor.queue += self._trials.hand_back_all()
+        self._floor.queue += self._agenda.baselines()
+        self._wishes.hear(self)
 
     # --- what runs next -----------------------------------------------------------------------
     def next(self) -> Job | End | None:
-        """A job; None: not now, ask again when something has ended; EXHAUSTED: never again."""
-        while True:
-            self._queue += self._replication.due()
-            job = self._from_queue()
+        """A job; None: not now, ask again later; EXHAUSTED: never again."""
+        floor = self._floor
+        while not self._held and self.ending is None:
+            floor.queue += self._agenda.replicates()
+            job = floor.hand_out()
+            while floor.doomed:
+                trial, error = floor.doomed.pop()
+                self._end(trial, "failed", error)
             if job is not None:
-                self._live[_key(job)] = job
                 return job
-            if self._may_propose():
+            if not floor.lacking and self._agenda.may_propose(self._waiting(), self._slots):
                 self._propose()
-            elif self._queue or self._live:
+            elif floor.lacking and not floor.live():
+                self.stop(floor.lacking)
+            elif floor.queue or floor.live() or self._only_paused_are_left():
                 return None
-            elif not self._confirm() and not self._extend():
+            elif not self._confirm() and not self._agenda.extend():
                 return EXHAUSTED
+        return None
 
     def over(self) -> bool:
         """Whether `next` would say EXHAUSTED."""
-        self._queue += self._replication.due()
-        at_work = self._queue or self._live or self._search.over() is None
-        return not at_work and not self._confirm()
-
-    def _from_queue(self) -> Job | None:
-        """In order, but past trials whose stage is still running: a waiting trial holds no slot."""
-        for trial in list(self._queue):
-            record, values = self._trials.entry(trial)
-            state = self._stages.state(record.stage) if record.stage else "ready"
-            if state == "needed":
-                return self._start_stage(str(record.stage), values)
-            if state == "failed":
-                self._queue.remove(trial)
-                text = f"its pretrain, stage {record.stage}, failed: {self._stages.errors[str(record.stage)]}"
-                self._end(trial, "failed", error=text)
-            if state == "ready":
-                self._queue.remove(trial)
-                return self._start(trial)
-        return None
-
-    def _start_stage(self, key: str, values: Mapping[str, Any]) -> StageJob:
-        job = self._stages.start(key, values)
-        self._journal.stage_started(job)
-        return job
-
-    def _start(self, trial: int) -> TrialJob:
-        record = self._trials.entry(trial).record
-        job = self._trials.start(trial, self._stages.folder(record.stage) if record.stage else None)
-        self._journal.trial_started(job, record)
-        return job
-
-    def _may_propose(self) -> bool:
-        if self._search_over:
+        self._floor.queue += self._agenda.replicates()
+        if self._floor.queue or self._floor.live() or self._trials.paused():
             return False
-        why = self._search.over()
-        if why is None:
-            proposed = sum(self._trials.entry(trial).record.role == "search" for trial in self._queue)
-            return proposed < self._search.most_waiting(self._slots)
-        self._search_over = True
-        if why:
-            self._journal.note("search", why)
-        return False
+        return self._agenda.search_over is not None and not self._confirm()
+
+    def _waiting(self) -> int:
+        return sum(self._trials.entry(trial).record.role == "search" for trial in self._floor.queue)
 
     def _propose(self) -> None:
-        proposed = self._search.propose()
+        proposed = self._agenda.propose()
         if proposed is None:
             return
         record, error = proposed
-        self._replication.want(record)
-        values = {} if record.repeat_of else self._trials.entry(record.id).values
-        self._early_stopping.add(record, values)
-        if record.repeat_of is not None:
-            self._journal.file(
-                "repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id
-            )
-        elif error:
-            self._end(record.id, "failed", error=error)
+        if error:
+            self._end(record.id, "failed", error)
         else:
-            self._queue.append(record.id)
+            self._floor.queue.append(record.id)
 
     def _confirm(self) -> bool:
-        """Once the search and its replicates have ended: whether there are trials to confirm its best."""
-        added = self._confirmation.due()
-        if added:
-            self._journal.note(
-                "confirm", f"the search has ended; {len(added)} runs confirm its best on new seeds"
-            )
-        self._queue += added
+        added = self._agenda.confirmations()
+        self._floor.queue += added
         return bool(added)
+
+    def _only_paused_are_left(self) -> bool:
+        paused = self._trials.paused()
+        if paused and not self._said_what_is_left:
+            self._said_what_is_left = True
+            self._journal.only_paused_left(paused, self._spec.name)
+        return bool(paused)
 
     # --- what becomes of it -------------------------------------------------------------------
     def take(self, job: Job, reports: Sequence[Report], cost: Cost = NOTHING, worker: str = "") -> bool:
         """Stores what a job reports, once; false: the job is not to go on. worker: host:pid."""
-        if self._live.get(_key(job)) != job:
+        if not self._floor.has(job):
             return False
-        self._costs[_key(job)] = cost
+        self._floor.charge(job, cost, reports)
+        self._keep_to_the_budget()
         if isinstance(job, StageJob):  # its rows stay in its folder: they are no trial's
-            if reports:
-                self._stages.charge(job, cost)
-            return not self._stopping
+            return self._goes_on(job)
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
-        verdict = self._early_stopping.judge(self._trials.entry(job.trial).record, good)
+        verdict = self._agenda.early_stopping.judge(self._trials.entry(job.trial).record, good)
         for step, values in self._trials.keep(job, verdict, cost, worker):
             self._progress.rows(job.trial, step, values)
         if verdict.pruned:
-            self._end(job.trial, "pruned", reason=verdict.pruned)
-            return False
-        if len(good) < len(reports):
+            self._end(job.trial, "pruned", reason=verdict.pruned, cost=self._floor.forget(job))
+        elif len(good) < len(reports):
             self.fail(job, not_finite(reports[len(good)]))
+        return self._goes_on(job)
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether nobody wants otherwise. What runs when the driver ends, `interrupt` hands back."""
+        wish = self._wishes.of(job.trial) if isinstance(job, TrialJob) else ""
+        if not self._floor.has(job):
             return False
-        if job.trial in self._unwanted:
-            self._end(job.trial, "stopped", reason="stopped on request")
-            return False
-        return not self._stopping
+        if isinstance(job, TrialJob) and wish == "stop":
+            cost = self._floor.forget(job)
+            self._end(job.trial, "stopped", reason="stopped on request", cost=cost)
+        elif isinstance(job, TrialJob) and wish == "pause":
+            self._floor.hand_back(job, "paused")
+            self._wishes.fulfilled(job.trial)
+        elif self._held and self.ending is None:
+            self._floor.hand_back(job)
+        return self.ending is None and self._floor.has(job)
 
     def finish(self, job: Job, cost: Cost = NOTHING) -> None:
         """It came to its end."""
-        if self._live.get(_key(job)) != job:
+        if not self._floor.has(job):
             return
-        self._costs[_key(job)] = cost
+        self._floor.charge(job, cost)
         if isinstance(job, StageJob):
-            self._stages.finish(job, self._forget(job))
-            self._journal.stage_ended(job, "complete")
-        elif job.trial in self._trials.best:
-            self._end(job.trial, "complete")
+            self._floor.finish_stage(job)
+            return
+        cost = self._floor.forget(job, complete=True)
+        if job.trial in self._trials.best:
+            self._end(job.trial, "complete", cost=cost)
         else:
-            self._end(job.trial, "failed", error=f"it ended without a value of {self._spec.metric}")
+            error = f"it ended without a value of {self._spec.metric}"
+            self._end(job.trial, "failed", error, cost=cost)
 
     def fail(self, job: Job, error: str, cost: Cost | None = None) -> None:
-        """It cannot be run; it is not tried again."""
-        if self._live.get(_key(job)) != job:
+        """It cannot be run, and is not tried again; unless memory ran out, and smaller pieces may do."""
+        if not self._floor.has(job):
             return
         if cost is not None:
-            self._costs[_key(job)] = cost
-        if isinstance(job, StageJob):
-            self._stages.fail(job, error, self._forget(job))
-            self._journal.stage_ended(job, "failed", error)
-        else:
-            self._end(job.trial, "failed", error=error)
+            self._floor.charge(job, cost)
+        if is_of_disk(error):
+            self._floor.hand_back(job)
+            self.stop(Ending(error, DISK_FULL))
+        elif not is_of_memory(error) or self._floor.try_again(job, MEMORY):
+            self._give_up(job, "failed", error)
 
     def lost(self, job: Job) -> None:
-        """Its worker died: queued again, first in line, unless that has happened too often."""
-        if self._live.get(_key(job)) != job:
-            return
-        text = f"the worker of {job.name} died; it goes on from its last checkpoint"
-        if isinstance(job, StageJob):
-            if self._stages.lose(job, self._forget(job)):
-                self._journal.ended(None, "queued", text)
-            else:
-                self._journal.stage_ended(job, "failed", self._stages.errors[job.key])
-            return
-        losses = 1 + sum(event.kind == "lost" for event in self._reader.events(self._sweep.id, job.trial))
-        if losses > MOST_LOSSES:
-            self._end(job.trial, "lost", error=f"its worker died {losses} times")
-            return
-        self._trials.hand_back(job.trial, self._forget(job))
-        self._queue.insert(0, job.trial)
-        self._journal.ended(job.trial, "queued", text)
+        """Its worker died."""
+        if self._floor.has(job) and (error := self._floor.try_again(job, LOST)):
+            self._give_up(job, "lost", error)
 
-    def _end(self, trial: int, state: str, *, error: str = "", reason: str = "") -> None:
-        self._unwanted.discard(trial)
-        self._live.pop(trial, None)
-        cost = self._costs.pop(trial, NOTHING)
+    def silent(self, job: Job) -> None:
+        """Its worker gave no sign of life, and was ended."""
+        if self._floor.has(job) and (error := self._floor.try_again(job, SILENT)):
+            self._give_up(job, "lost", error)
+
+    def _give_up(self, job: Job, state: str, error: str) -> None:
+        if isinstance(job, StageJob):
+            self._floor.fail_stage(job, error)
+        else:
+            self._end(job.trial, state, error, cost=self._floor.forget(job))
+
+    def _end(
+        self, trial: int, state: str, error: str = "", *, reason: str = "", cost: Cost = NOTHING
+    ) -> None:
+        """It is live no more."""
         record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
+        self._wishes.fulfilled(trial)
+        self._retention.due = True
         best = self._trials.best.get(trial)
         self._journal.trial_ended(trial, state, self._spec.metric, best, error or reason)
-        self._early_stopping.end(record, state)
-        self._search.tell(record)
-
-    def _forget(self, job: Job) -> Cost:
-        self._live.pop(_key(job), None)
-        return self._costs.pop(_key(job), NOTHING)
+        self._agenda.tell(record, state)
+        if why := self._breaker.saw(state, error):
+            self.stop(Ending(why, CODE))
 
     # --- what others ask ----------------------------------------------------------------------
     def poll(self) -> bool:
         """Renews the lease and reads the controls. False: someone has asked the sweep to stop."""
         now = time.monotonic()
-        if now - self._renewed > LEASE / 3:
-            self._store.take_lease(self._sweep.id, self._holder, LEASE)
+        self._accounts.turn()
+        self._keep_to_the_budget()
+        if now - self._renewed > self._lease / 3:
+            self._writer.renew_lease(self._lease)
             self._renewed = now
         if now - self._polled >= self._poll_every:
             self._polled = now
             self._reader.version()  # raises where the file is gone: SQLite would go on writing to nowhere
-            self._extend()
-            for trial in self._requests.stops():
-                if trial is None:
-                    self._stopping = True
-                else:
-                    self._stop_trial(trial)
+            self._agenda.extend()
+            self._wishes.hear(self)
+            self._retention.look()
+            if full := self._room.gone():
+                self.stop(full)
             self._progress.status(self.status())
-        return not self._stopping
+        return self.ending is None
 
-    def _extend(self) -> bool:
-        """Whether someone has asked that the search try more, and it may."""
-        before = self._search.target
-        self._spec = self._requests.extended(self._spec)
-        self._search.target = self._spec.search.trials
-        self._search_over = self._search_over and self._search.target == before
-        return self._search.target > before
+    def stop(self, ending: Ending) -> None:
+        """Everything that runs is to save and stop; nothing more is handed out. The first reason counts."""
+        self.ending = self.ending or ending
 
-    def _stop_trial(self, trial: int) -> None:
-        if trial in self._live:
-            self._unwanted.add(trial)  # take() stops it at its next report
-        elif trial in self._queue:
-            self._queue.remove(trial)
-            self._end(trial, "stopped", reason="stopped on request")
+    def _keep_to_the_budget(self) -> None:
+        if spent := self._accounts.overdrawn():
+            self.stop(spent)
+
+    def hold(self, paused: bool) -> None:
+        if paused != self._held:
+            self._held = paused
+            self._accounts.pause(paused)
+            self._writer.set_sweep_state("paused" if paused else "running")
+            self._journal.sweep_paused(paused, self._spec.name)
+
+    def drop(self, trial: int) -> None:
+        self._floor.discard(trial)
+        self._end(trial, "stopped", reason="stopped on request")
+
+    def take_out(self, trial: int) -> None:
+        self._floor.take_out(trial)
+
+    def put_back(self, trial: int) -> None:
+        self._floor.put_back(trial)
+        self._said_what_is_left = False
 
     def interrupt(self, reason: str) -> None:
         """Everything that runs is handed back; the next driver goes on with it."""
-        for job in list(self._live.values()):
-            cost = self._forget(job)
-            if isinstance(job, StageJob):
-                self._stages.hand_back(job, cost)
-            else:
-                self._trials.hand_back(job.trial, cost)
+        for job in self._floor.live():
+            self._floor.hand_back(job)
+        self._accounts.write()
         self._journal.file("interrupt", reason)
         self._writer.set_sweep_state("interrupted", reason)
 
     def end(self) -> None:
         """To be called once `next` has said EXHAUSTED."""
+        self._retention.look_now()
         counts = self.states()
         note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
         state = "complete" if counts.get("complete") else "failed"
-        self._writer.set_sweep_state(state, self._search.over() or note)
+        self._writer.set_sweep_state(state, self._agenda.search_over or note)
+        self._accounts.write()
         self._journal.file("end", f"the sweep has ended: {note}")
 
     # --- the sweep at a glance ----------------------------------------------------------------
@@ -311,22 +307,14 @@ class Book:
         return self._trials.counts()
 
     def status(self) -> Status:
-        to_come, confirm = 0, self._spec.confirm
-        if self._search.over() is None:
-            to_come = (self._search.target - self._search.count) * self._spec.replicates
-            to_come += confirm.top * confirm.seeds if confirm else 0
         leader = self._trials.leader()
         return Status(
             self._spec.name,
             self.states(),
-            len(self._trials.states) + to_come,
+            len(self._trials.states) + self._agenda.to_come(),
             self._spec.metric,
             self._trials.best[leader] if leader is not None else None,
             leader,
             self._slots,
             time.monotonic() - self._began,
         )
-
-
-def _key(job: Job) -> int | str:
-    return job.key if isinstance(job, StageJob) else job.trial

@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 internal error; 2 usage; 3 bad spec; 4 finished, some tria
 """
 
 import os
-import shlex
 import sys
 from json import dumps
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sweeper.controls_cli import OneTrial, goes_on_by_itself, to_go_on
+from sweeper.controls_cli import app as controls
+from sweeper.housekeeping_cli import app as housekeeping
 from sweeper.opening import (
     LACKS,
-    USAGE,
     Opened,
-    fail,
+    changed,
     files_beside,
     folder,
     load,
@@ -26,7 +27,20 @@ from sweeper.opening import (
     summary,
     sweep_named,
 )
-from sweeper.options import DEFAULT_URL, AsJson, Database, Files, MaybeName, Name, Overrides, Spec
+from sweeper.options import (
+    DEFAULT_URL,
+    Address,
+    AsJson,
+    Database,
+    Files,
+    FreeOverrides,
+    MaybeName,
+    Name,
+    Overrides,
+    Spec,
+)
+from sweeper.plan_cli import NoCalibration, counts, show_plan
+from sweeper.plan_cli import app as plans
 from sweeper.results_cli import app as results
 from sweeper.results_cli import show_board
 from sweeper.stages_cli import app as stages
@@ -34,7 +48,8 @@ from sweeper.stages_cli import app as stages
 if TYPE_CHECKING:
     from sweeper.spec import SweepSpec
 
-RESUMABLE = ("running", "interrupted")  # states of a sweep that has not come to its end
+DRIVEN = ("running", "paused")  # states that a driver leaves behind only if it was killed
+RESUMABLE = (*DRIVEN, "interrupted")  # states of a sweep that has not come to its end
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
 
 app = typer.Typer(
@@ -46,6 +61,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(results)
+app.add_typer(controls)
+app.add_typer(plans)
+app.add_typer(housekeeping)
 app.add_typer(stages, name="stages")
 
 
@@ -58,22 +76,38 @@ def run(
     as_name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Another name for the sweep.")
     ] = None,
+    address: Address = "local",
+    plan: Annotated[bool, typer.Option("--plan", help="What `plan` says; nothing is run.")] = False,
+    no_calibration: NoCalibration = False,
     json: AsJson = False,
 ) -> None:
     """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
     given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
     checked = load(spec, given, json)
-    _drive(checked, db, folder(files, json) if files else files_beside(db, json), json)
+    if plan:
+        show_plan(checked, db, files, no_calibration, json)
+        return
+    _drive(checked, db, folder(files, json) if files else files_beside(db, json), address, json)
 
 
 @app.command()
-def resume(name: Name, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Go on with a sweep by its name alone."""
+def resume(
+    name: Name,
+    overrides: FreeOverrides = None,
+    trial: OneTrial = None,
+    db: Database = DEFAULT_URL,
+    address: Address = "local",
+    json: AsJson = False,
+) -> None:
+    """Go on with a sweep by its name alone; or have what was paused go on, the sweep or one of its trials."""
     from sweeper.spec import SweepSpec
 
     with Opened(db, json) as reader:
         sweep = sweep_named(reader, name, json)
-    _drive(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), db, Path(sweep.folder), json)
+        if goes_on_by_itself(reader, sweep, trial, db, json):
+            return
+    spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
+    _drive(spec, db, Path(sweep.folder), address, json)
 
 
 @app.command()
@@ -87,23 +121,14 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
     if json:
         print_json({"plan": would._asdict(), "spec": checked.resolved()})
         return
-    bound = "at most " if would.at_most else ""
-    print_text(
-        f"{checked.name}: the specification is sound",
-        f"trials      {would.trials} by {checked.search.sampler}, seed {checked.search.seed}",
-        *([f"skipped     {would.skipped} points that break a constraint"] if would.skipped else []),
-        f"baselines   {would.baselines}",
-        *([f"replicates  at most {would.replicates}"] if would.replicates else []),
-        *([f"confirmed   at most {would.confirmed} runs"] if would.confirmed else []),
-        f"pretrains   {bound}{would.stages}, each run once and shared",
-        f"steps       {bound}{would.steps:,}",
-    )
+    print_text(f"{checked.name}: the specification is sound", *counts(checked, would))
 
 
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
     from sweeper.console import moment, print_json, print_text
+    from sweeper.disk import use
     from sweeper.savings import savings
 
     if name is None:
@@ -114,10 +139,10 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
         steps = {trial.id: reader.last_step(trial.id) for trial in running}
-        saved = savings(reader, sweep)
+        saved, disk = savings(reader, sweep), use(reader, sweep, db)
     if json:
-        last = [event._asdict() for event in events]
-        print_json({"sweep": document, "saved": saved and saved._asdict(), "events": last})
+        last, saving = [event._asdict() for event in events], saved and saved._asdict()
+        print_json({"sweep": document, "saved": saving, "disk": disk._asdict(), "events": last})
         return
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
     print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
@@ -128,9 +153,9 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     )
     if saved:
         print_text(f"shared pretrains {saved.words()}")
+    print_text(f"disk: {disk.words()}")
     if document["driver"] is None and sweep.state in RESUMABLE:
-        where = "" if db == DEFAULT_URL or "@" in db else f" --db {db}"
-        print_text(f"to go on: python -m sweeper resume {shlex.quote(name)}{where}")
+        print_text(to_go_on(name, db))
     print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
 
 
@@ -138,71 +163,6 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
 def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Every sweep in the database."""
     _list(db, json)
-
-
-@app.command()
-def stop(
-    name: Name,
-    trial: Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")] = None,
-    db: Database = DEFAULT_URL,
-    json: AsJson = False,
-) -> None:
-    """Ask a running sweep, or one of its trials, to save and stop."""
-    from sweeper.console import print_json, print_text
-    from sweeper.outlook import LIVE
-    from sweeper.store import controls
-    from sweeper.store.store import StoreError
-
-    with Opened(db, json) as reader:
-        sweep = sweep_named(reader, name, json)
-        ahead = summary(reader, sweep)
-        if ahead["driver"] is None:
-            fail(
-                USAGE, f"{name} is not being run, so there is nothing to stop: {state_in_words(ahead)}", json
-            )
-        record = None if trial is None else reader.trial(trial)
-        if record and record.sweep == sweep.id and record.state not in LIVE:
-            fail(USAGE, f"trial {trial} of {name} has ended already: {record.state}", json)
-    try:
-        controls.request(db, sweep.id, "stop", trial)
-    except StoreError as error:
-        fail(USAGE, str(error), json)
-    what = name if trial is None else f"trial {trial} of {name}"
-    if json:
-        print_json({"asked": {"verb": "stop", "sweep": name, "trial": trial}})
-    else:
-        print_text(f"asked {what} to stop: it will, when its checkpoint is written")
-
-
-@app.command()
-def extend(
-    name: Name,
-    trials: Annotated[str, typer.Option(help="+20: so many more; =40: so many in all.")],
-    db: Database = DEFAULT_URL,
-    json: AsJson = False,
-) -> None:
-    """Have a sweep try more configurations: one that runs, or one that has ended."""
-    from sweeper.console import print_json, print_text
-    from sweeper.extension import NoExtension
-    from sweeper.extension import extend as make_longer
-    from sweeper.store.store import StoreError
-
-    with Opened(db, json) as reader:
-        sweep_named(reader, name, json)
-    try:
-        total, driven = make_longer(db, name, trials)
-    except (NoExtension, StoreError) as error:
-        fail(USAGE, str(error), json)
-    if json:
-        print_json({"extended": {"sweep": name, "trials": total, "running": driven}})
-    elif driven:
-        print_text(f"asked {name} to try {total} configurations in all; it goes on with them by itself")
-    else:
-        where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
-        print_text(
-            f"{name} is to try {total} configurations in all",
-            f"to go on: python -m sweeper resume {shlex.quote(name)}{where}",
-        )
 
 
 @app.command()
@@ -250,11 +210,11 @@ def dashboard(
 
 
 # --- shared by commands -------------------------------------------------------------------------
-def _drive(spec: "SweepSpec", url: str, files: Path, json: bool) -> NoReturn:
+def _drive(spec: "SweepSpec", url: str, files: Path, address: str, json: bool) -> NoReturn:
     from sweeper import console
     from sweeper.runner import run_sweep
 
-    code = run_sweep(spec, spec.text, url, files, progress=console.progress())
+    code = run_sweep(spec, spec.text, url, files, progress=console.progress(), address=address)
     if code in STATED:
         show_board(spec.name, url, json)
     elif json:
@@ -272,7 +232,7 @@ def _list(db: str, json: bool) -> None:
         return
     for each in sweeps:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
-        cut_off = " (cut off)" if each["state"] == "running" and each["driver"] is None else ""
+        cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
         print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}")
     if not sweeps:
         say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")

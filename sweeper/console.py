@@ -17,11 +17,12 @@ from rich.text import Text
 
 from sweeper.progress import Lines, Progress, Status
 
-STATES = ("queued", "running", "complete", "pruned", "failed", "lost", "stopped")
-ENDED = STATES[2:]
+STATES = ("queued", "running", "paused", "complete", "pruned", "failed", "lost", "stopped")
+ENDED = STATES[3:]
 COLOURS = {
     "queued": "dim",
     "running": "cyan",
+    "paused": "yellow",
     "complete": "green",
     "pruned": "dim",
     "failed": "red",

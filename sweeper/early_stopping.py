@@ -14,6 +14,7 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from sweeper.proposals import UNFINISHED
 from sweeper.pruners import AnyPruner
 from sweeper.spec import SweepSpec
 from sweeper.store.queries import Reader
@@ -22,7 +23,6 @@ from trainer.evaluation.record import Report
 from trainer.metrics import BY_NAME
 
 ENDS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-UNFINISHED = ("queued", "running")
 EVERY = 1 << 40  # points of a curve: none is left out
 
 

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from os import getpid
-from socket import gethostname
 from time import time
 
+from sweeper.lease import new_holder
 from sweeper.spec import SweepSpec
 from sweeper.store import controls
 from sweeper.store.queries import Reader
@@ -75,7 +74,7 @@ def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
     if time() < (sweep.lease_until or 0.0):
         controls.request(url, sweep.id, f"{VERB} {amount}")
         return spec.search.trials, True
-    holder = f"{gethostname()}:{getpid()}"
+    holder = new_holder()
     with closing(Store(url)) as store:
         store.take_lease(sweep.id, holder, LEASE)
         writer = store.writer(sweep.id, holder)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sweeper.jobs import StageJob, TrialJob
 from sweeper.progress import Progress
+from sweeper.proposals import UNFINISHED
 from sweeper.store.records import TrialRecord
 from sweeper.store.store import Writer
 
@@ -14,7 +15,7 @@ KINDS = {
     "stopped": "end",
     "failed": "failure",
     "lost": "failure",
-    "queued": "lost",
+    "paused": "pause",
 }
 
 
@@ -27,9 +28,15 @@ class Journal:
         self._progress.started(trial, text)
 
     def ended(self, trial: int | None, state: str, text: str) -> None:
-        """queued: its worker died, and it is to be run again."""
+        """paused: until someone says so."""
         self._writer.add_event(KINDS[state], text, trial)
         self._progress.ended(trial, state, text)
+
+    def again(self, job: StageJob | TrialJob, kind: str, text: str) -> None:
+        """It is to be run again."""
+        trial = job.trial if isinstance(job, TrialJob) else None
+        self._writer.add_event(kind, text, trial)
+        self._progress.ended(trial, "queued", text)
 
     def note(self, kind: str, text: str) -> None:
         self.file(kind, text)
@@ -47,7 +54,7 @@ class Journal:
         cut_off = [str(trial.id) for trial in own if trial.state == "running"]
         if cut_off:
             self.file("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
-        ended = sum(trial.state not in ("queued", "running") for trial in own)
+        ended = sum(trial.state not in UNFINISHED for trial in own)
         self.note("resume", f"resumed: {ended} trials have ended, {len(own) - ended} go on")
 
     def stage_started(self, job: StageJob) -> None:
@@ -60,6 +67,19 @@ class Journal:
         if job.attempt > 1:
             text = f"trial {job.trial} goes on from its last checkpoint: attempt {job.attempt}"
         self.started(job.trial, text)
+
+    def paused(self, trial: int) -> None:
+        self.ended(trial, "paused", f"trial {trial} is paused")
+
+    def sweep_paused(self, paused: bool, sweep: str) -> None:
+        said = "paused: what runs saves and stops; the driver waits to be told to resume or stop"
+        self.note("pause", said if paused else f"{sweep} goes on")
+
+    def only_paused_left(self, trials: Sequence[int], sweep: str) -> None:
+        """Nothing else is left to do."""
+        them = "trial" if len(trials) == 1 else "trials"
+        numbers = ", ".join(map(str, trials))
+        self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
 
     def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
         """best: of the metric, if there is one. why: an error, or the reason."""

@@ -1,6 +1,6 @@
 """The pretrains that are kept: who uses each, what it has cost, and which may be cleared."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +22,15 @@ class Kept(NamedTuple):
     open: str  # which sweep may yet propose a trial that needs it; '' for none
 
 
-def kept_stages(reader: Reader, now: float) -> list[Kept]:
-    """Every stage that the store knows, in order of key; now: seconds since 1970."""
+def kept_stages(reader: Reader, now: float, ours: Collection[str] = ()) -> list[Kept]:
+    """Every stage that the store knows, in order of key; now: seconds since 1970.
+
+    ours: lease holders that do not run what they hold.
+    """
     sweeps = {sweep.id: sweep for sweep in reader.sweeps()}
+    for sweep in sweeps.values():
+        if sweep.lease_holder in ours:
+            sweeps[sweep.id] = sweep._replace(lease_until=None)
     uses: dict[str, list[StageUse]] = {}
     for use in reader.stage_uses():
         uses.setdefault(use.stage, []).append(use)

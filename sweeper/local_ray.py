@@ -14,11 +14,28 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
-from sweeper.machine import Slots
+from sweeper.machine import Slots, slots_for
+from sweeper.spec import Resources
 
 OBJECT_STORE = 100 << 20  # bytes: only configurations and metric rows travel
 PATIENCE = 120.0  # seconds for a worker that imports torch on a busy machine
 TOKEN = "RAY_AUTH_TOKEN"  # of the environment, where the same user alone can read it
+
+
+class LocalRay:
+    """A Ray that this driver starts and ends."""
+
+    def slots(self, resources: Resources, files: Path) -> Slots:
+        """Raises LacksError where not even one fits."""
+        return slots_for(resources)
+
+    def start(self, slots: Slots, place: Path, give_up: Callable[[str], None]) -> None:
+        """place: closed to others, for Ray's files. (The watchdog sees when it has died.)"""
+        start(slots, place / "r")
+
+    def stop(self) -> None:
+        """Nothing happens where it was not started."""
+        stop()
 
 
 def start(slots: Slots, folder: Path) -> None:

@@ -50,6 +50,32 @@ def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
         fail(USAGE, f"{path}: {error.strerror}", json)
 
 
+def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
+    """With another budget, other resources, or other checkpoints kept: all else would be another sweep."""
+    from pydantic import ValidationError
+
+    from sweeper.spec import FREE, SweepSpec
+    from sweeper.yaml_source import parse
+
+    document = parse("{}", "the command line")
+    for number, override in enumerate(overrides, start=1):
+        document.override(override, number)
+    if document.problems:
+        fail(USAGE, document.problems[0].sentence, json)
+    resolved = spec.resolved()
+    for key, value in document.values.items():
+        if not key.startswith(FREE):
+            may = ", ".join(each.rstrip(".") for each in FREE)
+            fail(USAGE, f"{key} makes it another sweep; what may change is {may}", json)
+        section, _, field = key.partition(".")
+        resolved[section] = {**(resolved[section] or {}), field: value}
+    try:
+        return SweepSpec.from_resolved(resolved, spec.text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(BAD_SPEC, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", json)
+
+
 class Opened:
     """A Reader for a `with` block; a store that cannot be read ends the command with a sentence."""
 
@@ -103,8 +129,10 @@ def state_in_words(document: Mapping[str, Any]) -> str:
 
     done = f"{document['ended']} of {document['expected']} trials ended"
     left = document["seconds_left"]
-    if document["state"] == "running" and document["driver"] is None:
+    if document["state"] in ("running", "paused") and document["driver"] is None:
         return f"cut off: its driver is gone, {done}"
+    if document["state"] == "paused":
+        return f"paused, its driver {document['driver']} waits; {done}"
     if document["state"] == "running":
         to_go = "" if left is None else f", about {clock(left)} to go"
         return f"running on {document['driver']}, {done}{to_go}"

@@ -15,11 +15,33 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Over what the file says: search.trials=5."),
 ]
+FreeOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Of budget, resources or keep: budget.hours=8."),
+]
 Name = Annotated[str, typer.Argument(help="The sweep's name.")]
 MaybeName = Annotated[str | None, typer.Argument(help="The sweep's name; all of them without.")]
 Trial = Annotated[int, typer.Argument(help="Its number on the board.")]
 Database = Annotated[
     str, typer.Option("--db", envvar="SWEEPER_DB", metavar="URL", help="Where sweeps are stored.")
+]
+
+
+def _address(value: str) -> str:
+    """Raises BadParameter, so exit code 2."""
+    host, _, port = value.rpartition(":")
+    if value not in ("auto", "local") and not (host and "/" not in host and port.isdigit()):
+        raise typer.BadParameter(f"{value!r} is not auto, local, or the HOST:PORT of a cluster's head")
+    return value
+
+
+Address = Annotated[
+    str,
+    typer.Option(
+        callback=_address,
+        metavar="auto|HOST:PORT|local",
+        help="A Ray cluster that runs: docs/cluster.md. local: this machine alone.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
 Files = Annotated[

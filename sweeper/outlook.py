@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.records import SweepRecord, TrialRecord, host_and_pid
 
-LIVE = ("queued", "running")
+LIVE = ("queued", "running", "paused")
 
 
 class Outlook(NamedTuple):
@@ -21,7 +21,7 @@ def outlook(reader: Reader, sweep: SweepRecord, now: float) -> Outlook:
     everything = reader.trials(sweep.id)
     trials = [trial for trial in everything if trial.repeat_of is None]
     ended = sum(trial.state not in LIVE for trial in trials)
-    driver = sweep.lease_holder if now < (sweep.lease_until or 0.0) else None
+    driver = host_and_pid(sweep.lease_holder or "") if now < (sweep.lease_until or 0.0) else None
     expected = len(trials)
     if sweep.state not in ("complete", "failed"):
         repeats = len(everything) - len(trials)

@@ -22,7 +22,7 @@ def plan(spec: SweepSpec) -> Plan:
     """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
     size = spec.space.size() if spec.dimensions else 0
     trials = spec.search.trials if size is None else min(spec.search.trials, size)
-    search = _examples(spec, spec.search.seed) if trials else []
+    search = examples(spec, spec.search.seed) if trials else []
     baselines = [
         spec.train_config(values, seed) for values in spec.always for seed in spec.always_seed_values
     ]
@@ -58,11 +58,11 @@ def _at_seeds(spec: SweepSpec, seeds: range) -> list[TrainConfig]:
     return [
         run
         for seed in seeds
-        for run in (*_examples(spec, seed), *(spec.train_config(values, seed) for values in spec.always))
+        for run in (*examples(spec, seed), *(spec.train_config(values, seed) for values in spec.always))
     ]
 
 
-def _examples(spec: SweepSpec, seed: int) -> list[TrainConfig]:
+def examples(spec: SweepSpec, seed: int) -> list[TrainConfig]:
     """A run for every fixed point, and for every choice and every end of a range."""
     wanted = [{name: value} for name, each in spec.dimensions.items() for value in each.probes()]
     points = [*spec.search.points, *filter(None, map(spec.space.example, wanted))]

@@ -27,7 +27,7 @@ from sweeper.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
 from trainer.metrics import ALSO_SEARCHED, BY_NAME
 
-UNFINISHED = ("queued", "running")
+UNFINISHED = ("queued", "running", "paused")
 SAMPLED, AT_RANDOM = 20, 980  # tries for a point that satisfies the constraints: by the sampler, then blindly
 REFUSED = "refused"  # among a trial's attributes: points
 

@@ -1,13 +1,20 @@
-"""Sends the chatter of Ray and Optuna to a log file, that of their C++ parts included."""
+"""Sends the chatter of Ray and Optuna to a log file, that of their C++ parts included.
+
+The file stays short however long the run is: at `MOST` bytes it becomes FILE.1, in the place of the last.
+"""
 
 import logging
 import os
+import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+MOST = 10_000_000  # bytes
+LOOK = 5.0  # seconds between two looks at its size
 LOGGERS = ("ray", "optuna", "py.warnings", "filelock")
 
 
@@ -20,6 +27,8 @@ def chatter_to(file: Path) -> Iterator[None]:
     before = sys.stdout, sys.stderr
     ends = os.dup(1), os.dup(2)
     log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    over = threading.Event()
+    threading.Thread(target=_keep_short, args=(file, over), name="log", daemon=True).start()
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with open(ends[0], "w", buffering=1) as stdout, open(ends[1], "w", buffering=1) as stderr:
@@ -43,5 +52,19 @@ def chatter_to(file: Path) -> Iterator[None]:
                 sys.stdout, sys.stderr = before
                 logging.captureWarnings(False)
                 root.handlers = kept
+                over.set()
                 handler.close()
                 os.close(log)
+
+
+def _keep_short(file: Path, over: threading.Event) -> None:
+    while not over.wait(LOOK):
+        trim(file)
+
+
+def trim(file: Path, most: int = MOST) -> None:
+    """Whoever appends to it goes on doing so; a line that comes just then may be lost."""
+    with suppress(OSError):  # it, or the room for a copy, is gone: the run goes on without
+        if file.stat().st_size > most:
+            shutil.copyfile(file, file.with_name(f"{file.name}.1"))
+            os.truncate(file, 0)

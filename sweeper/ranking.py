@@ -10,7 +10,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, LatestRecord, TrialRecord
 
 # A row is in the first of these states that one of its trials is in.
-STATES = ("complete", "running", "queued", "pruned", "stopped", "lost", "failed")
+STATES = ("complete", "running", "queued", "paused", "pruned", "stopped", "lost", "failed")
 
 
 class Entry(NamedTuple):

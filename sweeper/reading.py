@@ -16,21 +16,33 @@ from trainer.names import did_you_mean, nearest, spelt_out, train_names
 from trainer.settings import Scalar, nest
 
 # SweepSpec's own fields check these.
-OWN = ("name", "metric", "always_seeds", "search", "early_stopping", "replicates", "confirm", "resources")
+OWN = (
+    "name",
+    "metric",
+    "always_seeds",
+    "search",
+    "early_stopping",
+    "replicates",
+    "confirm",
+    "budget",
+    "resources",
+    "keep",
+)
 SECTIONS = (*OWN, "trainer", "space", "constraints", "always")
 INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
-GROUPS = ("trainer", "space", "search", "early_stopping", "confirm", "resources")
+GROUPS = ("trainer", "space", "search", "early_stopping", "confirm", "budget", "resources", "keep")
 LISTS = ("always",)
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = (
-    "budget",
     "resources.pack",
     "resources.packing",
 )
 NOT_SEARCHED = {
     "data": "rows measured on different text cannot be compared",
     "evaluation": "rows measured in different ways cannot be compared",
+    "compute": "trials computed in different ways cannot be compared",
     "seed": "trials share search.seed, so that their rows can be compared; always_seeds is for baselines",
+    "accumulate": "it does not move a result",
     "checkpoint": "it does not move a result",
     "log_every": "it does not move a result",
 }

@@ -7,37 +7,43 @@ the attempt that fences off a stale worker), restoring, loggers, its Ctrl-C hand
 import logging
 import os
 import shlex
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ray import tune
 
-from sweeper import local_ray
-from sweeper.book import LEASE, Book
+from sweeper.book import Book
+from sweeper.calibration import Probe
+from sweeper.cluster_ray import ClusterRay
+from sweeper.ending import by_signal
 from sweeper.extension import asked, grown, with_trials
-from sweeper.machine import LacksError, Slots, slots_for
+from sweeper.lease import LEASE, lease
+from sweeper.local_ray import LocalRay
+from sweeper.machine import LacksError, Slots
+from sweeper.precision import in_one_precision
 from sweeper.progress import Progress
 from sweeper.quiet import chatter_to
+from sweeper.scratch import scratch
 from sweeper.searcher import Desk, FromBook, ToBook
 from sweeper.spec import SweepSpec, differences
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store, StoreError
+from sweeper.survey import survey
 from sweeper.warm_start import foreign_trials
 from sweeper.watchdog import Watchdog
 from sweeper.worker import Worker, environment
 from trainer.config import InvalidConfig
 
-INTERNAL, BAD_SPEC, LACKS, STOPPED = 1, 3, 7, 130
+INTERNAL, BAD_SPEC, LACKS = 1, 3, 7
+LOCAL = "local"
 DRIVER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ROTATION_MAX_BYTES": "10000000",  # of each of Ray's logs; they are all deleted at the end
+    "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a spec mean what they mean here
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -57,14 +63,23 @@ def run_sweep(
     *,
     progress: Progress,
     train: str = "trainer.train",
+    address: str = LOCAL,
+    lease_seconds: float = LEASE,
+    probe: Probe | None = None,
+    gpu_memory: int | None = None,
 ) -> int:
     """Creates the sweep, or resumes it where the store has it under this name; returns the exit code.
 
     files: where checkpoints go, of a sweep that is new. train: the module with `train` and `pretrain`.
+    address: of a Ray cluster that runs; local: a Ray of its own. probe, gpu_memory: what measures a trial, and
+    the bytes of a GPU, where the machine itself is not to be asked.
     """
     try:
         with closing(Store(url)) as store, closing(Reader(url)) as reader:
+            if store.migrated:
+                progress.note(store.migrated.words())
             sweep = reader.sweep(spec.name)
+            spec = in_one_precision(spec, sweep and SweepSpec.from_resolved(sweep.spec))
             if sweep is None:
                 foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
                 sweep = store.create_sweep(
@@ -88,11 +103,26 @@ def run_sweep(
             if sweep.state in ("complete", "failed") and not more:
                 progress.note(f"sweep {spec.name} has ended already: nothing is left to run")
                 return exit_code(reader.trial_states(sweep.id))
-            with _lease(store, sweep) as holder:
+            with lease(store, sweep, lease_seconds) as holder:
                 if spec.search.trials > stored.search.trials:
                     store.writer(sweep.id, holder).extend(spec.search.trials)
+                now, before = spec.resolved(), stored.resolved()
+                for section in ("budget", "keep"):
+                    if now[section] != before[section]:
+                        store.writer(sweep.id, holder).change_spec(section, now[section])
                 return _drive(
-                    spec, sweep, store, reader, holder, progress, train, _resume_line(spec.name, url)
+                    spec,
+                    sweep,
+                    store,
+                    reader,
+                    holder,
+                    lease_seconds,
+                    progress,
+                    train,
+                    LocalRay() if address == LOCAL else ClusterRay(address),
+                    _resume_line(spec.name, url, address),
+                    probe,
+                    gpu_memory,
                 )
     except (StoreError, LacksError) as error:
         progress.note(str(error))
@@ -110,58 +140,80 @@ def _drive(
     store: Store,
     reader: Reader,
     holder: str,
+    lease_seconds: float,
     progress: Progress,
     train: str,
+    ray: LocalRay | ClusterRay,
     resume: str,
+    probe: Probe | None,
+    gpu_memory: int | None,
 ) -> int:
     folder = Path(sweep.folder) / "trials" / str(sweep.id)
     log = folder / "ray.log"
-    slots = slots_for(spec.resources)
     watchdog = Watchdog(resume)
     watchdog.watch()
-    with chatter_to(log), _scratch(folder) as scratch:
+    with chatter_to(log), scratch(folder) as place:
         try:
-            book = Book(spec, sweep, store, reader, holder=holder, progress=progress, slots=slots.number)
+            found = survey(spec, progress.note, probe=probe, gpu_memory=gpu_memory)
+            slots = ray.slots(found.resources, Path(sweep.folder))
+            book = Book(
+                spec,
+                sweep,
+                store,
+                reader,
+                holder=holder,
+                progress=progress,
+                slots=slots.number,
+                lease=lease_seconds,
+                gpu=slots.gpu,
+                measured=found.measured,
+            )
             if book.over():  # a driver was killed between the last trial's end and the sweep's
                 book.end()
                 return exit_code(book.states())
-            failure, asked_to_stop = _execute(book, slots, train, watchdog, scratch)
+            failure = None
+            if book.poll():  # else the budget is spent, and Ray need not be started
+                failure = _execute(book, ray, slots, train, watchdog, place, spec.resources.time_limit)
             if isinstance(failure, StoreError):
                 raise failure
             if failure is not None:
                 book.interrupt(f"internal error: {failure!r}")
                 progress.note(f"internal error: {failure!r}; the whole story is in {log}; to go on: {resume}")
                 return INTERNAL
-            if watchdog.signal is not None:
-                name = signal.Signals(watchdog.signal).name
-                book.interrupt(f"interrupted by {name}")
-                progress.note(f"interrupted by {name}; to go on: {resume}")
-                return 128 + watchdog.signal
-            if asked_to_stop:
-                book.interrupt("stopped on request")
-                progress.note(f"stopped on request; to go on: {resume}")
-                return STOPPED
+            if watchdog.signal is not None:  # it may have come when nobody looked any more
+                book.stop(by_signal(watchdog.signal))
+            if book.ending is not None:
+                book.interrupt(book.ending.reason)
+                progress.note(f"{book.ending.reason}; to go on: {resume}{book.ending.more}")
+                return book.ending.code
             book.end()
             return exit_code(book.states())
         finally:
+            ray.stop()
             watchdog.release()
 
 
 def _execute(
-    book: Book, slots: Slots, train: str, watchdog: Watchdog, scratch: Path
-) -> tuple[Exception | None, bool]:
+    book: Book,
+    ray: LocalRay | ClusterRay,
+    slots: Slots,
+    train: str,
+    watchdog: Watchdog,
+    place: Path,
+    time_limit: float,
+) -> Exception | None:
     """One Ray, one Tuner, until the Book has nothing left or someone wants it to end.
 
-    Returns what went wrong in the driver, and whether the sweep was asked to stop.
+    Returns what went wrong in the driver.
     """
     # Read by Ray when it is started, and handed down to its workers. (The same as a runtime environment of
     # Ray's makes the workers that Ray has started ahead useless, and costs seconds: measured 1.6 s and 7 s.)
     os.environ.update(DRIVER_ENVIRONMENT, TUNE_MAX_PENDING_TRIALS_PG=str(slots.number))
     os.environ.update(environment(threads=max(1, int(slots.cpu))))
-    desk = Desk(book, slots, train, watchdog)
+    desk = Desk(book, slots, train, watchdog, time_limit)
     resources = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
     try:
-        local_ray.start(slots, scratch / "r")
+        ray.start(slots, place, watchdog.give_up)
         watchdog.watch()  # again: ray.init puts its own handler on SIGTERM
         tuner = tune.Tuner(
             tune.with_resources(Worker, tune.PlacementGroupFactory([resources])),
@@ -174,7 +226,7 @@ def _execute(
             ),
             run_config=tune.RunConfig(
                 name="sweep",
-                storage_path=str(scratch / "tune"),
+                storage_path=str(place / "tune"),
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
@@ -183,11 +235,11 @@ def _execute(
         tuner.fit()
     except Exception as error:
         logging.getLogger("ray").exception("Ray ended the run")
-        return desk.failure or error, desk.asked_to_stop
+        return desk.failure or error
     finally:
         watchdog.rest()
-        local_ray.stop()
-    return desk.failure, desk.asked_to_stop
+        ray.stop()
+    return desk.failure
 
 
 def exit_code(states: Mapping[str, int]) -> int:
@@ -199,64 +251,6 @@ def exit_code(states: Mapping[str, int]) -> int:
 
 def _tune_id(trial: object) -> str:
     return str(trial)
-
-
-@contextmanager
-def _lease(store: Store, sweep: SweepRecord) -> Iterator[str]:
-    """The sweep is this process's while it lives. A driver of this host that is dead holds nothing."""
-    host = socket.gethostname()
-    holder = f"{host}:{os.getpid()}"
-    other = sweep.lease_holder
-    if other is not None and other.rpartition(":")[0] == host and not _alive(int(other.rpartition(":")[2])):
-        store.release_lease(sweep.id, other)
-    store.take_lease(sweep.id, holder, LEASE)
-    try:
-        yield holder
-    finally:
-        with suppress(StoreError):  # of a database that is gone: why this run ends is said already
-            store.release_lease(sweep.id, holder)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with suppress(OSError):  # Linux: dead, but never waited for, as in a container without an init
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Ray's own files: on a short path (its sockets' names are limited), closed to others, gone at the end.
-
-    A driver that was killed leaves them behind; its name for them is noted, so that the next one clears up.
-    """
-    note = folder / "ray.folder"
-    folder.mkdir(parents=True, exist_ok=True)
-    if note.is_file():
-        _end_orphans(Path(note.read_text()))
-        shutil.rmtree(note.read_text(), ignore_errors=True)
-    usual = tempfile.gettempdir()
-    scratch = Path(tempfile.mkdtemp(prefix="sweep-", dir=usual if len(usual) < 25 else "/tmp"))
-    note.write_text(str(scratch))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        note.unlink(missing_ok=True)
-
-
-def _end_orphans(scratch: Path) -> None:
-    """Ray's processes that outlived a driver: those with a file open in its folder. Linux alone."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile, or is another user's
-            rays = (process / "cmdline").read_bytes().startswith(b"ray::")
-            if rays and any(file.readlink().is_relative_to(scratch) for file in (process / "fd").iterdir()):
-                os.kill(int(process.name), signal.SIGKILL)
 
 
 def code_version() -> str:
@@ -280,7 +274,8 @@ def code_version() -> str:
         return "unknown"
 
 
-def _resume_line(name: str, url: str) -> str:
+def _resume_line(name: str, url: str, address: str) -> str:
     """The command that goes on. A URL that may hold a password is not repeated."""
     database = "" if url == "sqlite:///sweeps.db" or "@" in url else f" --db {shlex.quote(url)}"
-    return f"python -m sweeper resume {shlex.quote(name)}{database}"
+    where = "" if address == LOCAL else f" --address {shlex.quote(address)}"
+    return f"python -m sweeper resume {shlex.quote(name)}{database}{where}"

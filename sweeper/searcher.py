@@ -12,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeper.book import EXHAUSTED, Book
+from sweeper.ending import by_signal
 from sweeper.jobs import Job
 from sweeper.machine import Slots
 from sweeper.watchdog import Watchdog
@@ -43,16 +44,19 @@ def _contained(otherwise: Any) -> Callable[[Callable[..., Any]], Callable[..., A
 class Desk:
     """Between Tune and the Book: which of Tune's trials is which job."""
 
-    def __init__(self, book: Book, slots: Slots, trainer: str, watchdog: Watchdog):
+    def __init__(self, book: Book, slots: Slots, trainer: str, watchdog: Watchdog, time_limit: float):
+        """time_limit: seconds in which a worker that has begun must give a sign of life."""
         self._book, self._slots, self._trainer, self._watchdog = book, slots, trainer, watchdog
+        self._time_limit = time_limit
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
+        self._heard: dict[str, float] = {}  # by the same: when it last gave a sign of life
+        self._silent: set[str] = set()  # those that were ended because it had given none
         self._last_news = time.monotonic()
         self.failure: Exception | None = None
-        self.asked_to_stop = False
 
     @property
     def stopping(self) -> bool:
-        return self.asked_to_stop or self._watchdog.signal is not None or self.failure is not None
+        return self._book.ending is not None or self.failure is not None
 
     @_contained(Searcher.FINISHED)
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
@@ -77,7 +81,7 @@ class Desk:
         news, job = result.get("news"), self._jobs.get(tune_id)
         if news is None or job is None:
             return not self.stopping
-        self._last_news = time.monotonic()
+        self._last_news = self._heard[tune_id] = time.monotonic()
         go_on = self._book.take(job, news.reports, news.cost, news.worker)
         if news.over:
             del self._jobs[tune_id]
@@ -97,15 +101,28 @@ class Desk:
     @_contained(None)
     def died(self, tune_id: str) -> None:
         job = self._jobs.pop(tune_id, None)
-        if job is not None and not self.stopping:
+        if job is None or self.stopping:
+            return
+        if tune_id in self._silent:
+            self._book.silent(job)
+        else:
             self._book.lost(job)
+
+    def is_silent(self, tune_id: str) -> bool:
+        """Of a trial that has begun, at every turn: whether it is to be ended, for it seems to hang."""
+        heard = self._heard.setdefault(tune_id, time.monotonic())
+        if time.monotonic() - heard > self._time_limit and tune_id not in self._silent:
+            self._silent.add(tune_id)
+            return True
+        return False
 
     @_contained(None)
     def turn(self) -> None:
         """At every turn of Tune's loop, and while Tune waits for a suggestion."""
         self._watchdog.beat()
-        if not self._book.poll():
-            self.asked_to_stop = True
+        if self._watchdog.signal is not None:
+            self._book.stop(by_signal(self._watchdog.signal))
+        self._book.poll()
         if self._jobs and time.monotonic() - self._last_news > QUIET:
             self._last_news = time.monotonic()
             if not ray.cluster_resources().get("CPU"):
@@ -158,6 +175,8 @@ class ToBook(FIFOScheduler):
         for trial in list(tune_controller.get_live_trials()):
             if trial.is_finished():  # Tune failed to set it up, and has told nobody
                 self._desk.died(trial.trial_id)
+            elif trial.status == Trial.RUNNING and self._desk.is_silent(trial.trial_id):
+                ray.kill(trial.temporary_state.ray_actor)  # Tune sees it die
             elif trial.status == Trial.PENDING and self._desk.stopping:
                 tune_controller.stop_trial(trial)  # it has not begun: there is nothing to wait for
         return super().choose_trial_to_run(tune_controller)

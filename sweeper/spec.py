@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
+from sweeper.budget import Budget
 from sweeper.constraints import Constraint
 from sweeper.pruners import PRUNERS, AnyPruner
 from sweeper.reading import Reading
@@ -61,6 +62,9 @@ class Resources(Settings):
     cpu: float = Field(1, gt=0)
     gpu: Literal["auto"] | float = Field("auto", description="Share of a GPU; auto: one where there is one.")
     slots: Literal["auto"] | int = Field("auto", description="Trials at a time; auto: as many as fit.")
+    time_limit: float = Field(
+        300, gt=0, description="Seconds without a sign of life until a trial is ended, and tried once more."
+    )
 
     @field_validator("gpu")
     @classmethod
@@ -75,6 +79,17 @@ class Resources(Settings):
         if slots != "auto" and slots < 1:
             raise ValueError(f"must be auto, or 1 or more, got {slots}")
         return slots
+
+
+class Keep(Settings):
+    """Which checkpoints of trials that have ended stay on disk. It may change between run and resume."""
+
+    best: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
+        "all", description="Configurations, the best of the board; what was confirmed stays as well."
+    )
+    last: Literal["all", "running"] = Field(
+        "all", description="running: of trials that have ended, the optimizer's state is not kept."
+    )
 
 
 class SweepSpec(Settings):
@@ -93,7 +108,9 @@ class SweepSpec(Settings):
     early_stopping: AnyPruner | None = None
     replicates: int = Field(1, ge=1, description="Seeds of each configuration of the search.")
     confirm: Confirm | None = None
+    budget: Budget | None = None
     resources: Resources = Resources()
+    keep: Keep = Keep()
     text: str = Field("", exclude=True, repr=False, description="The YAML that it was read from.")
 
     @field_validator("metrics")
@@ -215,19 +232,21 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What makes two resolved specs two sweeps, a sentence each: 'search.trials: 18 -> 24'. Not resources.
+    """What makes two resolved specs two sweeps, a sentence each: 'search.trials: 18 -> 24'. Not what it
+    may spend, where it runs, and what is kept of it.
 
     What the version that wrote the old one did not know has its default.
     """
     old = SweepSpec.from_resolved(old).resolved()
     before, after = (
-        {key: value for key, value in flatten(each).items() if not key.startswith("resources.")}
+        {key: value for key, value in flatten(each).items() if not f"{key}.".startswith(FREE)}
         for each in (old, new)
     )
     keys = sorted(key for key in {*before, *after} if before.get(key, _NOTHING) != after.get(key, _NOTHING))
     return [f"{key}: {before.get(key, _NOTHING)} -> {after.get(key, _NOTHING)}" for key in keys]
 
 
+FREE = ("budget.", "resources.", "keep.")  # sections that may change between run and resume
 _NOTHING = "nothing"
 _PRUNER_FIELDS = {rule.model_fields["pruner"].default: rule.model_fields for rule in PRUNERS}
 MISSING = {
@@ -257,7 +276,9 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
         "search": list(Search.model_fields),
         "early_stopping": ["pruner", "min_steps", "..."],
         "confirm": list(Confirm.model_fields),
+        "budget": list(Budget.model_fields),
         "resources": list(Resources.model_fields),
+        "keep": list(Keep.model_fields),
     }
     sentences: dict[str, list[str]] = {}
     for each in error.errors():

@@ -51,7 +51,7 @@ def discard_damaged(folder: Path) -> None:
 def size(folder: Path) -> int:
     """Bytes that `clear` would free."""
     sizes = 0
-    for file in _heavy(folder):
+    for file in heavy(folder):
         with suppress(FileNotFoundError):  # a worker has renamed it meanwhile
             sizes += file.stat().st_size
     return sizes
@@ -60,12 +60,13 @@ def size(folder: Path) -> int:
 def clear(folder: Path) -> int:
     """Deletes the tensors; the configuration, rows and ledger stay. Returns the bytes freed."""
     freed = size(folder)
-    for file in _heavy(folder):
+    for file in heavy(folder):
         file.unlink(missing_ok=True)
     return freed
 
 
-def _heavy(folder: Path) -> list[Path]:
+def heavy(folder: Path) -> list[Path]:
+    """The files that hold tensors, seals included."""
     return sorted(file for file in folder.glob("*.safetensors*") if file.is_file())
 
 

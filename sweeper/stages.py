@@ -17,8 +17,6 @@ from sweeper.store.records import TrialRecord
 from sweeper.store.store import Writer
 from trainer.config import TrainConfig
 
-MOST_LOSSES = 3
-
 
 class Stages:
     """Each stage as this driver sees it: needed, running, ready or failed."""
@@ -28,7 +26,6 @@ class Stages:
         self._failed_here = {trial.stage for trial in trials if trial.state == "failed"}
         self._states: dict[str, str] = {}
         self._folders: dict[str, Path] = {}
-        self._losses: dict[str, int] = {}
         self._charged: dict[str, Cost] = {}  # of the running attempts: what the store has already
         self.errors: dict[str, str] = {}
 
@@ -69,15 +66,6 @@ class Stages:
         """To be run again, from its last checkpoint."""
         self._end(job, "queued", cost)
         self._states[job.key] = "needed"
-
-    def lose(self, job: StageJob, cost: Cost) -> bool:
-        """Its worker died. Handed back; false, and failed, where that has happened too often."""
-        self._losses[job.key] = self._losses.get(job.key, 0) + 1
-        if self._losses[job.key] > MOST_LOSSES:
-            self.fail(job, f"its worker died {self._losses[job.key]} times", cost)
-            return False
-        self.hand_back(job, cost)
-        return True
 
     def _end(self, job: StageJob, state: str, cost: Cost, error: str = "") -> None:
         more = cost.since(self._charged.pop(job.key))

@@ -16,6 +16,7 @@ from trainer.metrics import BY_NAME
 
 STATES = {
     "queued": TrialState.WAITING,
+    "paused": TrialState.WAITING,
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,

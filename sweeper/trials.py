@@ -49,7 +49,7 @@ class Trials:
         self._workers: dict[int, str] = {}
 
     def hand_back_all(self) -> list[int]:
-        """The trials that the last driver left unfinished, which are queued again."""
+        """Those that the last driver left unfinished are queued again; not those that are paused."""
         values = self._reader.configurations(self._sweep.id)
         for trial in self.own:
             if trial.state == "pruned" and trial.ended is None:  # decided, and killed before it was said
@@ -58,7 +58,9 @@ class Trials:
         for trial in unfinished:
             self._writer.end_trial(trial.id, trial.attempt, "queued")
             self._admit(trial, {**values[trial.configuration], "seed": trial.seed})
-        return [trial.id for trial in unfinished]
+            if trial.state == "paused":
+                self.states[trial.id] = "paused"
+        return [trial.id for trial in unfinished if trial.state != "paused"]
 
     # --- new ones -----------------------------------------------------------------------------
     def equal_to(self, hash: str, seed: int) -> int | None:
@@ -118,13 +120,16 @@ class Trials:
     def entry(self, trial: int) -> Entry:
         return self._open[trial]
 
-    def start(self, trial: int, pretrained: Path | None) -> TrialJob:
+    def start(self, trial: int, pretrained: Path | None, pieces: int = 1) -> TrialJob:
+        """pieces: micro-batches for each of those that its values ask for."""
         attempt = self._begin(trial)
         # Two reports may share a step, and a kill may fall between them: the last step is asked for again.
         acknowledged = max(0, self._reader.last_step(trial) - 1)
         folder = Path(self._sweep.folder) / "trials" / str(self._sweep.id) / str(trial)
         branch = str(pretrained) if pretrained else None
-        return TrialJob(trial, attempt, self._open[trial].values, str(folder), branch, acknowledged)
+        values = self._open[trial].values
+        values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
+        return TrialJob(trial, attempt, values, str(folder), branch, acknowledged)
 
     def _begin(self, trial: int) -> int:
         record, values = self._open[trial]
@@ -172,16 +177,25 @@ class Trials:
             self.last[trial] = max(self.last.get(trial, (step, value)), (step, value), key=lambda at: at[0])
         self._also |= {(trial, name): values[name] for name in self._others if name in values}
 
-    def hand_back(self, trial: int, cost: Cost) -> None:
+    def hand_back(self, trial: int, cost: Cost, state: str = "queued") -> None:
+        """state: queued or paused."""
         more = cost.since(self._charged.pop(trial))
-        self._writer.end_trial(trial, self._open[trial].record.attempt, "queued", **more._asdict())
-        self.states[trial] = "queued"
+        self._writer.end_trial(trial, self._open[trial].record.attempt, state, **more._asdict())
+        self.states[trial] = state
+
+    def hold(self, trial: int, *, paused: bool) -> None:
+        """A queued one is paused, or a paused one queued."""
+        self._writer.hold(trial, paused)
+        self.states[trial] = "paused" if paused else "queued"
+
+    def paused(self) -> list[int]:
+        return [trial for trial, state in self.states.items() if state == "paused"]
 
     def end(
         self, trial: int, state: str, *, error: str = "", reason: str = "", cost: Cost = NOTHING
     ) -> TrialRecord:
         """Of a trial that was never started, too."""
-        if self.states[trial] == "queued":
+        if self.states[trial] in ("queued", "paused"):
             self._begin(trial)
         record = self._open.pop(trial).record
         more = cost.since(self._charged.pop(trial))

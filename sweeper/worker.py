@@ -20,6 +20,7 @@ from sweeper.ahead import Ahead, NotReady
 from sweeper.jobs import Cost, Job, News, Reports
 from trainer.config import InvalidConfig
 from trainer.data.base import DataError
+from trainer.disk import is_full, no_room
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.record import Report
 
@@ -118,6 +119,8 @@ def alone(job: Job, trainer: str, device: str) -> Reports:
 def describe(error: Exception) -> str:
     """What a user reads: a sentence where it is known what went wrong, else the traceback's end."""
     text = str(error).strip()
+    if is_full(error):
+        return str(no_room(error))
     if isinstance(error, TrainingError | CheckpointError | InvalidConfig | DataError):
         return text
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:

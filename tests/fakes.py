@@ -69,7 +69,8 @@ def _run(
             value = math.sin(state["value"] + _score(config)) + _score(config)
             rows = state["rows"]
             if step % config.evaluation.every == 0 or step == last:
-                rows = [*rows, {"step": step, "value": value}]
+                tokens = (step - first) * batch_size * config.data.length
+                rows = [*rows, {"step": step, "value": value, "tokens": tokens}]
             state = {"step": step, "value": value, "rows": rows}
             with open(folder / "ledger.txt", "ab", buffering=0) as ledger:
                 ledger.write(f"{attempt} {step}\n".encode())
@@ -95,7 +96,7 @@ def _report(row: dict) -> Report:
     values = {
         "val_ppl": value,
         "val_nelbo": math.log(value),
-        "tokens": 10.0 * row["step"],
+        "tokens": float(row["tokens"]),
         "grad_norm": math.inf,
     }
     return Report(row["step"], values, (evaluation,))

@@ -13,7 +13,13 @@ HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transfo
 
 # Where a package may be imported, as file prefixes; anywhere else it is a mistake.
 ALLOWED = {
-    "ray": ("sweeper/worker.py", "sweeper/runner.py", "sweeper/local_ray.py", "sweeper/searcher.py"),
+    "ray": (
+        "sweeper/worker.py",
+        "sweeper/runner.py",
+        "sweeper/local_ray.py",
+        "sweeper/cluster_ray.py",
+        "sweeper/searcher.py",
+    ),
     "sqlalchemy": ("sweeper/store/",),
     "optuna": ("sweeper/",),
     "streamlit": ("dashboard/",),

@@ -17,6 +17,7 @@ BADGES: dict[
 ] = {  # the states there are; an unknown one is shown in words only
     "running": "blue",
     "queued": "gray",
+    "paused": "orange",
     "complete": "green",
     "pruned": "gray",
     "stopped": "orange",

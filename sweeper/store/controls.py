@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
 from sweeper.store.schema import controls, sweeps, trials
 
-VERBS = ("stop", "extend")  # extend is said with an amount: 'extend +20', 'extend =40'
+VERBS = ("stop", "pause", "resume", "extend")  # extend is said with an amount: 'extend +20', 'extend =40'
 
 
 def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:

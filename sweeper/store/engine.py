@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,10 @@ from sweeper.store.schema import SCHEMA_VERSION, meta, metadata
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one's transaction
 _EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://user@host/database"
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+# A server that has gone silent is given up, in less time than the driver's watchdog waits.
+_NETWORK = {"connect_timeout": 10, "keepalives_idle": 10, "tcp_user_timeout": 20_000}  # s, s, ms
+# A driver that was halted in a transaction keeps others from the lease no longer than this.
+HALTED = 20_000  # ms
 _CREATE_LOCK = 7_215_001  # of PostgreSQL's advisory locks: ours for creating the tables
 
 
@@ -27,6 +32,10 @@ class StoreError(ValueError):
 
 class NoStore(StoreError):
     """There is nothing to read yet: no sweep was ever run with this database."""
+
+
+class OldStore(StoreError):
+    """An earlier version of this program has written it; sweeper/store/migrate.py brings it up to date."""
 
 
 class LeaseLost(StoreError):
@@ -70,7 +79,7 @@ def _is_path(url: str) -> bool:
 
 
 def open_for_writing(url: str) -> Engine:
-    """Creates the tables where there are none. Raises StoreError in a sentence."""
+    """Creates the tables where there are none. Raises StoreError in a sentence, OldStore for an older one."""
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(str(parsed.database))
@@ -78,19 +87,20 @@ def open_for_writing(url: str) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
-        engine = _engine(parsed, connect_args={"timeout": BUSY_TIMEOUT})
-        event.listen(engine, "connect", _prepare_writer)
-        event.listen(engine, "begin", _begin_immediate)
+        engine = connect(parsed)
+        event.listen(engine, "connect", prepare_writer)
+        event.listen(engine, "begin", begin_immediate)
     else:
-        engine = _engine(parsed, pool_pre_ping=True)
+        engine = connect(parsed, pool_pre_ping=True)
+        event.listen(engine, "connect", _limit_waiting)
     with transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
-        if not inspect(connection).has_table(meta.name):
+        take_turns(connection)
+        stored = schema_of(connection)
+        if stored is None:
             metadata.create_all(connection)
             connection.execute(meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION)))
-        _check_version(connection)
-        metadata.create_all(connection)  # a table that this version added; what there is stays as it is
+        else:
+            _refuse_older(connection, stored)
     return engine
 
 
@@ -98,15 +108,16 @@ def open_for_reading(url: str) -> Engine:
     """Creates and changes nothing. Raises StoreError where there is no store to read."""
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = _engine(parsed, creator=partial(_connect_read_only, Path(str(parsed.database))))
+        engine = connect(parsed, creator=partial(_connect_read_only, Path(str(parsed.database))))
     else:
-        engine = _engine(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+        engine = connect(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
     with transaction(engine) as connection:
-        if not inspect(connection).has_table(meta.name):
+        stored = schema_of(connection)
+        if stored is None:
             raise NoStore(
-                f"there are no sweeps in {_shown(engine.url)}: no sweep was ever run with this database"
+                f"there are no sweeps in {shown(engine.url)}: no sweep was ever run with this database"
             )
-        _check_version(connection)
+        _refuse_older(connection, stored)
     return engine
 
 
@@ -120,8 +131,20 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise StoreError(_in_words(error, engine.url)) from None
     except DBAPIError as error:
         if "not a database" in str(error.orig):
-            raise StoreError(f"{_shown(engine.url)} is not an SQLite database") from None
+            raise StoreError(f"{shown(engine.url)} is not an SQLite database") from None
+        if error.connection_invalidated:  # the server has ended it, as it does with one halted in a transaction
+            raise StoreError(_in_words(error, engine.url)) from None
         raise
+
+
+def clock(connection: Connection) -> float:
+    """Seconds since 1970: the server's where there is one, since drivers of several machines compare them."""
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    seconds: float = connection.execute(
+        text("SELECT extract(epoch FROM clock_timestamp())::float8")
+    ).scalar_one()
+    return seconds
 
 
 def insert_or_ignore(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -139,7 +162,13 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
 
-def _engine(url: URL, **options: Any) -> Engine:
+def connect(url: URL, **options: Any) -> Engine:
+    """Raises StoreError where the driver is missing."""
+    if url.get_backend_name() == "sqlite":
+        options = {"connect_args": {"timeout": BUSY_TIMEOUT}, **options}
+    else:
+        unsaid = {key: value for key, value in _NETWORK.items() if key not in url.query}
+        options = {"connect_args": unsaid, **options}
     try:
         # Python writes NaN as a word that JSON does not have, and PostgreSQL refuses.
         return create_engine(url, json_serializer=partial(json.dumps, allow_nan=False), **options)
@@ -153,7 +182,13 @@ def _engine(url: URL, **options: Any) -> Engine:
         ) from None
 
 
-def _prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
+def take_turns(connection: Connection) -> None:
+    """Until the transaction's end: whoever creates or changes tables is alone. SQLite's begin does it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
+
+
+def prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so, not where Python guesses
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -161,7 +196,13 @@ def _prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _limit_waiting(connection: Any, _: Any) -> None:
+    connection.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT * 1000)}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {HALTED}")
+    connection.commit()
+
+
+def begin_immediate(connection: Connection) -> None:
     # A transaction that starts with a read and then writes fails at once where another one wrote in
     # between; one that takes the write lock first waits for its turn.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -181,13 +222,14 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_version(connection: Connection) -> None:
+def schema_of(connection: Connection) -> int | None:
+    """The schema of the store; None where there are no tables yet. Raises StoreError: newer, or not ours."""
+    if not inspect(connection).has_table(meta.name):
+        return None
     ours = {"key", "value"} <= {column["name"] for column in inspect(connection).get_columns(meta.name)}
     query = select(meta.c.value).where(meta.c.key == "schema_version")
     stored = connection.execute(query).scalar_one_or_none() if ours else None
-    if stored == str(SCHEMA_VERSION):
-        return
-    place = _shown(connection.engine.url)
+    place = shown(connection.engine.url)
     if stored is None or not stored.isdigit():
         raise StoreError(f"{place} has a table named meta that is not this program's; use another database")
     if int(stored) > SCHEMA_VERSION:
@@ -195,13 +237,19 @@ def _check_version(connection: Connection) -> None:
             f"{place} was written by a newer version of this program (its schema is {stored}, "
             f"this one reads {SCHEMA_VERSION}); update this program, or use another database"
         )
-    raise StoreError(
-        f"{place} was written by an older version of this program (its schema is {stored}, "
-        f"this one reads {SCHEMA_VERSION}); use another database"
+    return int(stored)
+
+
+def _refuse_older(connection: Connection, stored: int) -> None:
+    if stored == SCHEMA_VERSION:
+        return
+    raise OldStore(
+        f"{shown(connection.engine.url)} was written by an older version of this program (its schema is "
+        f"{stored}, this one's is {SCHEMA_VERSION}); python -m sweeper migrate brings it up to date"
     )
 
 
-def _shown(url: URL) -> str:
+def shown(url: URL) -> str:
     """The file, or the server's URL with the password starred out."""
     return (
         str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
@@ -212,4 +260,4 @@ def _in_words(error: DBAPIError, url: URL) -> str:
     cause = "; ".join(line.strip() for line in str(error.orig).splitlines() if line.strip())
     if url.password:
         cause = cause.replace(str(url.password), "***")
-    return f"the database {_shown(url)} cannot be used: {cause}"
+    return f"the database {shown(url)} cannot be used: {cause}"

@@ -29,6 +29,20 @@ def probe(url: str) -> Probe:
     return Probe(sweeps, SCHEMA_VERSION, _server(url) if file is None else _sqlite(file))
 
 
+def size(url: str) -> int:
+    """Bytes: of the SQLite file and what is beside it; of a server's database, as far as it says. Or 0."""
+    file = sqlite_file(url)
+    if file is not None:
+        beside = (file.with_name(file.name + end) for end in ("", "-wal", "-shm"))
+        return sum(each.stat().st_size for each in beside if each.is_file())
+    engine = open_for_reading(url)
+    try:
+        with transaction(engine) as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+    finally:
+        engine.dispose()
+
+
 def _sqlite(file: Path) -> str:
     name = f"file:{quote(str(file.absolute()))}?mode=rw"
     try:

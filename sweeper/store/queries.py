@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
     ControlRecord,
+    DriverRecord,
     EvaluationRecord,
     EventRecord,
     ForeignTrial,
@@ -24,6 +25,7 @@ from sweeper.store.records import (
 from sweeper.store.schema import (
     configurations,
     controls,
+    drivers,
     evaluations,
     events,
     foreign_trials,
@@ -42,6 +44,7 @@ class Reader:
     """
 
     def __init__(self, url: str):
+        self.url = url
         self._engine = open_for_reading(url)
         self._file = sqlite_file(url)
         self._watch: Connection | None = None  # SQLite: kept open for version()
@@ -99,11 +102,16 @@ class Reader:
 
     def stage_uses(self) -> list[StageUse]:
         """Who branches from which stage, in every sweep; in order of stage and sweep."""
-        unfinished = func.sum(case((trials.c.state.in_(("queued", "running")), 1), else_=0))
+        unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
         query = select(trials.c.stage, trials.c.sweep, func.count(), unfinished)
         query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
         query = query.group_by(trials.c.stage, trials.c.sweep).order_by(trials.c.stage, trials.c.sweep)
         return [StageUse(*row) for row in self._rows(query)]
+
+    def drivers(self, sweep: int) -> list[DriverRecord]:
+        """All there have been, in the order they began."""
+        query = _all(drivers, DriverRecord).where(drivers.c.sweep == sweep)
+        return [DriverRecord(*row) for row in self._rows(query.order_by(drivers.c.id))]
 
     def foreign_trials(self, sweep: int) -> list[ForeignTrial]:
         """In the order in which the search knows them."""

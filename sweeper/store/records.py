@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
+def host_and_pid(holder: str) -> str:
+    """Of a lease's holder: what a reader makes something of."""
+    return holder.partition("#")[0]
+
+
 class SweepRecord(NamedTuple):
     id: int
     name: str
@@ -91,6 +96,16 @@ class ForeignTrial(NamedTuple):
     trial: int
     params: dict[str, Any]
     values: list[float]  # of this sweep's metrics
+
+
+class DriverRecord(NamedTuple):
+    id: int
+    sweep: int
+    holder: str
+    began: float
+    seconds: float
+    gpu_seconds: float
+    tokens: int
 
 
 class LatestRecord(NamedTuple):

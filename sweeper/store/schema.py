@@ -1,7 +1,7 @@
 """The tables. SQLite and any other SQLAlchemy URL; the store is the only truth there is.
 
-States of a sweep: running, interrupted, complete, failed. Of a trial: queued, running, complete,
-pruned, failed, lost, stopped. Of a stage: queued, running, complete, failed.
+States of a sweep: running, paused, interrupted, complete, failed. Of a trial: queued, running, paused,
+complete, pruned, failed, lost, stopped. Of a stage: queued, running, complete, failed.
 """
 
 from sqlalchemy import (
@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3  # a change to a table is one more, and a step in sweeper/store/migrations
 
 metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.
@@ -116,6 +116,19 @@ stages = Table(
     Column("gpu_seconds", Float, nullable=False, default=0.0),
 )
 
+# What each driver of a sweep has spent, as it last said: with what its trials and its pretrains cost.
+drivers = Table(
+    "drivers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False, index=True),
+    Column("holder", String(80), nullable=False),
+    Column("began", Float, nullable=False),
+    Column("seconds", Float, nullable=False, default=0.0),  # that it ran, pauses left out
+    Column("gpu_seconds", Float, nullable=False, default=0.0),
+    Column("tokens", BigInteger, nullable=False, default=0),
+)
+
 # The key in this order is the covering index of every curve; WITHOUT ROWID makes it the table.
 metrics = Table(
     "metrics",
@@ -173,6 +186,6 @@ controls = Table(
     Column("time", Float, nullable=False),
     Column("sweep", ForeignKey("sweeps.id"), nullable=False),
     Column("trial", ForeignKey("trials.id")),
-    Column("verb", String(20), nullable=False),  # stop; extend +20; extend =40
+    Column("verb", String(20), nullable=False),  # stop; pause; resume; extend +20; extend =40
     Column("done", Float),
 )

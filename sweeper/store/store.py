@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.store.engine import LeaseLost, StoreError, open_for_writing, transaction
-from sweeper.store.records import SweepRecord
+from sweeper.store.engine import LeaseLost, OldStore, StoreError, clock, open_for_writing, transaction
+from sweeper.store.migrate import Migration, migrate
+from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.schema import sweeps
 from sweeper.store.writer import Writer
 
@@ -19,11 +20,17 @@ class Store:
     """One database. Every method is one transaction, committed when it returns; threads may share it."""
 
     def __init__(self, url: str):
-        """Opens, creating the tables where there are none; refuses a newer schema in words.
+        """Opens, creating the tables where there are none. An older store is migrated (`migrated` says so),
+        a newer one refused in words.
 
         SQLite: WAL, synchronous FULL, busy timeout 30 s, folders made as needed.
         """
-        self._engine = open_for_writing(url)
+        self.migrated: Migration | None = None
+        try:
+            self._engine = open_for_writing(url)
+        except OldStore:
+            self.migrated = migrate(url)
+            self._engine = open_for_writing(url)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -52,7 +59,6 @@ class Store:
 
     def take_lease(self, sweep: int, holder: str, seconds: float) -> None:
         """Takes or renews. Raises LeaseLost naming the holder where another's has not run out."""
-        now = time.time()
         with transaction(self._engine) as connection:
             row = connection.execute(
                 select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until)
@@ -61,9 +67,10 @@ class Store:
             ).one_or_none()
             if row is None:
                 raise StoreError(f"there is no sweep {sweep} in this database")
+            now = clock(connection)
             if row.lease_holder not in (None, holder) and row.lease_until > now:
                 raise LeaseLost(
-                    f"sweep {row.name} is being run by {row.lease_holder}, "
+                    f"sweep {row.name} is being run by {host_and_pid(row.lease_holder)}, "
                     f"whose lease runs out in {row.lease_until - now:.0f} s unless renewed"
                 )
             connection.execute(

@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from sweeper.store import rows as tables
-from sweeper.store.engine import LeaseLost, StoreError, insert_or_ignore, transaction
+from sweeper.store.engine import StoreError, insert_or_ignore
+from sweeper.store.leased import Leased
 from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, StageRecord, TrialRecord
 from sweeper.store.schema import (
     configurations,
@@ -25,40 +25,14 @@ from trainer.evaluation.record import Evaluation
 ENDS = ("complete", "pruned", "failed", "lost", "stopped")
 
 
-class Writer:
-    """Every method is one transaction, which first makes sure of the lease.
-
-    Raises LeaseLost, with nothing written, where another holder has taken it. A lease that ran out
-    and that nobody took is still the holder's.
-
-    An attempt is live while it is its trial's latest and the trial is running; what any other attempt
+class Writer(Leased):
+    """An attempt is live while it is its trial's latest and the trial is running; what any other attempt
     says is dropped.
     """
 
-    def __init__(self, engine: Engine, sweep: int, holder: str):
-        self._engine, self._sweep, self._holder = engine, sweep, holder
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with transaction(self._engine) as connection:
-            # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
-            sweep = connection.execute(
-                select(sweeps.c.name, sweeps.c.lease_holder)
-                .where(sweeps.c.id == self._sweep)
-                .with_for_update(key_share=True)
-            ).one_or_none()
-            if sweep is None:
-                raise StoreError(f"there is no sweep {self._sweep} in this database")
-            if sweep.lease_holder != self._holder:
-                holder = sweep.lease_holder or "nobody"
-                raise LeaseLost(
-                    f"the lease of sweep {sweep.name} is no longer {self._holder}'s but {holder}'s"
-                )
-            yield connection
-
     def set_sweep_state(self, state: str, note: str = "") -> None:
-        """running, interrupted, complete or failed, with the reason as a sentence."""
-        ended = None if state == "running" else time.time()
+        """running, paused, interrupted, complete or failed, with the reason as a sentence."""
+        ended = None if state in ("running", "paused") else time.time()
         with self._transaction() as connection:
             connection.execute(
                 update(sweeps)
@@ -83,6 +57,13 @@ class Writer:
             connection.execute(update(sweeps).where(mine).values(spec=new))
             if control is not None:
                 self._done(connection, control)
+
+    def change_spec(self, section: str, value: Any) -> None:
+        """What may change between run and resume, as it is now: for who reads the sweep later."""
+        with self._transaction() as connection:
+            mine = sweeps.c.id == self._sweep
+            spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
+            connection.execute(update(sweeps).where(mine).values(spec={**spec, section: value}))
 
     def add_trial(self, **fields: Any) -> TrialRecord:
         """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""
@@ -114,13 +95,13 @@ class Writer:
         return TrialRecord(id=key[0], **row)
 
     def start_trial(self, trial: int, worker: str = "") -> int:
-        """queued or running -> running; returns the new attempt number (1, 2, ...).
+        """queued, paused or running -> running; returns the new attempt number (1, 2, ...).
 
         Every older attempt is stale from here on. Raises StoreError where the trial has ended.
         """
         with self._transaction() as connection:
             row = self._trial(connection, trial)
-            if row.state not in ("queued", "running"):
+            if row.state not in ("queued", "running", "paused"):
                 raise StoreError(f"trial {trial} is {row.state} and cannot be started")
             attempt = row.attempt + 1
             new = {
@@ -193,7 +174,8 @@ class Writer:
         gpu_seconds: float = 0.0,
         tokens: int = 0,
     ) -> bool:
-        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again. Costs add.
+        """complete, pruned, failed, lost, stopped: an end. queued: handed back, to be run again; paused: when
+        someone says so. Costs add.
 
         False, and nothing written, where `attempt` is stale or the trial has ended already; a trial
         that add_rows gave a state keeps that state.
@@ -201,7 +183,7 @@ class Writer:
         with self._transaction() as connection:
             row = self._trial(connection, trial)
             decided = row.state in ENDS  # by add_rows
-            if row.attempt != attempt or row.ended is not None or row.state == "queued":
+            if row.attempt != attempt or row.ended is not None or row.state in ("queued", "paused"):
                 return False
             new = {
                 "state": row.state if decided else state,
@@ -216,6 +198,13 @@ class Writer:
                 new["system_attrs"] = dict(system_attrs)
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
+
+    def hold(self, trial: int, paused: bool) -> None:
+        """queued -> paused, or back; a trial in another state is left alone."""
+        before, after = ("queued", "paused") if paused else ("paused", "queued")
+        mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep) & (trials.c.state == before)
+        with self._transaction() as connection:
+            connection.execute(update(trials).where(mine).values(state=after))
 
     def add_foreign_trials(self, given: Iterable[ForeignTrial]) -> None:
         """What the search is to know before its number 0; once, before there are trials."""

@@ -2,7 +2,8 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,15 @@ class Silent:
 
 @contextmanager
 def opened(
-    url: str, spec: SweepSpec, files: Path, *, slots: int = 1, commits: int | None = None
+    url: str,
+    spec: SweepSpec,
+    files: Path,
+    *,
+    slots: int = 1,
+    commits: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Book]:
-    """commits: the driver is killed at the next one."""
+    """commits: the driver is killed at the next one. clock: of the time that is spent."""
     left = commits
 
     def count(connection: object) -> None:
@@ -84,7 +91,8 @@ def opened(
         store.release_lease(sweep.id, sweep.lease_holder or "")  # the runner does so where the holder is dead
         store.take_lease(sweep.id, "me", LEASE)
         event.listen(store._engine, "commit", count)  # called before the commit, which it prevents
-        yield Book(spec, sweep, store, reader, holder="me", progress=Silent(), slots=slots, poll_every=0.0)
+        more = {"slots": slots, "poll_every": 0.0, "clock": clock}
+        yield Book(spec, sweep, store, reader, holder="me", progress=Silent(), **more)
 
 
 def drive(book: Book, slots: int = 1) -> None:
@@ -97,6 +105,9 @@ def drive(book: Book, slots: int = 1) -> None:
                 break
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             running[job.name] = (job, job.run("tests.fakes", "cpu"))
+        if not running and book.ending is not None:
+            book.interrupt(book.ending.reason)
+            return
         if not running:
             assert book.next() is EXHAUSTED
             book.end()

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeper.lease import LEASE
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds: a start of Ray takes 5 on an idle machine
 
@@ -31,21 +33,31 @@ class Work(NamedTuple):
     """Where a sweep and its traces are."""
 
     place: Path
+    server: str = ""  # the URL of a database that is not a file of the place
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.place}/sweeps.db"
+        return self.server or f"sqlite:///{self.place}/sweeps.db"
 
     @property
     def files(self) -> Path:
         return self.place / "files"
 
-    def start(self, text: str, *overrides: str, seconds: float = 0.0) -> "subprocess.Popen[str]":
-        """seconds: of a training step."""
+    def start(
+        self,
+        text: str,
+        *overrides: str,
+        seconds: float = 0.0,
+        lease: float = LEASE,
+        address: str = "local",
+        **environment: str,
+    ) -> "subprocess.Popen[str]":
+        """seconds: of a training step. lease: of the driver, in seconds. address: of a Ray cluster."""
         spec = self._write(text)
         pids = str(self.place / "pids")
         fake = ("tests.sweeper.drive", self.url, str(self.files), spec, *overrides)
-        return launch(*fake, FAKE_SECONDS=str(seconds), FAKE_PIDS=pids)
+        own = {"FAKE_SECONDS": str(seconds), "FAKE_PIDS": pids, "FAKE_LEASE": str(lease)}
+        return launch(*fake, **own, FAKE_ADDRESS=address, **environment)
 
     def start_real(self, text: str) -> "subprocess.Popen[str]":
         """The command line, and the trainer that trains."""

@@ -169,17 +169,17 @@ def test_a_complete_stage_serves_the_next_sweep(place: tuple[str, Path]) -> None
 
 
 def test_a_failed_stage_fails_its_trials_with_its_text(place: tuple[str, Path]) -> None:
-    spec = make_spec(*STAGED, "trainer.pretrain.batch_size=6", "search.trials=3")
+    spec = make_spec(*STAGED, "trainer.pretrain.batch_size=6", "search.trials=2")
     run_to_end(place[0], spec, place[1])
     trials = told(place[0])["trials"]
-    assert [trial[5] for trial in trials if trial[4] is None] == ["failed"] * 3
+    assert [trial[5] for trial in trials if trial[4] is None] == ["failed"] * 2
     assert all("lower the learning rate" in trial[9] for trial in trials if trial[4] is None)
     assert told(place[0])["sweep"][0] == "failed"
 
 
 def test_a_value_that_is_no_number_fails_the_trial_and_is_never_told(place: tuple[str, Path]) -> None:
-    run_to_end(place[0], make_spec("trainer.finetune.batch_size=2", "search.trials=12"), place[1])
-    assert states(place[0]) == {"failed": 12}
+    run_to_end(place[0], make_spec("trainer.finetune.batch_size=2", "search.trials=2"), place[1])
+    assert states(place[0]) == {"failed": 2}
     assert told(place[0])["trials"][0][9] == "val_ppl is nan at step 4"
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.runner import _alive, _end_orphans, run_sweep
+from sweeper.lease import alive
+from sweeper.runner import run_sweep
+from sweeper.scratch import end_orphans
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
@@ -104,13 +106,13 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
 
 def test_a_driver_that_is_dead_holds_nothing() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    assert _alive(process.pid)
+    assert alive(process.pid)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, but not waited for
     if Path("/proc").is_dir():
-        assert not _alive(process.pid)
+        assert not alive(process.pid)
     process.wait()
-    assert not _alive(process.pid)
+    assert not alive(process.pid)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are known by their open files: Linux")
@@ -126,7 +128,7 @@ def test_rays_processes_that_outlived_a_driver_end_with_the_next_one(tmp_path: P
     try:
         while not all(_has_open(process.pid, tmp_path) for process in (agent, reader)):
             time.sleep(0.02)
-        _end_orphans(tmp_path / "ray")
+        end_orphans(tmp_path / "ray")
         assert agent.wait(10) == -signal.SIGKILL
         assert [other.poll() for other in others] == [None, None]
     finally:

@@ -272,6 +272,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     ),
     "end_trial": lambda w, t: w.end_trial(t, 1, "complete"),
     "add_foreign_trials": lambda w, t: w.add_foreign_trials([ForeignTrial("other", 1, {}, [1.0])]),
+    "change_spec": lambda w, t: w.change_spec("keep", {"best": 3}),
     "add_stage": lambda w, t: w.add_stage(key="new", steps=1, values={}, folder=""),
     "start_stage": lambda w, t: w.start_stage("5a"),
     "charge_stage": lambda w, t: w.charge_stage("5a", 1, cpu_seconds=1.0, gpu_seconds=0.0),

@@ -1,0 +1,29 @@
+"""The driver's eye on its disks. A full one ends the run before anything is cut; what runs goes on later."""
+
+from pathlib import Path
+
+from sweeper import disk
+from sweeper.ending import Ending
+from sweeper.store.engine import sqlite_file
+
+LEAST = 50_000_000  # bytes that must stay free for the store, for rows and for logs
+CODE = 7  # the process's exit code: the machine lacks something
+
+
+class Room:
+    def __init__(self, url: str, files: str):
+        file = sqlite_file(url)
+        self._places = [Path(files)] if file is None else [Path(files), file.parent]
+
+    def gone(self) -> Ending | None:
+        """Why to stop, if it is time to."""
+        for place in self._places:
+            free = disk.free(place)
+            if free is not None and free < LEAST:
+                return Ending(f"the disk is full: {free / 1e6:.1f} MB are free for {place}", CODE)
+        return None
+
+
+def is_of_disk(error: str) -> bool:
+    """error: as a worker describes it."""
+    return error.startswith("the disk is full")

@@ -1,0 +1,62 @@
+"""What only the holder of a sweep's lease may do: every transaction first makes sure that it still is."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from sweeper.store.engine import LeaseLost, StoreError, clock, transaction
+from sweeper.store.records import host_and_pid
+from sweeper.store.schema import drivers, sweeps
+
+
+class Leased:
+    """Every method is one transaction, which first makes sure of the lease.
+
+    Raises LeaseLost, with nothing written, where another holder has taken it. A lease that ran out
+    and that nobody took is still the holder's.
+    """
+
+    def __init__(self, engine: Engine, sweep: int, holder: str):
+        self._engine, self._sweep, self._holder = engine, sweep, holder
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with transaction(self._engine) as connection:
+            # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
+            sweep = connection.execute(
+                select(sweeps.c.name, sweeps.c.lease_holder)
+                .where(sweeps.c.id == self._sweep)
+                .with_for_update(key_share=True)
+            ).one_or_none()
+            if sweep is None:
+                raise StoreError(f"there is no sweep {self._sweep} in this database")
+            if sweep.lease_holder != self._holder:
+                other = sweep.lease_holder
+                now = f"is being run by {host_and_pid(other)}" if other else "has been run by another driver"
+                raise LeaseLost(
+                    f"sweep {sweep.name} {now}: it took over when the lease of {host_and_pid(self._holder)} "
+                    "had run out, and nothing more was written here"
+                )
+            yield connection
+
+    def renew_lease(self, seconds: float) -> None:
+        """From now on; one that was lost is not taken back."""
+        with self._transaction() as connection:
+            until = clock(connection) + seconds
+            connection.execute(update(sweeps).where(sweeps.c.id == self._sweep).values(lease_until=until))
+
+    def add_driver(self) -> int:
+        """The row of the driver that this is."""
+        row = {"sweep": self._sweep, "holder": self._holder, "began": time.time()}
+        with self._transaction() as connection:
+            key = connection.execute(insert(drivers).values(row)).inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def spend(self, driver: int, *, seconds: float, gpu_seconds: float, tokens: int) -> None:
+        """All that the driver has spent so far."""
+        new = {"seconds": seconds, "gpu_seconds": gpu_seconds, "tokens": tokens}
+        with self._transaction() as connection:
+            connection.execute(update(drivers).where(drivers.c.id == driver).values(new))

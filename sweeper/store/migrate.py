@@ -1,0 +1,141 @@
+"""An older store is brought to this version's tables: a copy of it first, then all in one transaction.
+
+A step is a file in sweeper/store/migrations, in alembic's words; it stays as it is for ever, so it imports
+nothing of ours. Which steps a store has had is its `schema_version` in `meta`, and nothing else.
+"""
+
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, column, event, select, table
+
+from sweeper.store.engine import (
+    StoreError,
+    begin_immediate,
+    connect,
+    parse,
+    prepare_writer,
+    schema_of,
+    shown,
+    sqlite_file,
+    take_turns,
+    transaction,
+)
+from sweeper.store.schema import SCHEMA_VERSION, meta
+
+STEPS = Path(__file__).parent / "migrations"
+
+
+class Migration(NamedTuple):
+    place: str  # the database, as users call it
+    before: int  # schemas
+    after: int
+    copy: Path | None  # of the file as it was; a server makes none
+
+    def words(self) -> str:
+        kept = f"; as it was, it is kept as {self.copy}" if self.copy else ""
+        return f"{self.place} was brought from schema {self.before} to {self.after}{kept}"
+
+
+def migrate(url: str) -> Migration | None:
+    """None: there is no store yet, or it is up to date.
+
+    Raises StoreError in a sentence: newer than this program, another's, or a driver is at work in it.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        return None
+    engine = _engine(url)
+    try:
+        with transaction(engine) as connection:
+            take_turns(connection)
+            before = schema_of(connection)
+            if before is None or before == SCHEMA_VERSION:
+                return None
+            _refuse_while_driven(connection)
+            copy = _copy(file, before) if file else None
+            _upgrade(connection, before)
+            return Migration(shown(engine.url), before, SCHEMA_VERSION, copy)
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    """As for writing; but SQLite may take a table apart and put it together again (foreign keys are off)."""
+    engine = connect(parse(url))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", begin_immediate)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, record: Any) -> None:
+    prepare_writer(connection, record)
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _refuse_while_driven(connection: Connection) -> None:
+    sweeps = table("sweeps", column("name"), column("lease_holder"), column("lease_until"))
+    now = time.time()
+    driven = connection.execute(select(sweeps).where(sweeps.c.lease_until > now)).first()
+    if driven is not None:
+        raise StoreError(
+            f"{shown(connection.engine.url)} has an older schema, and {driven.lease_holder} is running sweep "
+            f"{driven.name} in it: stop that, or wait {driven.lease_until - now:.0f} s if it is dead"
+        )
+
+
+def _copy(file: Path, schema: int) -> Path:
+    """The database as it is, under another name: whole and on disk, or not there at all."""
+    name = file.with_name(f"{file.stem}.schema-{schema}{file.suffix}")
+    new = name.with_name(f"{name.name}.tmp")
+    needed, free = file.stat().st_size, shutil.disk_usage(file.parent).free
+    if needed > free:
+        raise StoreError(f"no room for a copy of {file}: {needed:,} bytes are needed, {free:,} are free")
+    new.unlink(missing_ok=True)
+    source = f"file:{quote(str(file.absolute()))}?mode=ro"
+    try:
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(new)) as into:
+            into.execute("PRAGMA journal_mode = OFF")
+            old.backup(into)
+        shutil.copymode(file, new)
+        _to_disk(new)
+        os.replace(new, name)
+        _to_disk(name.parent)
+    except (OSError, sqlite3.Error) as error:
+        new.unlink(missing_ok=True)
+        raise StoreError(f"{file} cannot be copied, so it stays as it is: {error}") from None
+    return name
+
+
+def _upgrade(connection: Connection, before: int) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from alembic.script import ScriptDirectory
+
+    steps = ScriptDirectory(str(STEPS), version_locations=[str(STEPS)]).walk_revisions()
+    with Operations.context(MigrationContext.configure(connection)):
+        for step in sorted(steps, key=lambda step: int(step.revision)):
+            if int(step.revision) > before:
+                step.module.upgrade()
+    if connection.dialect.name == "sqlite" and (
+        lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    ):
+        raise RuntimeError(f"a migration has left a row of {lost[0]} without its {lost[2]}")
+    version = meta.update().where(meta.c.key == "schema_version")
+    connection.execute(version.values(value=str(SCHEMA_VERSION)))
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
