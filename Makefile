@@ -8,11 +8,11 @@ SPEC   ?= search_spaces/schedules.yaml
 # One thread a process, one process a core: two threads on a busy core cost more than they give.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install run test test-all check dashboard clean
+.PHONY: install run test test-all check dashboard reproduce-small clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make install | run | test | test-all | check | dashboard   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
+	@echo "make install | run | test | test-all | check | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
 
 install: $(VENV)/installed
 
@@ -38,6 +38,10 @@ check: install
 
 dashboard: install
 	$(PY) -m sweeper dashboard
+
+# Five of the report's tables on a small scale, under 90 minutes on two cores; writes docs/reproduction.md.
+reproduce-small: install
+	$(PY) -m benchmarks.reproduce --write
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

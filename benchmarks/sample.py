@@ -5,12 +5,14 @@ samples without a cache (tests/reference/uncached.py): a window of at most 1,024
 call, logits of every row. Both by first hitting, one token a pass for each sample, one thread, float32.
 
 A pass costs what its context costs, so both are measured where so many tokens stand before the block, taking
-turns, and summed over a run by interpolation; medians of CPU seconds. One run of each kind is then made
-in full, and must take what the sum says. A batch of 64 uncached is eight calls of 8: their logits
-would take 16 GB.
+turns, and summed over a run by interpolation; medians of CPU seconds. One sample of a small network is
+drawn in full by each, and must take what the sum says. A batch of 64 uncached is eight calls of 8, and costs
+what was measured for 8: its logits would take 16 GB. --kind and --batch measure a part anew
+and keep what the results say of the others.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from statistics import median
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.document import finish
+from benchmarks.document import RESULTS, finish
 from benchmarks.step import Case, prepared
 from tests.reference.step import Step
 from tests.reference.uncached import WINDOW, block_probs, first_hitting
@@ -49,12 +51,13 @@ class Plan(NamedTuple):
     vocab_size: int
     batches: tuple[int, ...]
     contexts: tuple[int, ...]  # tokens before the block, the last as many as it can read
-    repeats: int
-    whole_vocab_size: int  # of the runs made in full, for their time's sake
+    repeats: int  # of batch 1; of others two
+    whole: int  # tokens of the sample that is drawn in full
 
 
-FULL = Plan("tiny", 30_522, (1, 8, 64), (0, 128, 256, 512, 768, 1008), 3, 4_096)
-QUICK = Plan("nano", 2_048, (1, 8), (0, 256, 1008), 2, 2_048)
+FULL = Plan("tiny", 30_522, (1, 8, 64), (0, 256, 512, 768, 1008), 3, 1024)
+QUICK = Plan("nano", 2_048, (1, 8), (0, 256, 1008), 2, 256)
+WHOLE = ("nano", 4_096)  # the network that draws it: the public form takes ten minutes for one of tiny
 
 
 def main() -> None:
@@ -64,39 +67,58 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="nano, batch 1 and 8, short.")
+    parser.add_argument("--kind", choices=list(map(str, KINDS)), help="This alone; results of others stay.")
+    parser.add_argument("--batch", type=int, choices=FULL.batches, help="The same.")
     given = parser.parse_args()
     torch.set_num_threads(1)
     plan = QUICK if given.quick else FULL
-    rows: list[dict[str, Any]] = []
+    part = [
+        (kind, batch)
+        for kind in KINDS
+        for batch in plan.batches
+        if given.kind in (None, str(kind)) and given.batch in (None, batch)
+    ]
+    path = RESULTS / "sample.json"
+    before = {"rows": []} if given.quick or not path.exists() else json.loads(path.read_text())
+    rows = {(row["kind"], row["batch"]): row for row in before["rows"]}
     print(
         f"{'':<18}{'ms a token of each sample, 1,024 before it':>44}{'tokens/s':>10}   uncached over cached"
     )
     heads = "".join(f"{f'{length:,}':>9}" for length in RUNS)
     print(f"{'':<12}{'batch':>6}{'cached':>22}{'uncached':>22}{'cached':>10}{heads}")
-    for kind in KINDS:
-        for batch in plan.batches:
-            row = measured(plan, kind, batch)
-            rows.append(row)
-            full = {form: 1000 * row["seconds_a_call"][form][-1] for form in ("cached", "uncached")}
-            print(f"{kind!s:<12}{batch:>6}{full['cached']:>22.1f}{full['uncached']:>22,.0f}", end="")
-            print(f"{row['cached_tokens_per_second']:>10,.0f}", end="")
-            print("".join(f"{ratio:>8.1f}x" for ratio in row["ratio"].values()), flush=True)
-    checks = [whole(plan, 256 if given.quick else 1024)]
-    for check in checks:
-        for form in ("cached", "uncached"):
-            found, summed = check["seconds"][form], check["summed"][form]
-            print(f"{check['tokens']:,} tokens in full, {form}: {found:.1f} s, by the sum {summed:.1f} s")
+    for kind, batch in part:
+        of_eight = rows.get((str(kind), TOGETHER)) if batch > TOGETHER else None
+        row = rows[str(kind), batch] = measured(plan, kind, batch, of_eight)
+        full = {form: 1000 * row["seconds_a_call"][form][-1] for form in ("cached", "uncached")}
+        print(f"{kind!s:<12}{batch:>6}{full['cached']:>22.1f}{full['uncached']:>22,.0f}", end="")
+        print(f"{row['cached_tokens_per_second']:>10,.0f}", end="")
+        print("".join(f"{ratio:>8.1f}x" for ratio in row["ratio"].values()), flush=True)
+    # Of one network alone: with the first part.
+    check = whole(plan) if (KINDS[0], 1) in part else before["settings"]["whole"]
+    for form in ("cached", "uncached"):
+        took, said = check["seconds"][form], check["summed"][form]
+        print(f"{plan.whole:,} tokens in full, {form}: {took:.1f} s, by the sum {said:.1f} s")
     summary = {
         f"{row['kind']} batch {row['batch']} {length} tokens": ratio
-        for row in rows
+        for row in rows.values()
         for length, ratio in row["ratio"].items()
     }
-    finish("sample", {**plan._asdict(), "threads": 1, "whole": checks}, rows, summary, not given.quick)
+    finish(
+        "sample",
+        {**plan._asdict(), "threads": 1, "whole": check},
+        list(rows.values()),
+        summary,
+        not given.quick,
+    )
 
 
-def measured(plan: Plan, kind: Kind, batch: int) -> dict[str, Any]:
+def measured(plan: Plan, kind: Kind, batch: int, of_eight: dict[str, Any] | None) -> dict[str, Any]:
+    """of_eight: the row of the same kind whose uncached calls a larger batch takes several of."""
     learner, plain = networks(plan.size, plan.vocab_size, kind)
-    seconds = costs(learner, plain, kind, batch, plan.contexts, plan.repeats)
+    repeats = plan.repeats if batch == 1 else 2
+    seconds = costs(learner, None if of_eight else plain, kind, batch, plan.contexts, repeats)
+    if of_eight:
+        seconds["uncached"] = [each * batch / TOGETHER for each in of_eight["seconds_a_call"]["uncached"]]
     runs = {form: {n: summed(plan.contexts, seconds[form], n) for n in RUNS} for form in seconds}
     return {
         "kind": str(kind),
@@ -110,10 +132,10 @@ def measured(plan: Plan, kind: Kind, batch: int) -> dict[str, Any]:
     }
 
 
-def whole(plan: Plan, tokens: int) -> dict[str, Any]:
-    """One sample of so many tokens, really drawn; beside it what the sum over its contexts says."""
-    kind = KINDS[0]
-    learner, plain = networks(plan.size, plan.whole_vocab_size, kind)
+def whole(plan: Plan) -> dict[str, Any]:
+    """One sample really drawn; beside its cost what the sum over its contexts says."""
+    kind, tokens = KINDS[0], plan.whole
+    learner, plain = networks(*WHOLE, kind)
     seconds = costs(learner, plain, kind, 1, plan.contexts, plan.repeats)
     began = time.process_time()
     (one,) = sample(
@@ -133,7 +155,7 @@ def whole(plan: Plan, tokens: int) -> dict[str, Any]:
     assert one.nfe == calls == tokens - 1, (one.nfe, calls)
     return {
         "kind": str(kind),
-        "vocab_size": plan.whole_vocab_size,
+        "network": list(WHOLE),
         "tokens": tokens,
         "nfe": calls,
         "seconds": {"cached": cached, "uncached": uncached},
@@ -154,27 +176,28 @@ def networks(size: str, vocab_size: int, kind: Kind) -> tuple[Learner, Step]:
 
 
 def costs(
-    learner: Learner, plain: Step, kind: Kind, batch: int, contexts: tuple[int, ...], repeats: int
+    learner: Learner, plain: Step | None, kind: Kind, batch: int, contexts: tuple[int, ...], repeats: int
 ) -> dict[str, list[float]]:
-    """CPU seconds of a call, that is of a token of every sample, behind so many tokens."""
+    """CPU seconds of a call, that is of a token of every sample, behind so much text; plain None: cached."""
     found: dict[str, list[float]] = {"cached": [], "uncached": []}
+    mask_id = learner.model.shape.mask_id
     for context in contexts:
-        text_1C = torch.randint(0, plain.mask_id, (1, context), generator=torch.Generator().manual_seed(0))
-        cached = cached_stretch(learner, kind, batch, text_1C)
-        uncached = uncached_call(plain, kind, min(batch, TOGETHER), text_1C)
-        cached(), uncached()  # the first of each warms up
-        turns = [(timed(cached), timed(uncached)) for _ in range(repeats)]
-        found["cached"].append(median(turn[0] for turn in turns) / stretch_of(kind))
-        found["uncached"].append(median(turn[1] for turn in turns) * max(1, batch // TOGETHER))
+        text_1C = torch.randint(0, mask_id, (1, context), generator=torch.Generator().manual_seed(0))
+        tokens = max(TIMED if batch <= TOGETHER else 1, kind.block_size)
+        calls = {"cached": cached_stretch(learner, kind, batch, tokens, text_1C)}
+        if plain is not None:
+            calls["uncached"] = uncached_call(plain, kind, batch, text_1C)
+        turns = [{form: timed(call) for form, call in calls.items()} for _ in range(1 + repeats)]
+        for form in calls:  # the first turn warms up
+            seconds = median(turn[form] for turn in turns[1:])
+            found[form].append(seconds / (tokens if form == "cached" else 1))
     return found
 
 
-def stretch_of(kind: Kind) -> int:
-    return max(TIMED, kind.block_size)
-
-
-def cached_stretch(learner: Learner, kind: Kind, batch: int, text_1C: torch.Tensor) -> Callable[[], None]:
-    """Blocks of TIMED tokens, one after the other: the text grows a little from call to call."""
+def cached_stretch(
+    learner: Learner, kind: Kind, batch: int, tokens: int, text_1C: torch.Tensor
+) -> Callable[[], None]:
+    """So many tokens more, in whole blocks: the text grows a little from call to call."""
     decoder = learner.config.objective.decoder(learner.model, kind.block_size)
     draws = Draws(0, range(batch), torch.device("cpu"))
     start = text_1C if text_1C.shape[1] else torch.zeros(1, kind.block_size, dtype=torch.long)
@@ -188,7 +211,7 @@ def cached_stretch(learner: Learner, kind: Kind, batch: int, text_1C: torch.Tens
 
     def stretch() -> None:
         with torch.no_grad():
-            for _ in range(stretch_of(kind) // kind.block_size):
+            for _ in range(tokens // kind.block_size):
                 block_BP, _ = FirstHitting().fill(decoder, masks_BP, masks_BP == masks_BP, draws)
                 decoder.append(block_BP)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.budget import NONE, Amount, Purse
+from sweeper.budget import NONE, UNITS, Amount, Purse
 from sweeper.ending import Ending
 from sweeper.jobs import Cost, Job, StageJob, TrialJob
 from sweeper.prices import Prices
@@ -77,11 +77,14 @@ class Accounts:
 
     def begin_trial(self, job: TrialJob, record: TrialRecord) -> None:
         """record: as it was before this attempt."""
-        done = max(job.values["pretrain.steps"], self._reader.last_step(job.trial))
-        tokens = self._reader.curve([job.trial], "tokens", points=1).get(job.trial, [])
-        self._begin(job, "finetune", record.steps - done, int(tokens[-1][1]) if tokens else 0)
-        if not record.attempt:
+        done, tokens = job.values["pretrain.steps"], 0
+        if record.attempt:
+            done = max(done, self._reader.last_step(job.trial))
+            rows = self._reader.curve([job.trial], "tokens", points=1).get(job.trial, [])
+            tokens = int(rows[-1][1]) if rows else 0
+        else:
             self._purse.begin_one()
+        self._begin(job, "finetune", record.steps - done, tokens)
 
     def begin_stage(self, job: StageJob) -> None:
         """What an earlier attempt trained, its ledger knows."""
@@ -129,6 +132,19 @@ class Accounts:
         own = self._purse.own
         self._written = self._clock()
         self._writer.spend(self._driver, seconds=own.seconds, gpu_seconds=own.gpu_seconds, tokens=own.tokens)
+
+
+def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
+    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget."""
+    budget = sweep.spec.get("budget") or {}
+    own = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+    spent = zip(UNITS.items(), earlier(reader, sweep.id, own), strict=True)
+    parts = [
+        f"{used / unit:.3g} of {budget[name]:g} {name.replace('_', ' ').replace('gpu', 'GPU')}"
+        for (name, unit), used in spent
+        if budget.get(name) is not None
+    ]
+    return ", ".join(parts)
 
 
 def _spent(lack: str) -> Ending:

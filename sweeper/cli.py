@@ -107,7 +107,7 @@ def resume(
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
-    _drive(spec, db, Path(sweep.folder), address, json)
+    _drive(spec, db, sweep.folder, address, json)
 
 
 @app.command()
@@ -127,6 +127,7 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
+    from sweeper.accounts import spent_in_words
     from sweeper.console import moment, print_json, print_text
     from sweeper.disk import use
     from sweeper.savings import savings
@@ -140,6 +141,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
         steps = {trial.id: reader.last_step(trial.id) for trial in running}
         saved, disk = savings(reader, sweep), use(reader, sweep, db)
+        spent = spent_in_words(reader, sweep)
     if json:
         last, saving = [event._asdict() for event in events], saved and saved._asdict()
         print_json({"sweep": document, "saved": saving, "disk": disk._asdict(), "events": last})
@@ -153,6 +155,8 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     )
     if saved:
         print_text(f"shared pretrains {saved.words()}")
+    if spent:
+        print_text(f"budget: {spent}")
     print_text(f"disk: {disk.words()}")
     if document["driver"] is None and sweep.state in RESUMABLE:
         print_text(to_go_on(name, db))
@@ -210,7 +214,7 @@ def dashboard(
 
 
 # --- shared by commands -------------------------------------------------------------------------
-def _drive(spec: "SweepSpec", url: str, files: Path, address: str, json: bool) -> NoReturn:
+def _drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
     from sweeper import console
     from sweeper.runner import run_sweep
 

@@ -5,6 +5,7 @@ Its ports are open to the network and its token is the user's, from the environm
 
 import hashlib
 import logging
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import ray
 from ray._private import worker as ray_worker
@@ -20,6 +20,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.machine import LacksError, Slots
+from sweeper.snapshots import probe, sees
 from sweeper.spec import Resources
 from sweeper.worker import environment
 
@@ -36,7 +37,7 @@ class ClusterRay:
         self._address = address
         self._pulse: Pulse | None = None
 
-    def slots(self, resources: Resources, files: Path) -> Slots:
+    def slots(self, resources: Resources, files: str) -> Slots:
         """Joins. Raises LacksError: it cannot, or a node differs from this one, or does not see `files`."""
         head = find(self._address)
         own = environment(threads=max(1, int(resources.cpu)))
@@ -52,13 +53,9 @@ class ClusterRay:
         ray_worker.print_to_stdstream = _to_the_log
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         slots = slots_on(resources, [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive])
-        files.mkdir(parents=True, exist_ok=True)
-        probe = files / f".seen-{uuid4().hex}"
-        probe.touch()
-        try:
-            wrong = disagreement(introduction(str(probe)), introduce_all(str(probe)), files)
-        finally:
-            probe.unlink()
+        with probe(files) as seen:
+            # Twice, if need be: a disk of the network shows what was changed just now a little late.
+            wrong = any_disagreement(seen, files) and any_disagreement(seen, files)
         if wrong:
             raise LacksError(wrong)
         return slots
@@ -109,9 +106,8 @@ def why_not(head: str, error: Exception) -> str:
     """Ray's refusal as one sentence."""
     said = " ".join(str(error).split())
     if "Version mismatch" in said:
-        theirs, _, ours = said.partition("The cluster was started with:")[2].partition("This process")
-        ours = ours.partition(":")[2].partition("was started with:")[2] or ours
-        return f"the cluster at {head} runs{theirs.rstrip()}, and this process{ours}: they must be the same"
+        theirs, ours = re.findall(r"Ray: \S+ Python: \S+", said)[:2]
+        return f"the cluster at {head} runs {theirs}, and this process {ours}: they must be the same"
     if isinstance(error, ConnectionError):
         return (
             f"the Ray cluster at {head} does not admit this process: most likely its token is another one; "
@@ -147,22 +143,22 @@ class Introduction(NamedTuple):
     sees: bool  # the probe
 
 
-def introduction(probe: str) -> Introduction:
+def introduction(seen: str) -> Introduction:
     """Of the machine that it is called on."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
     for file in sorted(file for package in ("sweeper", "trainer") for file in (root / package).rglob("*.py")):
         digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
     torch = version("torch").partition("+")[0]  # +cpu or +cu130 may differ: a head needs no GPU
-    return Introduction(socket.gethostname(), digest.hexdigest()[:12], torch, Path(probe).exists())
+    return Introduction(socket.gethostname(), digest.hexdigest()[:12], torch, sees(seen))
 
 
-def introduce_all(probe: str) -> list[Introduction]:
+def introduce_all(seen: str) -> list[Introduction]:
     """From a worker on each node that may train."""
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     ask: Any = ray.remote(num_cpus=0, max_retries=0)(introduction)
     asked = {
-        node: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(probe)
+        node: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(seen)
         for node in nodes
     }
     deadline = time.monotonic() + PATIENCE
@@ -182,7 +178,12 @@ def introduce_all(probe: str) -> list[Introduction]:
     return found
 
 
-def disagreement(here: Introduction, nodes: Iterable[Introduction], files: Path) -> str:
+def any_disagreement(seen: str, files: str) -> str:
+    nodes = introduce_all(seen)
+    return disagreement(introduction(seen), nodes, files)
+
+
+def disagreement(here: Introduction, nodes: Iterable[Introduction], files: str) -> str:
     """'' where all is the same; else a sentence."""
     for node in nodes:
         if node.program != here.program:
@@ -190,8 +191,9 @@ def disagreement(here: Introduction, nodes: Iterable[Introduction], files: Path)
         if node.torch != here.torch:
             return f"node {node.host} has torch {node.torch} and {here.host} {here.torch}: install the same"
         if not node.sees:
+            place = files.partition("?")[0]
             return (
-                f"node {node.host} does not see {files}, where checkpoints go: give --files a folder that "
+                f"node {node.host} does not see {place}, where checkpoints go: give --files a folder that "
                 "all nodes share, or an object store"
             )
     return ""

@@ -61,13 +61,13 @@ class Comparison(NamedTuple):
         }
 
 
-def compare(reader: Reader, sweep: SweepRecord, a: int, b: int) -> Comparison:
+def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Comparison:
     """Of the configurations of two trials. Raises NotComparable."""
     trials = {trial.id: trial for trial in reader.trials(sweep.id)}
     first, second = (_find(trials, sweep.name, each) for each in (a, b))
     if first.configuration == second.configuration:
         raise NotComparable(f"trials {a} and {b} have the same configuration")
-    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, "valid")}
+    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, split)}
     complete = [
         trial
         for trial in trials.values()

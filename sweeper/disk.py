@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper import stage_cache
+from sweeper.remote import logs_of
 from sweeper.store.probe import size
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
@@ -29,7 +30,7 @@ class Use(NamedTuple):
 
 
 def use(reader: Reader, sweep: SweepRecord, url: str) -> Use:
-    files = Path(sweep.folder)
+    files = logs_of(sweep.folder)
     keys = sorted({use.stage for use in reader.stage_uses() if use.sweep == sweep.id})
     stages = sum(stage_cache.size(Path(stage.folder)) for stage in reader.stages(keys))
     return Use(bytes_of(files / "trials" / str(sweep.id)), stages, size(url), free(files))

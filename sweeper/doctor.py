@@ -21,7 +21,8 @@ from packaging.specifiers import SpecifierSet
 
 from sweeper.console import in_bytes
 from sweeper.machine import Slots, usable_cores, visible_gpus
-from sweeper.places import Finding, beside, folders, store
+from sweeper.places import Finding, beside, cache, folders, object_store, store
+from sweeper.remote import is_remote
 from trainer.data.hub import hub_answers
 
 WORKER = 1_000_000_000  # bytes of memory that a worker with torch and a small model takes
@@ -33,8 +34,8 @@ RAY_LEAST = 1_000_000_000  # bytes of the temporary folder
 RAY_FULL = 0.95  # of a disk, from which on Ray refuses to write
 
 
-def examine(url: str, files: Path | None, *, start: bool = False) -> Iterator[Finding]:
-    """files: where checkpoints would go; None: beside the database. start: Ray and torch are tried, too."""
+def examine(url: str, files: str | None, *, start: bool = False) -> Iterator[Finding]:
+    """files: a path or a URI, where checkpoints would go; None: beside the database. start: Ray and torch are tried, too."""
     with ThreadPoolExecutor(1) as aside:
         answers = aside.submit(hub_answers, SECONDS)
         yield from machine()
@@ -44,7 +45,11 @@ def examine(url: str, files: Path | None, *, start: bool = False) -> Iterator[Fi
         if start:
             yield _started()
         yield from store(url)
-        yield from folders(files or beside(url))
+        if files and is_remote(files):
+            yield object_store(files)
+            yield cache()
+        else:
+            yield from folders(Path(files) if files else beside(url))
         yield _hub(answers.result())
         yield from _browser()
 

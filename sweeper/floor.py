@@ -4,7 +4,6 @@ What is to change, and when, sweeper/book.py decides.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sweeper.accounts import Accounts
 from sweeper.ending import Ending
@@ -32,7 +31,7 @@ class Floor:
         accounts: Accounts,
     ):
         self._trials, self._journal, self._accounts = trials, journal, accounts
-        self.stages = Stages(reader, writer, Path(sweep.folder), trials.stored)
+        self.stages = Stages(reader, writer, sweep.folder, trials.stored)
         self._retries = Retries(sweep.id, reader)
         self.queue: list[int] = []
         self._live: dict[str, Job] = {}  # by the job's name

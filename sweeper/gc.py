@@ -19,7 +19,7 @@ from sweeper.kept_stages import kept_stages, refusal
 from sweeper.lease import lease
 from sweeper.scratch import end_orphans, left_behind
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord
+from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.store import LeaseLost, Store
 
 PATIENCE = 600.0  # seconds of a lease; it is given back at the end
@@ -74,7 +74,7 @@ def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> t
         try:
             ours.append(stack.enter_context(lease(store, sweep, PATIENCE)))
         except LeaseLost:
-            driven.append(Left(sweep.name, f"run by {sweep.lease_holder}"))
+            driven.append(Left(sweep.name, f"run by {host_and_pid(sweep.lease_holder or '')}"))
     return driven, ours
 
 

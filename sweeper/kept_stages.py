@@ -1,12 +1,15 @@
 """The pretrains that are kept: who uses each, what it has cost, and which may be cleared."""
 
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from sweeper import stage_cache
+from sweeper.remote import is_remote
+from sweeper.snapshots import Snapshots
 from sweeper.store.queries import Reader
 from sweeper.store.records import StageRecord, StageUse, SweepRecord
 
@@ -49,7 +52,7 @@ def _kept(stage: StageRecord, uses: list[StageUse], sweeps: dict[int, SweepRecor
             trials = "1 trial" if use.unfinished == 1 else f"{use.unfinished} trials"
             needed = f"{trials} of {sweep.name} {'is' if use.unfinished == 1 else 'are'} still to be run"
     by_sweep = {sweeps[use.sweep].name: use.trials for use in uses}
-    return Kept(stage, stage_cache.size(Path(stage.folder)), by_sweep, needed, still_open)
+    return Kept(stage, size(stage.folder), by_sweep, needed, still_open)
 
 
 def refusal(kept: Kept, now: float, *, unused: bool, days: float) -> str:
@@ -71,10 +74,32 @@ def clear(kept: Iterable[Kept]) -> dict[str, int]:
     """The bytes freed by stage; a stage in which a worker is still at work stays, and is not listed."""
     freed = {}
     for each in kept:
-        folder = Path(each.stage.folder)
         try:
-            with FileLock(folder / ".lock", timeout=0):  # the worker's
-                freed[each.stage.key] = stage_cache.clear(folder)
+            with lock_of(each.stage.folder):
+                freed[each.stage.key] = _clear(each.stage.folder)
         except Timeout:
             continue
+    return freed
+
+
+def size(folder: str) -> int:
+    """Bytes; of an object store too, where it answers."""
+    if not is_remote(folder):
+        return stage_cache.size(Path(folder))
+    with suppress(OSError):
+        return Snapshots(folder).size()
+    return 0
+
+
+def lock_of(folder: str) -> AbstractContextManager[object]:
+    """The worker's. Nobody who is at work in an object store is disturbed: its next copy is whole again."""
+    return nullcontext() if is_remote(folder) else FileLock(Path(folder, ".lock"), timeout=0)
+
+
+def _clear(folder: str) -> int:
+    if not is_remote(folder):
+        return stage_cache.clear(Path(folder))
+    copies = Snapshots(folder)
+    freed = copies.size()
+    copies.clear()
     return freed

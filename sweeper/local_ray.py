@@ -25,7 +25,7 @@ TOKEN = "RAY_AUTH_TOKEN"  # of the environment, where the same user alone can re
 class LocalRay:
     """A Ray that this driver starts and ends."""
 
-    def slots(self, resources: Resources, files: Path) -> Slots:
+    def slots(self, resources: Resources, files: str) -> Slots:
         """Raises LacksError where not even one fits."""
         return slots_for(resources)
 

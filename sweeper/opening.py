@@ -139,16 +139,22 @@ def state_in_words(document: Mapping[str, Any]) -> str:
     return f"{document['state']}, {done}"
 
 
-def folder(path: Path, json: bool) -> Path:
-    """Made where it is not there yet, before a sweep is tied to it."""
+def folder(files: str, json: bool) -> str:
+    """Made where it is not there yet, before a sweep is tied to it. A URI is tried out by the driver."""
+    from sweeper.remote import InvalidPlace, check, is_remote
+
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        check(files)
+        if not is_remote(files):
+            Path(files).mkdir(parents=True, exist_ok=True)
+    except InvalidPlace as error:
+        fail(USAGE, str(error), json)
     except OSError as error:
-        fail(LACKS, f"cannot make the folder {path}: {error.strerror}", json)
-    return path
+        fail(LACKS, f"cannot make the folder {files}: {error.strerror}", json)
+    return files
 
 
-def files_beside(url: str, json: bool) -> Path:
+def files_beside(url: str, json: bool) -> str:
     from sweeper.store.engine import StoreError, sqlite_file
 
     try:
@@ -158,7 +164,7 @@ def files_beside(url: str, json: bool) -> Path:
     if file is None:
         fail(
             USAGE,
-            "say where checkpoints go, on a disk that all workers see: --files PATH, or SWEEPER_FILES",
+            "say where checkpoints go, where all workers see them: --files PATH or URI, or SWEEPER_FILES",
             json,
         )
-    return file.with_suffix(".files")
+    return str(file.with_suffix(".files"))

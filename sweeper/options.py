@@ -45,9 +45,10 @@ Address = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
 Files = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         envvar="SWEEPER_FILES",
-        help="Where checkpoints go. Default: beside the SQLite file, sweeps.db: sweeps.files/",
+        metavar="PATH|URI",
+        help="Where checkpoints go (docs/cluster.md). Default: by the SQLite file, sweeps.db: sweeps.files/",
     ),
 ]

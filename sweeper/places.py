@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sweeper.console import in_bytes
+from sweeper.remote import InvalidPlace
+from sweeper.snapshots import try_out
 from sweeper.store.engine import NoStore, StoreError, parse, sqlite_file
 from sweeper.store.probe import probe
 from trainer.data.packing import cache_root
@@ -69,7 +71,20 @@ def folders(files: Path | None) -> Iterator[Finding]:
         if files.is_dir() and (others := open_to_others(files)):
             todo = f"if they should not: chmod 700 {files}, and umask 077 before a sweep is run"
             yield Finding("note", "files", f"{files} {others}", todo)
-    yield writable("cache", cache_root())
+    yield cache()
+
+
+def cache() -> Finding:
+    return writable("cache", cache_root())
+
+
+def object_store(uri: str) -> Finding:
+    """Tried: a small object is written, seen and deleted."""
+    try:
+        try_out(uri)
+    except InvalidPlace as error:
+        return Finding("problem", "files", str(error), "docs/cluster.md says what it may look like")
+    return Finding("ok", "files", f"{uri.partition('?')[0]} can be written and read")
 
 
 def room(free: int) -> Finding:

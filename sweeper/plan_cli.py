@@ -1,7 +1,6 @@
 """The command that says what a sweep would take, without running it."""
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,17 +33,19 @@ def plan(
     show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
 
 
-def show_plan(spec: "SweepSpec", db: str, files: Path | None, no_calibration: bool, json: bool) -> None:
+def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: bool, json: bool) -> None:
     """Ends with exit code 7 where the machine lacks something. The budget's limits are said, no more."""
     from sweeper.calibration import calibrate
     from sweeper.console import print_json, print_text
     from sweeper.forecast import forecast, in_words, shapes_of, unmeasured
     from sweeper.machine import slots_for
     from sweeper.plan import plan as plan_of
+    from sweeper.precision import in_one_precision
 
     would, slots = plan_of(spec), slots_for(spec.resources)
     tried = unmeasured()
     if not no_calibration:
+        spec = in_one_precision(spec, None)  # as a run would have it
         device = "cuda" if slots.gpu else "cpu"
         tried = calibrate(shapes_of(spec), device, max(1, int(slots.cpu)), say=say)
     said = forecast(spec, would, tried, slots, _room(db, files, bool(slots.gpu)))
@@ -73,16 +74,17 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
     return [line for line in lines if line]
 
 
-def _room(db: str, files: Path | None, on_gpu: bool) -> "Room":
+def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
     from sweeper.disk import free
     from sweeper.doctor import available_memory
     from sweeper.forecast import Room
     from sweeper.machine import LacksError
     from sweeper.places import beside
+    from sweeper.remote import logs_of
     from sweeper.survey import gpu_memory_of_each
 
     gpu_memory = None
     with suppress(LacksError):
         gpu_memory = gpu_memory_of_each() if on_gpu else None
-    where = files or beside(db)
+    where = logs_of(files) if files else beside(db)
     return Room(available_memory(), gpu_memory, free(where) if where else None)

@@ -7,7 +7,7 @@ from sweeper.budget import Amount
 from trainer.config import content_hash
 
 # What decides how long a step takes and how much memory it needs.
-OF_RUN = ("data.", "model.", "objective.", "evaluation.", "accumulate")
+OF_RUN = ("data.", "model.", "objective.", "compute.", "evaluation.", "accumulate")
 OF_PHASE = (
     "batch_size",
     "block_size",

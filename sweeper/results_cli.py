@@ -135,6 +135,72 @@ def repro(
 
 
 @app.command()
+def report(
+    name: Name,
+    html: Annotated[bool, typer.Option("--html", help="A page instead of Markdown.")] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """What was printed (`reference`) against ours: each number, and each claim, with a word."""
+    from sweeper.console import print_json, print_text
+    from sweeper.report import NoReference
+    from sweeper.report import report as held_against
+    from sweeper.report_text import html_page, markdown
+
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        try:
+            found = held_against(reader, sweep)
+        except NoReference as error:
+            fail(USAGE, str(error), json)
+    if json:
+        print_json({"report": found.to_json()})
+    else:
+        print_text((html_page if html else markdown)(found).rstrip())
+
+
+@app.command()
+def profile(
+    name: Name,
+    parameter: Annotated[str, typer.Argument(help="Its dotted name: finetune.reweighting.k.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """The bound by the values of one parameter, and what a search on the objective would have chosen."""
+    from math import exp
+
+    from sweeper.console import perplexity, print_json, print_table, print_text, shown
+    from sweeper.profile import NoProfile
+    from sweeper.profile import profile as made
+
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        try:
+            found = made(reader, sweep, parameter)
+        except NoProfile as error:
+            fail(NOTHING_TO_RANK, str(error), json)
+    if json:
+        chosen = found.by_objective
+        document = {"parameter": parameter, "best": found.best._asdict()}
+        points = [point._asdict() for point in found.points]
+        print_json({**document, "by_objective": chosen and chosen._asdict(), "points": points})
+        return
+    rows = [
+        [
+            shown(point.value),
+            f"{perplexity(point.val_ppl)}{'=' if point.tied_with_best else ''}",
+            f"[{perplexity(point.low)}, {perplexity(point.high)}]",
+            "" if point.objective is None else perplexity(exp(point.objective)),
+            str(point.seeds),
+        ]
+        for point in found.points
+    ]
+    titles = [parameter.rpartition(".")[2], "val_ppl", "95% interval", "exp(objective)", "seeds"]
+    print_table(titles, rows, right=(0, 1, 2, 3, 4))
+    print_text(*found.words())
+
+
+@app.command()
 def importance(
     name: Name,
     evaluator: Annotated[

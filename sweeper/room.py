@@ -1,9 +1,8 @@
 """The driver's eye on its disks. A full one ends the run before anything is cut; what runs goes on later."""
 
-from pathlib import Path
-
 from sweeper import disk
 from sweeper.ending import Ending
+from sweeper.remote import logs_of
 from sweeper.store.engine import sqlite_file
 
 LEAST = 50_000_000  # bytes that must stay free for the store, for rows and for logs
@@ -13,7 +12,7 @@ CODE = 7  # the process's exit code: the machine lacks something
 class Room:
     def __init__(self, url: str, files: str):
         file = sqlite_file(url)
-        self._places = [Path(files)] if file is None else [Path(files), file.parent]
+        self._places = [logs_of(files)] if file is None else [logs_of(files), file.parent]
 
     def gone(self) -> Ending | None:
         """Why to stop, if it is time to."""

@@ -26,13 +26,15 @@ from sweeper.machine import LacksError, Slots
 from sweeper.precision import in_one_precision
 from sweeper.progress import Progress
 from sweeper.quiet import chatter_to
+from sweeper.remote import InvalidPlace, is_remote, logs_of
 from sweeper.scratch import scratch
 from sweeper.searcher import Desk, FromBook, ToBook
+from sweeper.snapshots import try_out
 from sweeper.spec import SweepSpec, differences
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store, StoreError
-from sweeper.survey import survey
+from sweeper.survey import Survey, survey
 from sweeper.warm_start import foreign_trials
 from sweeper.watchdog import Watchdog
 from sweeper.worker import Worker, environment
@@ -59,7 +61,7 @@ def run_sweep(
     spec: SweepSpec,
     spec_text: str,
     url: str,
-    files: Path,
+    files: Path | str,
     *,
     progress: Progress,
     train: str = "trainer.train",
@@ -71,8 +73,8 @@ def run_sweep(
     """Creates the sweep, or resumes it where the store has it under this name; returns the exit code.
 
     files: where checkpoints go, of a sweep that is new. train: the module with `train` and `pretrain`.
-    address: of a Ray cluster that runs; local: a Ray of its own. probe, gpu_memory: what measures a trial, and
-    the bytes of a GPU, where the machine itself is not to be asked.
+    address: of a Ray cluster that runs; local: a Ray of its own. probe, gpu_memory: what measures a trial,
+    and the bytes of a GPU, where the machine itself is not to be asked.
     """
     try:
         with closing(Store(url)) as store, closing(Reader(url)) as reader:
@@ -80,6 +82,7 @@ def run_sweep(
                 progress.note(store.migrated.words())
             sweep = reader.sweep(spec.name)
             spec = in_one_precision(spec, sweep and SweepSpec.from_resolved(sweep.spec))
+            try_out(sweep.folder if sweep else str(files))
             if sweep is None:
                 foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
                 sweep = store.create_sweep(
@@ -87,7 +90,7 @@ def run_sweep(
                     spec_text=spec_text,
                     spec=spec.resolved(),
                     code_version=code_version(),
-                    folder=str(files.absolute()),
+                    folder=str(files) if is_remote(files) else str(Path(files).absolute()),
                 )
             stored = SweepSpec.from_resolved(sweep.spec)
             spec, growth = grown(spec, stored)
@@ -107,7 +110,7 @@ def run_sweep(
                 if spec.search.trials > stored.search.trials:
                     store.writer(sweep.id, holder).extend(spec.search.trials)
                 now, before = spec.resolved(), stored.resolved()
-                for section in ("budget", "keep"):
+                for section in ("budget", "keep", "reference"):
                     if now[section] != before[section]:
                         store.writer(sweep.id, holder).change_spec(section, now[section])
                 return _drive(
@@ -124,7 +127,7 @@ def run_sweep(
                     probe,
                     gpu_memory,
                 )
-    except (StoreError, LacksError) as error:
+    except (StoreError, LacksError, InvalidPlace) as error:
         progress.note(str(error))
         return LACKS
     except InvalidConfig as error:
@@ -148,14 +151,16 @@ def _drive(
     probe: Probe | None,
     gpu_memory: int | None,
 ) -> int:
-    folder = Path(sweep.folder) / "trials" / str(sweep.id)
+    folder = logs_of(sweep.folder) / "trials" / str(sweep.id)
     log = folder / "ray.log"
     watchdog = Watchdog(resume)
     watchdog.watch()
     with chatter_to(log), scratch(folder) as place:
         try:
-            found = survey(spec, progress.note, probe=probe, gpu_memory=gpu_memory)
-            slots = ray.slots(found.resources, Path(sweep.folder))
+            found = Survey(spec.resources, {})
+            if isinstance(ray, LocalRay):  # a cluster's GPUs are not this machine's
+                found = survey(spec, progress.note, probe=probe, gpu_memory=gpu_memory)
+            slots = ray.slots(found.resources, sweep.folder)
             book = Book(
                 spec,
                 sweep,

@@ -11,11 +11,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyarrow import fs
 
+from sweeper.remote import InvalidPlace, check, is_remote, within
 from trainer.errors import CheckpointError
 
 BLOCK = 8 << 20  # bytes
@@ -43,6 +45,51 @@ class Manifest(NamedTuple):
     @property
     def generation(self) -> int:
         return int(self.name.partition("-")[0])
+
+
+def try_out(files: str) -> None:
+    """Raises InvalidPlace in a sentence where nothing can be written, or read again. Of a path, nothing."""
+    if not is_remote(files):
+        return
+    check(files)
+    try:
+        with probe(files) as seen:
+            there = sees(seen)
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise InvalidPlace(f"{files.partition('?')[0]} cannot be written: {why}") from error
+    if not there:
+        raise InvalidPlace(f"{files.partition('?')[0]} does not show what was written to it")
+
+
+@contextmanager
+def probe(files: str) -> Iterator[str]:
+    """A file that is there for a while. files: a path or a URI."""
+    name = within(files, f"seen-{secrets.token_hex(8)}")
+    if not is_remote(files):
+        Path(files).mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+        try:
+            yield name
+        finally:
+            Path(name).unlink()
+        return
+    system, path = fs.FileSystem.from_uri(name)
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    with system.open_output_stream(path) as out:
+        out.write(b"seen\n")
+    try:
+        yield name
+    finally:
+        system.delete_file(path)
+
+
+def sees(name: str) -> bool:
+    """Whether this machine does."""
+    if not is_remote(name):
+        return Path(name).exists()
+    system, path = fs.FileSystem.from_uri(name)
+    return bool(system.get_file_info(path).type == fs.FileType.File)
 
 
 class Snapshots:
@@ -89,13 +136,8 @@ class Snapshots:
             return False
         if any(int(name.partition("-")[0]) > self._generation for name in self._names()):
             raise Superseded(f"another worker goes on with {self._shown()}")
-        self._uploaded = {
-            name: (signature, self._put(folder / name, signature)) for name, signature in now.items()
-        }
-        manifest = Manifest(
-            f"{self._generation:06d}-{number:08d}-{self._writer}",
-            {name: file for name, (_, file) in self._uploaded.items()},
-        )
+        files = {name: self._put(folder / name, signature) for name, signature in now.items()}
+        manifest = Manifest(f"{self._generation:06d}-{number:08d}-{self._writer}", files)
         self._write(f"{self._manifests}/{manifest.name}", _encoded(manifest.files))
         self._last, self._pushed = manifest, now
         self._forget_others(manifest)
@@ -169,6 +211,7 @@ class Snapshots:
         put = File(f"{self._writer}-{digest}", digest, file.stat().st_size)
         if before is None or before[1] != put:
             self._write(f"{self._objects}/{put.object}", file)
+        self._uploaded[file.name] = signature, put  # at once: after an outage it is not sent again
         return put
 
     def _write(self, path: str, content: Path | bytes) -> None:

@@ -19,6 +19,9 @@ def check_together(spec: SweepSpec, reading: Reading) -> None:
     """Adds what it finds to the reading's problems."""
     _check_search(spec, reading)
     _check_early_stopping(spec, reading)
+    if spec.reference and len(spec.reference.rows) != len(spec.always):
+        said = f"{len(spec.reference.rows)} rows, but `always` has {len(spec.always)} runs: one for each"
+        reading.problem("reference.rows", "reference.rows", said)
 
 
 def _check_search(spec: SweepSpec, reading: Reading) -> None:

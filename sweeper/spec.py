@@ -14,9 +14,11 @@ from sweeper.budget import Budget
 from sweeper.constraints import Constraint
 from sweeper.pruners import PRUNERS, AnyPruner
 from sweeper.reading import Reading
+from sweeper.reference import Reference
 from sweeper.rehearsal import Rehearsal
 from sweeper.soundness import check_together
 from sweeper.space import AnyDimension, Space
+from sweeper.variants import settle
 from sweeper.yaml_source import InvalidSpec, Problem, parse
 from trainer.config import TrainConfig
 from trainer.metrics import ALSO_SEARCHED, RANKABLE
@@ -111,6 +113,7 @@ class SweepSpec(Settings):
     budget: Budget | None = None
     resources: Resources = Resources()
     keep: Keep = Keep()
+    reference: Reference | None = None
     text: str = Field("", exclude=True, repr=False, description="The YAML that it was read from.")
 
     @field_validator("metrics")
@@ -203,7 +206,8 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
     document = parse(text, source)
     if document.problems and not document.values:
         raise InvalidSpec(document.problems)
-    for number, override in enumerate(overrides, start=1):
+    rest = settle(document, overrides, name)
+    for number, override in enumerate(rest, start=1):
         document.override(override, number)
 
     reading = Reading(document)
@@ -233,7 +237,7 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What makes two resolved specs two sweeps, a sentence each: 'search.trials: 18 -> 24'. Not what it
-    may spend, where it runs, and what is kept of it.
+    may spend, where it runs, what is kept of it, and what it is held against.
 
     What the version that wrote the old one did not know has its default.
     """
@@ -246,7 +250,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key}: {before.get(key, _NOTHING)} -> {after.get(key, _NOTHING)}" for key in keys]
 
 
-FREE = ("budget.", "resources.", "keep.")  # sections that may change between run and resume
+FREE = ("budget.", "resources.", "keep.", "reference.")  # sections that may change between run and resume
 _NOTHING = "nothing"
 _PRUNER_FIELDS = {rule.model_fields["pruner"].default: rule.model_fields for rule in PRUNERS}
 MISSING = {
@@ -279,6 +283,7 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
         "budget": list(Budget.model_fields),
         "resources": list(Resources.model_fields),
         "keep": list(Keep.model_fields),
+        "reference": list(Reference.model_fields),
     }
     sentences: dict[str, list[str]] = {}
     for each in error.errors():
@@ -291,7 +296,7 @@ def _own_problems(error: ValidationError, reading: Reading) -> None:
             found = nearest(rest[0], fields[top]) if rest else None
             sentences[path] = [f"unknown{did_you_mean(found and f'{top}.{found}')}"]
         elif each["type"] == "missing":
-            sentences[path] = [f"missing: {MISSING[path]}"]
+            sentences[path] = [f"missing: {MISSING.get(path, 'needed')}"]
         elif each["type"].startswith("union_tag"):
             sentences["early_stopping.pruner"] = [_which_pruner(each["input"])]
         elif each["type"] in ("model_type", "model_attributes_type"):

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.jobs import NOTHING, Cost, StageJob
+from sweeper.remote import is_remote, within
+from sweeper.snapshots import Snapshots
 from sweeper.stage_cache import fault
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
@@ -21,11 +23,11 @@ from trainer.config import TrainConfig
 class Stages:
     """Each stage as this driver sees it: needed, running, ready or failed."""
 
-    def __init__(self, reader: Reader, writer: Writer, files: Path, trials: Iterable[TrialRecord]):
+    def __init__(self, reader: Reader, writer: Writer, files: str, trials: Iterable[TrialRecord]):
         self._reader, self._writer, self._files = reader, writer, files
         self._failed_here = {trial.stage for trial in trials if trial.state == "failed"}
         self._states: dict[str, str] = {}
-        self._folders: dict[str, Path] = {}
+        self._folders: dict[str, str] = {}
         self._charged: dict[str, Cost] = {}  # of the running attempts: what the store has already
         self.errors: dict[str, str] = {}
 
@@ -34,18 +36,19 @@ class Stages:
             self._states[key] = self._look_up(key)
         return self._states[key]
 
-    def folder(self, key: str) -> Path:
-        return self._folders.get(key, self._files / "stages" / key)
+    def folder(self, key: str) -> str:
+        """A path or a URI."""
+        return self._folders.get(key, within(self._files, "stages", key))
 
     def start(self, key: str, values: Mapping[str, Any]) -> StageJob:
         """values: of a trial that needs the stage, the seed included."""
         content = TrainConfig.from_dotted(values).stage_content()
         folder = self.folder(key)
-        self._writer.add_stage(key=key, steps=values["pretrain.steps"], values=content, folder=str(folder))
+        self._writer.add_stage(key=key, steps=values["pretrain.steps"], values=content, folder=folder)
         attempt = self._writer.start_stage(key)
         self._states[key] = "running"
         self._charged[key] = NOTHING
-        return StageJob(key, attempt, dict(values), str(folder))
+        return StageJob(key, attempt, dict(values), folder)
 
     def charge(self, job: StageJob, cost: Cost) -> None:
         """Stores what the attempt has cost so far: a kill of the driver loses only what comes after."""
@@ -75,10 +78,10 @@ class Stages:
         stage = self._reader.stage(key)
         if stage is None:
             return "needed"
-        if Path(stage.folder).is_dir():
-            self._folders[key] = Path(stage.folder)
+        if is_remote(stage.folder) or Path(stage.folder).is_dir():
+            self._folders[key] = stage.folder
         if stage.state == "complete":
-            wrong = fault(self.folder(key))
+            wrong = _fault(self.folder(key))
             if not wrong:
                 return "ready"
             self._writer.add_event("stage", f"pretrain {key} is run again: {wrong}")
@@ -87,3 +90,13 @@ class Stages:
             return "failed"
         # Never run; or left by a driver that died; or failed for another sweep; or its files are not whole.
         return "needed"
+
+
+def _fault(folder: str) -> str:
+    """'' where trials can branch from it; whoever fetches it from an object store looks at its bytes."""
+    if not is_remote(folder):
+        return fault(Path(folder))
+    try:
+        return Snapshots(folder).fault()
+    except OSError as error:
+        return f"its checkpoint cannot be read: {' '.join(str(error).split())[:200]}"

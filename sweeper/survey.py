@@ -13,6 +13,7 @@ from sweeper.spec import Resources, SweepSpec
 
 HEADROOM = 0.1  # of a GPU's memory: what is measured in 20 steps is not all that a run may need
 MOST = 64  # trials on a GPU
+PATIENCE = 120.0  # seconds, after which no other shape is tried
 
 
 class Survey(NamedTuple):
@@ -38,7 +39,7 @@ def survey(
     if not pack and not priced:
         return Survey(asked, {})
     device = "cuda" if on_gpu else "cpu"
-    tried = calibrate(shapes_of(spec), device, max(1, int(asked.cpu)), probe=probe, say=say)
+    tried = calibrate(shapes_of(spec), device, max(1, int(asked.cpu)), probe=probe, say=say, seconds=PATIENCE)
     for failure in tried.failed.values():
         say(f"a calibration failed: {failure}")
     if not pack:

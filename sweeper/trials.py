@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.early_stopping import Verdict
 from sweeper.jobs import NOTHING, Cost, TrialJob
 from sweeper.proposals import FAILED, UNFINISHED, Outcome, Proposal
+from sweeper.remote import within
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow, NewTrial, SweepRecord, TrialRecord
 from sweeper.store.store import Writer
@@ -120,16 +120,15 @@ class Trials:
     def entry(self, trial: int) -> Entry:
         return self._open[trial]
 
-    def start(self, trial: int, pretrained: Path | None, pieces: int = 1) -> TrialJob:
+    def start(self, trial: int, pretrained: str | None, pieces: int = 1) -> TrialJob:
         """pieces: micro-batches for each of those that its values ask for."""
         attempt = self._begin(trial)
         # Two reports may share a step, and a kill may fall between them: the last step is asked for again.
         acknowledged = max(0, self._reader.last_step(trial) - 1)
-        folder = Path(self._sweep.folder) / "trials" / str(self._sweep.id) / str(trial)
-        branch = str(pretrained) if pretrained else None
+        folder = within(self._sweep.folder, "trials", str(self._sweep.id), str(trial))
         values = self._open[trial].values
         values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
-        return TrialJob(trial, attempt, values, str(folder), branch, acknowledged)
+        return TrialJob(trial, attempt, values, folder, pretrained, acknowledged)
 
     def _begin(self, trial: int) -> int:
         record, values = self._open[trial]

@@ -17,6 +17,7 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Seconds. A minute after its control service has died Ray ends the driver by itself, without a word.
 SILENCE = 45.0
+HALTED = 5.0  # seconds without a look, which there is twice a second
 
 
 class Watchdog(threading.Thread):
@@ -69,6 +70,7 @@ class Watchdog(threading.Thread):
         os._exit(code)
 
     def run(self) -> None:
+        looked = time.monotonic()
         while True:
             ready, _, _ = select.select([self._read_end], [], [], 0.5)
             for number in os.read(self._read_end, 16) if ready else b"":
@@ -77,6 +79,10 @@ class Watchdog(threading.Thread):
                 if number in SIGNALS:
                     self._on_signal(number)
             now = time.monotonic()
+            if now - looked > HALTED:  # all of the process was, so the main thread has not been silent
+                self._last_beat += now - looked
+                self._deadline += now - looked
+            looked = now
             if self.signal is not None and now > self._deadline:
                 self.give_up(f"the workers did not stop within {self._grace:.0f} s", 128 + self.signal)
             if now - self._last_beat > self._silence:

@@ -18,6 +18,8 @@ from ray import tune
 
 from sweeper.ahead import Ahead, NotReady
 from sweeper.jobs import Cost, Job, News, Reports
+from sweeper.mirror import mirrored
+from sweeper.remote import is_remote
 from trainer.config import InvalidConfig
 from trainer.data.base import DataError
 from trainer.disk import is_full, no_room
@@ -48,7 +50,9 @@ class Worker(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._gpu = config["gpu"]
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._run = Ahead(alone(config["job"], config["trainer"], "auto" if self._gpu else "cpu"))
+        job, device = config["job"], "auto" if self._gpu else "cpu"
+        run = mirrored if is_remote(job.folder) else alone
+        self._run = Ahead(run(job, config["trainer"], device))
         self._began, self._cpu_began = time.monotonic(), time.process_time()
 
     def _close(self) -> None:

@@ -65,6 +65,16 @@ class Document:
             path = re.sub(r"(^|\.)[^.\[]*$|\[\d+\]$", "", path)
         return self.marks.get(path, Mark(False, 1, 1, self.source))
 
+    def problem(self, path: str, sentence: str) -> None:
+        self.problems.append(Problem(self.mark(path), path, sentence))
+
+    def put(self, key: str, value: Any, at: str) -> None:
+        """A value that stands at another path takes the place of what there is at and below `key`."""
+        self.values = {path: v for path, v in self.values.items() if not _related(path, key)}
+        self.values[key] = value
+        moved = {f"{key}{path[len(at):]}": m for path, m in self.marks.items() if path.startswith(at)}
+        self.marks = dict.fromkeys(_groups(key, ""), self.mark(at)) | self.marks | moved
+
     def override(self, text: str, number: int) -> None:
         """`key=value` from the command line takes the place of what the file says at and below `key`."""
         key, _, value = text.partition("=")

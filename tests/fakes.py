@@ -1,7 +1,8 @@
 """Trainers for tests of the sweeper: the contract of trainer.train without torch, importable by workers.
 
 The seconds of a step come from FAKE_SECONDS, the place where workers say who they are from FAKE_PIDS.
-A phase misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process.
+A phase misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process, one that
+hangs the first time, one that has memory for half a batch.
 """
 
 import json
@@ -16,7 +17,8 @@ from trainer.config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.evaluation.record import Evaluation, Report
 
-NAN, HUGE, RAISE, SENTENCE, DIE = 2, 3, 5, 6, 7
+NAN, HUGE, RAISE, SENTENCE, DIE, HANG, GREEDY = 2, 3, 5, 6, 7, 8, 9
+WHERE = {"gpu": "CUDA_VISIBLE_DEVICES", "threads": "OMP_NUM_THREADS"}
 killed = False  # a test that plays a kill in its own process sets it: nothing is saved on the way out
 
 
@@ -55,6 +57,8 @@ def _run(
 ) -> Iterator[Report | None]:
     seconds = float(os.environ.get("FAKE_SECONDS", "0"))
     state = _load(folder) or {"step": first, "value": value, "rows": []}
+    where = {name: os.environ.get(key) for name, key in WHERE.items()}
+    (folder / "where.json").write_text(json.dumps({"pid": os.getpid(), **where}))
     _say("begin", folder)
     saved = time.monotonic()
     try:
@@ -64,7 +68,7 @@ def _run(
         while state["step"] < last:
             step = state["step"] + 1
             if step == first + 2:
-                _misbehave(batch_size)
+                _misbehave(batch_size, config.accumulate, attempt)
             time.sleep(seconds)
             value = math.sin(state["value"] + _score(config)) + _score(config)
             rows = state["rows"]
@@ -102,8 +106,12 @@ def _report(row: dict) -> Report:
     return Report(row["step"], values, (evaluation,))
 
 
-def _misbehave(batch_size: int) -> None:
+def _misbehave(batch_size: int, accumulate: int, attempt: int) -> None:
     match batch_size:
+        case 8 if attempt == 1:
+            time.sleep(1000)
+        case 9 if accumulate < 2:
+            bytearray(1 << 60)
         case 3:
             bytearray(1 << 60)
         case 5:

@@ -50,7 +50,7 @@ def dry(command: str) -> list[str]:
 
 def _option(word: str, before: str) -> bool:
     """An option of `run`, or its value."""
-    return word.startswith("--") or before in ("--as", "--db", "--files")
+    return word.startswith("--") or before in ("--as", "--db", "--files", "--address")
 
 
 SHOWN = sorted({command for document in DOCUMENTS for command in commands(document)})

@@ -42,7 +42,7 @@ def short(values: dict[str, Any], phase: str) -> TrainConfig:
 def measure(values: dict[str, Any], phase: str, device: str) -> dict[str, float]:
     """Raises what the trainer raises. Nothing is left on disk."""
     config, used_before = short(values, phase), gpu_memory_in_use() if device == "cuda" else None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="calibration-") as folder:
         run = train if phase == "finetune" else pretrain
         began = time.monotonic()
         at: dict[int, float] = {}

@@ -57,6 +57,28 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return *(each * scale for each in gradients), None, None
 
 
+def summed_cross_entropy(
+    hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, target_M: Tensor, charge_M: Tensor
+) -> Tensor:
+    """The sum over M of the same: a scalar whose gradient nobody has to look at, as a CUDA graph asks."""
+    return _SummedCrossEntropy.apply(hidden_MD, weight_VD, bias_V, target_M, charge_M.to(weight_VD.dtype))
+
+
+class _SummedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, target_M: Tensor, charge_M: Tensor
+    ) -> Tensor:
+        nats_M, *gradients = _with_gradients(hidden_MD, weight_VD, bias_V, target_M, charge_M)
+        ctx.save_for_backward(*gradients)
+        return (charge_M * nats_M).sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return *(each * grad for each in ctx.saved_tensors), None, None
+
+
 def _with_gradients(
     hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, target_M: Tensor, charge_M: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from trainer.data.packing import Corpus
 from trainer.data.tokenizer import Tokenizer
 from trainer.ema import MovingAverage
 from trainer.errors import TrainingError
+from trainer.graphs import CapturedStep, captures
 from trainer.model import Denoiser, Shape
 from trainer.randomness import seed_of
 
@@ -26,6 +27,7 @@ class Learner:
         self.device = device
         self.model = network_of(config, shape, device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._graph: CapturedStep | None = None
         self._ema = MovingAverage(self.model, self.average, config.optimizer.ema)
         settings = config.optimizer
         self.optimizer = torch.optim.AdamW(
@@ -60,6 +62,22 @@ class Learner:
             group["lr"] = lr
 
         self.model.train()
+        gradients = self._captured if captures(self.config, phase, self.device) else self._gradients
+        loss, norm = gradients(x0_BL, phase, progress, generator)
+        loss_value, norm_value = torch.stack([loss, norm]).tolist()
+        if not math.isfinite(loss_value) or not math.isfinite(norm_value):
+            raise TrainingError(
+                f"diverged at step {step}: loss {loss_value:.4g}, gradient norm {norm_value:.4g}, "
+                f"learning rate {lr:.4g}"
+            )
+        self.optimizer.step()
+        self._ema.update(step)
+        return loss_value, norm_value
+
+    def _gradients(
+        self, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and the norm of its gradients, which lie with the parameters, clipped."""
         self.optimizer.zero_grad()
         parts = []
         for share, losses in self.config.objective.losses(
@@ -71,15 +89,15 @@ class Learner:
             del losses, part  # the graph, before the next one is made
         loss = torch.stack(parts).sum()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
-        loss_value, norm_value = torch.stack([loss, norm]).tolist()
-        if not math.isfinite(loss_value) or not math.isfinite(norm_value):
-            raise TrainingError(
-                f"diverged at step {step}: loss {loss_value:.4g}, gradient norm {norm_value:.4g}, "
-                f"learning rate {lr:.4g}"
-            )
-        self.optimizer.step()
-        self._ema.update(step)
-        return loss_value, norm_value
+        return loss, norm
+
+    def _captured(
+        self, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same by a CUDA graph, which is made at the first step."""
+        if self._graph is None:
+            self._graph = CapturedStep(self.model, phase, self.config.optimizer.clip_norm)
+        return self._graph(x0_BL, self.config.objective.draw(self.model, x0_BL, phase, progress, generator))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The network and its moving average: what `best` holds."""
@@ -111,9 +129,12 @@ def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoi
     Raises TrainingError where this machine has no such backend.
     """
     model = config.objective.build(shape, config.model.dropout).to(device)
-    model.bfloat16 = config.compute.precision == "bfloat16"
+    model.low_precision = config.compute.precision == "bfloat16"
     place = place_of(torch.empty(0, dtype=model.dtype, device=device))
     model.attention, model.recalling = attention_named(config.compute.attention, place)
+    compiled = config.compute.compile
+    if compiled == "layers" or (compiled == "auto" and device.type == "cuda"):
+        model.compile_layers()
     return model
 
 

@@ -52,6 +52,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("lr", "Learning rate", "", "none", "At the row's step."),
     Metric("tokens", "Tokens trained on", "tokens", "none", "In this run, its pretrain not counted."),
     Metric("seconds", "Seconds trained", "s", "none", "In this run, over all attempts."),
+    Metric("peak_memory", "Peak memory", "MB", "none", "Of the process, or of the GPU, since the run began."),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

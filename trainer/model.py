@@ -54,7 +54,8 @@ class Denoiser(nn.Module):
         self.causal = causal
         self.attention = attention
         self.recalling: Recalling = recall_fittingly
-        self.bfloat16 = False
+        self.low_precision = False
+        self._project, self._transform = Block.project, Block.transform
         cond_width = None if causal else shape.cond_width
         self.vocab_embed = Embedding(shape.vocab_size, shape.width)
         self.sigma_map = None if causal else SigmaMap(shape.cond_width)
@@ -67,7 +68,7 @@ class Denoiser(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Of products and attention."""
-        return torch.bfloat16 if self.bfloat16 else self.vocab_embed.embedding.dtype
+        return torch.bfloat16 if self.low_precision else self.vocab_embed.embedding.dtype
 
     def hidden(
         self,
@@ -87,28 +88,35 @@ class Denoiser(nn.Module):
         *layers, last = cast(list[Block], list(self.blocks))
         for layer in layers:
             modulation = layer.modulation(cond)
-            attended_BSD = layer.attend(x_BSD, x_BSD, modulation, rotary, layout, self.attention)
-            x_BSD = layer.transform(x_BSD, attended_BSD, modulation)
+            o_BHSK = self.attention(*self._project(layer, x_BSD, x_BSD, modulation, rotary), layout)
+            x_BSD = self._transform(layer, x_BSD, heads_joined(o_BHSK), modulation)
         x_BRD = x_BSD[:, : layout.num_read]
         modulation = last.modulation(cond)
-        attended_BRD = last.attend(x_BRD, x_BSD, modulation, rotary, layout, self.attention)
+        o_BHRK = self.attention(*self._project(last, x_BRD, x_BSD, modulation, rotary), layout)
+        attended_BRD = heads_joined(o_BHRK)
         if chosen_M is None:
-            return last.transform(x_BRD, attended_BRD, modulation)
+            return self._transform(last, x_BRD, attended_BRD, modulation)
         x_MD, attended_MD = (x.flatten(0, 1).index_select(0, chosen_M) for x in (x_BRD, attended_BRD))
         if sigma_B is not None:
             modulation = modulation.of_sequences(chosen_M // layout.num_read)
-        return last.transform(x_MD, attended_MD, modulation)
+        return self._transform(last, x_MD, attended_MD, modulation)
+
+    def compile_layers(self) -> None:
+        """One compiled layer serves all: what stands before and after attention, which has its backends."""
+        self._project = torch.compile(Block.project)
+        self._transform = torch.compile(Block.transform)
 
     def logits(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> Tensor:
         """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
-        normed_MD, weight_VD, bias_V = self._head(hidden_MD, sigma_M)
+        normed_MD, weight_VD, bias_V = self.head(hidden_MD, sigma_M)
         return _linear(normed_MD, weight_VD, bias_V).to(weight_VD.dtype)
 
     def cross_entropy(self, hidden_MD: Tensor, target_M: Tensor, charge_M: Tensor) -> Tensor:
         """loss_M = charge * -log p(target), the mask's probability being 0; no logits are kept."""
-        return linear_cross_entropy(*self._head(hidden_MD), target_M, charge_M)
+        return linear_cross_entropy(*self.head(hidden_MD), target_M, charge_M)
 
-    def _head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """normed_MD, weight_VD and bias_V, which make logits_MV."""
         cond = self.conditioning(sigma_M)
         normed_MD, weight_VD, bias_V = self.output_layer(hidden_MD, cond, self.shape.mask_id)
         return normed_MD.to(self.dtype), weight_VD, bias_V
@@ -190,6 +198,11 @@ def rotate(x_BHSK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
     return torch.addcmul(x_BHSK * cos_SK, x_BHSK.roll(x_BHSK.shape[-1] // 2, dims=-1), sin_SK)
 
 
+def heads_joined(o_BHRK: Tensor) -> Tensor:
+    """o_BRD."""
+    return o_BHRK.transpose(1, 2).flatten(2)
+
+
 class Modulation(NamedTuple):
     """Of one layer, each of D, B1D or MD: shift, scale and gate of the attention, then of the MLP."""
 
@@ -228,24 +241,21 @@ class Block(nn.Module):
         zero, one = torch.zeros_like(self.norm1.weight), torch.ones_like(self.norm1.weight)
         return Modulation(zero, zero, one, zero, zero, one)
 
-    def attend(
+    def project(
         self,
         x_BRD: Tensor,
         x_BSD: Tensor,
         modulation: Modulation,
         rotary: tuple[Tensor, Tensor],
-        layout: Layout,
-        attention: Attention,
-    ) -> Tensor:
-        """attended_BRD: what the first R of the S tokens read in all of them, all heads."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """q_BHRK of the first R tokens, k_BHSK and v_BHSK of all S."""
         query, key_value = self.attn_qkv.weight.tensor_split([x_BSD.shape[-1]])
         normed_BSD = _modulated_norm(x_BSD, self.norm1, modulation.shift1, modulation.scale1)
         normed_BSD = normed_BSD.to(rotary[0].dtype)
         normed_BRD = normed_BSD if x_BRD is x_BSD else normed_BSD[:, : x_BRD.shape[1]]
         q_BHRK = self._by_head(_linear(normed_BRD, query))
         k_BHSK, v_BHSK = map(self._by_head, _linear(normed_BSD, key_value).chunk(2, dim=-1))
-        o_BHRK = attention(rotate(q_BHRK, rotary), rotate(k_BHSK, rotary), v_BHSK, layout)
-        return o_BHRK.transpose(1, 2).flatten(2)
+        return rotate(q_BHRK, rotary), rotate(k_BHSK, rotary), v_BHSK
 
     def transform(self, x: Tensor, attended: Tensor, modulation: Modulation) -> Tensor:
         """The residual stream after this layer, token by token; (..., D)."""

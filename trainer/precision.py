@@ -95,7 +95,7 @@ def step_seconds(config: TrainConfig, device: str) -> dict[str, float]:
     import torch
 
     from trainer.learner import network_of, pick_device
-    from trainer.model import Shape
+    from trainer.model import Denoiser, Shape
 
     place = pick_device(device)
     state = torch.get_rng_state()
@@ -105,7 +105,7 @@ def step_seconds(config: TrainConfig, device: str) -> dict[str, float]:
     networks = {each: network_of(with_precision(config, each), shape, place) for each in CHOICES}
     x0_BL = torch.randint(0, VOCABULARY - 1, (max(1, TOKENS // length), length)).to(place)
 
-    def step(network: torch.nn.Module) -> float:
+    def step(network: Denoiser) -> float:
         began = time.perf_counter()
         losses = config.objective.loss(network, x0_BL, phase, 0.0, torch.Generator().manual_seed(0))
         losses.loss_BL.sum().backward()

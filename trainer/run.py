@@ -24,6 +24,7 @@ from trainer.evaluation.clip_search import clip_search
 from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
+from trainer.hardware import Memory
 from trainer.interchange import load_published
 from trainer.learner import Learner, learning_rate, pick_device, progress_of, shape_of
 from trainer.model import Denoiser
@@ -93,6 +94,7 @@ class Run:
         self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
         self.corpus: Corpus = load(config.data)
         self.masking = part.phase.masking.counted(self.corpus)
+        self._memory = Memory(pick_device(device))
         self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
@@ -150,6 +152,7 @@ class Run:
         evaluations: list[Evaluation] = []
         if evaluates:
             evaluations.append((yield from self._evaluate("valid")))
+            values["peak_memory"] = self._memory.peak_mb()
             values.update((yield from self._search_clip(step)))
         if ends and part.ends_run:
             trained = (self.learner.average, config.objective, self.phase, self.corpus, config.evaluation)

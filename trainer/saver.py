@@ -25,11 +25,11 @@ class Saver:
 
     def start(self, write: Callable[[], None], reports: list[Report]) -> None:
         """After `finish`: there is one at a time. reports: those of the steps up to this checkpoint's."""
-        assert self._writing is None and not self._held
+        assert self._writing is None
         self._writing, self._held = self._thread.submit(write), reports
 
     def written(self) -> Iterator[Report]:
-        """Nothing while a checkpoint is being written; afterwards its reports. Raises what the writing raised."""
+        """Nothing while a checkpoint is being written; then its reports. Raises what the writing raised."""
         if self._writing is not None and self._writing.done():
             self._writing.result()
             self._writing = None

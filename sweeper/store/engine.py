@@ -132,7 +132,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except DBAPIError as error:
         if "not a database" in str(error.orig):
             raise StoreError(f"{shown(engine.url)} is not an SQLite database") from None
-        if error.connection_invalidated:  # the server has ended it, as it does with one halted in a transaction
+        if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
             raise StoreError(_in_words(error, engine.url)) from None
         raise
 

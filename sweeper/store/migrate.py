@@ -27,6 +27,7 @@ from sweeper.store.engine import (
     take_turns,
     transaction,
 )
+from sweeper.store.records import host_and_pid
 from sweeper.store.schema import SCHEMA_VERSION, meta
 
 STEPS = Path(__file__).parent / "migrations"
@@ -86,8 +87,9 @@ def _refuse_while_driven(connection: Connection) -> None:
     driven = connection.execute(select(sweeps).where(sweeps.c.lease_until > now)).first()
     if driven is not None:
         raise StoreError(
-            f"{shown(connection.engine.url)} has an older schema, and {driven.lease_holder} is running sweep "
-            f"{driven.name} in it: stop that, or wait {driven.lease_until - now:.0f} s if it is dead"
+            f"{shown(connection.engine.url)} has an older schema, and {host_and_pid(driven.lease_holder)} is "
+            f"running sweep {driven.name} in it: stop that, or wait {driven.lease_until - now:.0f} s if it "
+            "is dead"
         )
 
 

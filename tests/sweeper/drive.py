@@ -3,25 +3,40 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from sweeper import machine, survey
+from sweeper.calibration import Shape
 from sweeper.lease import LEASE
+from sweeper.prices import Measured
 from sweeper.progress import Lines
 from sweeper.runner import run_sweep
 from sweeper.spec import load_spec
 
 
+def probe(shape: Shape, device: str, threads: int) -> Measured:
+    """Of a GPU that is not there."""
+    return Measured(0.1, 0.1, 0.1, 0.1, int(os.environ["FAKE_MEMORY"]), 1000)
+
+
 def main() -> int:
     url, files, file, *overrides = sys.argv[1:]
     spec = load_spec(Path(file), overrides)
+    more: dict[str, Any] = {}
+    if "FAKE_MEMORY" in os.environ:
+        more = {"probe": probe, "gpu_memory": 100_000_000_000}
+    if "FAKE_CORES" in os.environ:
+        machine.usable_cores = survey.usable_cores = lambda: int(os.environ["FAKE_CORES"])
     code = run_sweep(
         spec,
         Path(file).read_text(),
         url,
-        Path(files),
+        files,
         progress=Lines(),
         train="tests.fakes",
         address=os.environ.get("FAKE_ADDRESS", "local"),
         lease_seconds=float(os.environ.get("FAKE_LEASE", LEASE)),
+        **more,
     )
     assert "torch" not in sys.modules, "the driver has imported torch"
     return code

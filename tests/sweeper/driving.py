@@ -186,7 +186,7 @@ def told(url: str) -> dict[str, Any]:
         assert sweep is not None
         trials = reader.trials(sweep.id)
         own = [trial.id for trial in trials if trial.repeat_of is None]
-        names = {name for trial in own for name in reader.metric_names(trial)} - {"seconds"}
+        names = {name for trial in own for name in reader.metric_names(trial)} - {"seconds", "peak_memory"}
         return {
             "sweep": (sweep.state, sweep.note),
             "trials": [

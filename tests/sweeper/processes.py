@@ -17,10 +17,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds: a start of Ray takes 5 on an idle machine
 
 
-def launch(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
-    """python -m arguments, from the repository's root; what it says is kept together."""
+def launch(*arguments: str, code: str = "", **environment: str) -> "subprocess.Popen[str]":
+    """python -m arguments, from the repository's root; what it says is kept together.
+
+    code: run instead of the module that the first argument names.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, "-c", code, *arguments[1:]] if code else [sys.executable, "-m", *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
@@ -34,6 +37,7 @@ class Work(NamedTuple):
 
     place: Path
     server: str = ""  # the URL of a database that is not a file of the place
+    store: str = ""  # the URI of an object store that checkpoints go to
 
     @property
     def url(self) -> str:
@@ -50,14 +54,18 @@ class Work(NamedTuple):
         seconds: float = 0.0,
         lease: float = LEASE,
         address: str = "local",
+        code: str = "",
         **environment: str,
     ) -> "subprocess.Popen[str]":
-        """seconds: of a training step. lease: of the driver, in seconds. address: of a Ray cluster."""
+        """seconds: of a training step. lease: of the driver, in seconds. address: of a Ray cluster.
+
+        code: run instead of the driver's module, with its arguments.
+        """
         spec = self._write(text)
         pids = str(self.place / "pids")
-        fake = ("tests.sweeper.drive", self.url, str(self.files), spec, *overrides)
+        fake = ("tests.sweeper.drive", self.url, self.store or str(self.files), spec, *overrides)
         own = {"FAKE_SECONDS": str(seconds), "FAKE_PIDS": pids, "FAKE_LEASE": str(lease)}
-        return launch(*fake, **own, FAKE_ADDRESS=address, **environment)
+        return launch(*fake, code=code, **own, FAKE_ADDRESS=address, **environment)
 
     def start_real(self, text: str) -> "subprocess.Popen[str]":
         """The command line, and the trainer that trains."""

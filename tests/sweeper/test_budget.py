@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from sweeper import runner
 from sweeper.book import EXHAUSTED, Book
 from sweeper.budget import Amount, Budget, Purse
+from sweeper.cli import app
 from sweeper.ending import Ending
 from sweeper.jobs import Cost, StageJob, TrialJob
 from sweeper.prices import Measured, Prices, shape_of
 from sweeper.spec import SweepSpec, differences
 from sweeper.store.queries import Reader
+from sweeper.store.store import Store
 from sweeper.yaml_source import InvalidSpec
 from tests import fakes
 from tests.sweeper.driving import Killed, advance, drive, make_spec, opened, run_to_end, told
@@ -313,18 +317,64 @@ def test_a_stage_is_not_begun_for_a_trial_that_cannot_be_afforded(place: tuple[s
         assert book.ending.reason == "budget.trials = 1 are begun"
 
 
+# --- the command line ----------------------------------------------------------------------------------
+def test_resume_with_more(place: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, url = make_spec("search.trials=3", "budget.trials=1"), place[0]
+    run_to_end(url, spec, place[1])
+    with closing(Store(url)) as store:
+        store.release_lease(1, "me")
+    assert "budget: 1 of 1 trials\n" in CliRunner().invoke(app, ["status", "test", "--db", url]).stdout
+    given: list[SweepSpec] = []
+
+    def run_sweep(spec: SweepSpec, *arguments: Any, **options: Any) -> int:
+        given.append(spec)
+        return 0
+
+    monkeypatch.setattr(runner, "run_sweep", run_sweep)
+    result = CliRunner().invoke(app, ["resume", "test", "budget.trials=2", "resources.slots=3", "--db", url])
+    assert result.exit_code == 0, result.stderr
+    (more,) = given
+    assert (more.budget, more.resources.slots) == (Budget(trials=2), 3)
+    assert more.search == spec.search
+    for override, code, said in (
+        (
+            "search.trials=9",
+            2,
+            "search.trials makes it another sweep; what may change is budget, resources, keep",
+        ),
+        ("budget.trials=none", 3, "budget.trials: "),
+        ("budget.day=3", 3, "budget.day: "),
+    ):
+        result = CliRunner().invoke(app, ["resume", "test", override, "--db", url])
+        assert (result.exit_code, len(result.stderr.splitlines())) == (code, 1)
+        assert result.stderr.startswith(said)
+    assert len(given) == 1
+
+
+def test_a_changed_budget_is_what_the_store_says(place: tuple[str, Path]) -> None:
+    """The next `resume NAME` goes on with it."""
+    run_to_end(place[0], make_spec("search.trials=1"), place[1])
+    with closing(Store(place[0])) as store, closing(Reader(place[0])) as reader:
+        store.writer(1, "me").change_spec("budget", make_spec("budget.hours=2").resolved()["budget"])
+        sweep = reader.sweep("test")
+        assert sweep is not None
+        assert SweepSpec.from_resolved(sweep.spec).budget == Budget(hours=2)
+
+
 # --- under Ray --------------------------------------------------------------------------------------------
 def test_exit_code_6_and_on_with_more(tmp_path: Path) -> None:
+    """Half a GPU each, by an injected calibration two fit into the cap; they take longer, and are stopped."""
     work = Work(tmp_path)
-    three = text(20, 21, 22)
-    code, output = end_of(work.start(three, "trainer.evaluation.every=5", "budget.hours=0.0006", seconds=0.2))
+    three = text(20, 21, 22).replace("gpu: 0", "gpu: 0.5")
+    machine = {"CUDA_VISIBLE_DEVICES": "0", "FAKE_MEMORY": "1000"}
+    often = "trainer.evaluation.every=5"
+    code, output = end_of(work.start(three, often, "budget.gpu_hours=0.0006", seconds=0.4, **machine))
     assert code == 6, output
-    assert "budget.hours = 0.0006 is spent; to go on: python -m sweeper resume test" in output
-    assert "budget.hours=MORE" in output
+    assert "budget.gpu_hours = 0.0006 is spent; to go on: python -m sweeper resume test" in output
+    assert "budget.gpu_hours=MORE" in output
     assert told(work.url)["sweep"][0] == "interrupted"
-    trained = work.steps()
-    assert 0 < trained < 30
-    code, output = end_of(work.start(three, "trainer.evaluation.every=5", "budget.trials=3"))
+    assert 0 < work.steps() < 30
+    code, output = end_of(work.start(three, often, "budget.trials=3", **machine))
     assert code == 0, output
     for ledger in work.files.glob("trials/*/*/ledger.txt"):
         assert [step for _, step in pairs(ledger)] == list(range(1, 11)), "nothing is trained twice"

@@ -1,24 +1,24 @@
-"""Sweeps on Ray clusters of several nodes, all on this machine: found, joined, refused, and killed in part."""
+"""Sweeps on Ray clusters of several nodes, all on this machine: joined, refused, and killed in part."""
 
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from sweeper.cli import app
 from sweeper.cluster_ray import Introduction, Pulse, disagreement, find, slots_on, why_not
 from sweeper.machine import LacksError
 from sweeper.spec import Resources
 from sweeper.store.queries import Reader
 from tests.sweeper.clusters import LoopbackCluster, cluster
 from tests.sweeper.driving import make_spec, run_to_end, told
-from tests.sweeper.processes import ROOT, Work, end_of, kill, launch, wait_for
+from tests.sweeper.processes import Work, end_of, wait_for
 from tests.sweeper.test_kill import check_ledger
 
 TEXT = """
@@ -59,6 +59,7 @@ def whole(tmp_path: Path) -> Work:
     return work
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_trial_of_a_node_that_died_goes_on_elsewhere(whole: Work, tmp_path: Path) -> None:
     work = Work(tmp_path)
@@ -113,3 +114,130 @@ def at_work(work: Work) -> set[int]:
 def attempts(work: Work) -> list[int]:
     with closing(Reader(work.url)) as reader:
         return [trial.attempt for trial in reader.trials(1)]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_cluster_that_does_not_admit_the_driver_is_said(tmp_path: Path) -> None:
+    """Another token, none, another version of Ray: a sentence and exit code 7, and no trial is begun."""
+    other = "import ray; ray.__version__ = '2.59.0'; from tests.sweeper.drive import main; exit(main())"
+    with cluster(0) as at:
+        works = [Work(tmp_path / name) for name in ("token", "none", "version", "nodes")]
+        for work in works:
+            work.place.mkdir()
+        drivers = [
+            works[0].start(TEXT, address=at.address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64),
+            works[1].start(TEXT, address=at.address, RAY_AUTH_MODE="disabled"),
+            works[2].start(TEXT, address=at.address, code=other, **at.environment),
+            works[3].start(TEXT, address="auto", RAY_ADDRESS=at.address, **at.environment),
+        ]
+        expected = ["does not admit", "does not admit", "they must be the same", "no node of the cluster has"]
+        for work, driver, sentence in zip(works, drivers, expected, strict=True):
+            code, said = end_of(driver)
+            assert code == 7, said
+            assert sentence in said.splitlines()[-1]
+            with closing(Reader(work.url)) as reader:
+                assert reader.trials(1) == []
+
+
+# --- without a cluster ----------------------------------------------------------------------------
+def test_nothing_there_is_said_soon(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(LacksError, match=r"nothing answers at .*does a firewall let it be"):
+        find(address)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "http://head:6379", "head:", ":6379"])
+def test_an_address_that_is_none_is_a_usage_error(address: str, tmp_path: Path) -> None:
+    for command in (["run", "search_spaces/smoke.yaml"], ["resume", "x"]):
+        said = CliRunner().invoke(app, [*command, "--address", address, "--db", f"sqlite:///{tmp_path}/a.db"])
+        assert said.exit_code == 2
+        assert "HOST:PORT" in said.output
+
+
+MISMATCH = """Version mismatch: The cluster was started with:
+    Ray: 2.59.0
+    Python: 3.12.1
+This process on 10.0.0.1 was started with:
+    Ray: 2.60.0
+    Python: 3.11.7
+"""
+
+
+def test_rays_refusals_are_sentences() -> None:
+    assert why_not("head:1", RuntimeError(MISMATCH)) == (
+        "the cluster at head:1 runs Ray: 2.59.0 Python: 3.12.1, and this process Ray: 2.60.0 Python: 3.11.7: "
+        "they must be the same"
+    )
+    assert "RAY_AUTH_TOKEN_PATH" in why_not("head:1", ConnectionError("Failed to connect"))
+    assert why_not("head:1", ValueError("no\nraylet")).endswith("from this machine: no raylet")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 64), st.integers(0, 8)), max_size=5),
+    st.sampled_from([0.5, 1, 2, 3]),
+    st.sampled_from(["auto", 0, 0.25, 0.5, 1, 2]),
+    st.sampled_from(["auto", 1, 3, 1000]),
+)
+def test_slots_fit_on_the_nodes(
+    nodes: list[tuple[int, int]], cpu: float, gpu: float | str, wanted: int | str
+) -> None:
+    """Laid out greedily, node by node, so many trials find their place, and one more does not."""
+    resources = Resources.model_validate({"cpu": cpu, "gpu": gpu, "slots": wanted})
+    try:
+        slots = slots_on(resources, nodes)
+    except LacksError:
+        slots = None
+    share = slots.gpu if slots else float(gpu) if gpu != "auto" else float(any(gpus for _, gpus in nodes))
+    room = 0
+    for cpus, gpus in nodes:
+        shares = [1.0] * gpus
+        while cpus >= cpu and (not share or sum(shares) >= share):
+            if 0 < share < 1:
+                at = next((i for i, left in enumerate(shares) if left >= share - 1e-9), None)
+                if at is None:
+                    break
+                shares[at] -= share
+            else:
+                for _ in range(int(share)):
+                    shares.pop()
+            cpus -= cpu
+            room += 1
+    assert (slots.number if slots else 0) == (room if wanted == "auto" else min(int(wanted), room))
+
+
+def test_what_differs_on_a_node_is_said() -> None:
+    here = Introduction("head", "abc", "2.13.0", True)
+    assert disagreement(here, [here, here._replace(host="n1")], "/files") == ""
+    for change, sentence in (
+        ({"program": "abd"}, "node n1 has another version of this program than head"),
+        ({"torch": "2.12.0"}, "node n1 has torch 2.12.0 and head 2.13.0"),
+        ({"sees": False}, "node n1 does not see /files"),
+    ):
+        assert disagreement(here, [here, here._replace(host="n1", **change)], "/files?x").startswith(sentence)
+
+
+def test_a_head_that_is_gone_is_felt_and_one_that_comes_back_is_not() -> None:
+    given_up: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        pulse = Pulse(address, given_up.append, silence=0.6)
+        pulse.start()
+        time.sleep(0.3)
+        head.close()
+        time.sleep(0.3)
+        with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+            time.sleep(0.7)
+            assert given_up == []
+        pulse.join(10)
+    assert len(given_up) == 1
+    assert address in given_up[0]
+    rested = Pulse(address, given_up.append, silence=0.1)
+    rested.rest()
+    rested.start()
+    rested.join(5)
+    assert len(given_up) == 1

@@ -66,7 +66,7 @@ def test_some_are_ended_early_and_the_reason_is_told(rule: str, tmp_path: Path) 
         step, value = curves[trial.id][-1]
         assert trial.reason.startswith(f"at step {step - 2} of 12 of the fine-tune val_ppl {value:.6g}")
         assert trial.ended is not None
-        assert trial.tokens == 16 * 64 * step
+        assert trial.tokens == 16 * 64 * (step - 2)
         ledger = tmp_path / "files" / "trials" / "1" / str(trial.id) / "ledger.txt"
         assert len(ledger.read_text().splitlines()) == step - 2 < 12
     assert len(events) == len(pruned)

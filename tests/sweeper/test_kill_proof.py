@@ -195,6 +195,7 @@ def board(work: Work) -> dict[str, Any]:
     document = json.loads(output)
     for row in document["rows"]:
         del row["seconds"]
+        row.pop("peak_memory", None)
     return document
 
 

@@ -323,7 +323,7 @@ def test_a_fixed_value_of_another_kind_is_explained() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["budget", "resources.pack"],
+    ["resources.pack", "resources.packing"],
 )
 def test_what_is_not_built_yet_is_refused(key: str) -> None:
     found = problems(f"{GOOD}{key}: {{top: 3, seeds: 3}}\n")

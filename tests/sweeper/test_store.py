@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.controls import request
+from sweeper.store.leased import Leased
 from sweeper.store.queries import Reader
 from sweeper.store.records import (
     ForeignTrial,
@@ -279,14 +280,20 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "end_stage": lambda w, t: w.end_stage("5a", 1, "complete"),
     "add_event": lambda w, t: w.add_event("kind", "text"),
     "finish_control": lambda w, t: w.finish_control(1),
+    "hold": lambda w, t: w.hold(t + 1, True),
+    "renew_lease": lambda w, t: w.renew_lease(7200),
+    "add_driver": lambda w, t: w.add_driver(),
+    "spend": lambda w, t: w.spend(1, seconds=1.0, gpu_seconds=2.0, tokens=3),
 }
 
 
 def test_who_lost_the_lease_writes_nothing(
     store: Store, url: str, sweep: SweepRecord, writer: Writer
 ) -> None:
-    assert set(WRITES) == {name for name in vars(Writer) if not name.startswith("_")}
+    methods = {name for each in (Writer, Leased) for name in vars(each) if not name.startswith("_")}
+    assert set(WRITES) == methods
     trial = new_trial(writer).id
+    assert new_trial(writer).id == trial + 1
     writer.start_trial(trial)
     writer.start_stage(writer.add_stage(key="5a", steps=1, values={}, folder="").key)
     request(url, sweep.id, "stop")
@@ -294,7 +301,7 @@ def test_who_lost_the_lease_writes_nothing(
     store.take_lease(sweep.id, "you", 3600)
     before = contents(store)
     for write in WRITES.values():
-        with pytest.raises(LeaseLost, match="no longer me's but you's"):
+        with pytest.raises(LeaseLost, match="is being run by you: it took over when the lease of me had"):
             write(writer, trial)
     assert contents(store) == before
     for name, write in WRITES.items():
@@ -698,6 +705,7 @@ def contents(store: Store) -> dict[str, list[Any]]:
         "events",
         "controls",
         "foreign_trials",
+        "drivers",
     ]
     with store._engine.connect() as connection:
         return {

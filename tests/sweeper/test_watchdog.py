@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -53,3 +54,17 @@ def test_a_second_signal_ends_it_at_once() -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+def test_a_process_that_was_halted_was_not_silent() -> None:
+    """Waking up, it first finds out what has become of its lease."""
+    process = start(silence=6.5, grace=60, beat=True)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(7.0)
+    process.send_signal(signal.SIGCONT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=2.0)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output.strip().endswith("to go on: type it again")

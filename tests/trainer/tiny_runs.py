@@ -64,7 +64,9 @@ def same_tensors(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool
 
 
 def without_seconds(reports: list[Report]) -> list[Report]:
-    return [r._replace(values={k: v for k, v in r.values.items() if k != "seconds"}) for r in reports]
+    """Nor memory: what two runs of equal bits need not share."""
+    own = ("seconds", "peak_memory")
+    return [r._replace(values={k: v for k, v in r.values.items() if k not in own}) for r in reports]
 
 
 def returned(running: Generator[None, None, Any]) -> Any:

@@ -1,0 +1,107 @@
+"""python -m benchmarks.reproduce [TABLE ...] [--place FOLDER] [--write]: the report's tables at small scale.
+
+Runs search_spaces/report/tableN.yaml with scale=small and warmup=corrected (tables 1, 2, 3, 10 and 13 unless
+others are named), on ../shared/data/wikitext-2 where that is there, else on pydocs, and prints each report.
+--write: into docs/reproduction.md, between its two marks. A run that was cut off goes on; one that has ended
+is only read again.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from benchmarks.document import finish
+from sweeper.report import Report, report
+from sweeper.report_text import markdown
+from sweeper.store.queries import Reader
+
+ROOT = Path(__file__).parent.parent
+TABLES = (1, 2, 3, 10, 13)
+PICKS = ("scale=small", "warmup=corrected")
+TEXT = Path("../shared/data/wikitext-2")  # as it is written below the tables
+DOCUMENT = ROOT / "docs" / "reproduction.md"
+BEGIN, END = "<!-- tables: made by python -m benchmarks.reproduce -->", "<!-- end of tables -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce", description=__doc__)
+    parser.add_argument("tables", nargs="*", type=int, default=list(TABLES))
+    parser.add_argument("--place", type=Path, default=Path("runs/reproduce"))
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    given.place.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{given.place.resolve()}/sweeps.db"
+    rows: list[dict[str, Any]] = []
+    sections = []
+    for table in given.tables:
+        words = ["run", f"search_spaces/report/table{table}.yaml", *PICKS, *data()]
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "sweeper", *words, "--db", url], stdout=subprocess.DEVNULL
+        )
+        if done.returncode not in (0, 4):
+            sys.exit(f"table {table} ended with exit code {done.returncode}")
+        minutes = (time.monotonic() - began) / 60
+        found = read(url, f"table{table}-corrected-small")
+        sections.append(section(found, words))
+        rows.append({"table": table, "minutes": round(minutes, 1), **found.to_json()})
+        print(sections[-1], flush=True)
+    if given.write:
+        write(sections)
+    minutes = sum(row["minutes"] for row in rows)
+    finish(
+        "reproduce",
+        {"picks": PICKS, "text": str(TEXT) if data() else "pydocs"},
+        rows,
+        {"tables": given.tables, "minutes": round(minutes, 1), "words": counted(rows)},
+        keep=given.write,
+    )
+
+
+def data() -> list[str]:
+    """Overrides for the text that is there; none for pydocs."""
+    if not (ROOT / TEXT / "wiki.train.tokens").is_file():
+        return []
+    files = {"train": "wiki.train.tokens", "valid": "wiki.valid.tokens", "test": "wiki.test.raw"}
+    said = ", ".join(f"{split}: {TEXT / file}" for split, file in files.items())
+    return [f"trainer.data={{name: files, {said}, document: heading, length: 128, vocab_size: 2048}}"]
+
+
+def read(url: str, name: str) -> Report:
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep(name)
+        if sweep is None:
+            sys.exit(f"there is no sweep {name}: it was not run")
+        return report(reader, sweep)
+
+
+def section(found: Report, words: list[str]) -> str:
+    shown = " ".join(f"'{word}'" if " " in word else word for word in words)
+    return f"{markdown(found)}```sh\npython -m sweeper {shown}\n```\n".replace("## ", "### ", 1)
+
+
+def write(sections: list[str]) -> None:
+    text = DOCUMENT.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not rest:
+        before = text.rstrip("\n") + "\n\n## The report's tables, at small scale\n"
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n" + "\n".join(sections) + f"\n{END}{after or chr(10)}")
+
+
+def counted(rows: list[dict[str, Any]]) -> dict[str, int]:
+    words: dict[str, int] = {}
+    for row in rows:
+        for cells in row["rows"]:
+            for cell in cells.values():
+                if isinstance(cell, dict) and cell["word"]:
+                    words[cell["word"]] = words.get(cell["word"], 0) + 1
+    return words
+
+
+if __name__ == "__main__":
+    main()
