@@ -17,6 +17,7 @@ from sweeper import retention, stage_cache
 from sweeper.disk import bytes_of
 from sweeper.kept_stages import kept_stages, refusal
 from sweeper.lease import lease
+from sweeper.remote import is_remote
 from sweeper.scratch import end_orphans, left_behind
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, host_and_pid
@@ -79,6 +80,8 @@ def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> t
 
 
 def _of_sweep(reader: Reader, sweep: SweepRecord) -> Iterator[Waste]:
+    if is_remote(sweep.folder):
+        return
     for each in retention.excess(reader, sweep):
         folder = each.files[0].parent
         yield Waste("checkpoints beyond keep", sweep.name, each.files, each.bytes, folder)
@@ -95,6 +98,8 @@ def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
     now = time()
     for kept in kept_stages(reader, now, ours):
         folder = Path(kept.stage.folder)
+        if is_remote(kept.stage.folder):
+            continue
         if not refusal(kept, now, unused=True, days=0):
             paths = tuple(stage_cache.heavy(folder))
             yield Waste("pretrain that no sweep uses", kept.stage.key, paths, kept.bytes, folder)
@@ -109,7 +114,12 @@ def _half_written(where: str, folder: Path) -> Iterator[Waste]:
 
 
 def _unknown(sweeps: list[SweepRecord]) -> Iterator[Left]:
-    known = {Path(sweep.folder) / "trials" / str(sweep.id) for sweep in sweeps}
+    """And what is out of reach."""
+    for sweep in sweeps:
+        if is_remote(sweep.folder):
+            yield Left(sweep.name, "its files are in an object store")
+    here = [sweep for sweep in sweeps if not is_remote(sweep.folder)]
+    known = {Path(sweep.folder) / "trials" / str(sweep.id) for sweep in here}
     for there in sorted({path for folder in known for path in folder.parent.glob("*/")} - known):
         yield Left(str(there), "of no sweep in this database")
 

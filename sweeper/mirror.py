@@ -171,18 +171,19 @@ def _folder() -> Iterator[Path]:
     """A new one, gone at the end; those of workers that were killed are gone before."""
     root = cache_root() / "scratch"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for lock in root.glob("*.lock"):
-        with suppress(Timeout), FileLock(lock, timeout=0):
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+    for left in root.glob("*.lock"):
+        with suppress(Timeout), FileLock(left, timeout=0):
+            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+            left.unlink(missing_ok=True)
     here = root / secrets.token_hex(8)
-    with FileLock(here.with_suffix(".lock")) as lock:
+    lock = here.with_suffix(".lock")
+    with FileLock(lock):
         here.mkdir()
         try:
             yield here
         finally:
             shutil.rmtree(here, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 def _checkpoint(folder: Path) -> tuple[int, int] | None:

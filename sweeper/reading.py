@@ -31,7 +31,12 @@ OWN = (
 )
 SECTIONS = (*OWN, "trainer", "space", "constraints", "always")
 INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
-GROUPS = ("trainer", "space", "search", "early_stopping", "confirm", "budget", "resources", "keep", "reference")
+GROUPS = (
+    *("trainer", "space", "search", "early_stopping", "confirm", "budget"),
+    "resources",
+    "keep",
+    "reference",
+)
 LISTS = ("always",)
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = (

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from sweeper.ranking import entries_of, ranking
+from sweeper.remote import is_remote
 from sweeper.spec import Keep, SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
@@ -29,9 +30,9 @@ class Excess(NamedTuple):
 
 
 def excess(reader: Reader, sweep: SweepRecord) -> list[Excess]:
-    """What is on this machine's disk beyond the sweep's `keep`."""
+    """What is on disk beyond the sweep's `keep`; of an object store, nothing."""
     spec = SweepSpec.from_resolved(sweep.spec)
-    if spec.keep == Keep():
+    if spec.keep == Keep() or is_remote(sweep.folder):
         return []
     trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
     winners = None if spec.keep.best == "all" else winning(reader, sweep.id, trials, spec)

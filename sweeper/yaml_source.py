@@ -72,7 +72,7 @@ class Document:
         """A value that stands at another path takes the place of what there is at and below `key`."""
         self.values = {path: v for path, v in self.values.items() if not _related(path, key)}
         self.values[key] = value
-        moved = {f"{key}{path[len(at):]}": m for path, m in self.marks.items() if path.startswith(at)}
+        moved = {f"{key}{path[len(at) :]}": m for path, m in self.marks.items() if path.startswith(at)}
         self.marks = dict.fromkeys(_groups(key, ""), self.mark(at)) | self.marks | moved
 
     def override(self, text: str, number: int) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from sweeper.cli import app
 from sweeper.disk import bytes_of
 from sweeper.gc import collect
+from sweeper.jobs import StageJob, TrialJob
 from sweeper.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -102,8 +103,9 @@ def test_nothing_of_a_sweep_that_is_being_run(url: str, files: Path) -> None:
     with opened(url, spec, files) as book:
         for _ in range(3):
             job = book.next()
-            Path(job.folder).mkdir(parents=True, exist_ok=True)  # type: ignore[union-attr]
-            run_of_it = job.run("tests.fakes", "cpu")  # type: ignore[union-attr]
+            assert isinstance(job, TrialJob | StageJob)
+            Path(job.folder).mkdir(parents=True, exist_ok=True)
+            run_of_it = job.run("tests.fakes", "cpu")
             while advance(book, job, run_of_it):
                 pass
         (files / "trials/1/1/last.safetensors.tmp").write_text("half")
@@ -202,3 +204,10 @@ def test_gc_holds_the_lease_while_it_works(url: str, files: Path, monkeypatch: p
         assert reader.sweep("test").lease_holder is None  # type: ignore[union-attr]
     assert seen[0]
     assert "#" in seen[0]
+
+
+def test_what_is_in_an_object_store_is_left_alone(url: str, files: Path) -> None:
+    finish(url, make_spec("search.trials=1", "keep.best=1"), files)
+    change(url, folder="s3://bucket/sweeps")
+    found = collect(url, dry_run=False)
+    assert (found.waste, [each.why for each in found.left]) == ([], ["its files are in an object store"])

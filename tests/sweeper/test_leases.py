@@ -41,6 +41,8 @@ def work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Work]:
         yield Work(tmp_path, url)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_driver_that_wakes_up_after_another_took_over_writes_nothing(work: Work, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     run_to_end(f"sqlite:///{whole}.db", make_spec(text=TEXT), whole)
@@ -82,6 +84,8 @@ def test_a_driver_that_wakes_up_after_another_took_over_writes_nothing(work: Wor
         assert {step for _, step in pairs(ledger)} == set(range(1, 21))
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_driver_that_wakes_up_when_the_other_has_ended_it_writes_nothing(tmp_path: Path) -> None:
     """The lease is free then; to take it again would be to go on with a memory of long ago."""
     work = Work(tmp_path)

@@ -24,8 +24,8 @@ def finished(tmp_path: Path, *overrides: str) -> tuple[str, SweepSpec]:
     with opened(url, spec, tmp_path / "files") as book:
         start = book._trials.start
 
-        def with_best(trial: int, pretrained: Path | None) -> object:
-            job = start(trial, pretrained)
+        def with_best(trial: int, *more: object) -> object:
+            job = start(trial, *more)  # type: ignore[arg-type]
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             (Path(job.folder) / BEST).write_text("weights")
             return job
@@ -92,12 +92,14 @@ def test_while_it_runs_what_ended_beyond_the_best_goes_and_what_runs_stays(
     with opened(url, spec, tmp_path / "files") as book:
         book._retention._pause = 0.0
         job = book.next()
-        while hasattr(job, "trial"):
+        while isinstance(job, TrialJob):
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             run = job.run("tests.fakes", "cpu")
             while advance(book, job, run):
+                saved = job.trial in on_disk(tmp_path, LAST)
                 book._retention.look()
-                seen.append((job.trial, on_disk(tmp_path, LAST)))
+                seen.append(on_disk(tmp_path, LAST))
+                assert saved <= (job.trial in seen[-1])
             job = book.next()
         book.end()
     assert max(map(len, seen)) == 2  # the best so far, and what runs

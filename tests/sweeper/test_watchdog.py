@@ -56,6 +56,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.long
 def test_a_process_that_was_halted_was_not_silent() -> None:
     """Waking up, it first finds out what has become of its lease."""
     process = start(silence=6.5, grace=60, beat=True)

@@ -448,13 +448,13 @@ def test_in_bfloat16_it_is_read_as_well_as_the_network_reads_it():
     x_BL = torch.randint(0, MASK, (2, 16), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         exact_MV = model.logits(model.hidden(x_BL, block_causal(16, 4))).flatten(0, 1)[:, :MASK]
-        model.bfloat16 = True
+        model.low_precision = True
         plain_MV = model.logits(model.hidden(x_BL, block_causal(16, 4))).flatten(0, 1)[:, :MASK]
         reader = Reader(model)
         hidden_MD = reader.hidden(x_BL, Cache(16, 4, model.recalling), torch.arange(32))
         found_MV = reader.logits(hidden_MD)[:, :MASK]
     assert found_MV.dtype == exact_MV.dtype == torch.float32
-    assert 0 < (found_MV - exact_MV).norm() < 1.5 * (plain_MV - exact_MV).norm()
+    assert 0 < (found_MV - exact_MV).norm() < 1.3 * (plain_MV - exact_MV).norm()
 
 
 @pytest.mark.parametrize(("objective", "block_size"), [(Autoregressive(), 1), (BlockDiffusion(), 4)], ids=str)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
@@ -33,6 +33,7 @@ def test_the_error_is_what_masks_make(block_size, draws):
     assert np.std(found) == pytest.approx(expected, rel=0.15)
 
 
+@settings(deadline=None)
 @given(
     error=st.floats(1e-4, 1.0),
     block_size=st.sampled_from([8, 16, 128]),

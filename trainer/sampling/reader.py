@@ -39,7 +39,7 @@ class Reader:
         # In float64, for far from the start float32 would blur the angles.
         rotary = self.model.rotary_emb(positions_S.double(), self.model.dtype)
         cache.make_room(new)
-        x_MD = self.model.vocab_embed(tokens_BS).flatten(0, 1).to(self.model.dtype)
+        x_MD = self.model.vocab_embed(tokens_BS).flatten(0, 1)
         *layers, last = self._layers
         for index, layer in enumerate(layers):
             x_MD = layer.transform(x_MD, layer.attend(x_MD, batch, rotary, cache, index))
@@ -56,11 +56,10 @@ class _Norm(NamedTuple):
     weight_D: Tensor
     bias_D: Tensor
     eps: float
+    dtype: torch.dtype  # of what comes out: the residual stream stays as it is
 
     def __call__(self, x_MD: Tensor) -> Tensor:
-        """Of the dtype of x, computed in its own."""
-        wide_MD = x_MD.to(self.weight_D.dtype)
-        return F.layer_norm(wide_MD, self.weight_D.shape, self.weight_D, self.bias_D, self.eps).to(x_MD.dtype)
+        return F.layer_norm(x_MD, self.weight_D.shape, self.weight_D, self.bias_D, self.eps).to(self.dtype)
 
 
 class _Layer(NamedTuple):
@@ -88,7 +87,7 @@ class _Layer(NamedTuple):
 
     def transform(self, x_MD: Tensor, attended_MD: Tensor) -> Tensor:
         """The residual stream behind this layer, row by row."""
-        x_MD = torch.addmm(x_MD, attended_MD, self.out_DD)
+        x_MD = x_MD + attended_MD @ self.out_DD
         widened_ME = torch.addmm(self.widen_bias_E, self.norm2(x_MD), self.widen_DE)
         changed_MD = torch.addmm(self.narrow_bias_D, F.gelu(widened_ME, approximate="tanh"), self.narrow_ED)
         return x_MD + changed_MD
@@ -101,15 +100,15 @@ class _Head(NamedTuple):
 
 
 def _layer(block: Block, cond_C: Tensor | None, dtype: torch.dtype) -> _Layer:
-    """dtype: of products and activations; what is folded is folded in that of the parameters."""
+    """dtype: of products and attention; what is folded is folded in that of the parameters."""
     shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(cond_C)
     widen, narrow = cast(nn.Linear, block.mlp[0]), cast(nn.Linear, block.mlp[2])
     return _Layer(
         block.heads,
-        _norm(block.norm1, shift1, scale1),
+        _norm(block.norm1, shift1, scale1, dtype),
         _ready(block.attn_qkv.weight.T, dtype),
         _ready(block.attn_out.weight.T * gate1, dtype),
-        _norm(block.norm2, shift2, scale2),
+        _norm(block.norm2, shift2, scale2, dtype),
         _ready(widen.weight.T, dtype),
         _ready(widen.bias, dtype),
         _ready(narrow.weight.T * gate2, dtype),
@@ -119,7 +118,8 @@ def _layer(block: Block, cond_C: Tensor | None, dtype: torch.dtype) -> _Layer:
 
 def _head(model: Denoiser, cond_C: Tensor | None) -> _Head:
     output = model.output_layer
-    norm = _norm(output.norm_final, *output.modulation(cond_C))
+    shift, scale = output.modulation(cond_C)
+    norm = _norm(output.norm_final, shift, scale, model.dtype)
     bias_V = output.linear.bias.clone()
     bias_V[model.shape.mask_id] = -math.inf
     return _Head(norm, _ready(output.linear.weight.T, model.dtype), _ready(bias_V, model.dtype))
@@ -129,5 +129,5 @@ def _ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.to(dtype).contiguous()
 
 
-def _norm(norm: nn.LayerNorm, shift_D: Tensor, scale_D: Tensor) -> _Norm:
-    return _Norm(norm.weight * (1 + scale_D), shift_D, norm.eps)
+def _norm(norm: nn.LayerNorm, shift_D: Tensor, scale_D: Tensor, dtype: torch.dtype) -> _Norm:
+    return _Norm(norm.weight * (1 + scale_D), shift_D, norm.eps, dtype)
