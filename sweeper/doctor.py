@@ -35,7 +35,7 @@ RAY_FULL = 0.95  # of a disk, from which on Ray refuses to write
 
 
 def examine(url: str, files: str | None, *, start: bool = False) -> Iterator[Finding]:
-    """files: a path or a URI, where checkpoints would go; None: beside the database. start: Ray and torch are tried, too."""
+    """files: a path or a URI, where checkpoints go; None: beside the database. start: tries Ray, too."""
     with ThreadPoolExecutor(1) as aside:
         answers = aside.submit(hub_answers, SECONDS)
         yield from machine()

@@ -33,7 +33,7 @@ def gradients(config: TrainConfig, x0_BL: torch.Tensor, parts: int) -> tuple[flo
 def test_the_gradient_is_that_of_the_whole_batch(
     kind: tuple[str, int], batch: int, parts: int, weighted: bool
 ) -> None:
-    """Micro-batches of unequal size are each counted by their sequences; more than there are make one each."""
+    """Micro-batches of unequal size count by their sequences; more than there are sequences make one each."""
     objective, block_size = kind
     said = {"objective.name": objective, "data.length": LENGTH, "finetune.block_size": block_size}
     if weighted and objective in ("bd3lm", "mdlm"):

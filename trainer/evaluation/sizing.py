@@ -7,9 +7,9 @@ N scored tokens under K masks have, of masks alone,
 
     standard error of nats per token = s * sqrt((H_M - 1) / (K * N)).
 
-s is that of the text's own unigram model, not of a network: so K belongs to the text, the block size and the
-wanted error, and all trials of a sweep with one block size are evaluated under the same masks. A network's own
-s is near it (docs/metrics.md has what was measured). Shapes: S sequences, L length.
+s is that of the text's own unigram model, not of a network: so K belongs to the text, the block size and
+the wanted error, and all trials of a sweep with one block size are evaluated under the same masks. A
+network's own s is near it (docs/metrics.md has what was measured). Shapes: S sequences, L length.
 """
 
 import math
