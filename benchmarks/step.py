@@ -15,7 +15,6 @@ Best run with OMP_NUM_THREADS=1 and glibc told to keep its memory (docs/performa
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from benchmarks.document import finish
 from tests.reference.step import Step
 from trainer.attention import Layout, block_causal, dense, dense_mask, noised
 from trainer.config import TrainConfig
+from trainer.hardware import Memory
 from trainer.learner import Learner, learning_rate
 from trainer.masking import corrupt, sample_time
 from trainer.model import Shape
@@ -162,15 +162,14 @@ def timed(case: Case, repeats: int) -> dict[str, Any]:
 
 def peak(case: Case, form: str) -> int:
     """Of this process, in MB, after two steps of one form."""
+    memory = Memory(torch.device(case.device))
     learner, plain, x0 = prepared(case, with_plain=form == "plain")
     for step in (1, 2):
         if form == "plain":
             plain_step(plain, learner, x0, step)
         else:
             our_step(learner, x0, step)
-    if case.device == "cuda":
-        return torch.cuda.max_memory_allocated() // 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return round(memory.peak_mb() * 1e6 / 2**20)
 
 
 def prepared(case: Case, with_plain: bool = True) -> tuple[Learner, Any, torch.Tensor]:

@@ -29,6 +29,9 @@ CLOSE = 2e-3  # of the two sides' training losses, relative: rounding grows over
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.straightforward", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="A tenth of the steps, the small vocabulary.")
+    parser.add_argument(
+        "--vocabularies", type=int, nargs="+", default=VOCABULARIES, help="Asked of the text."
+    )
     parser.add_argument("--side", choices=["ours", "plain"], help=argparse.SUPPRESS)
     parser.add_argument("--vocab", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -41,7 +44,7 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
     summary: dict[str, float] = {}
-    for vocab in VOCABULARIES[:1] if given.quick else VOCABULARIES:
+    for vocab in VOCABULARIES[:1] if given.quick else given.vocabularies:
         measured = {side: run(side, vocab, given.quick) for side in ("ours", "plain")}
         losses = {side: each.pop("losses") for side, each in measured.items()}
         for cell, loss in losses["plain"].items():
@@ -163,7 +166,7 @@ def train(config: Any) -> tuple[float, int]:
         return xt_BL, (importance_BN * level.loss_scale).repeat_interleave(phase.block_size, dim=1)
 
     before: Step | None = None
-    total, losses = 0, []
+    total, losses = 0, list[float]()
     for name, phase in (("pretrain", config.pretrain), ("finetune", config.finetune)):
         plain = Step(learner, length, phase.block_size)
         if before is not None:

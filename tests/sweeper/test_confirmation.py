@@ -177,6 +177,6 @@ def test_extended_after_it_was_confirmed_it_confirms_the_new_best(tmp_path: Path
 
 
 def test_with_nothing_complete_there_is_nothing_to_confirm(tmp_path: Path) -> None:
-    url = run(make_spec(CONFIRM, *SMALL[:3], "trainer.finetune.batch_size=2"), tmp_path)
+    url = run(make_spec(CONFIRM, *SMALL[:3], "search.trials=2", "trainer.finetune.batch_size=2"), tmp_path)
     assert trials_of(url, "confirm") == []
     assert told(url)["sweep"][0] == "failed"

@@ -303,7 +303,7 @@ def test_pause_and_resume_are_said_and_asked(place: tuple[str, Path]) -> None:
         assert call("resume", "test", "--db", url)[0] == 0
         book.poll()
         assert sweep_state(url) == "running"
-        one = book._live[1]
+        one = next(job for job in book._floor.live() if job.name == "trial 1")
         request(url, 1, "pause", 1)
         book.poll()
         book.take(one, [])

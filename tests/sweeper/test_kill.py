@@ -82,7 +82,7 @@ def test_killed_three_times_and_a_worker_once(seed: int, tmp_path: Path) -> None
     wait_for(lambda: kill_in_mid_trial(cut, known), driver)
     code, output = end_of(driver)
     assert code == 0, output
-    assert "died; it goes on from its last checkpoint" in output
+    assert "lost its worker; it goes on from its last checkpoint" in output
 
     assert told(cut.url) == told(whole.url)
     with closing(Reader(cut.url)) as reader:

@@ -105,7 +105,7 @@ def test_driver_killed_three_times_and_a_worker_once(seed: int, whole: Whole, tm
     snapshots.append(snapshot(cut))
     code, output = end_of(driver, PATIENCE)
     assert code == 0, output
-    assert "died; it goes on from its last checkpoint" in output
+    assert "lost its worker; it goes on from its last checkpoint" in output
     check(cut, whole, snapshots)
 
 

@@ -56,7 +56,7 @@ def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     )
 
     pids = [pid for _, pid, what, _ in work.spells() if what == "begin"]
-    assert len(pids) == 8
+    assert len(pids) == 9, "out of memory is tried again, once"
     assert len(set(pids)) == 2, "each of two workers serves several trials"
     assert "INFO" not in output, "Ray's chatter goes to the log"
     assert "Started a local Ray" in (work.files / "trials" / "1" / "ray.log").read_text()
@@ -66,7 +66,7 @@ def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     code, _ = end_of(work.start(text(20, *bad, 21, 22, 23)))
     assert code == 4
     assert time.monotonic() - began < 20
-    assert len(work.spells()) == 16
+    assert len(work.spells()) == 18
 
 
 def test_interrupted_once_and_twice(tmp_path: Path) -> None:
