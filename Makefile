@@ -25,8 +25,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 run: install
 	$(PY) -m sweeper run $(SPEC)
 
+# Two processes, a file at a time; the longest tests (make test-all) kill whole clusters and run alone.
 test: install
-	$(PY) -m pytest -m "not long"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not long"
 
 test-all: install
 	$(PY) -m pytest
