@@ -193,6 +193,9 @@ def _drive(
                 return book.ending.code
             book.end()
             return exit_code(book.states())
+        except (LacksError, InvalidConfig) as error:  # nothing has begun: nobody is to think that it runs
+            store.writer(sweep.id, holder).set_sweep_state("interrupted", str(error))
+            raise
         finally:
             ray.stop()
             watchdog.release()

@@ -52,16 +52,19 @@ class Worker(tune.Trainable):
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         job, device = config["job"], "auto" if self._gpu else "cpu"
         run = mirrored if is_remote(job.folder) else alone
-        self._run = Ahead(run(job, config["trainer"], device))
+        self._run: Ahead[Report | None] | None = Ahead(run(job, config["trainer"], device))
         self._began, self._cpu_began = time.monotonic(), time.process_time()
 
     def _close(self) -> None:
-        """The generator saves a checkpoint in its `finally`; then its memory is given back."""
+        """The generator saves a checkpoint in its `finally`; then its memory is given back. Once a job."""
+        run, self._run = self._run, None
+        if run is None:
+            return
         try:
-            self._run.close()
+            run.close()
         except Exception:
             traceback.print_exc()  # its last checkpoint stands
-        self._run = Ahead(_nothing())
+        del run
         gc.collect()
         if not gc.get_freeze_count():
             gc.freeze()  # what imports left behind is there to stay: 0.14 s to look through at every trial
@@ -72,12 +75,13 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         send = time.monotonic() + BATCH
         reports: list[Report] = []
-        over, error = False, ""
+        over, error, run = False, "", self._run
+        assert run is not None, "a job that is over is not asked for more"
         try:
-            report = self._run.next()
+            report = run.next()
             while report is not None:
                 reports.append(report)
-                report = self._run.next(timeout=max(0.0, send - time.monotonic()))
+                report = run.next(timeout=max(0.0, send - time.monotonic()))
         except NotReady:
             pass
         except StopIteration:
@@ -92,10 +96,6 @@ class Worker(tune.Trainable):
     def _cost(self) -> Cost:
         seconds = time.monotonic() - self._began
         return Cost(time.process_time() - self._cpu_began, seconds * self._gpu)
-
-
-def _nothing() -> Reports:
-    yield from ()
 
 
 def alone(job: Job, trainer: str, device: str) -> Reports:

@@ -168,3 +168,15 @@ def test_a_second_driver_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert "elsewhere:1" in said.lines[0]
     with closing(Reader(work.url)) as reader:
         assert reader.trials(1) == []
+
+
+def test_what_could_not_begin_is_not_said_to_run(tmp_path: Path) -> None:
+    """No cluster answers: exit code 7, and whoever looks at the sweep reads why it stands still."""
+    url, nowhere = f"sqlite:///{tmp_path}/sweeps.db", "127.0.0.1:1"
+    spec = make_spec(text=text(20))
+    assert run_sweep(spec, text(20), url, tmp_path / "files", progress=Silent(), address=nowhere) == 7
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep(spec.name)
+        assert sweep is not None
+        assert (sweep.state, sweep.lease_holder) == ("interrupted", None)
+        assert "nothing answers" in sweep.note
