@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from trainer.settings import Settings
 
-ROW, EXACT = "row", "bound"
+ROW, EXACT, OVER = "row", "bound", "over"
 NOT_MEASURED = "none"  # a column that no run of the sweep measures
 
 
@@ -23,13 +23,16 @@ class Reference(Settings):
 
     A row with `bound: false` prints numbers that are no perplexities, whatever their column is called;
     `c` is then what the objective is of the bound, where the cross-entropy does not depend on the noise.
+    `over` names the row that a row's ratios are taken over, if not its column's first: one that was printed
+    from the same draw of times and masks, so that the ratio is free of `noise`.
     """
 
     title: str
     source: str = ""
     columns: dict[str, str] = Field({}, description="The printed column: the metric of ours that it is.")
     compare: Literal["value", "ratio"] = Field(
-        "value", description="ratio: each number over its column's first, where text or model are others."
+        "value",
+        description="ratio, where text or model are others: each number over its column's first, or its `over`.",
     )
     noise: float = Field(0.0, ge=0, description="Of a printed log-perplexity: its own standard error, nats.")
     rows: tuple[dict[str, str | float | bool | None], ...] = ()
@@ -41,8 +44,14 @@ class Reference(Settings):
         names = [row.get(ROW) for row in self.rows]
         if len(set(names)) < len(names) or None in names:
             raise ValueError("every row needs a name of its own: row: ...")
-        for sentence in self.sentences:
-            for name in (name for pair in sentence.less for name in pair):
-                if name not in names:
-                    raise ValueError(f"{sentence.says!r} is about {name!r}, and no row has that name")
+        rows = {row[ROW]: row for row in self.rows}
+        said = [(repr(row[ROW]), row[OVER]) for row in self.rows if OVER in row]
+        said += [(repr(claim.says), name) for claim in self.sentences for pair in claim.less for name in pair]
+        for what, name in said:
+            if name not in names:
+                raise ValueError(f"{what} is about {name!r}, and no row has that name")
+        for row in self.rows:
+            for column in self.columns:
+                if OVER in row and row.get(column) is not None and rows[row[OVER]].get(column) is None:
+                    raise ValueError(f"{row[ROW]!r} is over {row[OVER]!r}, which prints no {column}")
         return self

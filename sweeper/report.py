@@ -8,7 +8,8 @@ One word for a cell, from the 95% interval of ours and the printed number, as ra
 - not a perplexity: the printed number is none, so there is nothing to reproduce.
 
 Where the printed number has an error of its own (`noise`), the interval is that of the difference. Where text
-or model are not the printed ones (`compare: ratio`), each number is taken over its column's first one.
+or model are not the printed ones (`compare: ratio`), each number is taken over its column's first one, or
+over that of the row it names (`over`): those two come of one draw, and their ratio has no error of its own.
 """
 
 import math
@@ -21,7 +22,7 @@ from scipy import stats
 
 from sweeper.compare import NotComparable, compare
 from sweeper.ranking import quantity
-from sweeper.reference import EXACT, ROW, Reference
+from sweeper.reference import EXACT, OVER, ROW, Reference
 from sweeper.reference import Sentence as Claim
 from sweeper.spec import SweepSpec
 from sweeper.statistics import CONFIDENCE, Run, standings
@@ -215,6 +216,7 @@ def _rows(
     metrics: Mapping[str, Sequence[Measured | None]],
 ) -> list[Row]:
     weights = _weights(reader, sweep, trials)
+    places = {row[ROW]: place for place, row in enumerate(reference.rows)}
     bases: dict[str, int] = {}  # of a ratio: each column's first row that has both numbers
     rows = []
     for place, row in enumerate(reference.rows):
@@ -232,10 +234,11 @@ def _rows(
             elif column not in bases:
                 bases[column], word = place, BASE
             else:
-                base = bases[column]
+                base = places[row[OVER]] if OVER in row else bases[column]
                 ratio, half = _difference(reader, sweep, metric, trials[place], trials[base])
-                printed = math.log(theirs) - math.log(_number(reference.rows[base][column]) or theirs)
-                word = verdict(ratio - printed, half, math.sqrt(2) * reference.noise)
+                printed = math.log(theirs) - math.log(_number(reference.rows[base].get(column)) or theirs)
+                noise = 0.0 if OVER in row else math.sqrt(2) * reference.noise
+                word = verdict(ratio - printed, half, noise)
             cells[column] = _cell(theirs, ours, word)
         c, weight = _number(row.get("c")), weights[place]
         rows.append(Row(str(row[ROW]), cells, None if c is None or weight is None else (weight, c)))

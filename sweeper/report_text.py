@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sweeper.console import number, perplexity
+from sweeper.reference import OVER
 from sweeper.report import Cell, Difference, Finding, Report
 
 CLOSE_TO_C = 0.05  # of the weight c: so far may the objective over the bound be from it
@@ -82,9 +83,13 @@ def html_page(found: Report) -> str:
 
 
 def _what_words_mean(found: Report) -> str:
-    over = " over its column's first" if found.reference.compare == "ratio" else ""
-    noise = found.reference.noise
-    own = f" The printed numbers' own error is taken as {noise:g} nats." if noise else ""
+    over = own = ""
+    if found.reference.compare == "ratio":
+        over = " over its column's first"
+        if any(OVER in row for row in found.reference.rows):
+            over += ", or, where rows were printed from one draw of times, over the first of these"
+    if noise := found.reference.noise:
+        own = f" The error of a printed draw is taken as {noise:g} nats."
     hours = f"{found.hours:.2f} processor-hours, {found.seeds} seeds."
     return (
         f"Each number{over}: reproduced, where the 95% interval of ours lies within 10% of the printed one; "

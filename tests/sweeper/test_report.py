@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from sweeper import report as reports
 from sweeper.cli import app
 from sweeper.report import DIFFERS, NO_PPL, NOT_RUN, REPRODUCED, UNTOLD, Difference, verdict
+from sweeper.report_text import markdown
 from sweeper.spec import SweepSpec, load_spec, read_spec
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
@@ -203,6 +204,20 @@ def test_of_other_text_the_ratios_are_compared(url: str) -> None:
     assert found.rows[2].cells["objective"].word == NO_PPL
 
 
+def test_rows_of_one_printed_draw_are_free_of_its_error(url: str) -> None:
+    """Ours 40 over 10, printed 60 over 10: its error of 0.3 nats is no error of a ratio within one draw."""
+    text = TEXT.replace("var: 40", "var: 60").replace("title:", "compare: ratio\n  noise: 0.3\n  title:")
+    assert made(url, text=text).rows[1].cells["var"].word == UNTOLD
+    text = text.replace("name: table", "name: drawn").replace("{row: small,", "{row: small, over: large,")
+    fill(url, spec(text=text), [5.48, 5.19, 5.20], [1.0, 1.0, 0.78], [10.0, 40.0, 30.0])
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("drawn")
+        assert sweep is not None
+        found = reports.report(reader, sweep)
+    assert found.rows[1].cells["var"].word == DIFFERS
+    assert "from one draw of times" in markdown(found)
+
+
 def test_of_the_same_text_ten_times_as_much_differs(url: str) -> None:
     found = made(url, text=TEXT.replace("ppl: 240.0", "ppl: 24.0"))
     assert found.rows[0].cells["ppl"].word == DIFFERS
@@ -261,6 +276,8 @@ def test_a_sweep_without_a_reference(url: str) -> None:
         ("  - {finetune.block_size: 16}\n", "", "reference.rows: 3 rows, but `always` has 2 runs"),
         ("row: small and weighted", "row: small", "every row needs a name of its own"),
         ("[[small, large]]}", "[[small, huge]]}", "is about 'huge', and no row has that name"),
+        ("row: small,", "row: small, over: huge,", "'small' is about 'huge', and no row has that name"),
+        ("row: large, ppl: 240.0,", "row: large, over: small and weighted,", "which prints no var"),
         ("compare", "compare", ""),
     ],
 )
