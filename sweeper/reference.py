@@ -32,7 +32,7 @@ class Reference(Settings):
     columns: dict[str, str] = Field({}, description="The printed column: the metric of ours that it is.")
     compare: Literal["value", "ratio"] = Field(
         "value",
-        description="ratio, where text or model are others: each number over its column's first, or its `over`.",
+        description="ratio, where text or model are others: over the column's first, or a row's `over`.",
     )
     noise: float = Field(0.0, ge=0, description="Of a printed log-perplexity: its own standard error, nats.")
     rows: tuple[dict[str, str | float | bool | None], ...] = ()
