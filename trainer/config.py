@@ -12,13 +12,14 @@ from pydantic_core import PydanticCustomError
 from trainer.compute import ComputeConfig
 from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
-from trainer.data.union import AnyDataSet
+from trainer.data.union import AnyCorpus, AnyDataSet
 from trainer.errors import CheckpointError
 from trainer.frequency import AnyMasking, Uniform
 from trainer.objectives.block_diffusion import BlockDiffusion
-from trainer.objectives.union import AnyObjective
+from trainer.objectives.union import OBJECTIVES, AnyObjective
 from trainer.published import weights_hash
 from trainer.reweighting import AnyReweighting, Unweighted
+from trainer.sampling.config import SamplesConfig
 from trainer.schedules import AnyClip, AnySchedule, AutoClip, Clip, LogLinear
 from trainer.settings import Settings, TwoMeanings, flatten, group, nest, with_defaults
 from trainer.sizes import ModelConfig, OptimizerConfig, fill_from_size
@@ -104,6 +105,27 @@ class EvaluationConfig(Settings):
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
     test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
+    zero_shot: tuple[AnyCorpus, ...] = Field(
+        (),
+        description="Other corpora that it is scored on then, with the run's own tokenizer, length and "
+        "forced_eos: on test, or valid where a corpus has no test.",
+    )
+
+    @field_validator("zero_shot")
+    @classmethod
+    def _told_apart(cls, corpora: tuple[AnyCorpus, ...]) -> tuple[AnyCorpus, ...]:
+        names = [data.name for data in corpora]
+        for i, data in enumerate(corpora):
+            if data.name in names[:i]:
+                raise ValueError(f"{data.name} stands twice, and its rows would have one name")
+            given = [key for key in MODELS_OWN if getattr(data, key) != type(data).model_fields[key].default]
+            if given:
+                raise ValueError(f"{data.name}.{given[0]}: a model is scored with its own; leave it out")
+        return corpora
+
+
+# Of a corpus that a model is scored on: as the model was trained.
+MODELS_OWN = ("tokenizer", "vocab_size", "length", "forced_eos")
 
 
 class CheckpointConfig(Settings):
@@ -121,6 +143,7 @@ class TrainConfig(Settings):
     pretrain: Pretrain
     finetune: Finetune
     evaluation: EvaluationConfig = EvaluationConfig()
+    samples: SamplesConfig = SamplesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     compute: ComputeConfig = ComputeConfig()
     accumulate: int = Field(
@@ -137,7 +160,9 @@ class TrainConfig(Settings):
         filled = fill_from_size(raw)
         said = str(group(filled, "data").get("length", ""))
         length = max(int(said), 1) if said.isdecimal() else PyDocs.model_fields["length"].default
-        only = {"ar": 1, "mdlm": length, "sedd": length}.get(str(group(filled, "objective").get("name")))
+        objective = str(group(filled, "objective").get("name", BlockDiffusion.model_fields["name"].default))
+        only = {"ar": 1, "mdlm": length, "sedd": length}.get(objective)
+        filled = _with_a_sampler(filled, objective)
         filled = with_defaults(filled, "pretrain", {"block_size": only or length})
         return with_defaults(filled, "finetune", {"block_size": only or min(16, length)})
 
@@ -147,6 +172,9 @@ class TrainConfig(Settings):
             name: self.objective.problem(phase, self.data.length)
             for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune))
         }
+        if self.samples.num:
+            drawn_from = (self.objective, self.data.length, self.finetune.block_size)
+            found["samples"] = self.samples.problem(*drawn_from)
         problems = [Problem(f"{name}.{each[0]}", each[1]) for name, each in found.items() if each]
         blocks = self.objective.noisy and self.finetune.block_size < self.data.length
         if self.compute.attention == "flash" and blocks:
@@ -194,9 +222,17 @@ class TrainConfig(Settings):
         except CheckpointError as error:
             raise InvalidConfig([Problem("pretrain.from", str(error))]) from None
 
+    def check_files(self) -> None:
+        """Raises InvalidConfig where a checkpoint or a judge is not there that is named by its place."""
+        self.published()
+        judge = self.samples.judge
+        if self.samples.num and judge and judge.startswith((".", "/", "~")) and not Path(judge).is_dir():
+            raise InvalidConfig([Problem("samples.judge", f"{judge}: there is no such folder")])
+
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for a published checkpoint without one, for uniform masking, for an
-        evaluation of no wanted error, nor for what is computed as it always was."""
+        evaluation of no wanted error or other corpora, for samples that are not drawn, nor for what is
+        computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -206,6 +242,10 @@ class TrainConfig(Settings):
         del values["pretrain.from"]
         if self.evaluation.error is None:
             del values["evaluation.error"]
+        if not self.evaluation.zero_shot:
+            del values["evaluation.zero_shot"]
+        if not self.samples.num:
+            values = {key: value for key, value in values.items() if not key.startswith("samples.")}
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]
@@ -272,4 +312,19 @@ def _problems(error: Any) -> list[Problem]:
 def _without_tags(loc: tuple[int | str, ...]) -> list[str]:
     """('finetune', 'schedule', 'gaussian', 'mu') -> ['finetune', 'schedule', 'mu']."""
     tagged = {"data", "objective", "schedule", "clip", "reweighting", "masking", "sampler"}
-    return [str(part) for i, part in enumerate(loc) if not (i and loc[i - 1] in tagged)]
+    before: tuple[int | str, ...] = ("", *loc)
+    # An item of a list is one of a union, too.
+    return [
+        str(part)
+        for part, last in zip(loc, before, strict=False)
+        if last not in tagged and not isinstance(last, int)
+    ]
+
+
+def _with_a_sampler(nested: Mapping[str, Any], objective: str) -> Mapping[str, Any]:
+    """Where only a sampler's fields are given, it is the objective's first."""
+    samples = group(nested, "samples")
+    first = [each.samplers[0].name for each in OBJECTIVES if each.model_fields["name"].default == objective]
+    if not (first and group(samples, "sampler")):
+        return nested
+    return {**nested, "samples": with_defaults(samples, "sampler", {"name": first[0]})}

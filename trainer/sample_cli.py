@@ -21,15 +21,9 @@ from trainer.console import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trainer.config import TrainConfig
     from trainer.sampling.config import SamplingConfig
-    from trainer.sampling.generate import Sample
     from trainer.sampling.samples_file import SavedSample
-    from trainer.trained import Trained
-
-LONGEST = 16_384  # tokens, where a sample may stop by itself
 
 Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]
 
@@ -49,7 +43,7 @@ def sample(
         typer.Option(
             min=2,
             help="Tokens, BOS and prompt included; whole blocks. Default: the trained length; "
-            "with stopping.* at most 16,384.",
+            "with stopping.* a limit, 16,384.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1)] = 0,
@@ -71,17 +65,21 @@ def sample(
         how = _how(settings, read_overrides(overrides))
         if out is not None and not out.parent.is_dir():
             fail(2, f"{out.parent}: there is no such folder")
+        from trainer.sampling.config import SamplesConfig
+        from trainer.sampling.draw import drawn
         from trainer.sampling.samples_file import saved, write_samples
         from trainer.trained import open_trained
 
         trained = open_trained(settings, folder / f"{checkpoint}.safetensors", device=device)
         tokenizer = trained.corpus.tokenizer
         given = tokenizer.encode_batch([prompt])[0]
+        asked = SamplesConfig(num=num, length=length, seed=seed, batch_size=batch, **dict(how))
+        network = (trained.model, settings.objective, tokenizer, trained.block_size)
         try:
-            drawn = list(_drawn(trained, settings, how, given, num, length, seed, batch, cached=not uncached))
+            found = list(drawn(*network, asked, prompt=given, cached=not uncached))
         except ValueError as error:
             fail(2, str(error))
-        samples = [saved(each, tokenizer, prompt, 1 + len(given)) for each in drawn]
+        samples = [saved(each, tokenizer, prompt, 1 + len(given)) for each in found]
         if out is not None:
             write_samples(out, samples)
     _show(samples, how, seed, out, as_json)
@@ -116,43 +114,6 @@ def _how(settings: TrainConfig, overrides: dict[str, Any]) -> SamplingConfig:
     from trainer.sampling.config import SamplingConfig
 
     return checked(SamplingConfig, {"sampler.name": settings.objective.samplers[0].name, **overrides})
-
-
-def _drawn(
-    trained: Trained,
-    settings: TrainConfig,
-    how: SamplingConfig,
-    prompt: list[int],
-    num: int,
-    length: int | None,
-    seed: int,
-    batch: int,
-    *,
-    cached: bool,
-) -> Iterator[Sample]:
-    """Batch after batch. Raises ValueError."""
-    from trainer.sampling.generate import sample as draw
-
-    tokenizer = trained.corpus.tokenizer
-    longest = settings.data.length
-    if how.stopping and not settings.objective.whole:
-        longest = LONGEST // trained.block_size * trained.block_size
-    for first in range(0, num, batch):
-        yield from draw(
-            trained.model,
-            settings.objective,
-            num=min(batch, num - first),
-            first=first,
-            length=longest if length is None else length,
-            block_size=trained.block_size,
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
-            prompt=prompt,
-            seed=seed,
-            sampler=how.sampler,
-            stopping=how.stopping,
-            cached=cached,
-        )
 
 
 def _show(

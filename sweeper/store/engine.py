@@ -5,12 +5,24 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Executable,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
@@ -156,10 +168,15 @@ def insert_or_ignore(connection: Connection, table: Table, rows: Sequence[Mappin
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row whose primary key is there already takes the new values."""
     if rows:
-        statement = _INSERT[connection.dialect.name](table)
-        new = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-        keys = list(table.primary_key.columns)
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+        connection.execute(_upsert(connection.dialect.name, table), rows)
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> Executable:
+    """Built once: that takes longer than SQLite takes to carry it out."""
+    statement = _INSERT[dialect](table)
+    new = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=new)
 
 
 def connect(url: URL, **options: Any) -> Engine:

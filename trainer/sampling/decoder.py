@@ -3,6 +3,7 @@
 Shapes: B batch, S tokens, P positions of a block, M chosen rows, D width, V vocabulary.
 """
 
+import threading
 from abc import ABC, abstractmethod
 
 import torch
@@ -173,6 +174,35 @@ class Rereading(Decoder):
 
     def fresh(self) -> "Rereading":
         return Rereading(self._other)
+
+
+class Stopped(Exception):
+    """Nobody waits for these samples any more."""
+
+
+class Stoppable(Decoder):
+    """Any other, until `stop` is set by another thread: the next pass then raises Stopped."""
+
+    def __init__(self, other: Decoder, stop: threading.Event):
+        super().__init__(other.model)
+        self._other, self._stop = other, stop
+
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        if self._stop.is_set():
+            raise Stopped
+        return self._other.hidden(block_BP, chosen_BP, move_chance)
+
+    def logits(self, hidden_MD: Tensor, move_chance: float) -> Tensor:
+        return self._other.logits(hidden_MD, move_chance)
+
+    def append(self, tokens_BS: Tensor) -> int:
+        return self._other.append(tokens_BS)
+
+    def keep(self, rows_B: Tensor) -> None:
+        self._other.keep(rows_B)
+
+    def fresh(self) -> "Stoppable":
+        return Stoppable(self._other.fresh(), self._stop)
 
 
 def rows(chosen_BS: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Shapes: B samples that still go on, L length, P positions of the block.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ import torch
 from trainer.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.sampling.base import Sampler
-from trainer.sampling.decoder import Rereading
+from trainer.sampling.config import problem_of_sampler, problem_of_size
+from trainer.sampling.decoder import Rereading, Stoppable
 from trainer.sampling.stopping import End, Stopping
 from trainer.sampling.words import Draws
 
@@ -41,6 +43,7 @@ def sample(
     eos_id: int | None = None,
     first: int = 0,
     cached: bool = True,
+    stop: threading.Event | None = None,
 ) -> list[Sample]:
     """`num` samples of `length` tokens, BOS and the prompt included; with `stopping`, of at most so many.
 
@@ -49,16 +52,18 @@ def sample(
     beside them. A finished sample leaves the batch. Past the trained length each block reads a sliding
     window of it (trainer.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
     The sampler defaults to the objective's first. cached=False reads the whole text in every pass: slow, for
-    comparison. Raises ValueError in a sentence.
+    comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop` is set.
     """
     sampler = sampler or objective.samplers[0]
     if objective.whole:
         block_size = length
     given = [bos_id, *prompt]
     problem = (
-        _problem_of_size(num, length, block_size, len(given), model.shape.length, objective)
+        _problem_of_number(num)
+        or problem_of_size(length, block_size, len(given), model.shape.length, objective)
         or _problem_of_words(given, model.shape.vocab_size, model.shape.mask_id)
-        or _problem_of_settings(objective, sampler, stopping, eos_id)
+        or problem_of_sampler(objective, sampler)
+        or _problem_of_stopping(stopping, eos_id)
     )
     if problem:
         raise ValueError(problem)
@@ -71,6 +76,8 @@ def sample(
         decoder = objective.decoder(model, block_size)
         if not cached:
             decoder = Rereading(decoder)
+        if stop is not None:
+            decoder = Stoppable(decoder, stop)
         known = len(given) // block_size * block_size
         cache_passes = decoder.append(torch.tensor([given[:known]] * num, device=device)) if known else 0
         going = [_Text(number, given[:known], nfe=0) for number in range(num)]
@@ -118,20 +125,8 @@ class _Text:
     nfe: int
 
 
-def _problem_of_size(
-    num: int, length: int, block_size: int, given: int, trained: int, objective: Objective
-) -> str | None:
-    if num < 1:
-        return f"num must be at least 1, not {num}"
-    if objective.whole and length > trained:
-        return f"a sample is one block here, of at most the trained length {trained}, not {length}"
-    if not 1 <= block_size <= trained:
-        return f"block size must be from 1 to the trained length {trained}, not {block_size}"
-    if length < 1 or length % block_size:
-        return f"a sample's length must be a multiple of the block size {block_size}, not {length}"
-    if given >= length:
-        return f"BOS and the prompt take {given} tokens, which leaves nothing of a length of {length}"
-    return None
+def _problem_of_number(num: int) -> str | None:
+    return f"num must be at least 1, not {num}" if num < 1 else None
 
 
 def _problem_of_words(given: list[int], vocab_size: int, mask_id: int) -> str | None:
@@ -139,12 +134,7 @@ def _problem_of_words(given: list[int], vocab_size: int, mask_id: int) -> str | 
     return f"the prompt holds {strange[0]}, which is no word of the vocabulary" if strange else None
 
 
-def _problem_of_settings(
-    objective: Objective, sampler: Sampler, stopping: Stopping | None, eos_id: int | None
-) -> str | None:
-    if type(sampler) not in map(type, objective.samplers):
-        names = " or ".join(each.name for each in objective.samplers)
-        return f"{objective.name} is sampled from by {names}, not by {sampler.name}"
+def _problem_of_stopping(stopping: Stopping | None, eos_id: int | None) -> str | None:
     if stopping and stopping.eos and eos_id is None:
         return "stopping at EOS needs a tokenizer that has one"
     return None
