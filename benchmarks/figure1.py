@@ -9,7 +9,6 @@ Writes docs/figure1.png with a Chromium that playwright finds, else docs/figure1
 """
 
 import argparse
-import shutil
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from benchmarks.document import finish
+from benchmarks.drawing import save
 from trainer.config import TrainConfig
 from trainer.evaluation.record import Report
 from trainer.train import train
@@ -85,7 +85,7 @@ def main() -> None:
             f"{row.model:<28}{row.val_nelbo:>9.4f}{row.val_nelbo_se:>8.4f}{row.test_nelbo:>9.4f}"
             f"{row.train_loss:>9.4f}{row.train_spread:>8.4f}{row.grad_norm_var:>9.4f}{row.seconds:>7.1f}"
         )
-    path = save(figure(curves), Path.cwd() if given.quick else OUT)
+    path = save(figure(curves), (Path.cwd() if given.quick else OUT) / "figure1.png")
     print(f"nats per token after {steps} steps; {path}")
     ar, loglinear, tuned = (row.val_nelbo for row in rows)
     summary = {
@@ -158,28 +158,6 @@ def figure(curves: dict[str, list[Report]]) -> go.Figure:
         margin={"l": 60, "r": 20, "t": 40, "b": 50},
     )  # fmt: skip
     return panels
-
-
-def save(panels: go.Figure, folder: Path) -> Path:
-    """figure1.png, or figure1.html where no browser can draw it."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        browser = None
-    if browser is None:
-        path = folder / "figure1.html"
-        panels.write_html(path)
-        return path
-    path = folder / "figure1.png"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=1.5)
-        page.set_content(f"<style>body {{margin: 0}}</style>{panels.to_html(full_html=False)}")
-        page.wait_for_selector(".main-svg .scatterlayer .trace")
-        page.screenshot(path=path)
-        chromium.close()
-    return path
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ seconds are the clock's. `peak` is the memory of a process (or of the GPU) that 
 `of GEMM` is the share of the rate of a bare matrix product of the same precision (measured between the steps)
 at which the operations that the loss needs are done. `without` switches one lever off at a time.
 
-Cases in bfloat16 are run where the processor has it, those of a GPU where there is one.
+Cases in bfloat16 are run where the processor has it, those of a GPU where there is one. Below the latter
+stand the floors of an H200 (benchmarks/floors.py): what the operations and the bytes that a step needs take
+at the card's rates; beside them what was measured, and how many kernels each form starts by how many calls
+of the host. --floors prints the floors alone, on any machine.
 
 Best run with OMP_NUM_THREADS=1 and glibc told to keep its memory (docs/performance.md).
 """
@@ -18,18 +21,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from statistics import median
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 
 from benchmarks.document import finish
+from benchmarks.floors import H200, Rows, Work, launches, work
+from benchmarks.levers import LEVERS
 from tests.reference.step import Step
-from trainer.attention import Layout, block_causal, dense, dense_mask, noised
+from trainer.attention import Layout, block_causal, noised
 from trainer.config import TrainConfig
 from trainer.hardware import Memory
 from trainer.learner import Learner, learning_rate
@@ -73,6 +76,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="nano alone.")
+    parser.add_argument("--floors", action="store_true", help="Of the GPU's cases; nothing is measured.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--form", choices=["both", "ours", "plain"], help=argparse.SUPPRESS)
@@ -82,6 +86,9 @@ def main() -> None:
         case = Case(*given.case)
         print(json.dumps(timed(case, given.repeats) if given.form == "both" else peak(case, given.form)))
         return
+    if given.floors:
+        print_floors(ON_GPU)
+        return
     print(f"{'':<40}{'tokens/CPU s':>20}{'':>8}{'of GEMM':>14}{'peak MB':>14}")
     print(f"{'objective size L V batch L-prime':<40}{'plain':>10}{'ours':>10}{'ratio':>8}", end="")
     print(f"{'plain':>7}{'ours':>7}{'plain':>7}{'ours':>7}")
@@ -90,13 +97,13 @@ def main() -> None:
         row = {**case._asdict(), **in_subprocess(case, "both", given.repeats)}
         row["peak_mb"] = {form: in_subprocess(case, form, 1) for form in ("plain", "ours")}
         rows.append(row)
-        name = f"{case.objective} {case.size} {case.length} {case.vocab_size} {case.batch} {case.block_size}"
-        name += "".join(f" {each}" for each in (case.dtype, case.device) if each not in ("float32", "cpu"))
         rate, share, memory = row["tokens_per_cpu_second"], row["of_gemm"], row["peak_mb"]
-        print(f"{name:<40}{rate['plain']:>10,.0f}{rate['ours']:>10,.0f}{row['ratio']:>7.2f}x", end="")
+        print(f"{named(case):<40}{rate['plain']:>10,.0f}{rate['ours']:>10,.0f}{row['ratio']:>7.2f}x", end="")
         print(f"{share['plain']:>7.0%}{share['ours']:>7.0%}{memory['plain']:>7,}{memory['ours']:>7,}")
         for lever, factor in row["without"].items():
             print(f"    {'without ' + lever:<54}{factor:>7.2f}x the time", flush=True)
+        if case.device == "cuda":
+            print(beside_floors(row), flush=True)
     summary = {
         f"{row['objective']} {row['size']} L={row['length']} V={row['vocab_size']} batch {row['batch']}"
         f" {row['dtype']} {row['device']}": row["ratio"]
@@ -105,6 +112,33 @@ def main() -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     settings = {"repeats": given.repeats, "threads": 1, "dropout": 0, "gpu": gpu}
     finish("step", settings, rows, summary, not given.quick)
+
+
+def named(case: Case) -> str:
+    name = f"{case.objective} {case.size} {case.length} {case.vocab_size} {case.batch} {case.block_size}"
+    return name + "".join(f" {each}" for each in (case.dtype, case.device) if each not in ("float32", "cpu"))
+
+
+def print_floors(cases: Sequence[Case]) -> None:
+    print(f"{'':<40}{'TFLOP':>8}{'ms':>8}{'GB':>8}{'ms':>8}   of them weights, activations, optimizer")
+    for case in cases:
+        learner, _, x0_BL = prepared(case._replace(device="cpu"), with_plain=False)
+        needed = needed_work(case, learner, x0_BL)
+        floor = needed.milliseconds(H200)
+        print(f"{named(case):<40}{needed.flops / 1e12:>8.2f}{floor['operations']:>8.2f}", end="")
+        print(f"{needed.bytes / 1e9:>8.2f}{floor['bytes']:>8.2f}", end="   ")
+        print(", ".join(f"{each / 1e9:.2f}" for each in needed[1:]), flush=True)
+
+
+def beside_floors(row: dict[str, Any]) -> str:
+    """The line below a GPU's row."""
+    floor = ", ".join(f"{what} {ms:.2f} ms" for what, ms in row["floors_ms"].items())
+    forms = "; ".join(
+        f"{form} {1e3 * median(row['cpu_seconds'][form]):.2f} ms, {count['kernels']:,} kernels"
+        f" by {count['calls']:,} calls"
+        for form, count in row["launches"].items()
+    )
+    return f"    floors of an {H200.name}: {floor}; {forms}"
 
 
 def cases_here() -> tuple[Case, ...]:
@@ -146,7 +180,8 @@ def timed(case: Case, repeats: int) -> dict[str, Any]:
     assert abs(got - expected) <= near * abs(expected), (got, expected)
     middle = {name: median(each[1:]) for name, each in seconds.items()}
     gemm_rate = 2 * case.batch * 2 * case.length * 4 * learner.model.shape.width**2 / middle["gemm"]
-    needed = needed_operations(case, learner, x0)
+    needed = needed_work(case, learner, x0)
+    gpu = {} if case.device == "cpu" else on_gpu(needed, plain, learner, x0, repeats + 2)
     return {
         "cpu_seconds": {name: [round(each, 4) for each in seconds[name][1:]] for name in ("plain", "ours")},
         "tokens_per_cpu_second": {
@@ -154,9 +189,23 @@ def timed(case: Case, repeats: int) -> dict[str, Any]:
         },
         "ratio": round(middle["plain"] / middle["ours"], 2),
         "gemm_gflops": round(gemm_rate / 1e9, 1),
-        "needed_gflop": round(needed / 1e9, 2),
-        "of_gemm": {name: round(needed / middle[name] / gemm_rate, 3) for name in ("plain", "ours")},
+        "needed_gflop": round(needed.flops / 1e9, 2),
+        "needed_gb": round(needed.bytes / 1e9, 3),
+        "of_gemm": {name: round(needed.flops / middle[name] / gemm_rate, 3) for name in ("plain", "ours")},
         "without": {name: round(middle[name] / middle["ours"], 3) for name in levers},
+        **gpu,
+    }
+
+
+def on_gpu(needed: Work, plain: Step, learner: Learner, x0_BL: torch.Tensor, step: int) -> dict[str, Any]:
+    """What is said of a GPU alone; each form takes this step once more."""
+    forms = {
+        "plain": launches(lambda: plain_step(plain, learner, x0_BL, step)),
+        "ours": launches(lambda: our_step(learner, x0_BL, step)),
+    }
+    return {
+        "floors_ms": needed.milliseconds(H200),
+        "launches": {form: found._asdict() for form, found in forms.items()},
     }
 
 
@@ -250,92 +299,16 @@ def gemm_seconds(case: Case, width: int) -> float:
     return min(found)
 
 
-def needed_operations(case: Case, learner: Learner, x0_BL: torch.Tensor) -> float:
-    """Of forward and backward: products that the loss depends on, two operations for each multiplication.
-
-    A weight is met three times (forward, and both gradients), a pair of tokens by 2D multiplications forward
-    and 4D backward.
-    """
-    shape, length = learner.model.shape, case.length
+def needed_work(case: Case, learner: Learner, x0_BL: torch.Tensor) -> Work:
+    """Of the first step: its masks say how many tokens have a loss."""
     layout: Layout = (
-        block_causal(length - 1, 1) if case.objective == "ar" else noised(length, case.block_size)
+        block_causal(case.length - 1, 1) if case.objective == "ar" else noised(case.length, case.block_size)
     )
-    tokens = case.batch * (layout.noisy + layout.clean)
-    read = case.batch * layout.num_read
-    scored = read if case.objective == "ar" else int(noise(learner, x0_BL, 1)[1].sum())
-    allowed_SS = dense_mask(layout, torch.device("cpu"))
-    pairs, pairs_read = (case.batch * int(rows.sum()) for rows in (allowed_SS, allowed_SS[: layout.num_read]))
-    square = shape.width**2
-    per_weight = (shape.layers - 1) * 12 * square * tokens  # QKV, out and MLP of all layers but the last
-    per_weight += 2 * square * tokens + square * read + 9 * square * scored  # the last: K and V, Q, the rest
-    per_weight += shape.width * shape.vocab_size * scored
-    per_pair = 6 * shape.width * ((shape.layers - 1) * pairs + pairs_read)
-    return 2 * (3 * per_weight + per_pair)
-
-
-def dense_attention(learner: Learner) -> AbstractContextManager[Any]:
-    return patch.object(learner.model, "attention", dense)
-
-
-def logits_kept(learner: Learner) -> AbstractContextManager[Any]:
-    """torch's cross-entropy over all masked rows at once."""
-    model = learner.model
-
-    def cross_entropy(
-        hidden_MD: torch.Tensor, target_M: torch.Tensor, charge_M: torch.Tensor
-    ) -> torch.Tensor:
-        return charge_M * F.cross_entropy(model.logits(hidden_MD), target_M, reduction="none")
-
-    return patch.object(model, "cross_entropy", cross_entropy)
-
-
-def last_layer_in_full(learner: Learner) -> AbstractContextManager[Any]:
-    """Of all noisy rows; the logits still of the masked ones alone."""
-    model, hidden = learner.model, learner.model.hidden
-
-    def every_row(tokens_BS: torch.Tensor, layout: Layout, chosen_M: torch.Tensor) -> torch.Tensor:
-        return hidden(tokens_BS, layout).flatten(0, 1).index_select(0, chosen_M)
-
-    return patch.object(model, "hidden", every_row)
-
-
-def logits_of_every_row(learner: Learner) -> AbstractContextManager[Any]:
-    """Of the noisy half; the last layer in full too."""
-    model, hidden = learner.model, learner.model.hidden
-    chosen: list[torch.Tensor] = []
-
-    def every_row(tokens_BS: torch.Tensor, layout: Layout, chosen_M: torch.Tensor) -> torch.Tensor:
-        chosen[:] = [chosen_M]
-        return hidden(tokens_BS, layout).flatten(0, 1)
-
-    def cross_entropy(
-        hidden_MD: torch.Tensor, target_M: torch.Tensor, charge_M: torch.Tensor
-    ) -> torch.Tensor:
-        logits_MV = model.logits(hidden_MD).index_select(0, chosen[0])
-        return charge_M * F.cross_entropy(logits_MV, target_M, reduction="none")
-
-    stack = ExitStack()
-    stack.enter_context(patch.object(model, "hidden", every_row))
-    stack.enter_context(patch.object(model, "cross_entropy", cross_entropy))
-    return stack
-
-
-def adamw_in_a_loop(learner: Learner) -> AbstractContextManager[Any]:
-    """The moving average stays foreach."""
-    loop = torch.optim.AdamW(learner.model.parameters(), foreach=False)
-    loop.load_state_dict(learner.optimizer.state_dict())
-    for group in loop.param_groups:
-        group["fused"] = False
-    return patch.object(learner, "optimizer", loop)
-
-
-LEVERS: dict[str, Callable[[Learner], AbstractContextManager[Any]]] = {
-    "tiled attention": dense_attention,
-    "cross-entropy in pieces": logits_kept,
-    "the last layer at masked rows only": last_layer_in_full,
-    "logits at masked rows only": logits_of_every_row,
-    "fused AdamW": adamw_in_a_loop,
-}
+    ar = case.objective == "ar"
+    scored = case.batch * layout.num_read if ar else int(noise(learner, x0_BL, 1)[1].sum())
+    parameters = sum(each.numel() for each in learner.model.parameters())
+    element = getattr(torch, case.dtype).itemsize
+    return work(learner.model.shape, Rows.of(layout, case.batch, scored), parameters, element)
 
 
 if __name__ == "__main__":

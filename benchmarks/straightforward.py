@@ -10,7 +10,6 @@ each counts for the eight cells of its block size, and Ray and the driver count 
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 from benchmarks.document import finish
 from benchmarks.metering import metered
+from benchmarks.plain.grid import run_cells
 from benchmarks.table10 import QUICK, SPEC
 
 VOCABULARIES = (4_096, 30_522)
@@ -88,12 +88,9 @@ def ours(folder: Path, overrides: list[str]) -> None:
 
 
 def plain(folder: Path, overrides: list[str]) -> None:
-    """A function trainable, a list of cells, and Ray Tune's defaults."""
-    import ray
     from ray import tune
 
     from sweeper.spec import load_spec
-    from sweeper.worker import environment
 
     spec = load_spec(SPEC, overrides)
 
@@ -101,35 +98,18 @@ def plain(folder: Path, overrides: list[str]) -> None:
         from trainer.config import TrainConfig
 
         began = time.process_time()
-        loss, vocab_size = train(TrainConfig.from_dotted(config["cell"]["values"]))
+        loss, vocab_size = train(TrainConfig.from_dotted(config["values"]))
         tune.report({"loss": loss, "vocab_size": vocab_size, "cpu": time.process_time() - began})
 
-    os.environ.update(environment(threads=1), RAY_USAGE_STATS_ENABLED="0")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        _temp_dir=str(folder / "ray"),
-        include_dashboard=False,
-        log_to_driver=False,
-    )
     points = [point for point in spec.always if _is_plain(point)]
     cells = [{"name": _name(point), "values": spec.train_config(point, 0).to_dotted()} for point in points]
-    tuner = tune.Tuner(
-        tune.with_resources(lambda config: cell(config), {"cpu": 1}),
-        param_space={"cell": tune.grid_search(cells)},
-        run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
-    )
-    grid = tuner.fit()
-    if grid.errors:
-        raise grid.errors[0]
-    by_name = {result.config["cell"]["name"]: result.metrics for result in grid}
+    by_name = {done["name"]: last for done, last in run_cells(cell, cells, folder)}
     document = {
         "vocab_size": next(iter(by_name.values()))["vocab_size"],
         "losses": {name: metrics["loss"] for name, metrics in by_name.items()},
         "cells": {name: metrics["cpu"] for name, metrics in by_name.items()},
     }
     (folder / "results.json").write_text(json.dumps(document))
-    ray.shutdown()
 
 
 def _is_plain(point: dict[str, Any]) -> bool:

@@ -9,7 +9,6 @@ counted from the trainers' ledgers; CPU seconds are those of every process, Ray'
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 from benchmarks.document import finish
 from benchmarks.metering import metered
+from benchmarks.plain.grid import run_cells
 
 SPEC = Path(__file__).with_name("table10.yaml")
 QUICK = ["trainer.pretrain.steps=40", "trainer.finetune.steps=10"]
@@ -84,12 +84,9 @@ def shared(folder: Path, overrides: list[str]) -> None:
 
 
 def naive(folder: Path, overrides: list[str]) -> None:
-    """A function trainable, a list of cells, and Ray Tune's defaults."""
-    import ray
     from ray import tune
 
     from sweeper.spec import load_spec
-    from sweeper.worker import environment
 
     spec = load_spec(SPEC, overrides)
 
@@ -104,37 +101,12 @@ def naive(folder: Path, overrides: list[str]) -> None:
                 best = min(best, report.values.get("val_nelbo", math.inf))
         tune.report({"val_nelbo": best})
 
-    os.environ.update(environment(threads=1), RAY_USAGE_STATS_ENABLED="0")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        _temp_dir=str(folder / "ray"),
-        include_dashboard=False,
-        log_to_driver=False,
-    )
     cells = [
         {"number": i, "values": spec.train_config(point, 0).to_dotted()}
         for i, point in enumerate(spec.always)
     ]
-    tuner = tune.Tuner(
-        tune.with_resources(lambda config: cell(config["cell"]), {"cpu": 1}),
-        param_space={"cell": tune.grid_search(cells)},
-        run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
-    )
-    grid = tuner.fit()
-    if grid.errors:
-        raise grid.errors[0]
-    _write(
-        folder,
-        {
-            result.config["cell"]["number"]: (
-                dict(spec.always[result.config["cell"]["number"]]),
-                result.metrics["val_nelbo"],
-            )
-            for result in grid
-        },
-    )
-    ray.shutdown()
+    found = {done["number"]: last["val_nelbo"] for done, last in run_cells(cell, cells, folder)}
+    _write(folder, {number: (dict(spec.always[number]), value) for number, value in found.items()})
 
 
 def _write(folder: Path, cells: dict[int, tuple[dict[str, Any], float]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from ray import tune
 
@@ -55,6 +56,17 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+
+
+class Means(NamedTuple):
+    """With what a sweep is run, as run_sweep was told."""
+
+    ray: LocalRay | ClusterRay
+    train: str
+    lease_seconds: float
+    probe: Probe | None
+    gpu_memory: int | None
+    resume: str  # the command that goes on with it
 
 
 def run_sweep(
@@ -113,20 +125,15 @@ def run_sweep(
                 for section in ("budget", "keep", "reference"):
                     if now[section] != before[section]:
                         store.writer(sweep.id, holder).change_spec(section, now[section])
-                return _drive(
-                    spec,
-                    sweep,
-                    store,
-                    reader,
-                    holder,
-                    lease_seconds,
-                    progress,
-                    train,
-                    LocalRay() if address == LOCAL else ClusterRay(address),
-                    _resume_line(spec.name, url, address),
-                    probe,
-                    gpu_memory,
+                means = Means(
+                    ray=LocalRay() if address == LOCAL else ClusterRay(address),
+                    train=train,
+                    lease_seconds=lease_seconds,
+                    probe=probe,
+                    gpu_memory=gpu_memory,
+                    resume=_resume_line(spec.name, url, address),
                 )
+                return _drive(spec, sweep, store, reader, holder, progress, means)
     except (StoreError, LacksError, InvalidPlace) as error:
         progress.note(str(error))
         return LACKS
@@ -143,14 +150,10 @@ def _drive(
     store: Store,
     reader: Reader,
     holder: str,
-    lease_seconds: float,
     progress: Progress,
-    train: str,
-    ray: LocalRay | ClusterRay,
-    resume: str,
-    probe: Probe | None,
-    gpu_memory: int | None,
+    means: Means,
 ) -> int:
+    ray, resume = means.ray, means.resume
     folder = logs_of(sweep.folder) / "trials" / str(sweep.id)
     log = folder / "ray.log"
     watchdog = Watchdog(resume)
@@ -159,7 +162,7 @@ def _drive(
         try:
             found = Survey(spec.resources, {})
             if isinstance(ray, LocalRay):  # a cluster's GPUs are not this machine's
-                found = survey(spec, progress.note, probe=probe, gpu_memory=gpu_memory)
+                found = survey(spec, progress.note, probe=means.probe, gpu_memory=means.gpu_memory)
             slots = ray.slots(found.resources, sweep.folder)
             book = Book(
                 spec,
@@ -169,7 +172,7 @@ def _drive(
                 holder=holder,
                 progress=progress,
                 slots=slots.number,
-                lease=lease_seconds,
+                lease=means.lease_seconds,
                 gpu=slots.gpu,
                 measured=found.measured,
             )
@@ -178,7 +181,7 @@ def _drive(
                 return exit_code(book.states())
             failure = None
             if book.poll():  # else the budget is spent, and Ray need not be started
-                failure = _execute(book, ray, slots, train, watchdog, place, spec.resources.time_limit)
+                failure = _execute(book, means, slots, watchdog, place, spec.resources.time_limit)
             if isinstance(failure, StoreError):
                 raise failure
             if failure is not None:
@@ -203,9 +206,8 @@ def _drive(
 
 def _execute(
     book: Book,
-    ray: LocalRay | ClusterRay,
+    means: Means,
     slots: Slots,
-    train: str,
     watchdog: Watchdog,
     place: Path,
     time_limit: float,
@@ -218,10 +220,10 @@ def _execute(
     # Ray's makes the workers that Ray has started ahead useless, and costs seconds: measured 1.6 s and 7 s.)
     os.environ.update(DRIVER_ENVIRONMENT, TUNE_MAX_PENDING_TRIALS_PG=str(slots.number))
     os.environ.update(environment(threads=max(1, int(slots.cpu))))
-    desk = Desk(book, slots, train, watchdog, time_limit)
+    desk = Desk(book, slots, means.train, watchdog, time_limit)
     resources = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
     try:
-        ray.start(slots, place, watchdog.give_up)
+        means.ray.start(slots, place, watchdog.give_up)
         watchdog.watch()  # again: ray.init puts its own handler on SIGTERM
         tuner = tune.Tuner(
             tune.with_resources(Worker, tune.PlacementGroupFactory([resources])),
@@ -246,7 +248,7 @@ def _execute(
         return desk.failure or error
     finally:
         watchdog.rest()
-        ray.stop()
+        means.ray.stop()
     return desk.failure
 
 

@@ -111,7 +111,7 @@ class Step:
         w = self.weights
         if "sigma_map.mlp.0.weight" not in w:
             return None
-        sinusoids = torch.cat([torch.ones(batch, 128), torch.zeros(batch, 128)], dim=1)
+        sinusoids = torch.tensor([[1.0] * 128 + [0.0] * 128] * batch, device=self.inv_freq.device)
         h = F.silu(F.linear(sinusoids, w["sigma_map.mlp.0.weight"], w["sigma_map.mlp.0.bias"]))
         return F.silu(F.linear(h, w["sigma_map.mlp.2.weight"], w["sigma_map.mlp.2.bias"]))
 

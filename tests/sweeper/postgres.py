@@ -1,5 +1,6 @@
 """A real PostgreSQL server for tests: its own folder, a free port on loopback, gone afterwards."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -10,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from sqlalchemy import make_url
+
 PASSWORD = "not-to-be-seen-9031"
+numbers = itertools.count()
 
 
 def binaries() -> Path | None:
@@ -58,6 +63,15 @@ def server(folder: Path) -> Iterator[str]:
             run(str(folder / "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def empty_schema(url: str) -> str:
+    """The URL of a new schema of a server's database: made far faster than a database."""
+    first, name = make_url(url), f"empty{next(numbers)}"
+    plain = first.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    return first.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
 
 
 def _user() -> str | None:

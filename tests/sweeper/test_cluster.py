@@ -19,22 +19,17 @@ from sweeper.store.queries import Reader
 from tests.sweeper.clusters import LoopbackCluster, cluster
 from tests.sweeper.driving import make_spec, run_to_end, told
 from tests.sweeper.processes import Work, end_of, wait_for
-from tests.sweeper.test_kill import check_ledger
+from tests.sweeper.test_kill import TRAINER, check_ledger
 
-TEXT = """
-name: test
-trainer:
-  data: {name: pydocs, length: 64}
-  model.size: nano
-  pretrain.steps: 4
-  pretrain.block_size: 64
-  finetune.steps: 12
-  evaluation.every: 3
+TEXT = (
+    TRAINER.rstrip()
+    + """
   checkpoint.every: 0.2
 space: {finetune.block_size: {choice: [4, 8, 16, 32]}}
 search: {sampler: grid, seed: 3}
 resources: {cpu: 1, gpu: 0}
 """
+)
 
 
 def start(work: Work, at: LoopbackCluster, text: str = TEXT) -> "subprocess.Popen[str]":

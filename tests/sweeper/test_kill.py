@@ -12,7 +12,7 @@ from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec, run_to_end, told
 from tests.sweeper.processes import Work, end_of, kill, pairs, wait_for
 
-TEXT = """
+TRAINER = """
 name: test
 trainer:
   data: {name: pydocs, length: 64}
@@ -21,6 +21,10 @@ trainer:
   pretrain.block_size: 64
   finetune.steps: 12
   evaluation.every: 3
+"""
+TEXT = (
+    TRAINER
+    + """
 space:
   finetune.block_size: {choice: [4, 8, 16]}
   finetune.schedule.name: {choice: [loglinear, gaussian]}
@@ -28,6 +32,7 @@ space:
 search: {sampler: tpe, trials: 6, seed: 3}
 resources: {cpu: 1, gpu: 0, slots: 1}
 """
+)
 STEPS = 4 + 6 * 12
 
 

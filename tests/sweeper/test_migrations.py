@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Engine, create_engine, event, text
 from typer.testing import CliRunner
 
 from sweeper.cli import app
@@ -28,31 +27,12 @@ from sweeper.store.store import Store, StoreError
 from tests.sweeper import postgres, schema_1
 from tests.sweeper.schema_1 import content
 
-numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL server is installed on this machine")
-    with postgres.server(folder) as url:
-        yield url
-
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sweeps.db"
-    return empty_schema(request.getfixturevalue("server"))
-
-
-def empty_schema(server: str) -> str:
-    first, name = make_url(server), f"older{next(numbers)}"
-    plain = first.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")
-    return first.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    return postgres.empty_schema(request.getfixturevalue("server"))
 
 
 @pytest.fixture
@@ -166,7 +146,7 @@ def test_killed_at_any_statement_it_can_be_opened(request: pytest.FixtureRequest
     for kind in kinds:
         for at in itertools.count(0, 1 if kind == "sqlite" else 4):
             place = f"sqlite:///{tmp_path}/{at}.db"
-            url = place if kind == "sqlite" else empty_schema(request.getfixturevalue("server"))
+            url = place if kind == "sqlite" else postgres.empty_schema(request.getfixturevalue("server"))
             rows = schema_1.make(url, foreign=False)
             killed = in_a_child(lambda at=at, url=url: killed_at(at, url))
             engine = create_engine(url)

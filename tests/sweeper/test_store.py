@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,26 +43,12 @@ FEW = settings(
 numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    folder = postgres.binaries()
-    if folder is None:
-        pytest.skip("no PostgreSQL server is installed on this machine")
-    with postgres.server(folder) as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/new folder/sweeps.db"
-    first, name = make_url(request.getfixturevalue("server")), f"sweeps{next(numbers)}"
-    with psycopg.connect(
-        first.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
-    ) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")  # made and dropped far faster than a database
-    return first.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    return postgres.empty_schema(request.getfixturevalue("server"))
 
 
 @pytest.fixture

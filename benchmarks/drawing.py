@@ -1,0 +1,32 @@
+"""A plotly figure as a file, drawn by a Chromium that playwright starts."""
+
+import shutil
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+
+def save(figure: go.Figure, path: Path) -> Path:
+    """path, which ends in .png, or the same in .html where no browser can draw it.
+
+    The figure's layout says its width and height, in pixels; the picture has half as many again.
+    """
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        browser = None
+    if browser is None:
+        path = path.with_suffix(".html")
+        figure.write_html(path)
+        return path
+    width, height = figure.layout.width, figure.layout.height
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        page = chromium.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        page.set_content(f"<style>body {{margin: 0}}</style>{figure.to_html(full_html=False)}")
+        # attached, not visible: a horizontal line has no height, which counts as hidden
+        page.wait_for_selector(".main-svg .scatterlayer .trace", state="attached")
+        page.screenshot(path=path)
+        chromium.close()
+    return path
