@@ -46,12 +46,15 @@ NOT_YET = (
 NOT_SEARCHED = {
     "data": "rows measured on different text cannot be compared",
     "evaluation": "rows measured in different ways cannot be compared",
+    "samples": "text drawn in different ways cannot be compared",
     "compute": "trials computed in different ways cannot be compared",
     "seed": "trials share search.seed, so that their rows can be compared; always_seeds is for baselines",
     "accumulate": "it does not move a result",
     "checkpoint": "it does not move a result",
     "log_every": "it does not move a result",
 }
+# In `always` alone: each kind of model has samplers of its own.
+OF_ITS_KIND = "samples.sampler."
 HOW_TO_VARY = "{choice: [...]}, or uniform, log_uniform, int or log_int with [low, high]"
 
 
@@ -162,7 +165,9 @@ class Reading:
                 continue
             entry = {spelt_out(name, value): value for name, value in entry.items()}
             good = [name for name in entry if self._is_field(f"{at}.{name}", name)]
-            kept.append({name: entry[name] for name in good if self._is_searched(f"{at}.{name}", name)})
+            own = [name for name in good if section == "always" and name.startswith(OF_ITS_KIND)]
+            said = [name for name in good if name in own or self._is_searched(f"{at}.{name}", name)]
+            kept.append({name: entry[name] for name in said})
         return kept
 
     # --- the space -------------------------------------------------------------------------

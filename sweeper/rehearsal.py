@@ -117,7 +117,7 @@ class Rehearsal:
 
 def _problems(values: Mapping[str, Scalar]) -> list[Problem]:
     try:
-        TrainConfig.from_dotted(values).published()
+        TrainConfig.from_dotted(values).check_files()
     except InvalidConfig as error:
         return error.problems
     return []

@@ -27,13 +27,15 @@ SEVERAL = 500 << 20  # bytes of a CUDA context, where nvidia-smi cannot be asked
 
 
 def short(values: dict[str, Any], phase: str) -> TrainConfig:
-    """The run with twenty steps of this phase alone, and every step on disk and reported."""
+    """The run with twenty steps of this phase alone, and every step on disk and reported; without the text
+    that is drawn at its end, which may take longer than all steps."""
     config = TrainConfig.from_dotted(values).to_dotted()
     changed = {
         f"{phase}.steps": STEPS,
         "log_every": 1,
         "checkpoint.every": 1e-9,
         "evaluation.every": EVALUATED,
+        "samples.num": 0,
     }
     alone = {} if phase == "pretrain" else {"pretrain.steps": 0}
     return TrainConfig.from_dotted({**config, **changed, **alone})

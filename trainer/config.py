@@ -118,14 +118,14 @@ class EvaluationConfig(Settings):
         for i, data in enumerate(corpora):
             if data.name in names[:i]:
                 raise ValueError(f"{data.name} stands twice, and its rows would have one name")
-            given = [key for key in MODELS_OWN if getattr(data, key) != type(data).model_fields[key].default]
-            if given:
-                raise ValueError(f"{data.name}.{given[0]}: a model is scored with its own; leave it out")
+            for key, value in data.model_dump(include=MODELS_OWN).items():
+                if value != type(data).model_fields[key].default:
+                    raise ValueError(f"{data.name}.{key}: a model is scored with its own; leave it out")
         return corpora
 
 
 # Of a corpus that a model is scored on: as the model was trained.
-MODELS_OWN = ("tokenizer", "vocab_size", "length", "forced_eos")
+MODELS_OWN = {"tokenizer", "vocab_size", "length", "forced_eos"}
 
 
 class CheckpointConfig(Settings):
@@ -176,6 +176,9 @@ class TrainConfig(Settings):
             drawn_from = (self.objective, self.data.length, self.finetune.block_size)
             found["samples"] = self.samples.problem(*drawn_from)
         problems = [Problem(f"{name}.{each[0]}", each[1]) for name, each in found.items() if each]
+        for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if not found[name] and (sentence := phase.masking.problem(phase.block_size, phase.clip)):
+                problems.append(Problem(f"{name}.masking", sentence))
         blocks = self.objective.noisy and self.finetune.block_size < self.data.length
         if self.compute.attention == "flash" and blocks:
             sentence = "flash attends causally or fully (ar, mdlm, sedd), and block diffusion does neither"
@@ -321,7 +324,7 @@ def _without_tags(loc: tuple[int | str, ...]) -> list[str]:
     ]
 
 
-def _with_a_sampler(nested: Mapping[str, Any], objective: str) -> Mapping[str, Any]:
+def _with_a_sampler(nested: dict[str, Any], objective: str) -> dict[str, Any]:
     """Where only a sampler's fields are given, it is the objective's first."""
     samples = group(nested, "samples")
     first = [each.samplers[0].name for each in OBJECTIVES if each.model_fields["name"].default == objective]

@@ -87,7 +87,7 @@ def zero_shot(
     """Score a checkpoint on other corpora, with its own tokenizer and length."""
     with sentences():
         config = stored_config(folder, {})
-        from trainer.evaluation.zero_shot import ZeroShotConfig, filled_in, other_corpus
+        from trainer.evaluation.zero_shot import ZeroShotConfig, as_trained, filled_in, other_corpus
 
         asked = [checked(ZeroShotConfig, filled_in(config, values)) for values in _corpora(overrides)]
         from trainer.evaluation.bound import evaluate
@@ -96,7 +96,7 @@ def zero_shot(
         trained = open_trained(config, folder / f"{checkpoint}.safetensors", device=device)
         found = []
         for settings in asked:
-            corpus = other_corpus(trained.corpus, config.data.length, settings, split)
+            corpus = other_corpus(trained.corpus, as_trained(trained.corpus, settings.data), split)
             bound = evaluate(
                 trained.model,
                 config.objective,

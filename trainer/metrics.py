@@ -41,9 +41,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("bin_objective", "Part of the objective", "", "none", "/P: what such blocks add to it."),
     Metric("unigram_nelbo", "Unigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
     Metric("bigram_nelbo", "Bigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
+    Metric("zero_shot_nelbo", "NELBO (zero-shot)", "nats/token", "none", "/CORPUS: of evaluation.zero_shot."),
+    Metric("zero_shot_ppl", "PPL (zero-shot, upper bound)", "", "none", "/CORPUS: exp(zero_shot_nelbo)."),
     Metric("gen_ppl", "Gen. PPL", "", "none", "Of samples under a judge; its name belongs to the number."),
     Metric("gen_entropy", "Unigram entropy of samples", "nats", "none", "In the judge's tokens, their mean."),
     Metric("nfe", "NFE", "passes", "none", "Denoiser passes behind a sample; not its length."),
+    Metric(
+        "length_median", "Median length of samples", "tokens", "none", "Of text: BOS and EOS not counted."
+    ),
+    Metric("length_max", "Largest length of samples", "tokens", "none", "Of text: BOS and EOS not counted."),
     Metric("train_loss", "Training loss", "", "none", "Mean of the objective since the last row."),
     Metric("grad_norm", "Gradient norm", "", "none", "Mean before clipping since the last row."),
     Metric(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -113,6 +113,8 @@ def _settings_in(annotation: Any) -> list[type[BaseModel]]:
     """The settings classes that a field may hold; none where it is a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
+    if get_origin(annotation) is Annotated:
+        return _settings_in(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [each for part in get_args(annotation) for each in _settings_in(part)]
     return []

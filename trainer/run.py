@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from trainer import checkpoint
-from trainer.config import Phase, TrainConfig
+from trainer.config import EvaluationConfig, Phase, TrainConfig
 from trainer.data.base import Split
 from trainer.data.packing import Corpus, identity, load
+from trainer.ending import generated, zero_shot
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.bins import bins
 from trainer.evaluation.bins import rows as bin_rows
@@ -112,10 +113,11 @@ class Run:
 
     @property
     def phase(self) -> Phase:
-        """The part's, with the interval of time in force, and token counts where the masking needs them."""
+        """The part's, with the interval of time in force, and what the masking needs of it and the corpus."""
         configured = self.part.phase.clip
         low, high = self.progress.clip or (configured.low, configured.high)
-        return self.part.phase.model_copy(update={"clip": Clip(low=low, high=high), "masking": self.masking})
+        clip = Clip(low=low, high=high)
+        return self.part.phase.model_copy(update={"clip": clip, "masking": self.masking.within(clip)})
 
     def take_step(self) -> None:
         began = time.monotonic()
@@ -151,7 +153,7 @@ class Run:
             values["grad_norm_var"] = progress.norm_variance
         evaluations: list[Evaluation] = []
         if evaluates:
-            evaluations.append((yield from self._evaluate("valid")))
+            evaluations.append((yield from self._evaluate("valid", self.learner.average, progress.step)))
             values["peak_memory"] = self._memory.peak_mb()
             values.update((yield from self._search_clip(step)))
         if ends and part.ends_run:
@@ -159,8 +161,11 @@ class Run:
             values.update((yield from variance(*trained)))
             values.update(bin_rows((yield from bins(*trained))))
             values.update(floors(self.corpus, config.evaluation))
-            if config.evaluation.test:
-                evaluations.append((yield from self._evaluate_best_on_test(evaluations[0])))
+            best, best_step = self._best(evaluations[0])
+            if config.evaluation.test:  # the only reader of the test split
+                evaluations.append((yield from self._evaluate("test", best, best_step)))
+            values.update((yield from zero_shot(best, config, self.corpus, self._evaluation, best_step)))
+            values.update((yield from generated(best, config, self.corpus, self.folder)))
         for evaluation in evaluations:
             values.update(evaluation.metrics())
         return Report(progress.step, values, tuple(evaluations))
@@ -247,22 +252,25 @@ class Run:
         if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
 
-    def _evaluate(self, split: Split, model: Denoiser | None = None) -> Generator[None, None, Evaluation]:
-        config, step = self.config, self.progress.step
-        at_once = max(1, config.evaluation.batch_size // config.accumulate)
+    @property
+    def _evaluation(self) -> EvaluationConfig:
+        at_once = max(1, self.config.evaluation.batch_size // self.config.accumulate)
+        return self.config.evaluation.model_copy(update={"batch_size": at_once})
+
+    def _evaluate(self, split: Split, model: Denoiser, step: int) -> Generator[None, None, Evaluation]:
         evaluation = yield from evaluate(
-            model or self.learner.average,
-            config.objective,
+            model,
+            self.config.objective,
             self.part.phase.block_size,
             split,
             self.corpus,
-            config.evaluation.model_copy(update={"batch_size": at_once}),
-            step if model is None else self.progress.best_step,
+            self._evaluation,
+            step,
             keep=self.folder / f"evaluation-{split}.safetensors",
         )
         if not math.isfinite(evaluation.nelbo):
             raise TrainingError(
-                f"diverged: at step {step} the bound is {evaluation.nelbo:.4g} nats per token"
+                f"diverged: at step {self.progress.step} the bound is {evaluation.nelbo:.4g} nats per token"
             )
         return evaluation
 
@@ -284,10 +292,10 @@ class Run:
             )
         )
 
-    def _evaluate_best_on_test(self, valid: Evaluation) -> Generator[None, None, Evaluation]:
-        """The only reader of the test split. The best may be this very step, which no file holds yet."""
+    def _best(self, valid: Evaluation) -> tuple[Denoiser, int]:
+        """The moving average at its best step. It may be this very step, which no file holds yet."""
         if valid.nelbo < self.progress.best_nelbo:
-            return (yield from self._evaluate("test"))
+            return self.learner.average, self.progress.step
         best = copy.deepcopy(self.learner.average)
         load_weights(best, self.folder / "best.safetensors")
-        return (yield from self._evaluate("test", best))
+        return best, self.progress.best_step

@@ -20,6 +20,7 @@ from trainer.checkpoint import write_durably
 from trainer.config import TrainConfig
 from trainer.data.packing import prepare
 from trainer.disk import is_full, no_room
+from trainer.ending import look_ahead
 from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile
@@ -103,6 +104,8 @@ def _run(
         stack.callback(run.rows.close)
         stack.callback(run.ledger.close)
         yield from read_rows(folder / "rows.jsonl", after=acknowledged)
+        if not run.ended:
+            yield from look_ahead(config, run.corpus)
         saver = stack.enter_context(Saver())
         fresh: list[Report] = []
         saved = time.monotonic()

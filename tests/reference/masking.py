@@ -1,6 +1,8 @@
 """The forward process with loops, one token at a time."""
 
 import math
+import random
+from itertools import product
 
 import torch
 
@@ -36,3 +38,20 @@ def chances(block: list[int], counts: list[int], p: float, strength: float, give
 def probability(masked: list[bool], each: list[float]) -> float:
     """Of a mask, tokens being masked independently with these chances."""
     return math.prod(chance if hidden else 1 - chance for hidden, chance in zip(masked, each, strict=True))
+
+
+def accepted_masks(p: float, block_size: int, low: float, high: float) -> dict[tuple[bool, ...], float]:
+    """The chance of every mask where those of a fraction outside [low, high] are drawn again."""
+    chances = {
+        mask: probability(list(mask), [p] * block_size) for mask in product((False, True), repeat=block_size)
+    }
+    inside = {mask: each for mask, each in chances.items() if low <= sum(mask) / block_size <= high}
+    return {mask: each / sum(inside.values()) for mask, each in inside.items()}
+
+
+def drawn_again(p: float, block_size: int, low: float, high: float, rng: random.Random) -> tuple[bool, ...]:
+    """A mask, tried until it is accepted."""
+    while True:
+        mask = tuple(rng.random() < p for _ in range(block_size))
+        if low <= sum(mask) / block_size <= high:
+            return mask

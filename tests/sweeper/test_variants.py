@@ -83,7 +83,12 @@ def test_mistakes_are_said_where_they_stand() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(Path("search_spaces/report").glob("*.yaml")), ids=lambda f: f.stem)
-def test_every_table_is_sound_at_both_scales_with_both_warm_ups(file: Path) -> None:
+def test_every_table_is_sound_at_both_scales_with_both_warm_ups(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file.resolve()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "judge").mkdir(parents=True)  # of table 7 at small scale: trained before it
     names = set()
     for scale in ("report", "small"):
         for warmup in ("report", "corrected"):
@@ -100,3 +105,19 @@ def test_every_table_is_sound_at_both_scales_with_both_warm_ups(file: Path) -> N
             )
             assert all(run.data.forced_eos == (scale == "report") for run in runs)
     assert len(names) == 4
+
+
+def test_table_7_at_small_scale_asks_for_its_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path("search_spaces/report/table7.yaml").resolve()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidSpec, match=r"samples\.judge: \./runs/judge: there is no such folder"):
+        load_spec(file, ["scale=small"])
+    assert load_spec(file).trainer["samples.judge"] == "openai-community/gpt2-large"
+    with pytest.raises(InvalidSpec) as found:
+        load_spec(file, ["scale=small", "trainer.samples.judge=/nowhere/judge"])
+    assert len(found.value.problems) == 1, "one sentence for all six rows"
+    made = load_spec(file, ["scale=small", f"trainer.samples.judge={tmp_path}"])
+    samples = [made.train_config(entry, 0).samples for entry in made.always]
+    assert {(each.num, each.judge) for each in samples} == {(64, str(tmp_path))}
+    names = [each.sampler and each.sampler.name for each in samples]
+    assert names == ["first_hitting", "analytic", *["first_hitting"] * 4]

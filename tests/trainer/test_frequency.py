@@ -71,7 +71,7 @@ def losses_of_all_masks(monkeypatch, objective, phase, x0_L, u_Q, progress):
         .expand(rows, length // block_size)
     )
 
-    def masks(x0_BL, chance_BL, mask_id, generator):
+    def masks(x0_BL, chance_BL, mask_id, generator, redrawn):
         masked_BL = masked_RL.clone()
         masked_BL[:, 0] = False
         return torch.where(masked_BL, mask_id, x0_BL), masked_BL
@@ -312,7 +312,7 @@ def test_uniform_masking_leaves_names_of_configurations_and_stages_as_they_were(
     assert {each.stage_key() for each in informed} == {config().stage_key()}
     assert config(pretrain__masking__name="frequency").stage_key() != config().stage_key()
     assert [TrainConfig.from_dotted(each.to_dotted()) for each in informed] == informed
-    assert {each.model_fields["name"].default for each in MASKINGS} == {"uniform", "frequency"}
+    assert {each.model_fields["name"].default for each in MASKINGS} == {"uniform", "frequency", "resampled"}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_uniform_masking_leaves_names_of_configurations_and_stages_as_they_were(
         (
             {"finetune__masking__name": "freq"},
             "finetune.masking.name",
-            "'freq' is none of uniform, frequency",
+            "'freq' is none of uniform, frequency, resampled",
         ),
         (
             {"finetune__masking__strength": 0.2},

@@ -13,7 +13,7 @@ Shapes: B windows of a batch, W tokens of a window, S samples.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -46,6 +46,10 @@ class Judge(ABC):
     @abstractmethod
     def nats(self, tokens_BW: Tensor) -> Tensor:
         """nats_BW of W - 1 columns, float64: -log p(token i + 1 | tokens 0 to i)."""
+
+
+class NoText(JudgeError):
+    """No sample has any: there is nothing to judge."""
 
 
 class Verdict(NamedTuple):
@@ -93,16 +97,29 @@ def judged(judge: Judge, samples: Sequence[SavedSample], window: int | None = No
 
     Raises JudgeError.
     """
+    scoring = judging(judge, samples, window)
+    while True:
+        try:
+            next(scoring)
+        except StopIteration as done:
+            return done.value
+
+
+def judging(
+    judge: Judge, samples: Sequence[SavedSample], window: int | None = None
+) -> Generator[None, None, Verdict]:
+    """The same, yielding None after each pass of the judge."""
     width = min(judge.context, window or FIELDS_WINDOW)
     if width < 2:
         raise JudgeError(f"a window has 2 tokens at least, not {width}")
     texts = [text for text in (_read(judge, each) for each in samples) if any(text.scored)]
     if not texts:
-        raise JudgeError("there is no text in any sample")
+        raise NoText("there is no text in any sample")
     windows = (each for text in texts for each in _windows(text, width))
     size = max(1, MAX_LOGITS // (width * judge.vocab_size))
     while batch := list(islice(windows, size)):
         _score(judge, batch)
+        yield
     return Verdict(
         judge=judge.label,
         nats_S=[each.nats for each in texts],

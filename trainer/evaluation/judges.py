@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.attention import block_causal
+from trainer.config import TrainConfig
 from trainer.data.hub import hub_answers
 from trainer.errors import JudgeError
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
@@ -27,19 +28,37 @@ def open_judge(name: str, device: str = "auto") -> Judge:
     Raises JudgeError, and for a run CheckpointError or DataError.
     """
     folder = Path(name).expanduser()
-    if any((folder / f"{each}.safetensors").is_file() for each in ("best", "last")):
-        return TrainedJudge(folder, device)
-    return TransformersJudge(name, device)
+    return TrainedJudge(folder, device) if _is_run(folder) else TransformersJudge(name, device)
+
+
+def check_judge(name: str) -> None:
+    """That there is one, as far as small files tell: no weights are read. Raises as open_judge does."""
+    folder = Path(name).expanduser()
+    if _is_run(folder):
+        _config_of(folder)
+        return
+    path, found, here = _place(name)
+    _config(path, found, here)
+    _tokenizer(path, found)
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / f"{each}.safetensors").is_file() for each in ("best", "last"))
+
+
+def _config_of(run: Path) -> TrainConfig:
+    config = read_config(run)
+    if config.objective.name != "ar":
+        kind = config.objective.name
+        raise JudgeError(f"{run}: trained with objective.name={kind}; a judge is autoregressive (ar)")
+    return config
 
 
 class TrainedJudge(Judge):
     """The best checkpoint of an AR run, its moving average. Its number compares with no other judge's."""
 
     def __init__(self, folder: Path, device: str):
-        config = read_config(folder)
-        if config.objective.name != "ar":
-            kind = config.objective.name
-            raise JudgeError(f"{folder}: trained with objective.name={kind}; a judge is autoregressive (ar)")
+        config = _config_of(folder)
         self._model, corpus, _, step = open_trained(config, folder / "best.safetensors", device=device)
         self._tokenizer = corpus.tokenizer
         self.label = f"{folder} (autoregressive, trained here, step {step})"
@@ -61,10 +80,7 @@ class TransformersJudge(Judge):
     """In float32, from safetensors alone; no code of a repository is run."""
 
     def __init__(self, name: str, device: str):
-        here = Path(name).expanduser().is_dir()
-        path = str(Path(name).expanduser()) if here else name
-        # Asked first: offline, only what was downloaded before is looked for.
-        found = {"local_files_only": here or not hub_answers(), "trust_remote_code": False}
+        path, found, here = _place(name)
         self._model, config = _model(path, pick_device(device), found, here)
         self._tokenizer = _tokenizer(path, found)
         self.label = name
@@ -100,6 +116,23 @@ def _nats(logits_BWV: Tensor, tokens_BW: Tensor) -> Tensor:
     return nats.view_as(targets_BW).double()
 
 
+def _place(name: str) -> tuple[str, dict[str, bool], bool]:
+    """Where transformers is to look, how, and whether that is a folder here."""
+    here = Path(name).expanduser().is_dir()
+    path = str(Path(name).expanduser()) if here else name
+    # Asked first: offline, only what was downloaded before is looked for.
+    return path, {"local_files_only": here or not hub_answers(), "trust_remote_code": False}, here
+
+
+def _config(path: str, found: dict[str, bool], here: bool) -> None:
+    import transformers
+
+    try:
+        transformers.AutoConfig.from_pretrained(path, **found)
+    except Exception as error:
+        raise _unopened(path, found, here, error) from None
+
+
 def _model(path: str, device: torch.device, found: dict[str, bool], here: bool) -> tuple[Any, dict[str, Any]]:
     import transformers
 
@@ -111,15 +144,19 @@ def _model(path: str, device: torch.device, found: dict[str, bool], here: bool) 
         )
         model, loaded = opened
     except Exception as error:
-        if isinstance(error, OSError) and found["local_files_only"] and not here:
-            raise JudgeError(
-                f"{path}: no folder here, and the hub does not answer: name a folder with a causal model "
-                "and its tokenizer, or a run that was trained with objective.name=ar"
-            ) from None
-        raise JudgeError(f"{path}: not a causal model that transformers can open ({_line(error)})") from None
+        raise _unopened(path, found, here, error) from None
     if missing := sorted(loaded["missing_keys"]):
         raise JudgeError(f"{path}: its weights lack {missing[0]} ({len(missing)} in all)")
     return model.to(device).eval(), model.config.to_dict()
+
+
+def _unopened(path: str, found: dict[str, bool], here: bool, error: Exception) -> JudgeError:
+    if isinstance(error, OSError) and found["local_files_only"] and not here:
+        return JudgeError(
+            f"{path}: no folder here, and the hub does not answer: name a folder with a causal model "
+            "and its tokenizer, or a run that was trained with objective.name=ar"
+        )
+    return JudgeError(f"{path}: not a causal model that transformers can open ({_line(error)})")
 
 
 def _tokenizer(path: str, found: dict[str, bool]) -> Any:

@@ -23,15 +23,19 @@ def filled_in(config: TrainConfig, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"data.forced_eos": config.data.forced_eos, **evaluation, **values}
 
 
-def other_corpus(trained: Corpus, length: int, settings: ZeroShotConfig, split: Split) -> Corpus:
-    """The split, packed for the model: with its tokenizer and its length. Raises DataError.
+def as_trained(trained: Corpus, data: AnyCorpus) -> AnyCorpus:
+    """The corpus with a model's own tokenizer and length; `trained` is what that was trained on."""
+    return data.model_copy(update={"tokenizer": str(trained.folder), "length": trained.facts["length"]})
+
+
+def other_corpus(trained: Corpus, data: AnyCorpus, split: Split) -> Corpus:
+    """The split, packed for the model: `data` is as_trained. Raises DataError.
 
     Train is not prepared: it may be large, and belongs to another model.
     """
-    data = settings.data
     if split not in data.splits:
         raise DataError(f"{data.name} has no {split} split, only {', '.join(data.splits)}")
-    corpus = load(data.model_copy(update={"tokenizer": str(trained.folder), "length": length}), (split,))
+    corpus = load(data, (split,))
     if corpus.tokenizer.fingerprint != trained.tokenizer.fingerprint:
         raise DataError(
             f"{data.name} brings its own tokenizer, and the model was trained with that of {trained.name}"

@@ -1,4 +1,4 @@
-"""How text is drawn from a trained network: by `python -m trainer sample`, and at the end of a run. No torch."""
+"""How text is drawn from a trained network: by `python -m trainer sample`, and at a run's end. No torch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class SamplesConfig(Settings):
     length: int | None = Field(
         None,
         ge=2,
-        description="Tokens of each, BOS included; none: the trained length. With stopping.* at most so many, "
-        "none: 16,384; a model of one block stops at the trained length.",
+        description="Tokens of each, BOS included; none: the trained length. With stopping.* a limit, by "
+        "default 16,384; a model of one block stops at the trained length.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of the samples; with its number it decides each.")
     batch_size: int = Field(16, ge=1, description="Samples drawn at once; changes none of them.")
