@@ -72,7 +72,7 @@ def own(table: int, place: Path) -> list[str]:
         return [*text, *zero_shot(place)]
     if table == 7:
         judge = place / "judge"
-        said = [word.removeprefix("trainer.") for word in text]
+        said = [word.removeprefix("trainer.") for word in text] or ["data.length=128"]
         train = [sys.executable, "-m", "trainer", "train", *said, *JUDGE, "--out", str(judge)]
         subprocess.run(train, stdout=subprocess.DEVNULL, check=True)
         return [*text, f"trainer.samples.judge={judge}"]

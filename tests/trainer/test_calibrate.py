@@ -20,7 +20,9 @@ MIB = 1 << 20
 @pytest.mark.parametrize("phase", ["finetune", "pretrain"])
 def test_twenty_steps_are_measured(phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
-    config = tiny_config(write_corpus(tmp_path), evaluation__test=False)
+    # An evaluation that is long beside what the disk takes now more, now less.
+    long = {"finetune__block_size": 16, "evaluation__draws": 400}
+    config = tiny_config(write_corpus(tmp_path), evaluation__test=False, **long)
     run = short(config.to_dotted(), phase)
     assert (run.pretrain.steps, run.finetune.steps) == {"finetune": (0, 20), "pretrain": (20, 30)}[phase]
     found = measure(config.to_dotted(), phase, "cpu")
@@ -68,7 +70,9 @@ def test_without_nvidia_smi_nothing_is_known(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_the_probe_on_a_gpu(tmp_path: Path) -> None:
-    config = tiny_config(write_corpus(tmp_path), evaluation__test=False)
+    # An evaluation that is long beside what the disk takes now more, now less.
+    long = {"finetune__block_size": 16, "evaluation__draws": 400}
+    config = tiny_config(write_corpus(tmp_path), evaluation__test=False, **long)
     asked = json.dumps({"values": config.to_dotted(), "phase": "finetune", "device": "cuda"})
     done = subprocess.run(
         [sys.executable, "-m", "trainer.calibrate"], input=asked, capture_output=True, text=True, check=True
