@@ -9,51 +9,47 @@ One word for a cell, from the 95% interval of ours and the printed number, as ra
 
 Where the printed number has an error of its own (`noise`), the interval is that of the difference. Where text
 or model are not the printed ones (`compare: ratio`), each number is taken over its column's first one, or
-over that of the row it names (`over`): those two come of one draw, and their ratio has no error of its own.
+over that of the row it names (`over`); what was printed of those two from one draw (`one_draw`) has a ratio
+without an error of its own.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from scipy import stats
 
-from sweeper.compare import NotComparable, compare
-from sweeper.ranking import quantity
-from sweeper.reference import EXACT, OVER, ROW, Reference
+from sweeper.measured import Measured, Trials, complete, difference, measure, weights
+from sweeper.reference import DRAWN, EXACT, OVER, ROW, SAME, Reference
 from sweeper.reference import Sentence as Claim
 from sweeper.spec import SweepSpec
-from sweeper.statistics import CONFIDENCE, Run, standings
+from sweeper.statistics import CONFIDENCE
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
-from trainer.config import content_hash
+from sweeper.store.records import SweepRecord
 
 CLOSE = math.log(1.1)
+CLOSE_TO_C = 0.05  # of the weight c: so far may the objective over the bound be from it
 REPRODUCED, DIFFERS, UNTOLD, NO_PPL = (
     "reproduced",
     "differs",
     "cannot be told apart",
     "not a perplexity",
 )
-BASE, NOT_RUN, UNPRINTED = "the base", "not run", ""
+OTHER, BASE, NOT_RUN, UNPRINTED = "another quantity", "the base", "not run", ""
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
-PERPLEXITIES = {"test_ppl": "test", "val_ppl": "valid"}
-SPLITS = {**PERPLEXITIES, "test_nelbo": "test", "val_nelbo": "valid"}
-Trials = Sequence[Sequence[TrialRecord]]  # by entry of `always`, one a seed
 
 
 class NoReference(ValueError):
     """The sweep has nothing to be held against, in a sentence."""
 
 
-class Measured(NamedTuple):
-    """The logarithm of a number of ours, over seeds."""
+class Ratio(NamedTuple):
+    """Of a number over that of its base."""
 
-    log: float
-    half: float  # of its 95% interval; infinite with one seed
-    seeds: int
+    printed: float
+    ours: float
+    low: float | None
+    high: float | None
 
 
 class Cell(NamedTuple):
@@ -63,12 +59,30 @@ class Cell(NamedTuple):
     high: float | None
     seeds: int
     word: str
+    ratio: Ratio | None = None  # what the word is about, where ratios are compared
+
+
+class Weight(NamedTuple):
+    """What the objective is of the bound on the same tokens, and the constant c that it would be of it."""
+
+    ours: float
+    half: float  # of its 95% interval over seeds
+    c: float
+
+    @property
+    def word(self) -> str:
+        low, high = (self.ours - self.half) / self.c, (self.ours + self.half) / self.c
+        if low >= 1 - CLOSE_TO_C and high <= 1 + CLOSE_TO_C:
+            return f"within {CLOSE_TO_C:.0%}"
+        if high < 1 - CLOSE_TO_C or low > 1 + CLOSE_TO_C:
+            return f"not within {CLOSE_TO_C:.0%}"
+        return UNTOLD
 
 
 class Row(NamedTuple):
     name: str
     cells: dict[str, Cell]  # by printed column
-    weight: tuple[float, float] | None  # what the objective is of the bound: ours, and c
+    weight: Weight | None
 
 
 class Difference(NamedTuple):
@@ -107,7 +121,14 @@ class Report(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         rows = [
-            {"row": row.name, "weight": row.weight, **{key: c._asdict() for key, c in row.cells.items()}}
+            {
+                "row": row.name,
+                "weight": row.weight and {**row.weight._asdict(), "half": _finite(row.weight.half)},
+                **{
+                    key: {**cell._asdict(), "ratio": cell.ratio and cell.ratio._asdict()}
+                    for key, cell in row.cells.items()
+                },
+            }
             for row in self.rows
         ]
         claims = [
@@ -130,9 +151,9 @@ def report(reader: Reader, sweep: SweepRecord) -> Report:
         raise NoReference(
             f"{sweep.name} has no `reference`: nothing was printed that it could be held against"
         )
-    trials = _complete(reader, sweep, spec)
+    trials = complete(reader, sweep, spec)
     metrics = {
-        metric: _measure(reader, sweep, metric, trials) for metric in set(spec.reference.columns.values())
+        metric: measure(reader, sweep, metric, trials) for metric in set(spec.reference.columns.values())
     }
     rows = _rows(reader, sweep, spec.reference, trials, metrics)
     findings = [_finding(reader, sweep, spec.reference, claim, trials) for claim in spec.reference.sentences]
@@ -143,70 +164,6 @@ def report(reader: Reader, sweep: SweepRecord) -> Report:
     return Report(sweep.name, spec.reference, rows, findings, spec.always_seeds, seconds / 3600)
 
 
-# --- ours ---------------------------------------------------------------------------------------
-def _complete(reader: Reader, sweep: SweepRecord, spec: SweepSpec) -> list[list[TrialRecord]]:
-    """By entry of `always`, in its order: its complete trials, one a seed."""
-    ids = reader.configuration_hashes(sweep.id)
-    found: dict[int, dict[int, TrialRecord]] = defaultdict(dict)
-    for trial in reader.trials(sweep.id):
-        if trial.state == "complete" and trial.repeat_of is None:
-            found[trial.configuration].setdefault(trial.seed, trial)
-    places = (ids.get(content_hash(spec.train_config(entry, 0).content()), -1) for entry in spec.always)
-    return [[trial for _, trial in sorted(found.get(place, {}).items())] for place in places]
-
-
-def _measure(reader: Reader, sweep: SweepRecord, metric: str, trials: Trials) -> list[Measured | None]:
-    if metric in PERPLEXITIES:
-        return _perplexities(reader, sweep, PERPLEXITIES[metric], trials)
-    name = "objective" if metric == "objective_ppl" else metric
-    last = {row.trial: row.value for row in reader.latest(sweep.id) if row.name == name}
-    found: list[Measured | None] = []
-    for mine in trials:
-        values = [last[trial.id] for trial in mine if trial.id in last]
-        logs = values if metric == "objective_ppl" else [math.log(v) for v in values if v > 0]
-        found.append(_mean(logs) if logs else None)
-    return found
-
-
-def _mean(logs: Sequence[float]) -> Measured:
-    n = len(logs)
-    half = math.inf
-    if n > 1:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(logs, ddof=1) / math.sqrt(n))
-    return Measured(math.fsum(logs) / n, half, n)
-
-
-def _perplexities(reader: Reader, sweep: SweepRecord, split: str, trials: Trials) -> list[Measured | None]:
-    """Over documents and seeds, as on the board; what was evaluated alike is fitted together."""
-    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, split)}
-    groups = defaultdict(list)
-    for place, mine in enumerate(trials):
-        for trial in mine:
-            if trial.id in evaluations:
-                each = evaluations[trial.id]
-                groups[quantity(each)].append((Run(place, trial.seed, each.nats), each.tokens))
-    found: dict[int, Measured] = {}
-    for members in groups.values():
-        for standing in standings([run for run, _ in members], members[0][1]):
-            half = math.inf if standing.seeds < 2 else (standing.high - standing.low) / 2
-            found[standing.configuration] = Measured(standing.nelbo, half, standing.seeds)
-    return [found.get(place) for place in range(len(trials))]
-
-
-def _weights(reader: Reader, sweep: SweepRecord, trials: Trials) -> list[float | None]:
-    """log(objective_ppl) / test_nelbo, the mean over seeds."""
-    last = {(row.trial, row.name): row.value for row in reader.latest(sweep.id)}
-    found = []
-    for mine in trials:
-        ratios = [
-            last[trial.id, "objective"] / last[trial.id, "test_nelbo"]
-            for trial in mine
-            if {(trial.id, "objective"), (trial.id, "test_nelbo")} <= last.keys()
-        ]
-        found.append(math.fsum(ratios) / len(ratios) if ratios else None)
-    return found
-
-
 # --- against theirs -----------------------------------------------------------------------------
 def _rows(
     reader: Reader,
@@ -215,34 +172,54 @@ def _rows(
     trials: Trials,
     metrics: Mapping[str, Sequence[Measured | None]],
 ) -> list[Row]:
-    weights = _weights(reader, sweep, trials)
+    ratios = weights(reader, sweep, trials)
     places = {row[ROW]: place for place, row in enumerate(reference.rows)}
-    bases: dict[str, int] = {}  # of a ratio: each column's first row that has both numbers
     rows = []
     for place, row in enumerate(reference.rows):
         cells = {}
         for column, metric in reference.columns.items():
-            theirs, ours = _number(row.get(column)), metrics[metric][place]
+            theirs, ours, ratio = _number(row.get(column)), metrics[metric][place], None
             if theirs is None:
                 word = UNPRINTED
             elif not row.get(EXACT, True):
                 word = NO_PPL
+            elif not row.get(SAME, True):
+                word = OTHER
             elif ours is None:
                 word = NOT_RUN
             elif reference.compare == "value":
-                word = verdict(ours.log - math.log(theirs), ours.half, reference.noise)
-            elif column not in bases:
-                bases[column], word = place, BASE
+                noise = _noise(reference, column, place)
+                word = verdict(ours.log - math.log(theirs), ours.half, noise)
+            elif (base := places[row[OVER]] if OVER in row else _base(reference, column)) == place:
+                word = BASE
             else:
-                base = places[row[OVER]] if OVER in row else bases[column]
-                ratio, half = _difference(reader, sweep, metric, trials[place], trials[base])
-                printed = math.log(theirs) - math.log(_number(reference.rows[base].get(column)) or theirs)
-                noise = 0.0 if OVER in row else math.sqrt(2) * reference.noise
-                word = verdict(ratio - printed, half, noise)
-            cells[column] = _cell(theirs, ours, word)
-        c, weight = _number(row.get("c")), weights[place]
-        rows.append(Row(str(row[ROW]), cells, None if c is None or weight is None else (weight, c)))
+                log, half = difference(reader, sweep, metric, trials[place], trials[base])
+                printed = theirs / (_number(reference.rows[base].get(column)) or math.nan)
+                one_draw = OVER in row and column in reference.one_draw
+                noise = (
+                    0.0 if one_draw else math.hypot(*(_noise(reference, column, p) for p in (place, base)))
+                )
+                word = verdict(log - math.log(printed), half, noise)
+                ratio = Ratio(printed, *_ends(log, half)) if trials[place] and trials[base] else None
+            cells[column] = _cell(theirs, ours, word, ratio)
+        c, weight = _number(row.get("c")), ratios[place]
+        rows.append(
+            Row(str(row[ROW]), cells, None if c is None or weight is None else Weight(*weight[:2], c))
+        )
     return rows
+
+
+def _base(reference: Reference, column: str) -> int:
+    """The column's first row that is not over another one and has a number to be compared with."""
+    for place, row in enumerate(reference.rows):
+        comparable = row.get(EXACT, True) and row.get(SAME, True)
+        if OVER not in row and comparable and _number(row.get(column)) is not None:
+            return place
+    return -1
+
+
+def _noise(reference: Reference, column: str, place: int) -> float:
+    return reference.noise.get(column, 0.0) if reference.rows[place].get(DRAWN, True) else 0.0
 
 
 def verdict(distance: float, half: float, noise: float = 0.0) -> str:
@@ -255,12 +232,16 @@ def verdict(distance: float, half: float, noise: float = 0.0) -> str:
     return DIFFERS if abs(distance) > half else UNTOLD
 
 
-def _cell(theirs: float | None, ours: Measured | None, word: str) -> Cell:
+def _cell(theirs: float | None, ours: Measured | None, word: str, ratio: Ratio | None) -> Cell:
     if ours is None:
         return Cell(theirs, None, None, None, 0, word)
-    ends = (ours.log - ours.half, ours.log + ours.half)
-    low, high = (_exp(end) if math.isfinite(end) else None for end in ends)
-    return Cell(theirs, _exp(ours.log), low, high, ours.seeds, word)
+    return Cell(theirs, *_ends(ours.log, ours.half), ours.seeds, word, ratio)
+
+
+def _ends(log: float, half: float) -> tuple[float, float | None, float | None]:
+    """A number and the ends of its interval, from their logarithms."""
+    low, high = (_exp(end) if math.isfinite(end) else None for end in (log - half, log + half))
+    return _exp(log), low, high
 
 
 def _finite(value: float) -> float | None:
@@ -287,22 +268,5 @@ def _finding(
     found = []
     for less, more in claim.less:
         a, b = trials[place[less]], trials[place[more]]
-        found.append(Difference(less, more, *_difference(reader, sweep, claim.by, a, b)))
+        found.append(Difference(less, more, *difference(reader, sweep, claim.by, a, b)))
     return Finding(claim, found)
-
-
-def _difference(
-    reader: Reader, sweep: SweepRecord, metric: str, a: Sequence[TrialRecord], b: Sequence[TrialRecord]
-) -> tuple[float, float]:
-    """log of a's over b's, and the half-width of its 95% interval: paired by seed."""
-    if metric in SPLITS and a and b:
-        try:
-            found = compare(reader, sweep, a[0].id, b[0].id, split=SPLITS[metric])
-        except NotComparable:
-            return 0.0, math.inf
-        return found.difference, (found.high - found.low) / 2 if found.over_seeds else math.inf
-    last = {row.trial: row.value for row in reader.latest(sweep.id) if row.name == metric}
-    ours = {trial.seed: last[trial.id] for trial in a if last.get(trial.id, 0) > 0}
-    others = {trial.seed: last[trial.id] for trial in b if last.get(trial.id, 0) > 0}
-    logs = [math.log(ours[seed] / others[seed]) for seed in sorted(ours.keys() & others.keys())]
-    return _mean(logs)[:2] if logs else (0.0, math.inf)

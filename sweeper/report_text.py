@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sweeper.console import number, perplexity
-from sweeper.reference import OVER
-from sweeper.report import Cell, Difference, Finding, Report
+from sweeper.reference import OVER, Reference
+from sweeper.report import FAILS, Difference, Finding, Ratio, Report, Weight
 
-CLOSE_TO_C = 0.05  # of the weight c: so far may the objective over the bound be from it
 NAMES = {
     "test_ppl": "test_ppl",
     "val_ppl": "val_ppl",
@@ -30,22 +29,25 @@ class Blocks(NamedTuple):
 
 def blocks(found: Report) -> Blocks:
     reference = found.reference
+    ratios = reference.compare == "ratio"
     head = [""]
     for column, metric in reference.columns.items():
-        head += [f"printed {column}", NAMES.get(metric, metric), "95% interval", ""]
+        ours = f"{NAMES.get(metric, metric)} [95%]"
+        head += [f"printed {column}", ours, *(["printed ratio", "ratio [95%]"] if ratios else []), ""]
     weighted = any(row.weight for row in found.rows)
-    head += ["log of exp(objective) over NELBO", "c", ""] if weighted else []
+    head += ["objective / NELBO [95%]", "c", ""] if weighted else []
     head.append("seeds")
     rows = []
     for row in found.rows:
         line = [row.name]
         for cell in row.cells.values():
-            line += [_shown(cell.printed), _shown(cell.ours), _interval(cell), cell.word]
+            line += [_shown(cell.printed), _with_interval(cell.ours, cell.low, cell.high)]
+            line += (_ratio(cell.ratio) if ratios else []) + [cell.word]
         if weighted:
-            line += ["", "", ""] if row.weight is None else _weight(*row.weight)
+            line += ["", "", ""] if row.weight is None else _weight(row.weight)
         line.append(str(max((cell.seeds for cell in row.cells.values()), default=0) or ""))
         rows.append(line)
-    above = [*([reference.source] if reference.source else []), _what_words_mean(found)]
+    above = [*([reference.source] if reference.source else []), *_what_words_mean(found)]
     below = [
         (_claim(each), [_difference(part, each) for part in each.differences]) for each in found.findings
     ]
@@ -54,11 +56,11 @@ def blocks(found: Report) -> Blocks:
 
 def markdown(found: Report) -> str:
     it = blocks(found)
-    lines = [f"## {it.title}", *it.above, ""]
+    lines = [f"## {it.title}", "\n\n".join(it.above), ""]
     lines += [_line(it.head), _line(["---"] * len(it.head)), *map(_line, it.rows), ""]
     for claim, parts in it.below:
         lines += [claim, *(f"- {part}" for part in parts), ""]
-    lines += [f"{note}" for note in it.notes]
+    lines += [f"- {note}" for note in it.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -82,28 +84,55 @@ def html_page(found: Report) -> str:
     )
 
 
-def _what_words_mean(found: Report) -> str:
-    over = own = ""
-    if found.reference.compare == "ratio":
-        over = " over its column's first"
-        if any(OVER in row for row in found.reference.rows):
-            over += ", or, where rows were printed from one draw of times, over the first of these"
-    if noise := found.reference.noise:
-        own = f" The error of a printed draw is taken as {noise:g} nats."
-    hours = f"{found.hours:.2f} processor-hours, {found.seeds} seeds."
-    return (
-        f"Each number{over}: reproduced, where the 95% interval of ours lies within 10% of the printed one; "
-        f"differs, where it leaves it out; else it cannot be told apart.{own} {hours}"
+def _what_words_mean(found: Report) -> list[str]:
+    reference = found.reference
+    ratios, over = reference.compare == "ratio", "over a column's first number"
+    if _says(reference, OVER):
+        over += ", or that of the row which `over` names"
+    words = (
+        f"reproduced: the 95% interval of our {'ratio' if ratios else 'number'} lies within 10% of the "
+        "printed one; differs: it leaves it out; else the two cannot be told apart."
     )
+    if reference.noise:
+        errors = ", ".join(f"{column} {noise:g}" for column, noise in reference.noise.items())
+        words += f" The draw behind a printed number gives its logarithm an error, taken as: {errors}"
+        words += "; none between a row and its `over`" if reference.one_draw else ""
+        words += ". An error above 0.05 leaves nothing to be reproduced." if _large(reference) else "."
+    cost = f"{found.hours:.2f} processor-hours, with the pretrains that other sweeps share."
+    first = f"Model or text are not the printed ones, so ratios are compared: {over}."
+    return [*([first] if ratios else []), words, f"{cost} {found.seeds} seeds."]
 
 
-def _weight(ours: float, c: float) -> list[str]:
-    close = abs(ours / c - 1) <= CLOSE_TO_C
-    return [f"{ours:.4f}", f"{c:.4f}", f"{'within' if close else 'not within'} {CLOSE_TO_C:.0%}"]
+def _says(reference: Reference, key: str) -> bool:
+    return any(key in row for row in reference.rows)
+
+
+def _large(reference: Reference) -> bool:
+    return max(reference.noise.values()) > 0.05
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return _shown(value)
+    return f"{_shown(value)} [{_shown(low)}, {_shown(high)}]"
+
+
+def _ratio(ratio: Ratio | None) -> list[str]:
+    if ratio is None:
+        return ["", ""]
+    ends = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3f}, {ratio.high:.3f}]"
+    return [f"{ratio.printed:.3f}", f"{ratio.ours:.3f}{ends}"]
+
+
+def _weight(weight: Weight) -> list[str]:
+    ends = f" ±{weight.half:.4f}" if math.isfinite(weight.half) else ""
+    return [f"{weight.ours:.4f}{ends}", f"{weight.c:.4f}", weight.word]
 
 
 def _claim(finding: Finding) -> str:
-    return f"'{finding.claim.says}': {finding.word}."
+    many = len(finding.differences) > 1
+    how = " (each comparison at 95% by itself)" if many and finding.word == FAILS else ""
+    return f"'{finding.claim.says}': {finding.word}{how}."
 
 
 def _difference(part: Difference, finding: Finding) -> str:
@@ -119,10 +148,6 @@ def _difference(part: Difference, finding: Finding) -> str:
         ratio, low, high = map(math.exp, ends)
         said = f"{ratio:.3f} times [{low:.3f}, {high:.3f}]"
     return f"{by} of {part.less} against {part.more}: {said}: {part.word}"
-
-
-def _interval(cell: Cell) -> str:
-    return "" if cell.low is None or cell.high is None else f"[{_shown(cell.low)}, {_shown(cell.high)}]"
 
 
 def _shown(value: float | None) -> str:

@@ -249,6 +249,8 @@ class TrainConfig(Settings):
             del values["evaluation.zero_shot"]
         if not self.samples.num:
             values = {key: value for key, value in values.items() if not key.startswith("samples.")}
+        else:
+            del values["samples.batch_size"]  # changes no sample
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]

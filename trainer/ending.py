@@ -25,9 +25,12 @@ from trainer.evaluation.zero_shot import as_trained, other_corpus
 from trainer.heartbeat import meanwhile
 from trainer.learner import network_of
 from trainer.model import Denoiser
+from trainer.randomness import seed_of
 from trainer.sampling.draw import drawn
 from trainer.sampling.samples_file import SavedSample, saved, write_samples
 from trainer.trained import computed_here
+
+PATIENCE = 10.0  # seconds, for a pass or the opening of a judge to end
 
 Rows = Generator[None, None, dict[str, float]]
 
@@ -69,15 +72,23 @@ def zero_shot(
 def generated(model: Denoiser, config: TrainConfig, corpus: Corpus, folder: Path) -> Rows:
     """nfe, length_median and length_max of samples, and under a judge gen_ppl and gen_entropy.
 
-    They are kept in folder/samples.jsonl. Yields None meanwhile; closing stops the work at its next pass.
+    They are kept in folder/samples.jsonl. Each training seed draws its own, so that an interval over seeds
+    sees the drawing too. Yields None meanwhile; closing stops the work at its next pass.
     Raises TrainingError.
     """
-    how, tokenizer = config.samples, corpus.tokenizer
+    seed = seed_of(config.seed, "samples", config.samples.seed)
+    how, tokenizer = config.samples.model_copy(update={"seed": seed}), corpus.tokenizer
     device = next(model.parameters()).device
     rows: dict[str, float] = {}
-    stop = threading.Event()
+    stop, stopped = threading.Event(), threading.Event()
 
     def work() -> None:
+        try:
+            draw_and_judge()
+        finally:
+            stopped.set()
+
+    def draw_and_judge() -> None:
         # Not the trained one: its layers may be compiled for the shapes of training.
         plain = network_of(computed_here(config, str(device)), model.shape, device)
         plain.load_state_dict(model.state_dict())
@@ -95,6 +106,7 @@ def generated(model: Denoiser, config: TrainConfig, corpus: Corpus, folder: Path
             raise TrainingError(f"samples.judge: {error}") from None
         finally:
             stop.set()
+            stopped.wait(PATIENCE)  # the next trial of this process has the folder, and torch, to itself
     return {name: value for name, value in rows.items() if math.isfinite(value)}
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from sweeper import measured
 from sweeper import report as reports
 from sweeper.cli import app
 from sweeper.report import DIFFERS, NO_PPL, NOT_RUN, REPRODUCED, UNTOLD, Difference, verdict
@@ -53,6 +54,7 @@ reference:
     - {says: smaller blocks have less variance, by: var_nelbo, less: [[small, large]]}
   notes: [A <note> | with signs.]
 """
+RATIO = "  compare: ratio\n"
 
 
 def spec(*overrides: str, text: str = TEXT) -> SweepSpec:
@@ -94,12 +96,21 @@ def test_the_words_are_right_as_often_as_they_say(spread: float) -> None:
     wrongly_differs = wrongly_reproduced = 0
     for _ in range(2000):
         logs = random.normal(math.log(200.0), spread, size=3)
-        ours = reports._mean(logs.tolist())
+        ours = measured._mean(logs.tolist())
         wrongly_differs += verdict(ours.log - math.log(200.0), ours.half) == DIFFERS
         wrongly_reproduced += verdict(ours.log - math.log(200.0 * 1.12), ours.half) == REPRODUCED
     assert wrongly_differs <= 130
     assert wrongly_differs >= 30 or spread < 0.1, "the interval has its 95%"
     assert wrongly_reproduced <= 100
+
+
+@pytest.mark.parametrize(
+    ("ours", "half", "word"),
+    [(1.01, 0.03, "within 5%"), (1.01, 0.05, UNTOLD), (1.2, 0.05, "not within 5%"), (1.0, math.inf, UNTOLD)],
+)
+def test_the_objective_over_the_bound_has_its_word(ours: float, half: float, word: str) -> None:
+    for c in (1.0, 0.5):
+        assert reports.Weight(ours * c, half * c, c).word == word
 
 
 @given(ratio=logs, half=halves)
@@ -141,7 +152,8 @@ def fill(
                 )
                 attempt = writer.start_trial(trial.id)
                 test = evaluation("test", 200, nelbos[place], block_size=4, seed=seed, noise=str(place))
-                last = {"test_nelbo": test.nelbo, "objective": objectives[place] * test.nelbo}
+                last = {"test_nelbo": test.nelbo, "val_nelbo": nelbos[place]}
+                last["objective"] = objectives[place] * (1 + 0.01 * seed) * last["val_nelbo"]
                 last["var_nelbo"] = variances[place] * (1 + 0.01 * seed)
                 rows = [MetricRow(name, 200, value) for name, value in last.items()]
                 writer.add_rows(trial.id, attempt, rows, [test])
@@ -181,7 +193,9 @@ def test_the_report_of_a_sweep(url: str) -> None:
     assert weighted.cells["ppl"].word == ""
     assert weighted.cells["ppl"].ours is not None, "the bound is shown whatever was trained with"
     assert weighted.weight is not None
-    assert abs(weighted.weight[0] - 0.78) < 1e-9
+    assert abs(weighted.weight.ours - 0.78 * 1.01) < 1e-9, "of the bound on the same split"
+    assert abs(weighted.weight.half - 4.303 * 0.0078 / math.sqrt(3)) < 1e-4
+    assert weighted.weight.word == "within 5%"
     assert [each.word for each in found.findings] == [reports.HOLDS, reports.FAILS]
     assert abs(found.findings[0].differences[0].log_ratio + 0.29) < 0.05
     assert abs(found.hours - 9 * 36 / 3600) < 1e-9
@@ -206,16 +220,52 @@ def test_of_other_text_the_ratios_are_compared(url: str) -> None:
 
 def test_rows_of_one_printed_draw_are_free_of_its_error(url: str) -> None:
     """Ours 40 over 10, printed 60 over 10: its error of 0.3 nats is no error of a ratio within one draw."""
-    text = TEXT.replace("var: 40", "var: 60").replace("title:", "compare: ratio\n  noise: 0.3\n  title:")
+    text = TEXT.replace("var: 40", "var: 60").replace(
+        "title:", "compare: ratio\n  noise: {var: 0.3}\n  title:"
+    )
     assert made(url, text=text).rows[1].cells["var"].word == UNTOLD
     text = text.replace("name: table", "name: drawn").replace("{row: small,", "{row: small, over: large,")
+    text = text.replace("title:", "one_draw: [var]\n  title:")
     fill(url, spec(text=text), [5.48, 5.19, 5.20], [1.0, 1.0, 0.78], [10.0, 40.0, 30.0])
     with closing(Reader(url)) as reader:
         sweep = reader.sweep("drawn")
         assert sweep is not None
         found = reports.report(reader, sweep)
     assert found.rows[1].cells["var"].word == DIFFERS
-    assert "from one draw of times" in markdown(found)
+    assert "none between a row and its `over`" in markdown(found)
+
+
+def test_another_quantity_is_shown_and_not_compared(url: str) -> None:
+    text = TEXT.replace("{row: large,", "{row: large, same: false,").replace(
+        "title:", "compare: ratio\n  title:"
+    )
+    large, small, _ = made(url, text=text).rows
+    assert [cell.word for cell in large.cells.values()] == [reports.OTHER, "", reports.OTHER]
+    assert large.cells["ppl"].ours is not None
+    assert small.cells["ppl"].word == reports.BASE, "it cannot be the base of others"
+
+
+def test_a_row_may_have_needed_no_draw(url: str) -> None:
+    """40 over 10, printed 66 over 10: the two errors of 0.2 nats together leave it open, one does not."""
+    text = TEXT.replace("var: 40", "var: 66").replace(
+        "title:", "compare: ratio\n  noise: {var: 0.2}\n  title:"
+    )
+    assert made(url, text=text).rows[1].cells["var"].word == UNTOLD
+    alone = text.replace("name: table", "name: alone").replace("{row: large,", "{row: large, drawn: false,")
+    fill(url, spec(text=alone), [5.48, 5.19, 5.20], [1.0, 1.0, 0.78], [10.0, 40.0, 30.0])
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("alone")
+        assert sweep is not None
+        cell = reports.report(reader, sweep).rows[1].cells["var"]
+    assert cell.word == DIFFERS
+    assert cell.ratio is not None
+    assert (cell.ratio.printed, round(cell.ratio.ours, 9)) == (6.6, 4.0)
+
+
+def test_one_number_is_the_error_of_every_column(url: str) -> None:
+    reference = spec(text=TEXT.replace("title:", "noise: 0.3\n  title:")).reference
+    assert reference is not None
+    assert reference.noise == {"ppl": 0.3, "objective": 0.3, "var": 0.3}
 
 
 def test_of_the_same_text_ten_times_as_much_differs(url: str) -> None:
@@ -239,7 +289,7 @@ def test_markdown_html_and_json(url: str) -> None:
     assert len(lines) == 5
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert "'smaller blocks help': holds." in markdown
-    assert "0.7800 | 0.7854 | within 5%" in markdown
+    assert "0.7878 ±0.0194 | 0.7854 | within 5%" in markdown
     page = runner.invoke(app, ["report", "table", "--db", url, "--html"]).stdout
     seen = Balanced()
     seen.feed(page)
@@ -278,6 +328,7 @@ def test_a_sweep_without_a_reference(url: str) -> None:
         ("[[small, large]]}", "[[small, huge]]}", "is about 'huge', and no row has that name"),
         ("row: small,", "row: small, over: huge,", "'small' is about 'huge', and no row has that name"),
         ("row: large, ppl: 240.0,", "row: large, over: small and weighted,", "which prints no var"),
+        ("title:", "noise: {pp: 0.1}\n  title:", "there is no column 'pp'"),
         ("compare", "compare", ""),
     ],
 )

@@ -24,6 +24,7 @@ from trainer.evaluation.judges import open_judge
 from trainer.evaluation.lengths import sample_lengths
 from trainer.evaluation.zero_shot import as_trained
 from trainer.metrics import BY_NAME
+from trainer.randomness import seed_of
 from trainer.sampling import generate
 from trainer.sampling.config import LONGEST
 from trainer.sampling.samples_file import read_samples
@@ -108,7 +109,7 @@ def test_the_rows_are_those_of_the_commands(
         block_size=block_size,
         bos_id=trained_on.tokenizer.bos_id,
         eos_id=trained_on.tokenizer.eos_id,
-        seed=5,
+        seed=seed_of(config.seed, "samples", 5),
         sampler=config.samples.sampler,
         stopping=config.samples.stopping,
     )
@@ -124,6 +125,14 @@ def test_the_rows_are_those_of_the_commands(
 def test_a_run_measures_none_of_it_unless_asked(corpus: Path, tmp_path: Path) -> None:
     assert not of_the_end(reports_of(few_steps(corpus), tmp_path / "run")[-1].values)
     assert not (tmp_path / "run" / "samples.jsonl").exists()
+
+
+def test_what_is_drawn_is_part_of_a_configuration_and_how_many_at_once_is_not(corpus: Path) -> None:
+    def content(**changes: object) -> dict[str, object]:
+        return few_steps(corpus, samples__num=2, **changes).content()
+
+    assert content() == content(samples__batch_size=1)
+    assert content() != content(samples__seed=1)
 
 
 def test_without_a_judge_texts_are_counted_alone(corpus: Path, tmp_path: Path) -> None:
