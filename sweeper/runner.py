@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ray import tune
 
+from sweeper.anchored import anchored
 from sweeper.book import Book
 from sweeper.calibration import Probe
 from sweeper.cluster_ray import ClusterRay
@@ -93,7 +94,7 @@ def run_sweep(
             if store.migrated:
                 progress.note(store.migrated.words())
             sweep = reader.sweep(spec.name)
-            spec = in_one_precision(spec, sweep and SweepSpec.from_resolved(sweep.spec))
+            spec = in_one_precision(anchored(spec), sweep and SweepSpec.from_resolved(sweep.spec))
             try_out(sweep.folder if sweep else str(files))
             if sweep is None:
                 foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
@@ -106,25 +107,27 @@ def run_sweep(
                 )
             stored = SweepSpec.from_resolved(sweep.spec)
             spec, growth = grown(spec, stored)
-            if changes := differences(sweep.spec, with_trials(spec, stored.search.trials).resolved()):
+            then = anchored(stored).resolved()
+            if others := differences(then, with_trials(spec, stored.search.trials).resolved()):
                 progress.note(f"sweep {spec.name} is there already, and its spec was another:")
-                for change in changes:
-                    progress.note(f"  {change}")
+                for other in others:
+                    progress.note(f"  {other}")
                 progress.note("undo the change to go on with it, or start another sweep with --as NEWNAME")
                 return BAD_SPEC
             if growth:
                 progress.note(growth)
             more = spec.search.trials > stored.search.trials or asked(reader.controls(sweep.id))
-            if sweep.state in ("complete", "failed") and not more:
-                progress.note(f"sweep {spec.name} has ended already: nothing is left to run")
-                return exit_code(reader.trial_states(sweep.id))
+            changes = _changes(spec, stored)
+            ended = sweep.state in ("complete", "failed") and not more
+            if ended and not changes:
+                return _nothing_left(sweep, reader, progress)
             with lease(store, sweep, lease_seconds) as holder:
+                for section, now in changes.items():
+                    store.writer(sweep.id, holder).change_spec(section, now)
+                if ended:
+                    return _nothing_left(sweep, reader, progress)
                 if spec.search.trials > stored.search.trials:
                     store.writer(sweep.id, holder).extend(spec.search.trials)
-                now, before = spec.resolved(), stored.resolved()
-                for section in ("budget", "keep", "reference"):
-                    if now[section] != before[section]:
-                        store.writer(sweep.id, holder).change_spec(section, now[section])
                 means = Means(
                     ray=LocalRay() if address == LOCAL else ClusterRay(address),
                     train=train,
@@ -142,6 +145,17 @@ def run_sweep(
         return BAD_SPEC
     finally:
         progress.close()
+
+
+def _changes(spec: SweepSpec, stored: SweepSpec) -> dict[str, Any]:
+    """Sections that may change between run and resume, as they are now, where they have."""
+    now, before = spec.resolved(), stored.resolved()
+    return {each: now[each] for each in ("budget", "keep", "reference") if now[each] != before[each]}
+
+
+def _nothing_left(sweep: SweepRecord, reader: Reader, progress: Progress) -> int:
+    progress.note(f"sweep {sweep.name} has ended already: nothing is left to run")
+    return exit_code(reader.trial_states(sweep.id))
 
 
 def _drive(
