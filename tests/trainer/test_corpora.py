@@ -68,6 +68,22 @@ def lines_of(path: Path) -> list[str]:
 
 
 @BOTH_WAYS
+def test_a_folder_is_not_taken_for_another_of_its_name(copy, tmp_path, streaming):
+    def passages(folder: str | Path) -> list[str]:
+        return list(Lambada(path=str(folder), streaming=streaming).documents("test"))
+
+    first = copy("default", test=["One passage of the first."])
+    assert passages(first) == ["\nOne passage of the first."]
+    moved = Path(first).rename(tmp_path / "first")
+    second = copy("default", test=["One of the second.", "Another."])
+    assert passages(second) == ["\nOne of the second.", "\nAnother."]
+    assert passages(moved) == ["\nOne passage of the first."]
+    (tmp_path / "copy" / "README.md").unlink()
+    copy("default", test=["Rewritten in", "its place."])
+    assert passages(second) == ["\nRewritten in", "\nits place."]
+
+
+@BOTH_WAYS
 def test_openwebtext_holds_out_its_last_pages_as_the_field_does(copy, streaming):
     pages = [f"Page {i}\n\nText." for i in range(50)]
     data = OpenWebText(path=copy("plain_text", train=pages), held_out=7, streaming=streaming)

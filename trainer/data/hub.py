@@ -86,7 +86,12 @@ class HubDataSet(DataSet):
         datasets.disable_progress_bars()
         path, here = self.path, Path(self.path).is_dir()
         advice = "set data.path to a folder with a copy of it in the hub's layout, or use data.name=files"
-        wanted = {"split": split, "streaming": self.streaming}
+        wanted: dict[str, Any] = {"split": split, "streaming": self.streaming}
+        if here:
+            # The library knows a folder by its last name alone: another one's tables would be found there.
+            wanted["cache_dir"] = os.path.join(
+                datasets.config.HF_DATASETS_CACHE, _hash_folder(Path(path))[:16]
+            )
         was_offline = datasets.config.HF_HUB_OFFLINE
         try:
             # Offline, only what was downloaded before is looked for.
