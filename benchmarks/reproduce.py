@@ -10,7 +10,6 @@ import argparse
 import re
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -40,16 +39,14 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     sections = []
     for table in given.tables:
-        began = time.monotonic()
         words = ["run", f"search_spaces/report/table{table}.yaml", *PICKS, *own(table, given.place)]
         done = subprocess.run(
             [sys.executable, "-m", "sweeper", *words, "--db", url], stdout=subprocess.DEVNULL
         )
         if done.returncode not in (0, 4):
             sys.exit(f"table {table} ended with exit code {done.returncode}")
-        minutes = (time.monotonic() - began) / 60
-        found = read(url, f"table{table}-corrected-small")
-        sections.append(section(found, words))
+        found, minutes = read(url, f"table{table}-corrected-small")
+        sections.append(section(found, table, words))
         rows.append({"table": table, "minutes": round(minutes, 1), **found.to_json()})
         print(sections[-1], flush=True)
     if given.write:
@@ -79,17 +76,22 @@ def own(table: int, place: Path) -> list[str]:
     return text
 
 
-def read(url: str, name: str) -> Report:
+def read(url: str, name: str) -> tuple[Report, float]:
+    """The report, and the minutes from the sweep's creation to the end of its last trial."""
     with closing(Reader(url)) as reader:
         sweep = reader.sweep(name)
         if sweep is None:
             sys.exit(f"there is no sweep {name}: it was not run")
-        return report(reader, sweep)
+        ended = max(trial.ended or sweep.created for trial in reader.trials(sweep.id))
+        return report(reader, sweep), (ended - sweep.created) / 60
 
 
-def section(found: Report, words: list[str]) -> str:
-    shown = " ".join(f"'{word}'" if " " in word else word for word in words)
-    return f"{markdown(found)}```sh\npython -m sweeper {shown}\n```\n".replace("## ", "### ", 1)
+def section(found: Report, table: int, words: list[str]) -> str:
+    quoted = [f"'{word}'" if " " in word else word for word in words]
+    shown = f"python -m sweeper {' '.join(quoted)}"
+    if words[2 + len(PICKS) :] != text_of(table):
+        shown = f"python -m benchmarks.reproduce {table}   # makes what this needs:\n{shown}"
+    return f"{markdown(found)}```sh\n{shown}\n```\n".replace("## ", "### ", 1)
 
 
 def write(sections: list[str]) -> None:

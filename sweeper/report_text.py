@@ -97,7 +97,7 @@ def _what_words_mean(found: Report) -> list[str]:
         errors = ", ".join(f"{column} {noise:g}" for column, noise in reference.noise.items())
         words += f" The draw behind a printed number gives its logarithm an error, taken as: {errors}"
         words += "; none between a row and its `over`" if reference.one_draw else ""
-        words += ". An error above 0.05 leaves nothing to be reproduced." if _large(reference) else "."
+        words += ". Where it is above 0.05, nothing can be reproduced." if _large(reference) else "."
     cost = f"{found.hours:.2f} processor-hours, with the pretrains that other sweeps share."
     first = f"Model or text are not the printed ones, so ratios are compared: {over}."
     return [*([first] if ratios else []), words, f"{cost} {found.seeds} seeds."]
