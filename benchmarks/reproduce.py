@@ -112,7 +112,7 @@ def counted(rows: list[dict[str, Any]]) -> dict[str, int]:
     for row in rows:
         for cells in row["rows"]:
             for cell in cells.values():
-                if isinstance(cell, dict) and cell["word"]:
+                if isinstance(cell, dict) and cell.get("word"):
                     words[cell["word"]] = words.get(cell["word"], 0) + 1
     return words
 
