@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Evaluation, Report
 
 REPORTS, SECONDS = 10, 0.2  # of CPU time, for each report

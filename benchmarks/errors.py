@@ -17,14 +17,14 @@ import torch
 
 from benchmarks.document import finish
 from benchmarks.evaluate import trained
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data.packing import Corpus, load
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.sizing import mask_error
-from trainer.evaluation.subsets import subset_bound
-from trainer.learner import Learner
+from trainer.objectives.subsets import subset_bound
 from trainer.randomness import seed_of, strided_rows
+from trainer.training.learner import Learner
 
 LENGTH = 128
 BLOCK_SIZES = (8, 16, 128)

@@ -1,6 +1,6 @@
 """python -m benchmarks.evaluate [--quick]: how many tokens 1% on val_ppl costs, of Monte-Carlo error alone.
 
-Ours (trainer/evaluation/subsets.py) against the usual estimate: one t for each block, stratified over the
+Ours (trainer/objectives/subsets.py) against the usual estimate: one t for each block, stratified over the
 batch, Bernoulli masks, 1/t (the training loss under loglinear noise). For every block size a nano network
 is trained for some steps on pydocs; then the same sequences are evaluated again and again under new masks.
 
@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from benchmarks.document import finish
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data.packing import Corpus, load
-from trainer.evaluation.subsets import ENUMERATED_BLOCK_SIZE, subset_bound, subsets_of
 from trainer.evaluation.variance import loss_of
-from trainer.learner import Learner, shape_of
+from trainer.objectives.subsets import ENUMERATED_BLOCK_SIZE, subset_bound, subsets_of
 from trainer.randomness import batch_rows, seed_of
+from trainer.training.learner import Learner, shape_of
 
 LENGTH, BATCH = 128, 16
 BLOCK_SIZES = (1, 4, 16, 128)

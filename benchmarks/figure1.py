@@ -21,9 +21,9 @@ from plotly.subplots import make_subplots
 
 from benchmarks.document import finish
 from benchmarks.drawing import save
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Report
-from trainer.train import train
+from trainer.training.train import train
 
 OUT = Path(__file__).parent.parent / "docs"
 WIDTH, HEIGHT = 1100, 460

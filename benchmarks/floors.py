@@ -18,8 +18,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from trainer.attention import Layout, dense_mask
-from trainer.model import Shape
+from trainer.network.attention import Layout, dense_mask
+from trainer.network.model import Shape
 
 FLOAT32 = 4  # bytes
 MET = 3  # times: forward, and for both gradients

@@ -8,8 +8,8 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 
-from trainer.attention import Layout, dense
-from trainer.learner import Learner
+from trainer.network.attention import Layout, dense
+from trainer.training.learner import Learner
 
 
 def dense_attention(learner: Learner) -> AbstractContextManager[Any]:

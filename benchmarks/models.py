@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.document import finish
-from sweeper.statistics import Run, Standing, standings
+from sweeper.statistics.intervals import Run, Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from trainer.settings import flatten
-from trainer.trained import read_config
+from trainer.checkpoints.trained import read_config
+from trainer.values import flatten
 
 LENGTHS = (1024, 4096)
 

@@ -23,15 +23,15 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from benchmarks.document import finish
-from trainer.config import InvalidConfig, TrainConfig
+from trainer.config.train_config import InvalidConfig, TrainConfig
 from trainer.data.packing import load
 from trainer.data.synthetic import Synthetic
 from trainer.evaluation.record import Evaluation, ratio_and_se
+from trainer.noise.reweighting import REWEIGHTINGS
+from trainer.noise.schedules import SCHEDULES
 from trainer.objectives.union import AnyObjective
 from trainer.randomness import strided_rows
-from trainer.reweighting import REWEIGHTINGS
-from trainer.schedules import SCHEDULES
-from trainer.train import pretrain, train
+from trainer.training.train import pretrain, train
 
 OBJECTIVES: tuple[type[Any], ...] = get_args(get_args(AnyObjective)[0])
 BLOCK_SIZES = (4, 16)  # of objectives that can choose; else the one there is

@@ -26,10 +26,10 @@ from typing import Any
 import optuna
 
 from benchmarks.document import RESULTS, finish
-from sweeper.early_stopping import EarlyStopping
-from sweeper.pruners import AnyPruner, Hyperband, Median, Patient, SuccessiveHalving
+from sweeper.search.early_stopping import EarlyStopping
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
+from sweeper.strategies.pruners import AnyPruner, Hyperband, Median, Patient, SuccessiveHalving
 from trainer.evaluation.record import Report
 
 CURVES = RESULTS / "curves.json"

@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.document import finish
 from benchmarks.texts import text_of, zero_shot
-from sweeper.report import Report, report
-from sweeper.report_text import markdown
+from sweeper.cli.report_text import markdown
+from sweeper.results.report import Report, report
 from sweeper.store.queries import Reader
 
 ROOT = Path(__file__).parent.parent

@@ -25,10 +25,10 @@ from benchmarks.document import RESULTS, finish
 from benchmarks.step import Case, prepared
 from tests.reference.step import Step
 from tests.reference.uncached import WINDOW, block_probs, first_hitting
-from trainer.learner import Learner
 from trainer.sampling.first_hitting import FirstHitting
 from trainer.sampling.generate import sample
 from trainer.sampling.words import Draws
+from trainer.training.learner import Learner
 
 RUNS = (1024, 4096, 16_384)  # tokens of a whole run
 TOGETHER = 8  # samples of an uncached call

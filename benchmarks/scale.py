@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.document import finish
 
 if TYPE_CHECKING:
-    from sweeper.jobs import Job, Reports
-    from sweeper.spec import SweepSpec
+    from sweeper.driver.jobs import Job, Reports
+    from sweeper.spec.spec import SweepSpec
 
 SPEC = """
 name: scale
@@ -129,7 +129,7 @@ def windows(through: str, sampler: str, trials: int) -> list[dict[str, Any]]:
 
 
 def one(through: str, sampler: str, trials: int) -> None:
-    from sweeper.spec import read_spec
+    from sweeper.spec.spec import read_spec
 
     text = SPEC.replace("SAMPLER", sampler).replace("TRIALS", str(trials))
     spec = read_spec(text, "scale.yaml", "scale", [])
@@ -141,7 +141,7 @@ def one(through: str, sampler: str, trials: int) -> None:
 
 
 def by_ray(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
-    from sweeper.runner import run_sweep
+    from sweeper.execution.runner import run_sweep
 
     code = run_sweep(spec, spec.text, url, files, progress=meter, train="benchmarks.simulated")
     assert code == 0, code
@@ -149,7 +149,7 @@ def by_ray(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
 
 def by_hand(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
     """What the driver does when Ray Tune calls it, with the trainers in this process."""
-    from sweeper.book import EXHAUSTED, LEASE, Book
+    from sweeper.driver.driver import EXHAUSTED, LEASE, Book
     from sweeper.store.queries import Reader
     from sweeper.store.store import Store
 

@@ -1,8 +1,8 @@
 """python -m benchmarks.schedules_figures [--out FOLDER]: the report's Tables 9 and 12, drawn.
 
 table9.png: p(t) and loss_scale(t) of every noise schedule. table12.png: every loss weight over the log-SNR
-and over the masking rate. Both are computed by the classes that train (trainer/schedules.py,
-trainer/reweighting.py), on the times that training draws. Printed are the ends of each schedule, and each
+and over the masking rate. Both are computed by the classes that train (noise/schedules.py,
+noise/reweighting.py), on the times that training draws. Printed are the ends of each schedule, and each
 weight's c, its mean over the masking rate. .html in place of .png where there is no Chromium.
 """
 
@@ -16,9 +16,9 @@ from plotly.subplots import make_subplots
 
 from benchmarks.document import finish
 from benchmarks.drawing import save
-from trainer import reweighting, schedules
-from trainer.reweighting import Reweighting, mean_weight
-from trainer.schedules import FIRST_TIME, Clip, NoiseSchedule
+from trainer.noise import reweighting, schedules
+from trainer.noise.reweighting import Reweighting, mean_weight
+from trainer.noise.schedules import FIRST_TIME, Clip, NoiseSchedule
 
 OUT = Path(__file__).parent.parent / "docs"
 # Okabe and Ito's palette, told apart by the colour-blind; dashes tell the lines apart without colour.

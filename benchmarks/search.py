@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.document import finish
-from sweeper.proposals import Outcome, Proposals
-from sweeper.spec import read_spec
+from sweeper.search.proposals import Outcome, Proposals
+from sweeper.spec.spec import read_spec
 
 SAMPLERS = ("random", "tpe", "nsgaii")
 SPEC = """

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Evaluation, Report
 
 REPORTS, DOCUMENTS = 4, 50

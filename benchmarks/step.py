@@ -32,14 +32,14 @@ from benchmarks.document import finish
 from benchmarks.floors import H200, Rows, Work, launches, work
 from benchmarks.levers import LEVERS
 from tests.reference.step import Step
-from trainer.attention import Layout, block_causal, noised
-from trainer.config import TrainConfig
-from trainer.hardware import Memory
-from trainer.learner import Learner, learning_rate
-from trainer.masking import corrupt, sample_time
-from trainer.model import Shape
-from trainer.precision import has_bfloat16
+from trainer.config.train_config import TrainConfig
+from trainer.network.attention import Layout, block_causal, noised
+from trainer.network.hardware import Memory
+from trainer.network.model import Shape
+from trainer.objectives.forward import corrupt, sample_time
 from trainer.randomness import seed_of
+from trainer.training.learner import Learner, learning_rate
+from trainer.training.precision import has_bfloat16
 
 
 class Case(NamedTuple):

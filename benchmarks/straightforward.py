@@ -69,9 +69,9 @@ def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
 
 
 def ours(folder: Path, overrides: list[str]) -> None:
-    from sweeper.progress import Lines
-    from sweeper.runner import run_sweep
-    from sweeper.spec import load_spec
+    from sweeper.driver.progress import Lines
+    from sweeper.execution.runner import run_sweep
+    from sweeper.spec.spec import load_spec
     from sweeper.store.queries import Reader
     from trainer.data.packing import load
 
@@ -90,12 +90,12 @@ def ours(folder: Path, overrides: list[str]) -> None:
 def plain(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec import load_spec
+    from sweeper.spec.spec import load_spec
 
     spec = load_spec(SPEC, overrides)
 
     def cell(config: dict[str, Any]) -> None:
-        from trainer.config import TrainConfig
+        from trainer.config.train_config import TrainConfig
 
         began = time.process_time()
         loss, vocab_size = train(TrainConfig.from_dotted(config["values"]))
@@ -128,9 +128,9 @@ def train(config: Any) -> tuple[float, int]:
 
     from tests.reference.step import Step
     from trainer.data.packing import load, prepare
-    from trainer.learner import Learner, learning_rate, progress_of, shape_of
-    from trainer.masking import corrupt, sample_time
+    from trainer.objectives.forward import corrupt, sample_time
     from trainer.randomness import batch_rows, seed_of
+    from trainer.training.learner import Learner, learning_rate, progress_of, shape_of
 
     for _ in prepare(config.data):
         pass

@@ -69,9 +69,9 @@ def main() -> None:
 
 
 def shared(folder: Path, overrides: list[str]) -> None:
-    from sweeper.progress import Lines
-    from sweeper.runner import run_sweep
-    from sweeper.spec import load_spec
+    from sweeper.driver.progress import Lines
+    from sweeper.execution.runner import run_sweep
+    from sweeper.spec.spec import load_spec
     from sweeper.store.queries import Reader
 
     spec, url = load_spec(SPEC, overrides), f"sqlite:///{folder / 'sweeps.db'}"
@@ -86,13 +86,13 @@ def shared(folder: Path, overrides: list[str]) -> None:
 def naive(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec import load_spec
+    from sweeper.spec.spec import load_spec
 
     spec = load_spec(SPEC, overrides)
 
     def cell(config: dict[str, Any]) -> None:
-        from trainer.config import TrainConfig
-        from trainer.train import train
+        from trainer.config.train_config import TrainConfig
+        from trainer.training.train import train
 
         best = math.inf
         run = TrainConfig.from_dotted(config["values"])

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import frame
-from sweeper.leaderboard import Board, leaderboard
+from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.store.queries import Reader, StoreError
 from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dashboard.figures import interval, is_number, number
 from dashboard.words import common_prefix, label, missing, shown
-from sweeper.leaderboard import Board
+from sweeper.results.leaderboard import Board
 from sweeper.store.records import TrialRecord
 
 OVER = ("complete", "pruned", "failed", "lost", "stopped")  # a trial's states at its end

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from trainer.reweighting import AnyReweighting, Unweighted, normalizer
-from trainer.schedules import AnyClip, AnySchedule, Clip, LogLinear
+from trainer.noise.reweighting import AnyReweighting, Unweighted, normalizer
+from trainer.noise.schedules import AnyClip, AnySchedule, Clip, LogLinear
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density

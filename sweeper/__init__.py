@@ -1,3 +1,3 @@
-from sweeper.notebook import open_store
+from sweeper.results.notebook import open_store
 
 __all__ = ["open_store"]

@@ -1,5 +1,5 @@
 """`python -m sweeper`."""
 
-from sweeper.cli import app
+from sweeper.cli.main import app
 
 app(prog_name="python -m sweeper")

@@ -1,4 +1,4 @@
-"""Trainers for tests of the sweeper: the contract of trainer.train without torch, importable by workers.
+"""Trainers for tests of the sweeper: the contract of its train module without torch, importable by workers.
 
 The seconds of a step come from FAKE_SECONDS, the place where workers say who they are from FAKE_PIDS.
 A phase misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process, one that
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.evaluation.record import Evaluation, Report
 

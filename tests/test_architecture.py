@@ -14,16 +14,16 @@ HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transfo
 # Where a package may be imported, as file prefixes; anywhere else it is a mistake.
 ALLOWED = {
     "ray": (
-        "sweeper/worker.py",
-        "sweeper/runner.py",
-        "sweeper/local_ray.py",
-        "sweeper/cluster_ray.py",
-        "sweeper/searcher.py",
+        "sweeper/execution/worker.py",
+        "sweeper/execution/runner.py",
+        "sweeper/execution/local_ray.py",
+        "sweeper/execution/cluster_ray.py",
+        "sweeper/execution/tune_adapters.py",
     ),
     "sqlalchemy": ("sweeper/store/",),
     "optuna": ("sweeper/",),
     "streamlit": ("dashboard/",),
-    "pandas": ("dashboard/", "sweeper/notebook.py"),
+    "pandas": ("dashboard/", "sweeper/results/notebook.py"),
     "torch": ("trainer/",),
     "sweeper": ("sweeper/", "dashboard/"),
     "dashboard": ("dashboard/",),
@@ -34,24 +34,24 @@ DASHBOARD_MAY = (
     "sweeper.store.records",
     "sweeper.store.errors",
     "sweeper.store.controls",
-    "sweeper.leaderboard",
+    "sweeper.results.leaderboard",
     "trainer.metrics",
-    "trainer.schedules",
-    "trainer.reweighting",
+    "trainer.noise.schedules",
+    "trainer.noise.reweighting",
 )
 # Importable without torch: what specs are checked with and the dashboard draws with.
 TORCH_FREE = (
-    "trainer.config",
-    "trainer.schedules",
-    "trainer.reweighting",
-    "trainer.frequency",
+    "trainer.config.train_config",
+    "trainer.noise.schedules",
+    "trainer.noise.reweighting",
+    "trainer.noise.masking",
     "trainer.metrics",
     "trainer.evaluation.record",
     "trainer.data.union",
     "trainer.objectives.union",
-    "sweeper.spec",
-    "sweeper.space",
-    "sweeper.leaderboard",
+    "sweeper.spec.spec",
+    "sweeper.spec.space",
+    "sweeper.results.leaderboard",
     "sweeper.store.queries",
 )
 
@@ -97,7 +97,7 @@ def test_the_dashboard_reads_only_what_is_made_for_it() -> None:
 def test_light_modules_load_without_torch_ray_and_streamlit(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    may = {"sqlalchemy"} if module.startswith(("sweeper.leaderboard", "sweeper.store")) else set()
+    may = {"sqlalchemy"} if module.startswith(("sweeper.results.leaderboard", "sweeper.store")) else set()
     assert set(ast.literal_eval(loaded)) <= may
 
 

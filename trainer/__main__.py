@@ -1,3 +1,3 @@
-from trainer.cli import app
+from trainer.cli.main import app
 
 app(prog_name="python -m trainer")

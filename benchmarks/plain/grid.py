@@ -16,7 +16,7 @@ def run_cells(
     import ray
     from ray import tune
 
-    from sweeper.worker import environment
+    from sweeper.execution.worker import environment
 
     os.environ.update(environment(threads=1), RAY_USAGE_STATS_ENABLED="0")
     ray.init(

@@ -19,9 +19,9 @@ resources: {cpu: 1, gpu: 0, slots: 2}
 def main() -> None:
     import ray
 
-    from sweeper.progress import Lines
-    from sweeper.runner import run_sweep
-    from sweeper.spec import read_spec
+    from sweeper.driver.progress import Lines
+    from sweeper.execution.runner import run_sweep
+    from sweeper.spec.spec import read_spec
     from sweeper.store.queries import Reader
 
     spent = []

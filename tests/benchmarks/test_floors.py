@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.floors import H200, Launches, Rows, Work, counted, flops_of, work
 from tests.trainer.networks import randomised
-from trainer.attention import block_causal, noised
-from trainer.config import TrainConfig
-from trainer.learner import Learner
-from trainer.model import Shape
+from trainer.config.train_config import TrainConfig
+from trainer.network.attention import block_causal, noised
+from trainer.network.model import Shape
+from trainer.training.learner import Learner
 
 BATCH, LENGTH, WIDTH, COND, VOCAB_SIZE = 2, 16, 8, 6, 31
 

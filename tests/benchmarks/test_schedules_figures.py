@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import drawing
 from benchmarks.schedules_figures import PUBLIC, REPORT, WEIGHTS, c, table9, table12
-from trainer.reweighting import REWEIGHTINGS
-from trainer.schedules import FIRST_TIME, SCHEDULES
+from trainer.noise.reweighting import REWEIGHTINGS
+from trainer.noise.schedules import FIRST_TIME, SCHEDULES
 
 
 def test_every_schedule_and_every_weight_is_drawn():

@@ -8,7 +8,7 @@ from tests.reference import masking, schedules
 from tests.reference.attention import mask
 from tests.reference.model import logits
 from tests.reference.weights import weight
-from trainer.frequency import Frequency
+from trainer.noise.masking import Frequency
 
 
 def log_probs(weights, heads, xt_BL, x0_BL, block_size, mask_id):

@@ -3,7 +3,7 @@
 import math
 from statistics import NormalDist
 
-from trainer.schedules import (
+from trainer.noise.schedules import (
     BimodalGaussian,
     Cosine,
     Gaussian,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.reference.attention import mask
-from trainer.learner import Learner
+from trainer.training.learner import Learner
 
 NEVER = -1_000_000.0
 

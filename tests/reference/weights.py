@@ -3,7 +3,7 @@
 import math
 from statistics import NormalDist
 
-from trainer.reweighting import Edm, FlowMatching, Iddpm, Reweighting, Sigmoid, Simple, Unweighted
+from trainer.noise.reweighting import Edm, FlowMatching, Iddpm, Reweighting, Sigmoid, Simple, Unweighted
 
 
 def weight(reweighting: Reweighting, p: float, loss_scale: float) -> float:

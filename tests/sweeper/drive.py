@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sweeper import machine, survey
-from sweeper.calibration import Shape
-from sweeper.lease import LEASE
-from sweeper.prices import Measured
-from sweeper.progress import Lines
-from sweeper.runner import run_sweep
-from sweeper.spec import load_spec
+from sweeper.driver.lease import LEASE
+from sweeper.driver.progress import Lines
+from sweeper.execution.runner import run_sweep
+from sweeper.planning import machine
+from sweeper.planning import packing as survey
+from sweeper.planning.calibration import Shape
+from sweeper.planning.cost_estimates import Measured
+from sweeper.spec.spec import load_spec
 
 
 def probe(shape: Shape, device: str, threads: int) -> Measured:

@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import event
 
-from sweeper.book import EXHAUSTED, LEASE, Book
-from sweeper.jobs import Cost, Job
-from sweeper.progress import Status
-from sweeper.spec import SweepSpec, read_spec
+from sweeper.driver.driver import EXHAUSTED, LEASE, Book
+from sweeper.driver.jobs import Cost, Job
+from sweeper.driver.progress import Status
+from sweeper.spec.spec import SweepSpec, read_spec
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store

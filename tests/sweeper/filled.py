@@ -64,11 +64,11 @@ SEARCH: list[tuple[dict[str, Any], float, str]] = [
     ({"finetune.reweighting.name": "iddpm", "finetune.block_size": 8}, 5.400, "queued"),
 ]
 
-ERROR = """trainer.train.NotFinite: the loss is nan at step 1587
+ERROR = """trainer.training.train.NotFinite: the loss is nan at step 1587
 Traceback (most recent call last):
-  File "trainer/train.py", line 120, in _step
+  File "trainer/training/train.py", line 120, in _step
     raise NotFinite(f"the loss is {loss} at step {step}")
-trainer.train.NotFinite: the loss is nan at step 1587"""
+trainer.training.train.NotFinite: the loss is nan at step 1587"""
 
 
 def fill(url: str, name: str = "schedules", *, finished: bool = False) -> str:

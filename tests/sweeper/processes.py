@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.lease import LEASE
+from sweeper.driver.lease import LEASE
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds: a start of Ray takes 5 on an idle machine

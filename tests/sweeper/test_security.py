@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.data import shown_url
-from sweeper.cli import app
+from sweeper.cli.main import app
 from sweeper.store.engine import StoreError, parse
 from tests.sweeper import postgres
 from tests.sweeper.processes import Work, end_of, kill, launch, wait_for

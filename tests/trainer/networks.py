@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer.model import Denoiser, Shape
+from trainer.network.model import Denoiser, Shape
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.base import Objective
 from trainer.objectives.block_diffusion import BlockDiffusion

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from trainer.config import TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Report
-from trainer.train import train
+from trainer.training.train import train
 
 WORDS = [
     f"{start}{end}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from trainer.settings import Settings
+from trainer.values import Settings
 
 if TYPE_CHECKING:
     from trainer.data.tokenizer import Tokenizer

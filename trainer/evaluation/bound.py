@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from trainer.checkpoint import replace_durably
-from trainer.config import EvaluationConfig
+from trainer.checkpoints.checkpoint import replace_durably
+from trainer.config.train_config import EvaluationConfig
 from trainer.data.base import Split
 from trainer.data.packing import Corpus, identity
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.sizing import draws_of
-from trainer.model import Denoiser, evaluating
+from trainer.network.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of, strided_rows
 

@@ -14,7 +14,7 @@ import numpy as np
 from trainer.randomness import strided_rows
 
 if TYPE_CHECKING:
-    from trainer.config import EvaluationConfig
+    from trainer.config.train_config import EvaluationConfig
     from trainer.data.packing import Corpus
 
 ROWS = 65_536  # sequences read at once: a train split may be larger than memory

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.attention import block_causal
-from trainer.config import TrainConfig
+from trainer.checkpoints.trained import open_trained, read_config
+from trainer.config.train_config import TrainConfig
 from trainer.data.hub import hub_answers
 from trainer.errors import JudgeError
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
-from trainer.learner import pick_device
-from trainer.model import evaluating
-from trainer.trained import open_trained, read_config
+from trainer.network.attention import block_causal
+from trainer.network.model import evaluating
+from trainer.training.learner import pick_device
 
 PROBE = "The judge reads this."
 

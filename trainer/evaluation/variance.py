@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.config import EvaluationConfig, Phase
+from trainer.config.train_config import EvaluationConfig, Phase
 from trainer.data.packing import Corpus
-from trainer.frequency import Uniform
-from trainer.model import Denoiser, evaluating
+from trainer.network.model import Denoiser, evaluating
+from trainer.noise.masking import Uniform
+from trainer.noise.reweighting import Unweighted
+from trainer.noise.schedules import Clip, LogLinear
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
-from trainer.reweighting import Unweighted
-from trainer.schedules import Clip, LogLinear
 
 
 def variance(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config import EvaluationConfig, TrainConfig
+from trainer.config.train_config import EvaluationConfig, TrainConfig
 from trainer.data.base import DataError, Split
 from trainer.data.packing import Corpus, load
 from trainer.data.union import AnyCorpus
-from trainer.settings import Settings
+from trainer.values import Settings
 
 
 class ZeroShotConfig(Settings):

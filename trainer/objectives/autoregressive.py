@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from trainer.frequency import Uniform
+from trainer.noise.masking import Uniform
+from trainer.noise.reweighting import Unweighted
+from trainer.noise.schedules import Clip, LogLinear
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.reweighting import Unweighted
 from trainer.sampling.base import Sampler
 from trainer.sampling.first_hitting import FirstHitting
-from trainer.schedules import Clip, LogLinear
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config import Phase
-    from trainer.model import Denoiser, Shape
+    from trainer.config.train_config import Phase
+    from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 
 
@@ -43,7 +43,7 @@ class Autoregressive(Objective):
         return None
 
     def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.model import Denoiser
+        from trainer.network.model import Denoiser
 
         return Denoiser(shape, causal=True, dropout=dropout)
 
@@ -65,7 +65,7 @@ class Autoregressive(Objective):
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
     ) -> torch.Tensor:
-        from trainer.model import evaluating
+        from trainer.network.model import evaluating
 
         with evaluating(model):
             return _nats(model, x0_BL).double()
@@ -84,7 +84,7 @@ def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
     """nats_BL: -log p(x_i | x_<i), 0 for BOS. Row i of the hidden ones predicts token i + 1."""
     import torch.nn.functional as F
 
-    from trainer.attention import block_causal
+    from trainer.network.attention import block_causal
 
     hidden_BRD = model.hidden(x0_BL[:, :-1], block_causal(x0_BL.shape[1] - 1, block_size=1))
     hidden_MD, target_M = hidden_BRD.flatten(0, 1), x0_BL[:, 1:].flatten()

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from trainer.sampling.ancestral import Ancestral
 from trainer.sampling.base import Sampler
 from trainer.sampling.first_hitting import FirstHitting
-from trainer.settings import Settings
+from trainer.values import Settings
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config import Phase
-    from trainer.model import Denoiser, Shape
+    from trainer.config.train_config import Phase
+    from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 
 

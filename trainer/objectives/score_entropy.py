@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trainer.noise.reweighting import Unweighted
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.reweighting import Unweighted
 from trainer.sampling.analytic import Analytic
 from trainer.sampling.base import Sampler
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config import Phase
-    from trainer.model import Denoiser, Shape
+    from trainer.config.train_config import Phase
+    from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 
 
@@ -38,21 +38,21 @@ class ScoreEntropy(Objective):
         return None
 
     def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.model import Denoiser
+        from trainer.network.model import Denoiser
 
         return Denoiser(shape, causal=False, dropout=dropout)
 
     def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, ...]:
-        from trainer.score_entropy import draw
+        from trainer.objectives.score_entropy_loss import draw
 
         return draw(model, x0_BL, phase, progress, generator)
 
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
-        from trainer.score_entropy import score_loss
+        from trainer.objectives.score_entropy_loss import score_loss
 
         return score_loss(model, x0_BL, *drawn)
 
@@ -60,7 +60,7 @@ class ScoreEntropy(Objective):
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
     ) -> torch.Tensor:
         """One block, whatever block_size says."""
-        from trainer.score_entropy import score_bound
+        from trainer.objectives.score_entropy_loss import score_bound
 
         return score_bound(model, x0_BL, draws, seeds_B)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from trainer.settings import Settings
+from trainer.values import Settings
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from trainer.data.base import absolute_if_there
 from trainer.sampling.base import Sampler
 from trainer.sampling.stopping import Stopping
 from trainer.sampling.union import AnySampler
-from trainer.settings import Settings
+from trainer.values import Settings
 
 if TYPE_CHECKING:
     from trainer.objectives.base import Objective

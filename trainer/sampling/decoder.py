@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.attention import Cache, noised
-from trainer.model import Denoiser
+from trainer.network.attention import Cache, noised
+from trainer.network.model import Denoiser
+from trainer.objectives.score_entropy_loss import sigma_of
 from trainer.sampling.reader import Reader
-from trainer.score_entropy import sigma_of
 
 
 class Decoder(ABC):

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from trainer.data.tokenizer import Tokenizer
-from trainer.model import Denoiser
+from trainer.network.model import Denoiser
 from trainer.objectives.base import Objective
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.generate import Sample, sample

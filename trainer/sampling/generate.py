@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from trainer.model import Denoiser, evaluating
+from trainer.network.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.sampling.base import Sampler
 from trainer.sampling.config import problem_of_sampler, problem_of_size
@@ -50,7 +50,7 @@ def sample(
     Each depends on the seed and its own number alone, counted from `first`. A prompt follows BOS and may
     end anywhere in a block: its tokens are given there, as BOS is, and the others of the block are sampled
     beside them. A finished sample leaves the batch. Past the trained length each block reads a sliding
-    window of it (trainer.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
+    window of it (network.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
     The sampler defaults to the objective's first. cached=False reads the whole text in every pass: slow, for
     comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop` is set.
     """

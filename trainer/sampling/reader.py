@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.attention import Cache
-from trainer.model import Block, Denoiser, rotate
+from trainer.network.attention import Cache
+from trainer.network.model import Block, Denoiser, rotate
 
 
 class Reader:

@@ -57,7 +57,7 @@ def saved(sample: Sample, tokenizer: Tokenizer, prompt: str, given: int) -> Save
 
 def write_samples(path: Path, samples: Iterable[SavedSample]) -> None:
     """Atomically: `path` is the old file or all of the new one. Raises OSError."""
-    from trainer.checkpoint import replace_durably
+    from trainer.checkpoints.checkpoint import replace_durably
 
     temporary = path.with_name(f"{path.name}.tmp")
     try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from trainer.settings import Settings
+from trainer.values import Settings
 
 # Below it 4 nats over 256 tokens are no sign of degenerate text.
 SMALLEST_LOG_VOCABULARY = 6.0

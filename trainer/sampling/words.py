@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.diffusion import MAX_LOGITS
+from trainer.objectives.diffusion_loss import MAX_LOGITS
+from trainer.objectives.score_entropy_loss import log_mass
 from trainer.randomness import seed_of
 from trainer.sampling.decoder import Decoder
-from trainer.score_entropy import log_mass
 
 # Words among which a nucleus is looked for first: to find them costs a tenth of sorting a vocabulary.
 PROBABLE = 1024

@@ -1,0 +1,187 @@
+"""What the terminal shows: a live table while a sweep runs, values in words. Rich draws; no markup is read.
+
+Progress goes to stderr: a live table on a terminal, one plain line an event elsewhere. Data goes to stdout.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.driver.progress import Lines, Progress, Status
+
+STATES = ("queued", "running", "paused", "complete", "pruned", "failed", "lost", "stopped")
+ENDED = STATES[3:]
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "paused": "yellow",
+    "complete": "green",
+    "pruned": "dim",
+    "failed": "red",
+    "lost": "red",
+    "stopped": "yellow",
+}
+SCHEMA_VERSION = 1
+PIPE_WIDTH = 300  # columns, where there is no terminal to fit
+
+
+def progress() -> Progress:
+    """For where stderr goes now."""
+    return LiveTable() if sys.stderr.isatty() else Lines()
+
+
+class LiveTable:
+    """The sweep at a glance, redrawn in place; events scroll by above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        # Not the stderr of this moment: a run replaces it while Ray's chatter goes to a file.
+        self._console = console or Console(stderr=True, markup=False, highlight=False)
+        self._live = Live(console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
+        self._running: dict[int, tuple[int, str]] = {}  # trial: step, its latest values
+        self._best: dict[
+            int, tuple[float, float]
+        ] = {}  # trial: its lowest NELBO, and that one's standard error
+        self._live.start()
+
+    def started(self, trial: int | None, text: str) -> None:
+        if trial is not None:
+            self._running[trial] = (0, "")
+        self._say(text)
+
+    def rows(self, trial: int, step: int, values: Mapping[str, float]) -> None:
+        shown = [f"{name} {number(values[name])}" for name in ("val_ppl", "train_loss") if name in values]
+        self._running[trial] = (step, ", ".join(shown) or self._running.get(trial, (0, ""))[1])
+        if "val_nelbo" in values and "val_nelbo_se" in values:
+            now = values["val_nelbo"], values["val_nelbo_se"]
+            self._best[trial] = min(now, self._best.get(trial, now))
+
+    def ended(self, trial: int | None, state: str, text: str) -> None:
+        if trial is not None:
+            self._running.pop(trial, None)
+        self._say(text, COLOURS.get(state, ""))
+
+    def note(self, text: str) -> None:
+        self._say(text, "bold")
+
+    def status(self, status: Status) -> None:
+        table = Table.grid(padding=(0, 2))
+        for trial, (step, shown) in sorted(self._running.items()):
+            table.add_row(f"  trial {trial}", f"step {step:,}", shown)
+        best = leader(status, self._best)
+        self._live.update(Group(Text(headline(status)), *([Text(best)] if best else []), table))
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _say(self, text: str, style: str = "") -> None:
+        now = datetime.now().strftime("%H:%M:%S")
+        self._console.print(Text.assemble((now, "dim"), "  ", (text, style)))
+
+
+def headline(status: Status) -> str:
+    """'schedules: 3 of 24 ended, 2 running, 1 failed; 1:12, about 4:30 to go'."""
+    ended = sum(status.states.get(state, 0) for state in ENDED)
+    others = [f"{n} {state}" for state, n in status.states.items() if n and state != "complete"]
+    left = eta(ended, status.total, status.seconds)
+    to_go = f", about {clock(left)} to go" if left else ""
+    states = ", ".join([f"{ended} of {status.total} ended", *others])
+    return f"{status.sweep}: {states}; {clock(status.seconds)}{to_go}"
+
+
+def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
+    """'best val_ppl so far 231.4 [220.1, 243.2], trial 7': 95% of the evaluation's error alone.
+
+    evaluated: trial -> (NELBO, its standard error), of those that reported to this driver.
+    """
+    if status.best is None:
+        return ""
+    interval = ""
+    trial = status.best_trial
+    if status.metric == "val_ppl" and trial is not None and trial in evaluated:
+        nelbo, se = evaluated[trial]
+        interval = f" [{perplexity(math.exp(nelbo - 1.96 * se))}, {perplexity(math.exp(nelbo + 1.96 * se))}]"
+    return f"best {status.metric} so far {number(status.best)}{interval}, trial {status.best_trial}"
+
+
+def eta(ended: int, total: int, seconds: float) -> float | None:
+    """Seconds to go at the pace so far; None before anything has ended."""
+    return seconds / ended * (total - ended) if ended and total > ended else None
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == round(value) and 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def perplexity(value: float | None) -> str:
+    """Four digits, so that the points of a column stand below each other."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
+
+
+# --- data on stdout -------------------------------------------------------------------------
+def print_json(document: Mapping[str, Any]) -> None:
+    """Exactly one document, and nothing else, on stdout."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2, allow_nan=False))
+
+
+def print_text(*lines: str) -> None:
+    for line in lines:
+        print(line)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """right: the places of the columns that hold numbers. A pipe gets every line whole."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, title in enumerate(titles):
+        table.add_column(title, justify="right" if place in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
+    console.print(table)
+
+
+def in_bytes(count: float) -> str:
+    """'1.2 GB'."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
+def shown(value: Any) -> str:
+    """A value as it would stand in YAML; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """'finetune.' for names that all begin with it; '' where they share no group."""
+    groups = {name.partition(".")[0] for name in names if "." in name}
+    return f"{groups.pop()}." if len(groups) == 1 and all("." in name for name in names) else ""
+
+
+def moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")

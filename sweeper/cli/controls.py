@@ -1,0 +1,124 @@
+"""The commands that ask something of a sweep: stop, pause, extend. Its driver does it, where there is one."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.cli.opening import USAGE, Opened, fail, state_in_words, summary, sweep_named
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name
+
+if TYPE_CHECKING:
+    from sweeper.store.queries import Reader
+    from sweeper.store.records import SweepRecord
+
+OneTrial = Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")]
+SOON = {
+    "stop": "it will, when its checkpoint is written",
+    "pause": "it will, when its checkpoint is written; `resume` has it go on",
+    "resume": "it goes on when there is a slot",
+}
+
+app = typer.Typer()
+
+
+@app.command()
+def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good."""
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        _must_be_driven(reader, sweep, "stop", json)
+        _must_be_at_work(reader, sweep, trial, json)
+    ask(db, sweep, "stop", trial, json)
+
+
+@app.command()
+def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Ask a running sweep, or one of its trials, to save and free its slots until `resume`."""
+    with Opened(db, json) as reader:
+        sweep = sweep_named(reader, name, json)
+        _must_be_driven(reader, sweep, "pause", json)
+        _must_be_at_work(reader, sweep, trial, json)
+        if trial is None and sweep.state == "paused":
+            fail(USAGE, f"{name} is paused already: `resume {shlex.quote(name)}` has it go on", json)
+    ask(db, sweep, "pause", trial, json)
+
+
+@app.command()
+def extend(
+    name: Name,
+    trials: Annotated[str, typer.Option(help="+20: so many more; =40: so many in all.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Have a sweep try more configurations: one that runs, or one that has ended."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.driver.extension import NoExtension
+    from sweeper.driver.extension import extend as make_longer
+    from sweeper.store.store import StoreError
+
+    with Opened(db, json) as reader:
+        sweep_named(reader, name, json)
+    try:
+        total, driven = make_longer(db, name, trials)
+    except (NoExtension, StoreError) as error:
+        fail(USAGE, str(error), json)
+    if json:
+        print_json({"extended": {"sweep": name, "trials": total, "running": driven}})
+    elif driven:
+        print_text(f"asked {name} to try {total} configurations in all; it goes on with them by itself")
+    else:
+        print_text(f"{name} is to try {total} configurations in all", to_go_on(name, db))
+
+
+def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None, db: str, json: bool) -> bool:
+    """Whether `resume` was a request to the driver, this one or the next; else it is to drive."""
+    driven = summary(reader, sweep)["driver"] is not None
+    if trial is None:
+        if not driven or sweep.state != "paused":
+            return False
+        ask(db, sweep, "resume", None, json)
+        return True
+    record = reader.trial(trial)
+    if record is None or record.sweep != sweep.id or record.state != "paused":
+        state = record.state if record and record.sweep == sweep.id else "not there"
+        fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}", json)
+    ask(db, sweep, "resume", trial, json, "" if driven else to_go_on(sweep.name, db))
+    return True
+
+
+def ask(db: str, sweep: "SweepRecord", verb: str, trial: int | None, json: bool, more: str = "") -> None:
+    """Appends to the store's controls, and says so."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.store import controls
+    from sweeper.store.store import StoreError
+
+    try:
+        controls.request(db, sweep.id, verb, trial)
+    except StoreError as error:
+        fail(USAGE, str(error), json)
+    what = sweep.name if trial is None else f"trial {trial} of {sweep.name}"
+    if json:
+        print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": trial}})
+    else:
+        print_text(f"asked {what} to {verb}: {more or SOON[verb]}")
+
+
+def to_go_on(name: str, db: str) -> str:
+    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
+    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
+
+
+def _must_be_driven(reader: "Reader", sweep: "SweepRecord", verb: str, json: bool) -> None:
+    ahead = summary(reader, sweep)
+    if ahead["driver"] is None:
+        why = f"{sweep.name} is not being run, so there is nothing to {verb}: {state_in_words(ahead)}"
+        fail(USAGE, why, json)
+
+
+def _must_be_at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bool) -> None:
+    from sweeper.results.eta import LIVE
+
+    record = None if trial is None else reader.trial(trial)
+    if record and record.sweep == sweep.id and record.state not in LIVE:
+        fail(USAGE, f"trial {trial} of {sweep.name} has ended already: {record.state}", json)

@@ -1,0 +1,69 @@
+"""Commands that keep a database and its files in order. Everything heavy is imported inside them."""
+
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.opening import LACKS, fail
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+
+app = typer.Typer()
+
+
+@app.command()
+def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Bring a database of an older version up to date. An SQLite file is copied first."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.store.migrate import migrate as bring_up_to_date
+    from sweeper.store.queries import Reader
+    from sweeper.store.store import StoreError
+
+    try:
+        done = bring_up_to_date(db)
+        if done is None:
+            Reader(db).close()  # says so where there is nothing that could be brought up to date
+    except StoreError as error:
+        fail(LACKS, str(error), json)
+    if json:
+        copy = str(done.copy) if done and done.copy else None
+        print_json({"migrated": {**done._asdict(), "copy": copy} if done else None})
+    else:
+        print_text(done.words() if done else "nothing to do: this database is up to date")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; delete nothing.")] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Delete what no sweep needs: checkpoints beyond `keep`, unused pretrains, what killed drivers left.
+
+    Nothing of a sweep that is being run. A pretrain that is needed again is made again.
+    """
+    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.files.gc import collect
+    from sweeper.store.store import StoreError
+
+    try:
+        found = collect(db, dry_run=dry_run)
+    except StoreError as error:
+        fail(LACKS, str(error), json)
+    total = sum(each.bytes for each in found.waste)
+    if json:
+        waste = [
+            {"what": w.what, "where": w.where, "paths": list(map(str, w.paths)), "bytes": w.bytes}
+            for w in found.waste
+        ]
+        left = [each._asdict() for each in found.left]
+        print_json({"deleted": not dry_run, "bytes": total, "waste": waste, "left": left})
+        return
+    counted: dict[tuple[str, str], tuple[int, int]] = {}
+    for each in found.waste:
+        files, size = counted.get((each.what, each.where), (0, 0))
+        counted[each.what, each.where] = files + len(each.paths), size + each.bytes
+    rows = [[what, where, str(files), in_bytes(size)] for (what, where), (files, size) in counted.items()]
+    if rows:
+        print_table(["what", "of", "files", "bytes"], rows, right=(2, 3))
+    print_text(*(f"left alone: {each.where}, {each.why}" for each in found.left))
+    print_text(f"{'would free' if dry_run else 'freed'} {in_bytes(total)}")

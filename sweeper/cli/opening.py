@@ -1,0 +1,170 @@
+"""What commands begin with: a specification, a store, a sweep; or a sentence on stderr and an exit code.
+
+Imported by the command line before anything else, so everything heavy is imported inside.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from sweeper.spec.spec import SweepSpec
+    from sweeper.store.queries import Reader
+    from sweeper.store.records import SweepRecord
+
+USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS = 2, 3, 5, 7
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
+    """One sentence and an exit code; never a traceback."""
+    from sweeper.cli.console import print_json
+
+    say(sentence)
+    if json:
+        print_json({"error": sentence, "exit_code": code, **more})
+    raise typer.Exit(code)
+
+
+def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
+    from sweeper.spec.spec import load_spec
+    from sweeper.spec.yaml_source import InvalidSpec
+
+    for override in overrides:
+        if "=" not in override.lstrip("="):
+            fail(USAGE, f"{override!r} is no override: key=value, as in search.trials=5", json)
+    try:
+        return load_spec(path, overrides)
+    except InvalidSpec as error:
+        problems = [
+            {**each.mark._asdict(), "key": each.key, "sentence": each.sentence} for each in error.problems
+        ]
+        fail(BAD_SPEC, str(error), json, problems=problems)
+    except OSError as error:
+        fail(USAGE, f"{path}: {error.strerror}", json)
+
+
+def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
+    """With another budget, other resources, or other checkpoints kept: all else would be another sweep."""
+    from pydantic import ValidationError
+
+    from sweeper.spec.spec import FREE, SweepSpec
+    from sweeper.spec.yaml_source import parse
+
+    document = parse("{}", "the command line")
+    for number, override in enumerate(overrides, start=1):
+        document.override(override, number)
+    if document.problems:
+        fail(USAGE, document.problems[0].sentence, json)
+    resolved = spec.resolved()
+    for key, value in document.values.items():
+        if not key.startswith(FREE):
+            may = ", ".join(each.rstrip(".") for each in FREE)
+            fail(USAGE, f"{key} makes it another sweep; what may change is {may}", json)
+        section, _, field = key.partition(".")
+        resolved[section] = {**(resolved[section] or {}), field: value}
+    try:
+        return SweepSpec.from_resolved(resolved, spec.text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(BAD_SPEC, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", json)
+
+
+class Opened:
+    """A Reader for a `with` block; a store that cannot be read ends the command with a sentence."""
+
+    def __init__(self, url: str, json: bool):
+        self._url = url
+        self._json = json
+
+    def __enter__(self) -> "Reader":
+        from sweeper.store.queries import Reader
+        from sweeper.store.store import StoreError
+
+        try:
+            self._reader = Reader(self._url)
+        except StoreError as error:
+            fail(LACKS, str(error), self._json)
+        return self._reader
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from sweeper.store.store import StoreError
+
+        self._reader.close()
+        if isinstance(error, StoreError):
+            fail(LACKS, str(error), self._json)
+
+
+def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
+    from trainer.config.names import did_you_mean, nearest
+
+    sweep = reader.sweep(name)
+    if sweep is None:
+        meant = did_you_mean(nearest(name, [each.name for each in reader.sweeps()]))
+        fail(USAGE, f"there is no sweep {name or repr(name)} in this database{meant}", json)
+    return sweep
+
+
+def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
+    """A sweep as a JSON object: what it is, its trials by state, and its outlook."""
+    from time import time
+
+    from sweeper.results.eta import outlook
+
+    said = sweep._asdict()
+    kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
+    ahead = outlook(reader, sweep, time())._asdict()
+    return {**{key: said[key] for key in kept}, "trials": reader.trial_states(sweep.id), **ahead}
+
+
+def state_in_words(document: Mapping[str, Any]) -> str:
+    """'running on host:17, 3 of 12 ended, about 1:20 to go'. document: as summary makes it."""
+    from sweeper.cli.console import clock
+
+    done = f"{document['ended']} of {document['expected']} trials ended"
+    left = document["seconds_left"]
+    if document["state"] in ("running", "paused") and document["driver"] is None:
+        return f"cut off: its driver is gone, {done}"
+    if document["state"] == "paused":
+        return f"paused, its driver {document['driver']} waits; {done}"
+    if document["state"] == "running":
+        to_go = "" if left is None else f", about {clock(left)} to go"
+        return f"running on {document['driver']}, {done}{to_go}"
+    return f"{document['state']}, {done}"
+
+
+def folder(files: str, json: bool) -> str:
+    """Made where it is not there yet, before a sweep is tied to it. A URI is tried out by the driver."""
+    from sweeper.files.remote import InvalidPlace, check, is_remote
+
+    try:
+        check(files)
+        if not is_remote(files):
+            Path(files).mkdir(parents=True, exist_ok=True)
+    except InvalidPlace as error:
+        fail(USAGE, str(error), json)
+    except OSError as error:
+        fail(LACKS, f"cannot make the folder {files}: {error.strerror}", json)
+    return files
+
+
+def files_beside(url: str, json: bool) -> str:
+    from sweeper.store.engine import StoreError, sqlite_file
+
+    try:
+        file = sqlite_file(url)
+    except StoreError as error:
+        fail(USAGE, str(error), json)
+    if file is None:
+        fail(
+            USAGE,
+            "say where checkpoints go, where all workers see them: --files PATH or URI, or SWEEPER_FILES",
+            json,
+        )
+    return str(file.with_suffix(".files"))

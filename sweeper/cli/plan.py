@@ -1,0 +1,90 @@
+"""The command that says what a sweep would take, without running it."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.cli.opening import LACKS, load, say
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, Overrides, Spec
+
+if TYPE_CHECKING:
+    from sweeper.planning.forecast import Room
+    from sweeper.planning.plan import Plan
+    from sweeper.spec.spec import SweepSpec
+
+app = typer.Typer()
+NoCalibration = Annotated[
+    bool, typer.Option("--no-calibration", help="Counts alone: no step is tried out, so no time and memory.")
+]
+
+
+@app.command()
+def plan(
+    spec: Spec,
+    overrides: Overrides = None,
+    no_calibration: NoCalibration = False,
+    db: Database = DEFAULT_URL,
+    files: Files = None,
+    json: AsJson = False,
+) -> None:
+    """Say what a sweep would take: time, GPU-hours, memory, disk, and what does not fit. 20 steps of each
+    distinct shape are tried out; nothing is run."""
+    show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
+
+
+def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: bool, json: bool) -> None:
+    """Ends with exit code 7 where the machine lacks something. The budget's limits are said, no more."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.planning.calibration import calibrate
+    from sweeper.planning.forecast import forecast, in_words, shapes_of, unmeasured
+    from sweeper.planning.machine import slots_for
+    from sweeper.planning.plan import plan as plan_of
+    from sweeper.planning.precision import in_one_precision
+
+    would, slots = plan_of(spec), slots_for(spec.resources)
+    tried = unmeasured()
+    if not no_calibration:
+        spec = in_one_precision(spec, None)  # as a run would have it
+        device = "cuda" if slots.gpu else "cpu"
+        tried = calibrate(shapes_of(spec), device, max(1, int(slots.cpu)), say=say)
+    said = forecast(spec, would, tried, slots, _room(db, files, bool(slots.gpu)))
+    if json:
+        shapes = {key: measured._asdict() for key, measured in tried.measured.items()}
+        print_json({"plan": would._asdict(), "forecast": said._asdict(), "measured": shapes})
+    else:
+        print_text(f"{spec.name}: the specification is sound", *counts(spec, would))
+        print_text(*in_words(said, would, slots, tried))
+    if said.lacking:
+        raise typer.Exit(LACKS)
+
+
+def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
+    """What `check` says, and `plan` before all else."""
+    bound = "at most " if would.at_most else ""
+    lines = [
+        f"trials      {would.trials} by {spec.search.sampler}, seed {spec.search.seed}",
+        f"skipped     {would.skipped} points that break a constraint" if would.skipped else "",
+        f"baselines   {would.baselines}",
+        f"replicates  at most {would.replicates}" if would.replicates else "",
+        f"confirmed   at most {would.confirmed} runs" if would.confirmed else "",
+        f"pretrains   {bound}{would.stages}, each run once and shared",
+        f"steps       {bound}{would.steps:,}",
+    ]
+    return [line for line in lines if line]
+
+
+def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
+    from sweeper.cli.doctor import available_memory
+    from sweeper.cli.doctor_places import beside
+    from sweeper.files.disk import free
+    from sweeper.files.remote import logs_of
+    from sweeper.planning.forecast import Room
+    from sweeper.planning.machine import LacksError
+    from sweeper.planning.packing import gpu_memory_of_each
+
+    gpu_memory = None
+    with suppress(LacksError):
+        gpu_memory = gpu_memory_of_each() if on_gpu else None
+    where = logs_of(files) if files else beside(db)
+    return Room(available_memory(), gpu_memory, free(where) if where else None)

@@ -1,0 +1,78 @@
+"""`stages` and `stages prune`: the pretrains that are kept on disk. Heavy imports stand inside."""
+
+from typing import Annotated, Any
+
+import typer
+
+from sweeper.cli.opening import Opened
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """The pretrains that trials share: what each cost, who uses it; `stages prune` clears them."""
+    if context.invoked_subcommand is not None:
+        context.obj = {"db": db, "json": json}  # given before the word prune
+        return
+    from time import time
+
+    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.files.kept_stages import kept_stages
+    from sweeper.results.savings import hours
+
+    with Opened(db, json) as reader:
+        found = kept_stages(reader, time())
+    if json:
+        print_json({"stages": [_document(each) for each in found]})
+        return
+    rows = []
+    for stage, size, uses, _, _ in found:
+        cost = hours(stage.cpu_seconds, stage.gpu_seconds)
+        used_by = ", ".join(f"{name} ({trials})" for name, trials in uses.items())
+        rows.append([stage.key, stage.state, f"{stage.steps:,}", cost, in_bytes(size), used_by])
+    print_table(["stage", "state", "steps", "cost", "on disk", "used by (trials)"], rows, right=(2, 3, 4))
+    print_text(*(f"{each.stage.key} failed: {each.stage.error}" for each in found if each.stage.error))
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    unused: Annotated[
+        bool, typer.Option("--unused", help="Leave those of sweeps that were interrupted, too.")
+    ] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Only those that ended so long ago.")
+    ] = 0.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is.")] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Delete the checkpoints of pretrains that no unfinished trial needs. Made again where one is needed."""
+    from time import time
+
+    from sweeper.cli.console import in_bytes, print_json, print_text
+    from sweeper.files.kept_stages import clear, kept_stages, refusal
+
+    before = context.obj or {}
+    db, json = before.get("db", db) if db == DEFAULT_URL else db, json or before.get("json", False)
+    now = time()
+    with Opened(db, json) as reader:
+        found = kept_stages(reader, now)
+    stays = {each.stage.key: refusal(each, now, unused=unused, days=older_than) for each in found}
+    goes = [each for each in found if not stays[each.stage.key]]
+    freed = clear(goes) if yes else {each.stage.key: each.bytes for each in goes}
+    stays |= {each.stage.key: "a worker is in it" for each in goes if each.stage.key not in freed}
+    if json:
+        kept = {key: why for key, why in stays.items() if why}
+        print_json({"deleted": yes, "bytes": sum(freed.values()), "stages": freed, "kept": kept})
+        return
+    print_text(*(f"kept {key}: {why}" for key, why in stays.items() if why))
+    print_text(*(f"{'cleared' if yes else 'to go'} {key}: {in_bytes(size)}" for key, size in freed.items()))
+    total = f"{len(freed)} of {len(found)} stages, {in_bytes(sum(freed.values()))}"
+    print_text(f"freed: {total}" if yes else f"would free: {total}; add --yes to delete them")
+
+
+def _document(kept: Any) -> dict[str, Any]:
+    return {**kept.stage._asdict(), "bytes": kept.bytes, "trials": kept.uses, "needed": kept.needed}

@@ -1,0 +1,98 @@
+"""Everything that happens to a sweep is said twice: in the store, for later, and to whoever started it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweeper.driver.jobs import StageJob, TrialJob
+from sweeper.driver.progress import Progress
+from sweeper.search.proposals import UNFINISHED
+from sweeper.store.records import TrialRecord
+from sweeper.store.store import Writer
+
+KINDS = {
+    "complete": "end",
+    "pruned": "prune",
+    "stopped": "end",
+    "failed": "failure",
+    "lost": "failure",
+    "paused": "pause",
+}
+
+
+class Journal:
+    def __init__(self, writer: Writer, progress: Progress):
+        self._writer, self._progress = writer, progress
+
+    def started(self, trial: int | None, text: str) -> None:
+        self._writer.add_event("start", text, trial)
+        self._progress.started(trial, text)
+
+    def ended(self, trial: int | None, state: str, text: str) -> None:
+        """paused: until someone says so."""
+        self._writer.add_event(KINDS[state], text, trial)
+        self._progress.ended(trial, state, text)
+
+    def again(self, job: StageJob | TrialJob, kind: str, text: str) -> None:
+        """It is to be run again."""
+        trial = job.trial if isinstance(job, TrialJob) else None
+        self._writer.add_event(kind, text, trial)
+        self._progress.ended(trial, "queued", text)
+
+    def note(self, kind: str, text: str) -> None:
+        self.file(kind, text)
+        self._progress.note(text)
+
+    def file(self, kind: str, text: str, trial: int | None = None) -> None:
+        """For later alone."""
+        self._writer.add_event(kind, text, trial)
+
+    # --- in words -----------------------------------------------------------------------------
+    def resumed(self, own: Sequence[TrialRecord]) -> None:
+        """own: the sweep's trials as the last driver left them, repeats left out."""
+        if not own:
+            return
+        cut_off = [str(trial.id) for trial in own if trial.state == "running"]
+        if cut_off:
+            self.file("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
+        ended = sum(trial.state not in UNFINISHED for trial in own)
+        self.note("resume", f"resumed: {ended} trials have ended, {len(own) - ended} go on")
+
+    def stage_started(self, job: StageJob) -> None:
+        steps = job.values["pretrain.steps"]
+        self.started(None, f"{job.name} started: attempt {job.attempt}, {steps} steps")
+
+    def trial_started(self, job: TrialJob, record: TrialRecord) -> None:
+        what = ", ".join(f"{name}={_short(value)}" for name, value in record.params.items()) or "defaults"
+        text = f"trial {job.trial} started ({record.role}, seed {record.seed}): {what}"
+        if job.attempt > 1:
+            text = f"trial {job.trial} goes on from its last checkpoint: attempt {job.attempt}"
+        self.started(job.trial, text)
+
+    def paused(self, trial: int) -> None:
+        self.ended(trial, "paused", f"trial {trial} is paused")
+
+    def sweep_paused(self, paused: bool, sweep: str) -> None:
+        said = "paused: what runs saves and stops; the driver waits to be told to resume or stop"
+        self.note("pause", said if paused else f"{sweep} goes on")
+
+    def only_paused_left(self, trials: Sequence[int], sweep: str) -> None:
+        """Nothing else is left to do."""
+        them = "trial" if len(trials) == 1 else "trials"
+        numbers = ", ".join(map(str, trials))
+        self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
+
+    def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
+        """best: of the metric, if there is one. why: an error, or the reason."""
+        value = f", {metric} {best:.6g}" if best is not None else ""
+        self.ended(trial, state, f"trial {trial} {state}{value}{f': {_last_line(why)}' if why else ''}")
+
+    def stage_ended(self, job: StageJob, state: str, error: str = "") -> None:
+        self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else ""

@@ -1,0 +1,80 @@
+"""What a worker is given, and what it says. Plain values: they cross from process to process."""
+
+from collections.abc import Generator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeper.files.stage_cache import discard_damaged, seal
+from trainer.config.train_config import TrainConfig
+from trainer.evaluation.record import Report
+
+Reports = Generator[Report | None, None, None]
+
+
+class Cost(NamedTuple):
+    """Of one attempt, from its start to now."""
+
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+    def since(self, earlier: "Cost") -> "Cost":
+        return Cost(self.cpu_seconds - earlier.cpu_seconds, self.gpu_seconds - earlier.gpu_seconds)
+
+
+NOTHING = Cost()
+
+
+class TrialJob(NamedTuple):
+    trial: int
+    attempt: int
+    values: dict[str, Any]  # dotted, the seed included
+    folder: str
+    pretrained: str | None  # the folder of the stage it branches from
+    acknowledged: int  # reports before and at this step are all in the store
+
+    @property
+    def name(self) -> str:
+        return f"trial {self.trial}"
+
+    def run(self, trainer: str, device: str) -> Reports:
+        return import_module(trainer).train(
+            TrainConfig.from_dotted(self.values),
+            Path(self.folder),
+            pretrained=Path(self.pretrained) if self.pretrained else None,
+            attempt=self.attempt,
+            acknowledged=self.acknowledged,
+            device=device,
+        )
+
+
+class StageJob(NamedTuple):
+    """A pretrain that several trials branch from."""
+
+    key: str
+    attempt: int
+    values: dict[str, Any]
+    folder: str
+
+    @property
+    def name(self) -> str:
+        return f"pretrain {self.key}"
+
+    def run(self, trainer: str, device: str) -> Reports:
+        config, folder = TrainConfig.from_dotted(self.values), Path(self.folder)
+        discard_damaged(folder)
+        yield from import_module(trainer).pretrain(config, folder, attempt=self.attempt, device=device)
+        seal(folder)
+
+
+Job = TrialJob | StageJob
+
+
+class News(NamedTuple):
+    """What one step of a worker brings: any reports, and whether the job is over."""
+
+    reports: tuple[Report, ...]
+    cost: Cost
+    over: bool
+    error: str  # why it failed; '' where it did not
+    worker: str  # host:pid

@@ -1,0 +1,59 @@
+"""Runs that no sampler proposes: the baselines, on seeds of their own, and the replicates of the search.
+
+A replicate has its own seed, and so its own pretrain, data order and masks: what varies from training to
+training does so in the pretrain more than in the fine-tune, and replicates that shared one would hide it.
+"""
+
+from collections.abc import Iterator
+
+from sweeper.driver.trials import Trials
+from sweeper.spec.spec import SweepSpec
+from sweeper.store.records import TrialRecord
+
+
+class Replication:
+    """baselines, once; want, of every trial of the search; due, now and then: trials to be queued."""
+
+    def __init__(self, spec: SweepSpec, trials: Trials):
+        self._spec, self._trials = spec, trials
+        self._have = {(trial.configuration, trial.seed) for trial in trials.own}
+        self._wanted: dict[int, TrialRecord] = {}  # by the trial that must be complete first
+        for trial in trials.stored:
+            self.want(trial)
+
+    def baselines(self) -> list[int]:
+        """Those that are not there yet."""
+        have = {(t.configuration, t.seed) for t in self._trials.own if t.role == "baseline"}
+        added: list[int] = []
+        for seed in self._spec.always_seed_values:
+            for params in self._spec.always:
+                config = self._spec.train_config(params, seed)
+                configuration = self._trials.configuration(config)
+                if (configuration, seed) not in have:
+                    have.add((configuration, seed))
+                    self._have.add((configuration, seed))
+                    added += self._trials.add_outside("baseline", [(params, config)])
+        return added
+
+    def want(self, record: TrialRecord) -> None:
+        """The configuration of a trial of the search, even if that repeats a baseline."""
+        if record.number is not None and self._spec.replicates > 1:
+            self._wanted.setdefault(record.repeat_of or record.id, record)
+
+    def due(self) -> list[int]:
+        """The replicates of what is complete now. Pruned and failed ones get none."""
+        added: list[int] = []
+        for original in list(self._wanted):
+            state = self._trials.states[original]
+            if state == "complete":
+                added += self._replicate(self._wanted[original])
+            if state not in ("queued", "running"):
+                del self._wanted[original]
+        return added
+
+    def _replicate(self, record: TrialRecord) -> Iterator[int]:
+        for seed in self._spec.replicate_seed_values:
+            if (record.configuration, seed) not in self._have:
+                self._have.add((record.configuration, seed))
+                config = self._spec.train_config(record.params, seed)
+                yield from self._trials.add_outside("replicate", [(record.params, config)])

@@ -1,0 +1,123 @@
+"""Which checkpoints of ended trials stay on disk: `keep` in a specification.
+
+Rows, ledgers and the store keep everything whatever is said; `repro` makes a trial again to the bit.
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from sweeper.files.remote import is_remote
+from sweeper.results.ranking import entries_of, ranking
+from sweeper.spec.spec import Keep, SweepSpec
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.writer import ENDS
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+PART = 100  # of the driver's time at most one part in so many goes into looking
+
+
+class Excess(NamedTuple):
+    """A trial's checkpoints that need not stay."""
+
+    trial: int
+    files: tuple[Path, ...]
+    bytes: int
+
+
+def excess(reader: Reader, sweep: SweepRecord) -> list[Excess]:
+    """What is on disk beyond the sweep's `keep`; of an object store, nothing."""
+    spec = SweepSpec.from_resolved(sweep.spec)
+    if spec.keep == Keep() or is_remote(sweep.folder):
+        return []
+    trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+    winners = None if spec.keep.best == "all" else winning(reader, sweep.id, trials, spec)
+    found = []
+    for trial in trials:
+        if not has_ended(trial):
+            continue
+        names = [LAST] if spec.keep.last == "running" else []
+        if winners is not None and trial.configuration not in winners:
+            names = [LAST, BEST]
+        files = [file for name in names if (file := folder_of(sweep, trial.id) / name).is_file()]
+        if files:
+            found.append(Excess(trial.id, tuple(files), sum(file.stat().st_size for file in files)))
+    return found
+
+
+def winning(reader: Reader, sweep: int, trials: list[TrialRecord], spec: SweepSpec) -> set[int] | None:
+    """Configurations of which everything stays; None, all of them, where there is no order yet.
+
+    The first of the board, those on the Pareto front, those that were confirmed, and those that still have
+    a trial to run.
+    """
+    evaluations = {each.trial: each for each in reader.evaluations(sweep, "valid")}
+    searched = [trial for trial in trials if trial.role != "confirm"]
+    ranked = ranking(entries_of(searched, evaluations, []))
+    if not ranked or spec.keep.best == "all":
+        return None
+    confirmed = {trial.configuration for trial in trials if trial.role == "confirm"}
+    unfinished = {trial.configuration for trial in trials if not has_ended(trial)}
+    settled = [each.entry.configuration for each in ranked if each.entry.configuration not in unfinished]
+    return {*settled[: spec.keep.best], *_on_the_front(reader, sweep, spec), *confirmed, *unfinished}
+
+
+def _on_the_front(reader: Reader, sweep: int, spec: SweepSpec) -> set[int]:
+    if len(spec.metrics) == 1:
+        return set()
+    from sweeper.results.leaderboard import leaderboard
+
+    return {row.configuration for row in leaderboard(reader, spec.name).rows if row.pareto}
+
+
+def has_ended(trial: TrialRecord) -> bool:
+    """Its worker is not to come back to it. (One that is pruned has no end until that is said.)"""
+    return trial.state in ENDS and trial.ended is not None
+
+
+def remove(found: Iterable[Excess]) -> tuple[list[Excess], list[Excess]]:
+    """What was deleted, and what was not because a worker is still in the folder."""
+    gone, busy = [], []
+    for each in found:
+        try:
+            with FileLock(each.files[0].parent / ".lock", timeout=0):  # the worker's
+                for file in each.files:
+                    file.unlink(missing_ok=True)
+            gone.append(each)
+        except Timeout:
+            busy.append(each)
+    return gone, busy
+
+
+def folder_of(sweep: SweepRecord, trial: int) -> Path:
+    return Path(sweep.folder) / "trials" / str(sweep.id) / str(trial)
+
+
+class Retention:
+    """The driver's: looks now and then, so that a long sweep does not fill the disk.
+
+    A trial that is stopped saves once more after its end is in the store; so it is not done at that moment.
+    """
+
+    def __init__(self, spec: SweepSpec, sweep: SweepRecord, reader: Reader, pause: float = 5.0):
+        """pause: seconds at least between two looks."""
+        self._sweep, self._reader, self._pause = sweep._replace(spec=spec.resolved()), reader, pause
+        self._idle = spec.keep == Keep()
+        self._next = 0.0
+        self.due = True  # a trial has ended since the last look
+
+    def look(self) -> None:
+        """Deletes what is beyond `keep`, if there may be something and it is time."""
+        if self.due and not self._idle and time.monotonic() >= self._next:
+            self.look_now()
+
+    def look_now(self) -> None:
+        began = time.monotonic()
+        _, busy = remove(excess(self._reader, self._sweep))
+        self.due = bool(busy)
+        took = time.monotonic() - began
+        self._next = began + max(self._pause, PART * took)

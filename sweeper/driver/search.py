@@ -1,0 +1,113 @@
+"""The search of a sweep: proposals become trials, repeats are told what is known; and its end."""
+
+from collections.abc import Sequence
+
+from sweeper.driver.trials import Trials, steps
+from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
+from sweeper.spec.spec import SweepSpec
+from sweeper.store.records import ForeignTrial, TrialRecord
+from sweeper.store.store import Writer
+from sweeper.strategies.samplers import SAMPLERS
+from trainer.config.train_config import InvalidConfig, content_hash
+
+MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
+
+
+class Search:
+    def __init__(self, spec: SweepSpec, trials: Trials, writer: Writer, foreign: Sequence[ForeignTrial] = ()):
+        """foreign: trials of other sweeps, which the sampler knows from the beginning."""
+        self._spec, self._trials, self._writer = spec, trials, writer
+        self.target = spec.search.trials  # configurations to try; grows where the sweep is extended
+        self._size = spec.space.size() if spec.dimensions else 0
+        proposed = [trial for trial in trials.stored if trial.number is not None]
+        self._tried = {trial.configuration for trial in proposed}
+        self.count = sum(trial.repeat_of is None for trial in proposed)
+        self._repeats_in_row = 0
+        for trial in proposed:
+            self._repeats_in_row = 0 if trial.repeat_of is None else self._repeats_in_row + 1
+        self._waiting = [each for each in proposed if each.repeat_of and each.state in UNFINISHED]
+        self._proposals = Proposals(spec, trials.stored, trials.outcomes(), foreign)
+        self._impossible = False
+
+    def over(self) -> str | None:
+        """None while it goes on; '' where it has come to its planned end; else a sentence."""
+        if self._impossible:
+            tries = SAMPLED + AT_RANDOM
+            return f"the search has ended: {tries:,} proposals in a row broke a constraint"
+        if self._proposals.exhausted or self.count >= self.target:
+            return ""
+        if self._size is not None and len(self._tried) >= self._size:
+            return f"the search has ended: all {self._size} configurations of the space have been tried"
+        if self._repeats_in_row >= MOST_REPEATS:
+            return f"the search has ended: {MOST_REPEATS} proposals in a row had been made before"
+        return None
+
+    def most_waiting(self, slots: int) -> int:
+        """How many trials may wait for their stages before it is no use to propose another.
+
+        What a sampler that learns proposes would be stale by the time that it runs; another's proposals
+        never are, and a few more of them may find a stage that is ready.
+        """
+        return slots if SAMPLERS[self._spec.search.sampler].learns else 4 * slots
+
+    def propose(self) -> tuple[TrialRecord, str] | None:
+        """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run.
+
+        None where nothing was found that satisfies the constraints: the search is over.
+        """
+        proposal, seed = self._proposals.ask(), self._spec.search.seed
+        if proposal is None:
+            self._impossible = True
+            return None
+        error = ""
+        try:
+            config = self._spec.train_config(proposal.params, seed)
+            hash = content_hash(config.content())
+        except InvalidConfig as invalid:
+            error, hash = str(invalid), content_hash({"impossible": proposal.params})
+        original = self._trials.equal_to(hash, seed)
+        if original is not None:
+            configuration = self._writer.add_configuration(hash, proposal.params)
+            record = self._repeat(proposal, original, configuration, 0 if error else steps(config))
+        elif error:
+            # It counts, or a space of nothing else would never end.
+            record = self._trials.add_impossible(hash, seed, proposal, error)
+        else:
+            record = self._trials.add(config, "search", proposal)
+        self._tried.add(record.configuration)
+        self.count += original is None
+        self._repeats_in_row = 0 if original is None else self._repeats_in_row + 1
+        return record, error
+
+    def _repeat(self, proposal: Proposal, original: int, configuration: int, steps: int) -> TrialRecord:
+        state = self._trials.states[original]
+        record = self._writer.add_trial(
+            configuration=configuration,
+            role="search",
+            seed=self._spec.search.seed,
+            steps=steps,
+            repeat_of=original,
+            state="queued" if state in UNFINISHED else state,
+            **proposal._asdict(),
+        )
+        if state in UNFINISHED:
+            self._waiting.append(record)
+        else:
+            self._proposals.tell(proposal.number or 0, self._trials.outcome(original))
+        return record
+
+    def tell(self, record: TrialRecord) -> None:
+        """That a trial has ended: whatever repeats it has its state and its value."""
+        if record.number is not None:
+            self._proposals.tell(record.number, self._trials.outcome(record.id))
+        self.settle()
+
+    def settle(self) -> None:
+        """Ends the repeats of trials that have ended."""
+        for repeat in list(self._waiting):
+            original = repeat.repeat_of or 0
+            state = self._trials.states[original]
+            if state not in UNFINISHED:
+                self._waiting.remove(repeat)
+                self._writer.end_trial(repeat.id, self._writer.start_trial(repeat.id), state)
+                self._proposals.tell(repeat.number or 0, self._trials.outcome(original))

@@ -1,0 +1,105 @@
+"""Where a sweep's trials come from: the baselines, what the search proposes, replicates, confirmations."""
+
+from sweeper.driver.confirmation import Confirmation
+from sweeper.driver.control_store import Requests
+from sweeper.driver.event_log import Journal
+from sweeper.driver.replication import Replication
+from sweeper.driver.search import Search
+from sweeper.driver.trials import Trials
+from sweeper.driver.warm_start import warm_start
+from sweeper.search.early_stopping import early_stopping
+from sweeper.spec.spec import SweepSpec
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.store import Writer
+
+
+class Agenda:
+    """Every method that adds trials returns those that are to be queued; they are in the store by then."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        sweep: SweepRecord,
+        reader: Reader,
+        writer: Writer,
+        trials: Trials,
+        journal: Journal,
+        requests: Requests,
+    ):
+        self._spec, self._trials, self._journal, self._requests = spec, trials, journal, requests
+        foreign = warm_start(spec, sweep, reader, writer, journal)
+        self._search = Search(spec, trials, writer, foreign)
+        self.early_stopping = early_stopping(spec, sweep, trials.stored, reader)
+        self._replication = Replication(spec, trials)
+        self._confirmation = Confirmation(spec, sweep, reader, trials)
+        self._search_over = False
+
+    def baselines(self) -> list[int]:
+        self._search.settle()
+        return self._replication.baselines()
+
+    def replicates(self) -> list[int]:
+        """Of what is complete by now."""
+        return self._replication.due()
+
+    def may_propose(self, waiting: int, slots: int) -> bool:
+        """waiting: trials of the search that are proposed and not begun."""
+        if self._search_over:
+            return False
+        why = self._search.over()
+        if why is None:
+            return waiting < self._search.most_waiting(slots)
+        self._search_over = True
+        if why:
+            self._journal.note("search", why)
+        return False
+
+    def propose(self) -> tuple[TrialRecord, str] | None:
+        """A trial that is to be run; or one that cannot be, and why. None: the proposal was another thing."""
+        proposed = self._search.propose()
+        if proposed is None:
+            return None
+        record, error = proposed
+        self._replication.want(record)
+        values = {} if record.repeat_of else self._trials.entry(record.id).values
+        self.early_stopping.add(record, values)
+        if record.repeat_of is None:
+            return record, error
+        self._journal.file("repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id)
+        return None
+
+    def confirmations(self) -> list[int]:
+        """To be asked for once the search and its replicates have ended."""
+        added = self._confirmation.due()
+        if added:
+            self._journal.note(
+                "confirm", f"the search has ended; {len(added)} runs confirm its best on new seeds"
+            )
+        return added
+
+    def extend(self) -> bool:
+        """Whether someone has asked that the search try more, and it may."""
+        before = self._search.target
+        self._spec = self._requests.extended(self._spec)
+        self._search.target = self._spec.search.trials
+        self._search_over = self._search_over and self._search.target == before
+        return self._search.target > before
+
+    def tell(self, record: TrialRecord, state: str) -> None:
+        """That a trial has ended."""
+        self.early_stopping.end(record, state)
+        self._search.tell(record)
+
+    @property
+    def search_over(self) -> str | None:
+        """None while it goes on; '' where it has come to its planned end; else a sentence."""
+        return self._search.over()
+
+    def to_come(self) -> int:
+        """Trials that are not in the store yet, as far as is known."""
+        if self._search.over() is not None:
+            return 0
+        confirm = self._spec.confirm
+        more = (self._search.target - self._search.count) * self._spec.replicates
+        return more + (confirm.top * confirm.seeds if confirm else 0)

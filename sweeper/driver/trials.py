@@ -1,0 +1,263 @@
+"""The sweep's trials: what the store has of them, and every change that a driver makes to one."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sweeper.driver.jobs import NOTHING, Cost, TrialJob
+from sweeper.files.remote import within
+from sweeper.search.early_stopping import Verdict
+from sweeper.search.proposals import FAILED, UNFINISHED, Outcome, Proposal
+from sweeper.store.queries import Reader
+from sweeper.store.records import MetricRow, NewTrial, SweepRecord, TrialRecord
+from sweeper.store.store import Writer
+from trainer.config.train_config import TrainConfig, content_hash
+from trainer.evaluation.record import Report
+from trainer.metrics import BY_NAME
+
+
+class Entry(NamedTuple):
+    """A trial that has not ended."""
+
+    record: TrialRecord
+    values: dict[str, Any]  # dotted and complete, the seed included
+
+
+class Trials:
+    """states, best, last: by trial, repeats left out.
+
+    best is the best value so far of the first metric, last the step and value of its last row.
+    """
+
+    def __init__(self, sweep: SweepRecord, metrics: Sequence[str], reader: Reader, writer: Writer):
+        self._sweep, self._reader, self._writer = sweep, reader, writer
+        self._metric, *self._others = metrics
+        self.sign = {"min": 1.0, "max": -1.0}[BY_NAME[self._metric].direction]
+        self.stored = reader.trials(sweep.id)  # as they were when this driver came
+        self.own = [trial for trial in self.stored if trial.repeat_of is None]
+        self.states = {trial.id: trial.state for trial in self.own}
+        latest = reader.latest(sweep.id)
+        self.best = {row.trial: row.best for row in latest if row.name == self._metric}
+        self.last = {row.trial: (row.step, row.value) for row in latest if row.name == self._metric}
+        # Of the other metrics the last value counts: most have no best.
+        self._also = {(row.trial, row.name): row.value for row in latest if row.name in self._others}
+        hashes = {id: hash for hash, id in reader.configuration_hashes(sweep.id).items()}
+        # The trial that stands for a configuration at a seed: later equal proposals repeat it.
+        self._known = {(hashes[each.configuration], each.seed): each.id for each in reversed(self.own)}
+        self._open: dict[int, Entry] = {}
+        self._charged: dict[int, Cost] = {}  # of the running attempts: what the store has already
+        self._workers: dict[int, str] = {}
+
+    def hand_back_all(self) -> list[int]:
+        """Those that the last driver left unfinished are queued again; not those that are paused."""
+        values = self._reader.configurations(self._sweep.id)
+        for trial in self.own:
+            if trial.state == "pruned" and trial.ended is None:  # decided, and killed before it was said
+                self._writer.end_trial(trial.id, trial.attempt, "pruned", tokens=self._tokens(trial.id))
+        unfinished = [trial for trial in self.own if trial.state in UNFINISHED]
+        for trial in unfinished:
+            self._writer.end_trial(trial.id, trial.attempt, "queued")
+            self._admit(trial, {**values[trial.configuration], "seed": trial.seed})
+            if trial.state == "paused":
+                self.states[trial.id] = "paused"
+        return [trial.id for trial in unfinished if trial.state != "paused"]
+
+    # --- new ones -----------------------------------------------------------------------------
+    def equal_to(self, hash: str, seed: int) -> int | None:
+        """The trial that has this content already."""
+        return self._known.get((hash, seed))
+
+    def add(self, config: TrainConfig, role: str, proposal: Proposal) -> TrialRecord:
+        """Of a proposal of the study."""
+        return self._add([(config, role, proposal)])[0]
+
+    def add_outside(self, role: str, runs: Sequence[tuple[Mapping[str, Any], TrainConfig]]) -> list[int]:
+        """Trials outside the study, all of them or none: what is said of each, and the run that it is."""
+        return [
+            record.id
+            for record in self._add(
+                [(config, role, Proposal(None, dict(params), {}, {})) for params, config in runs]
+            )
+        ]
+
+    def _add(self, new: Sequence[tuple[TrainConfig, str, Proposal]]) -> list[TrialRecord]:
+        rows = [
+            NewTrial(
+                configuration=self.configuration(config),
+                role=role,
+                seed=config.seed,
+                steps=steps(config),
+                stage=config.stage_key() if config.pretrain.steps else None,
+                **proposal._asdict(),
+            )
+            for config, role, proposal in new
+        ]
+        records = self._writer.add_trials(rows) if rows else []
+        for record, (config, _, _) in zip(records, new, strict=True):
+            self._known.setdefault((content_hash(config.content()), config.seed), record.id)
+            self._admit(record, config.to_dotted())
+        return records
+
+    def add_impossible(self, hash: str, seed: int, proposal: Proposal, error: str) -> TrialRecord:
+        """A point of the space that is no run: a trial that has failed."""
+        configuration = self._writer.add_configuration(hash, proposal.params)
+        record = self._writer.add_trial(
+            configuration=configuration, role="search", seed=seed, steps=0, **proposal._asdict()
+        )
+        self._known[hash, seed] = record.id
+        self._admit(record, {})
+        return record
+
+    def configuration(self, config: TrainConfig) -> int:
+        stored = {name: value for name, value in config.to_dotted().items() if name != "seed"}
+        return self._writer.add_configuration(content_hash(config.content()), stored)
+
+    def _admit(self, record: TrialRecord, values: dict[str, Any]) -> None:
+        self._open[record.id] = Entry(record, values)
+        self.states[record.id] = "queued"
+
+    # --- their lives --------------------------------------------------------------------------
+    def entry(self, trial: int) -> Entry:
+        return self._open[trial]
+
+    def start(self, trial: int, pretrained: str | None, pieces: int = 1) -> TrialJob:
+        """pieces: micro-batches for each of those that its values ask for."""
+        attempt = self._begin(trial)
+        # Two reports may share a step, and a kill may fall between them: the last step is asked for again.
+        acknowledged = max(0, self._reader.last_step(trial) - 1)
+        folder = within(self._sweep.folder, "trials", str(self._sweep.id), str(trial))
+        values = self._open[trial].values
+        values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
+        return TrialJob(trial, attempt, values, folder, pretrained, acknowledged)
+
+    def _begin(self, trial: int) -> int:
+        record, values = self._open[trial]
+        attempt = self._writer.start_trial(trial)
+        self._open[trial] = Entry(record._replace(attempt=attempt, state="running"), values)
+        self.states[trial] = "running"
+        self._charged[trial] = NOTHING
+        self._workers.pop(trial, None)
+        return attempt
+
+    def keep(
+        self, job: TrialJob, verdict: Verdict, cost: Cost, worker: str
+    ) -> list[tuple[int, dict[str, float]]]:
+        """Stores what is finite, once, and whether the trial is pruned; returns it by step.
+
+        The cost so far is stored with it.
+        """
+        reports = verdict.reports
+        finite = [(r.step, {name: v for name, v in r.values.items() if math.isfinite(v)}) for r in reports]
+        rows = [MetricRow(name, step, value) for step, values in finite for name, value in values.items()]
+        evaluations = [each for report in reports for each in report.evaluations]
+        if rows or evaluations or self._workers.get(job.trial, "") != worker:
+            more = cost.since(self._charged[job.trial])
+            self._writer.add_rows(
+                job.trial,
+                job.attempt,
+                rows,
+                evaluations,
+                worker=worker,
+                system_attrs=verdict.system_attrs,
+                state="pruned" if verdict.pruned else None,
+                reason=verdict.pruned,
+                **more._asdict(),
+            )
+            self._charged[job.trial], self._workers[job.trial] = cost, worker
+        for step, values in finite:
+            self._remember(job.trial, step, values)
+        return finite
+
+    def _remember(self, trial: int, step: int, values: Mapping[str, float]) -> None:
+        if self._metric in values:
+            value = values[self._metric]
+            known = self.best.get(trial, math.inf * self.sign)
+            self.best[trial] = self.sign * min(self.sign * known, self.sign * value)
+            self.last[trial] = max(self.last.get(trial, (step, value)), (step, value), key=lambda at: at[0])
+        self._also |= {(trial, name): values[name] for name in self._others if name in values}
+
+    def hand_back(self, trial: int, cost: Cost, state: str = "queued") -> None:
+        """state: queued or paused."""
+        more = cost.since(self._charged.pop(trial))
+        self._writer.end_trial(trial, self._open[trial].record.attempt, state, **more._asdict())
+        self.states[trial] = state
+
+    def hold(self, trial: int, *, paused: bool) -> None:
+        """A queued one is paused, or a paused one queued."""
+        self._writer.hold(trial, paused)
+        self.states[trial] = "paused" if paused else "queued"
+
+    def paused(self) -> list[int]:
+        return [trial for trial, state in self.states.items() if state == "paused"]
+
+    def end(
+        self, trial: int, state: str, *, error: str = "", reason: str = "", cost: Cost = NOTHING
+    ) -> TrialRecord:
+        """Of a trial that was never started, too."""
+        if self.states[trial] in ("queued", "paused"):
+            self._begin(trial)
+        record = self._open.pop(trial).record
+        more = cost.since(self._charged.pop(trial))
+        self._writer.end_trial(
+            trial,
+            record.attempt,
+            state,
+            error=error,
+            reason=reason,
+            tokens=self._tokens(trial),
+            **more._asdict(),
+        )
+        self.states[trial] = state
+        return record
+
+    def _tokens(self, trial: int) -> int:
+        rows = self._reader.curve([trial], "tokens", points=2).get(trial, [])
+        return int(rows[-1][1]) if rows else 0
+
+    # --- what they come to --------------------------------------------------------------------
+    def outcome(self, trial: int) -> Outcome:
+        """What the study is told of a trial that has ended."""
+        state = self.states[trial]
+        if state == "pruned":
+            return Outcome(pruned=self.last.get(trial))
+        if state != "complete" or trial not in self.best:
+            return FAILED
+        others = [self._also.get((trial, name)) for name in self._others]
+        if None in others:
+            return FAILED
+        return Outcome((self.best[trial], *(value for value in others if value is not None)))
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """By trial, those that have not ended left out."""
+        ended = (trial for trial, state in self.states.items() if state not in UNFINISHED)
+        return {trial: self.outcome(trial) for trial in ended}
+
+    def leader(self) -> int | None:
+        """The best so far; not what was pruned, failed or stopped."""
+        ranked = [
+            (self.sign * best, trial)
+            for trial, best in self.best.items()
+            if self.states[trial] in (*UNFINISHED, "complete")
+        ]
+        return min(ranked)[1] if ranked else None
+
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for state in self.states.values():
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+
+def steps(config: TrainConfig) -> int:
+    return config.pretrain.steps + config.finetune.steps
+
+
+def not_finite(report: Report) -> str:
+    """A sentence where what the search or the board goes by is no number; '' where all is well."""
+    for name, value in report.values.items():
+        if name in BY_NAME and BY_NAME[name].direction != "none" and not math.isfinite(value):
+            return f"{name} is {value} at step {report.step}"
+    for each in report.evaluations:
+        if not all(map(math.isfinite, (each.nelbo, *each.nats_D))):
+            return f"the evaluation on {each.split} is not finite at step {report.step}"
+    return ""

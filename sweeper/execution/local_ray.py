@@ -1,0 +1,79 @@
+"""Ray for one driver on one machine: it listens on loopback only, and answers to nobody without its token.
+
+Ray on a cluster is another matter: SECURITY.md.
+"""
+
+import math
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+from sweeper.planning.machine import Slots, slots_for
+from sweeper.spec.spec import Resources
+
+OBJECT_STORE = 100 << 20  # bytes: only configurations and metric rows travel
+PATIENCE = 120.0  # seconds for a worker that imports torch on a busy machine
+TOKEN = "RAY_AUTH_TOKEN"  # of the environment, where the same user alone can read it
+
+
+class LocalRay:
+    """A Ray that this driver starts and ends."""
+
+    def slots(self, resources: Resources, files: str) -> Slots:
+        """Raises LacksError where not even one fits."""
+        return slots_for(resources)
+
+    def start(self, slots: Slots, place: Path, give_up: Callable[[str], None]) -> None:
+        """place: closed to others, for Ray's files. (The watchdog sees when it has died.)"""
+        start(slots, place / "r")
+
+    def stop(self) -> None:
+        """Nothing happens where it was not started."""
+        stop()
+
+
+def start(slots: Slots, folder: Path) -> None:
+    """A head node without a dashboard, and a token that is this call's own.
+
+    folder: for Ray's files. Ray lets everybody write into it, so its parent must be closed to others.
+    """
+    # Ray's switch for laptops, where it is off and keeps a firewall from asking: no cluster, so loopback.
+    # Its processes read it from the environment; Ray in this process did so when it was imported.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ.pop(
+        "RAY_AUTH_MODE", None
+    )  # a mode set to `disabled` would count; with none, ray.init asks for tokens
+    os.environ[TOKEN] = secrets.token_hex(32)
+    AuthenticationTokenLoader.instance().reset_cache()  # it remembers the token of a Ray before this one
+    ray.init(
+        address="local",
+        num_cpus=math.ceil(slots.number * slots.cpu),
+        num_gpus=math.ceil(slots.number * slots.gpu),
+        object_store_memory=OBJECT_STORE,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(folder),
+    )
+
+
+def stop() -> None:
+    ray.shutdown()
+    os.environ.pop(TOKEN, None)
+
+
+def try_out(slots: Slots, folder: Path, question: Callable[[], Any]) -> Any:
+    """Starts Ray, has a worker answer the question, and stops it. folder: as for `start`."""
+    start(slots, folder)
+    try:
+        asked = ray.remote(question).options(num_cpus=slots.cpu, num_gpus=slots.gpu).remote()
+        return ray.get(asked, timeout=PATIENCE)
+    finally:
+        stop()

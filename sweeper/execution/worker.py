@@ -1,0 +1,146 @@
+"""The warm process that trains: one Ray actor, one job after another, torch imported once.
+
+Training goes on in a thread of its own while the driver deals with what was reported: the driver, its
+store and the way there are never on a trial's path.
+"""
+
+import gc
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ray import tune
+
+from sweeper.driver.jobs import Cost, Job, News, Reports
+from sweeper.execution.mirror import mirrored
+from sweeper.execution.prefetch import Ahead, NotReady
+from sweeper.files.remote import is_remote
+from trainer.config.train_config import InvalidConfig
+from trainer.data.base import DataError
+from trainer.disk import is_full, no_room
+from trainer.errors import CheckpointError, TrainingError
+from trainer.evaluation.record import Report
+
+BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together
+TRACE_LINES = 12
+
+
+class Worker(tune.Trainable):
+    """A step is the trainer's next: until it has reported, or said that it is alive.
+
+    A job that raises is a result like any other, so that the process lives on for the next one.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._close()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._gpu = config["gpu"]
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        job, device = config["job"], "auto" if self._gpu else "cpu"
+        run = mirrored if is_remote(job.folder) else alone
+        self._run: Ahead[Report | None] | None = Ahead(run(job, config["trainer"], device))
+        self._began, self._cpu_began = time.monotonic(), time.process_time()
+
+    def _close(self) -> None:
+        """The generator saves a checkpoint in its `finally`; then its memory is given back. Once a job."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        try:
+            run.close()
+        except Exception:
+            traceback.print_exc()  # its last checkpoint stands
+        del run
+        gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # what imports left behind is there to stay: 0.14 s to look through at every trial
+        torch = sys.modules.get("torch")
+        if torch is not None and self._gpu:
+            torch.cuda.empty_cache()
+
+    def step(self) -> dict[str, Any]:
+        send = time.monotonic() + BATCH
+        reports: list[Report] = []
+        over, error, run = False, "", self._run
+        assert run is not None, "a job that is over is not asked for more"
+        try:
+            report = run.next()
+            while report is not None:
+                reports.append(report)
+                report = run.next(timeout=max(0.0, send - time.monotonic()))
+        except NotReady:
+            pass
+        except StopIteration:
+            over = True
+        except Exception as raised:
+            over, error = True, describe(raised)
+        if over:
+            self._close()
+        news = News(tuple(reports), self._cost(), over, error, self._name)
+        return {"news": news, "done": over}
+
+    def _cost(self) -> Cost:
+        seconds = time.monotonic() - self._began
+        return Cost(time.process_time() - self._cpu_began, seconds * self._gpu)
+
+
+def alone(job: Job, trainer: str, device: str) -> Reports:
+    """The job, once its folder is this process's own.
+
+    The worker of a driver that was killed can outlive it by seconds, and another sweep may be making the
+    same stage: two processes never train in one folder at once.
+    """
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            break
+        except Timeout:
+            yield None
+            time.sleep(0.2)
+    try:
+        yield from job.run(trainer, device)
+    finally:
+        lock.release()
+
+
+def describe(error: Exception) -> str:
+    """What a user reads: a sentence where it is known what went wrong, else the traceback's end."""
+    text = str(error).strip()
+    if is_full(error):
+        return str(no_room(error))
+    if isinstance(error, TrainingError | CheckpointError | InvalidConfig | DataError):
+        return text
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
+        return f"out of memory: {text or error.__class__.__name__}"
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return "\n".join(lines[-TRACE_LINES:])
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Of every worker process, from its first instruction on: one core each, memory kept between steps."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MALLOC_ARENA_MAX": "1",  # the training thread's memory is kept like the main thread's
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "100000000000",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

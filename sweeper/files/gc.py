@@ -1,0 +1,140 @@
+"""`gc`: deletes what no sweep of the database needs any more, and nothing of a sweep that is being run.
+
+It holds the lease of every sweep that it looks into, so that no driver begins one meanwhile, and the lock of
+every folder that it deletes from. What the database does not know it leaves alone: it may be another's.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, nullcontext
+from pathlib import Path
+from time import time
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from sweeper.driver import retention
+from sweeper.driver.lease import lease
+from sweeper.execution.scratch import end_orphans, left_behind
+from sweeper.files import stage_cache
+from sweeper.files.disk import bytes_of
+from sweeper.files.kept_stages import kept_stages, refusal
+from sweeper.files.remote import is_remote
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord, host_and_pid
+from sweeper.store.store import LeaseLost, Store
+
+PATIENCE = 600.0  # seconds of a lease; it is given back at the end
+HALF_WRITTEN = ("*.tmp", "*.new")  # checkpoints, configurations, seals
+
+
+class Waste(NamedTuple):
+    what: str
+    where: str  # the sweep's name, or the stage's key
+    paths: tuple[Path, ...]
+    bytes: int
+    folder: Path | None = None  # whose lock a worker may hold
+
+
+class Left(NamedTuple):
+    where: str
+    why: str
+
+
+class Collected(NamedTuple):
+    waste: list[Waste]
+    left: list[Left]
+
+
+def collect(url: str, *, dry_run: bool) -> Collected:
+    """dry_run: nothing is deleted, nothing is written. Raises StoreError."""
+    with closing(Reader(url)) as reader, ExitStack() as stack:
+        sweeps = reader.sweeps()
+        if dry_run:
+            driven = [
+                Left(s.name, f"run by {s.lease_holder}") for s in sweeps if time() < (s.lease_until or 0.0)
+            ]
+            ours: list[str] = []
+        else:
+            driven, ours = _take_leases(stack.enter_context(closing(Store(url))), sweeps, stack)
+        busy = {each.where for each in driven}
+        found = [each for sweep in sweeps if sweep.name not in busy for each in _of_sweep(reader, sweep)]
+        found += _of_stages(reader, ours)
+        stay = [] if dry_run else [each for each in found if not _delete(each)]
+        left = [
+            *driven,
+            *(Left(each.where, f"a worker is in {each.folder}") for each in stay),
+            *_unknown(sweeps),
+        ]
+        return Collected([each for each in found if each not in stay], left)
+
+
+def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> tuple[list[Left], list[str]]:
+    """What is being run; and under which names the others are ours now."""
+    driven, ours = [], []
+    for sweep in sweeps:
+        try:
+            ours.append(stack.enter_context(lease(store, sweep, PATIENCE)))
+        except LeaseLost:
+            driven.append(Left(sweep.name, f"run by {host_and_pid(sweep.lease_holder or '')}"))
+    return driven, ours
+
+
+def _of_sweep(reader: Reader, sweep: SweepRecord) -> Iterator[Waste]:
+    if is_remote(sweep.folder):
+        return
+    for each in retention.excess(reader, sweep):
+        folder = each.files[0].parent
+        yield Waste("checkpoints beyond keep", sweep.name, each.files, each.bytes, folder)
+    folder = Path(sweep.folder) / "trials" / str(sweep.id)
+    for trial in sorted(folder.glob("*/")):
+        yield from _half_written(sweep.name, trial)
+    scratch = left_behind(folder)
+    if scratch is not None and scratch.is_dir():
+        yield Waste("Ray's files of a driver that was killed", sweep.name, (scratch,), bytes_of(scratch))
+
+
+def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
+    """Those that no sweep uses which may go on."""
+    now = time()
+    for kept in kept_stages(reader, now, ours):
+        folder = Path(kept.stage.folder)
+        if is_remote(kept.stage.folder):
+            continue
+        if not refusal(kept, now, unused=True, days=0):
+            paths = tuple(stage_cache.heavy(folder))
+            yield Waste("pretrain that no sweep uses", kept.stage.key, paths, kept.bytes, folder)
+        elif not kept.needed:
+            yield from _half_written(kept.stage.key, folder)
+
+
+def _half_written(where: str, folder: Path) -> Iterator[Waste]:
+    paths = tuple(file for pattern in HALF_WRITTEN for file in sorted(folder.rglob(pattern)))
+    if paths:
+        yield Waste("half-written files", where, paths, sum(map(bytes_of, paths)), folder)
+
+
+def _unknown(sweeps: list[SweepRecord]) -> Iterator[Left]:
+    """And what is out of reach."""
+    for sweep in sweeps:
+        if is_remote(sweep.folder):
+            yield Left(sweep.name, "its files are in an object store")
+    here = [sweep for sweep in sweeps if not is_remote(sweep.folder)]
+    known = {Path(sweep.folder) / "trials" / str(sweep.id) for sweep in here}
+    for there in sorted({path for folder in known for path in folder.parent.glob("*/")} - known):
+        yield Left(str(there), "of no sweep in this database")
+
+
+def _delete(waste: Waste) -> bool:
+    """False: a worker is in the folder, and nothing was deleted."""
+    try:
+        with FileLock(waste.folder / ".lock", timeout=0) if waste.folder else nullcontext():
+            for path in waste.paths:
+                if path.is_dir():
+                    end_orphans(path)
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    return True

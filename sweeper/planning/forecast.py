@@ -1,0 +1,163 @@
+"""What a sweep will take, by its plan and a calibration: time, GPU-hours, memory, disk; what does not fit."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sweeper.cli.console import clock, in_bytes
+from sweeper.planning.calibration import Shape, Tried
+from sweeper.planning.cost_estimates import Measured, Prices
+from sweeper.planning.machine import Slots
+from sweeper.planning.plan import Plan, examples
+from sweeper.spec.budget import UNITS, Budget
+from sweeper.spec.spec import SweepSpec
+from trainer.config.train_config import TrainConfig
+
+
+class Room(NamedTuple):
+    """Of this machine, in bytes; None where it cannot be told."""
+
+    memory: int | None
+    gpu_memory: int | None  # of one GPU
+    disk: int | None  # where checkpoints go
+
+
+class Forecast(NamedTuple):
+    """Of the whole sweep where nobody is pruned or fails; None where nothing was measured."""
+
+    unshared: int  # steps, were every pretrain a trial's own
+    tokens: int
+    seconds: float | None  # on these slots
+    gpu_seconds: float | None
+    memory: int | None  # bytes, of the worker that needs most: of its GPU, where it has one
+    disk: int | None  # bytes of all checkpoints
+    lacking: tuple[str, ...]  # what this machine has too little of
+    beyond: tuple[str, ...]  # what the budget has too little for
+
+
+def shapes_of(spec: SweepSpec) -> list[Shape]:
+    """Every one that the search can come to, as far as examples show, and those of the baselines."""
+    found: dict[str, Shape] = {}
+    for run in runs_of(spec):
+        values = run.to_dotted()
+        for phase in ("finetune", *(["pretrain"] if run.pretrain.steps else [])):
+            shape = Shape(values, phase)
+            found.setdefault(shape.key, shape)
+    return list(found.values())
+
+
+def runs_of(spec: SweepSpec) -> list[TrainConfig]:
+    """Examples of the search, and the baselines at one seed."""
+    baselines = [spec.train_config(values, spec.search.seed) for values in spec.always]
+    return [*(examples(spec, spec.search.seed) if spec.search.trials else []), *baselines]
+
+
+def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, room: Room) -> Forecast:
+    prices = Prices(slots.gpu, tried.measured)
+    all_values = [run.to_dotted() for run in runs_of(spec)]
+    finetunes = [prices.of(values, "finetune", values["finetune.steps"]) for values in all_values]
+    pretrains = [prices.of(values, "pretrain", values["pretrain.steps"]) for values in all_values]
+    runs = would.trials + would.baselines + would.replicates + would.confirmed
+    measured = list(tried.measured.values())
+    seconds = gpu_seconds = None
+    if measured:
+        work = runs * _mean([each.seconds for each in finetunes])
+        work += would.stages * _mean([each.seconds for each in pretrains])
+        # No shorter than one pretrain and one trial after it, however many run beside each other.
+        longest = max(p.seconds + f.seconds for p, f in zip(pretrains, finetunes, strict=True))
+        seconds, gpu_seconds = max(work / slots.number, longest), work * slots.gpu
+    tokens = runs * _mean([each.tokens for each in finetunes])
+    tokens += would.stages * _mean([each.tokens for each in pretrains])
+    memory = max((each.memory for each in measured), default=None)
+    disk = _disk(spec, tried, runs, would.stages)
+    own = max((values["pretrain.steps"] for values in all_values), default=0)
+    forecast = Forecast(
+        would.steps + max(0, runs - would.stages) * own,
+        round(tokens),
+        seconds,
+        gpu_seconds,
+        memory,
+        disk,
+        (),
+        (),
+    )
+    return forecast._replace(
+        lacking=tuple(_lacking(forecast, tried, slots, room)),
+        beyond=tuple(_beyond(forecast, runs, spec.budget)),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def _disk(spec: SweepSpec, tried: Tried, runs: int, stages: int) -> int | None:
+    """Of all that there will be: what `keep` deletes is taken to stay."""
+    most = {"finetune": 0, "pretrain": 0}
+    for shape in shapes_of(spec):
+        if found := tried.measured.get(shape.key):
+            most[shape.phase] = max(most[shape.phase], found.disk)
+    return runs * most["finetune"] + stages * most["pretrain"] if tried.measured else None
+
+
+def _lacking(said: Forecast, tried: Tried, slots: Slots, room: Room) -> list[str]:
+    lacking = list(tried.failed.values())
+    available = room.gpu_memory if slots.gpu else room.memory
+    beside = min(slots.number, int(1 / slots.gpu + 1e-9) or 1) if slots.gpu else slots.number
+    what = "GPU memory" if slots.gpu else "memory"
+    if said.memory is not None and available is not None and beside * said.memory > available:
+        fit = int(available / said.memory)
+        what_to_do = f"{fit} at a time would fit" if fit else "not even one fits"
+        lacking.append(
+            f"{what}: {beside} trials at a time need {in_bytes(beside * said.memory)}, and "
+            f"{in_bytes(available)} are there; {what_to_do}"
+        )
+    if said.disk is not None and room.disk is not None and said.disk > room.disk:
+        need, free = in_bytes(said.disk), in_bytes(room.disk)
+        lacking.append(f"disk: all checkpoints take {need}, and {free} are free; see `keep`, or --files")
+    return lacking
+
+
+def _beyond(said: Forecast, runs: int, budget: Budget | None) -> list[str]:
+    if budget is None:
+        return []
+    needed = dict(zip(UNITS, (said.seconds, said.gpu_seconds, runs, said.tokens), strict=True))
+    caps = budget.model_dump()
+    beyond = []
+    for name, unit in UNITS.items():
+        need, cap = needed[name], caps[name]
+        if need is not None and cap is not None and need / unit > cap:
+            share = cap * unit / need
+            beyond.append(
+                f"budget.{name} = {cap:g} is for about {share:.0%} of it: all takes {need / unit:.4g}"
+            )
+    return beyond
+
+
+def in_words(said: Forecast, would: Plan, slots: Slots, tried: Tried) -> list[str]:
+    """Lines of `plan`, below what `check` says."""
+    bound = "at most " if would.at_most else ""
+    saved = said.unshared - would.steps
+    lines = [
+        f"saved       {saved:,} of {said.unshared:,} steps, as pretrains are shared" if saved else "",
+        f"tokens      {bound}{said.tokens:,}",
+        f"slots       {slots.number}, each {slots.cpu:g} CPU" + (f", {slots.gpu:g} GPU" if slots.gpu else ""),
+    ]
+    if said.seconds is None or said.memory is None or said.disk is None:
+        lines.append("time, memory and disk are not known without a calibration")
+    else:
+        gpu = f", {(said.gpu_seconds or 0) / 3600:.3g} GPU-hours" if slots.gpu else ""
+        lines += [
+            f"time        {bound}about {clock(said.seconds)}{gpu}",
+            f"memory      {in_bytes(said.memory)} of a worker's{' GPU' if slots.gpu else ''}, at most",
+            f"disk        {bound}{in_bytes(said.disk)} of checkpoints",
+        ]
+    if tried.left:
+        lines.append(f"calibrated  {len(tried.measured)} shapes; for {tried.left} more there was no time")
+    lines += [f"lacking     {each}" for each in said.lacking]
+    lines += [f"beyond      {each}" for each in said.beyond]
+    return [line for line in lines if line]
+
+
+def unmeasured() -> Tried:
+    return Tried(dict[str, Measured](), {}, 0)

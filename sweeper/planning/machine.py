@@ -1,0 +1,62 @@
+"""How many trials run at once here, and on what."""
+
+import os
+import subprocess
+from typing import NamedTuple
+
+from sweeper.spec.spec import Resources
+
+
+class Slots(NamedTuple):
+    number: int
+    cpu: float  # of each
+    gpu: float
+
+
+class LacksError(ValueError):
+    """The machine lacks something that the spec asks for, as a sentence."""
+
+
+def slots_for(resources: Resources, cores: int | None = None, gpus: int | None = None) -> Slots:
+    """As many as fit, unless the spec says how many. `gpu: auto` is a whole GPU each where there is one,
+    or what there is shared out among the slots that the spec says.
+
+    Raises LacksError where not even one fits.
+    """
+    cores = usable_cores() if cores is None else cores
+    gpus = visible_gpus() if gpus is None else gpus
+    wanted = None if resources.slots == "auto" else resources.slots
+    if resources.gpu == "auto":
+        gpu = 0.0 if not gpus else min(1.0, gpus / wanted) if wanted else 1.0
+    else:
+        gpu = float(resources.gpu)
+    if gpu > gpus:
+        raise LacksError(f"a trial asks for {gpu:g} GPUs, and this machine has {gpus}")
+    fits = max(1, int(cores / resources.cpu + 1e-9))
+    if gpu:
+        # Ray hands out whole GPUs, or shares of one: a GPU takes floor(1/gpu) trials.
+        on_gpus = int(gpus / gpu) if gpu >= 1 else gpus * int(1 / gpu + 1e-9)
+        if wanted and wanted > on_gpus:
+            raise LacksError(f"{wanted} slots of {gpu:g} GPU do not fit on {gpus} GPUs: {on_gpus} do")
+        fits = min(fits, on_gpus)
+    return Slots(wanted or fits, resources.cpu, gpu)
+
+
+def usable_cores() -> int:
+    """Of this process: fewer than the machine's where it is pinned."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def visible_gpus() -> int:
+    """NVIDIA's, by nvidia-smi: the driver process never imports torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([each for each in visible.split(",") if each.strip() not in ("", "-1")])
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())

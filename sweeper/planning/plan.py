@@ -1,0 +1,69 @@
+"""What a sweep would run, from its specification alone: the answer of `check`."""
+
+from typing import NamedTuple
+
+from sweeper.spec.space import Space
+from sweeper.spec.spec import SweepSpec
+from trainer.config.train_config import TrainConfig
+
+
+class Plan(NamedTuple):
+    trials: int  # of the search
+    baselines: int  # runs: configurations times seeds
+    stages: int  # distinct pretrains, each run once
+    steps: int  # optimizer steps, pretrains included
+    at_most: bool  # stages and steps depend on what will be proposed
+    skipped: int = 0  # points of the grid that break a constraint
+    replicates: int = 0  # runs, at most: what is pruned or fails has none
+    confirmed: int = 0  # runs
+
+
+def plan(spec: SweepSpec) -> Plan:
+    """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
+    size = spec.space.size() if spec.dimensions else 0
+    trials = spec.search.trials if size is None else min(spec.search.trials, size)
+    search = examples(spec, spec.search.seed) if trials else []
+    baselines = [
+        spec.train_config(values, seed) for values in spec.always for seed in spec.always_seed_values
+    ]
+
+    stages = {run.stage_key(): run.pretrain.steps for run in (*search, *baselines) if run.pretrain.steps}
+    of_baselines = {run.stage_key() for run in baselines if run.pretrain.steps}
+    open_stages = any(not run.stage_content().keys().isdisjoint(spec.dimensions) for run in search)
+    distinct = len(of_baselines) + trials if stages and open_stages else len(stages)
+    finetunes = {run.finetune.steps for run in search}
+    replicates, confirmed = trials * (spec.replicates - 1), 0
+    if spec.confirm:
+        confirmed = min(spec.confirm.top, trials + len(spec.always)) * spec.confirm.seeds
+    again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values]
+    later = {run.stage_key() for seeds in again for run in _at_seeds(spec, seeds) if run.pretrain.steps}
+    distinct += replicates + confirmed if stages and open_stages else len(later - stages.keys())
+    return Plan(
+        trials=trials,
+        baselines=len(baselines),
+        stages=distinct,
+        steps=(trials + replicates) * max(finetunes, default=0)
+        + confirmed * max((run.finetune.steps for run in (*search, *baselines)), default=0)
+        + sum(run.finetune.steps for run in baselines)
+        + distinct * max(stages.values(), default=0),
+        at_most=open_stages or len(finetunes) > 1 or bool(spec.early_stopping or replicates or confirmed),
+        skipped=(Space(spec.dimensions).size() or 0) - (size or 0) if spec.search.sampler == "grid" else 0,
+        replicates=replicates,
+        confirmed=confirmed,
+    )
+
+
+def _at_seeds(spec: SweepSpec, seeds: range) -> list[TrainConfig]:
+    """Runs that stand for all that could be made again at these seeds."""
+    return [
+        run
+        for seed in seeds
+        for run in (*examples(spec, seed), *(spec.train_config(values, seed) for values in spec.always))
+    ]
+
+
+def examples(spec: SweepSpec, seed: int) -> list[TrainConfig]:
+    """A run for every fixed point, and for every choice and every end of a range."""
+    wanted = [{name: value} for name, each in spec.dimensions.items() for value in each.probes()]
+    points = [*spec.search.points, *filter(None, map(spec.space.example, wanted))]
+    return [spec.train_config(point, seed) for point in points]

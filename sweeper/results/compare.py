@@ -1,0 +1,183 @@
+"""Two configurations side by side: what differs, and by how much, seed by seed and document by document.
+
+d = mean over the common seeds of (NELBO of A - NELBO of B), in nats per token. Its 95% interval adds two
+half-widths in quadrature, each by Student's t, as statistics/intervals.py does: of the documents (the ratio
+estimator on the paired differences) and of the training seeds (2 E^2 / m for m common seeds; E^2 from
+all runs of the sweep that were evaluated in the same way). Where no spread over seeds is known the
+interval is of the documents alone, and says so. It is of one comparison that was chosen beforehand: of the
+best of many, the leaderboard's bound for all pairs is the one to quote.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from sweeper.results.ranking import quantity
+from sweeper.statistics.intervals import CONFIDENCE, Run, spread
+from sweeper.store.queries import Reader
+from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
+from trainer.evaluation.record import ratio_and_se
+
+
+class NotComparable(ValueError):
+    """Why two trials cannot be compared, as one sentence."""
+
+
+class Side(NamedTuple):
+    configuration: int
+    trials: list[int]  # by common seed
+    nelbo: float  # mean over the common seeds, nats per token
+
+
+class Comparison(NamedTuple):
+    a: Side
+    b: Side
+    parameters: dict[str, tuple[Any, Any]]  # those that differ; None: not there
+    seeds: list[int]
+    confirmed: bool  # by confirmation runs alone
+    difference: float  # a - b, nats per token: below 0, a is better
+    low: float  # 95%
+    high: float
+    over_seeds: bool  # the interval covers training seeds too
+
+    @property
+    def told_apart(self) -> bool:
+        """Never without a known spread over seeds: two runs may differ where configurations do not."""
+        return self.over_seeds and not self.low <= 0 <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        ratio = {"": self.difference, "_low": self.low, "_high": self.high}
+        return {
+            **self._asdict(),
+            "a": self.a._asdict(),
+            "b": self.b._asdict(),
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "told_apart": self.told_apart,
+            **{f"val_ppl_ratio{end}": _finite(math.exp(value)) for end, value in ratio.items()},
+        }
+
+
+def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Comparison:
+    """Of the configurations of two trials. Raises NotComparable."""
+    trials = {trial.id: trial for trial in reader.trials(sweep.id)}
+    first, second = (_find(trials, sweep.name, each) for each in (a, b))
+    if first.configuration == second.configuration:
+        raise NotComparable(f"trials {a} and {b} have the same configuration")
+    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, split)}
+    complete = [
+        trial
+        for trial in trials.values()
+        if trial.state == "complete" and trial.repeat_of is None and trial.id in evaluations
+    ]
+    mine, others = (_runs(complete, each) for each in (first, second))
+    roles = [role for role in (True, False) if mine[role].keys() & others[role].keys()]
+    if not roles:
+        raise NotComparable(
+            f"trials {a} and {b} have no seed in common ({_seeds(mine)}; {_seeds(others)}), so nothing "
+            "can be paired; the leaderboard takes out what seeds differ by"
+        )
+    confirmed = roles[0]
+    seeds = sorted(mine[confirmed].keys() & others[confirmed].keys())
+    sides = [[evaluations[runs[confirmed][seed]] for seed in seeds] for runs in (mine, others)]
+    _check_same(sides[0] + sides[1])
+
+    like = sides[0][0]
+    alike = [trial for trial in complete if (trial.role == "confirm") == confirmed]
+    alike = [trial for trial in alike if quantity(evaluations[trial.id]) == quantity(like)]
+    difference, low, high, over_seeds = _interval(sides[0], sides[1], seeds, alike, evaluations)
+    values = reader.configurations(sweep.id)
+    return Comparison(
+        a=_side(first, sides[0]),
+        b=_side(second, sides[1]),
+        parameters=differing(values[first.configuration], values[second.configuration]),
+        seeds=seeds,
+        confirmed=confirmed,
+        difference=difference,
+        low=low,
+        high=high,
+        over_seeds=over_seeds,
+    )
+
+
+def differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """In alphabetical order; None where one has no such value."""
+    return {key: (a.get(key), b.get(key)) for key in sorted({**a, **b}) if a.get(key) != b.get(key)}
+
+
+def _find(trials: dict[int, TrialRecord], name: str, id: int) -> TrialRecord:
+    if id not in trials:
+        raise NotComparable(f"{name} has no trial {id}")
+    trial = trials[id]
+    mine = [each for each in trials.values() if each.configuration == trial.configuration]
+    if not any(each.state == "complete" for each in mine):
+        raise NotComparable(f"trial {id} is {trial.state}: only what is complete is compared")
+    return trial
+
+
+def _runs(complete: Sequence[TrialRecord], of: TrialRecord) -> dict[bool, dict[int, int]]:
+    """Trials by seed; confirmation runs (True) apart: the others took part in the choice."""
+    runs: dict[bool, dict[int, int]] = {True: {}, False: {}}
+    for trial in complete:
+        if trial.configuration == of.configuration:
+            runs[trial.role == "confirm"].setdefault(trial.seed, trial.id)
+    return runs
+
+
+def _seeds(runs: dict[bool, dict[int, int]]) -> str:
+    return ", ".join(str(seed) for seed in sorted({**runs[True], **runs[False]})) or "none evaluated"
+
+
+def _check_same(evaluations: Sequence[EvaluationRecord]) -> None:
+    """Raises NotComparable with the first difference."""
+    like = evaluations[0]
+    for other in evaluations[1:]:
+        if quantity(other) == quantity(like):
+            continue
+        differences = differing(like.identity, other.identity)
+        said = ", ".join(
+            f"{key} is {mine} in one and {its} in the other" for key, (mine, its) in differences.items()
+        )
+        raise NotComparable(
+            f"trials {like.trial} and {other.trial} were not evaluated on the same text in the same way: "
+            f"{said or 'their documents differ'}"
+        )
+
+
+def _side(trial: TrialRecord, evaluations: Sequence[EvaluationRecord]) -> Side:
+    mean = math.fsum(each.nelbo for each in evaluations) / len(evaluations)
+    return Side(trial.configuration, [each.trial for each in evaluations], mean)
+
+
+def _interval(
+    a: Sequence[EvaluationRecord],
+    b: Sequence[EvaluationRecord],
+    seeds: Sequence[int],
+    alike: Sequence[TrialRecord],
+    evaluations: dict[int, EvaluationRecord],
+) -> tuple[float, float, float, bool]:
+    """The difference, its 95% interval, and whether that covers seeds. alike: the runs that tell of seeds."""
+    tokens_D = a[0].tokens
+    difference_D = np.mean([np.subtract(x.nats, y.nats) for x, y in zip(a, b, strict=True)], axis=0)
+    difference, se = ratio_and_se(difference_D.tolist(), tokens_D)
+    half = _quantile(len(tokens_D) - 1) * se
+    unique = {(trial.configuration, trial.seed): trial.id for trial in reversed(alike)}
+    runs = [Run(*key, evaluations[trial].nats) for key, trial in unique.items()]
+    weight = 1 / len(seeds)
+    weights = np.array([[weight] * len(seeds) + [-weight] * len(seeds)])
+    places = np.array([*range(len(seeds))] * 2)
+    variance, degrees = spread(runs, tokens_D).of(weights, places)
+    if degrees:
+        half = math.hypot(half, _quantile(degrees) * math.sqrt(float(variance[0])))
+    return difference, difference - half, difference + half, bool(degrees)
+
+
+def _quantile(degrees: int) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, max(degrees, 1)))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

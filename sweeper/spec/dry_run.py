@@ -1,0 +1,127 @@
+"""Makes every run that a specification's parts stand for, as far as they can be listed, before any starts.
+
+Nothing that can be known then is left to fail later: every baseline, every fixed point, every choice, every
+range's ends and some values between, and every pair of these, becomes a TrainConfig. No torch.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations, islice, product
+
+from sweeper.spec.reading import Reading
+from sweeper.spec.space import Space
+from trainer.config.train_config import InvalidConfig, Problem, TrainConfig
+from trainer.values import Scalar
+
+MOST_PAIRS = 20_000  # a second's work
+
+
+class Rehearsal:
+    """Adds what it finds to the reading's problems."""
+
+    def __init__(self, reading: Reading):
+        self.reading = reading
+        self.space = reading.space
+        self._unconstrained = Space(reading.dimensions)
+        # What is wrong with the fixed values by themselves needs no example of the space to explain it.
+        self._alone = {(each.key, each.sentence) for each in _problems(reading.fixed)}
+
+    def check(self) -> None:
+        for i, entry in enumerate(self.reading.always):
+            self._try(entry, f"always[{i}]", "")
+            broken = self.space.broken(entry)
+            if broken:
+                self.reading.problem(f"always[{i}]", f"always[{i}]", f"breaks the constraint {broken.text}")
+        for i, entry in enumerate(self.reading.points):
+            at = f"search.points[{i}]"
+            outside = self.space.problem(entry)
+            if outside:
+                self.reading.problem(f"{at}.{outside[0]}", f"{at}.{outside[0]}", outside[1])
+            else:
+                self._try(entry, at, "")
+        self._check_always_differ()
+        if not self.space.dimensions:
+            self._try({}, "trainer", "")
+        if any(problem.key.startswith("constraints") for problem in self.reading.problems):
+            return  # what the constraint was to forbid would be rehearsed, and blamed
+        before = len(self.reading.problems)
+        for name, dimension in self.space.dimensions.items():
+            for value in dimension.probes():
+                self._try_example({name: value})
+        if len(self.reading.problems) == before:
+            every = [[(name, value) for value in d.probes()] for name, d in self.space.dimensions.items()]
+            pairs = (pair for two in combinations(every, 2) for pair in product(*two))
+            for pair in islice(pairs, MOST_PAIRS):
+                self._try_example(dict(pair))
+
+    def _check_always_differ(self) -> None:
+        first: dict[str, int] = {}
+        for i, entry in enumerate(self.reading.always):
+            values = {**self.reading.fixed, **entry}
+            content = str(entry if _problems(values) else TrainConfig.from_dotted(values).content())
+            if first.setdefault(content, i) != i:
+                self.reading.problem(
+                    f"always[{i}]", f"always[{i}]", f"the same run as always[{first[content]}]"
+                )
+
+    def _try_example(self, wanted: Mapping[str, Scalar]) -> None:
+        point = self.space.example(wanted)
+        if point is not None:
+            where = " and ".join(f"{name} is {value!r}" for name, value in wanted.items())
+            self._try(point, f"space.{next(iter(wanted))}", where)
+        elif len(wanted) == 1 and self._unconstrained.example(wanted) is None:
+            (name,) = wanted
+            self.reading.problem(
+                f"space.{name}.when", name, "never exists: its conditions exclude each other"
+            )
+
+    def _try(self, point: Mapping[str, Scalar], at: str, where: str) -> None:
+        """Makes the run that the point stands for; reports what is wrong with it at the place to change."""
+        values = {**self.reading.fixed, **point}
+        for problem in _problems(values):
+            key = problem.key if problem.key in values else self._named(problem.key)
+            sentence = self._belongs(key, values) if problem.sentence == "unknown" else problem.sentence
+            to_blame = "" if (problem.key, problem.sentence) in self._alone else _where(where, key)
+            if key in point and at.startswith("space."):
+                self.reading.problem(self._value_path(key, point[key]), key, sentence)
+            elif key in point:
+                self.reading.problem(f"{at}.{key}", key, sentence)
+            elif key in self.reading.fixed:
+                self.reading.problem(f"trainer.{key}", key, sentence + to_blame)
+            else:
+                alone = (problem.key, problem.sentence) in self._alone
+                self.reading.problem(f"trainer.{key}" if alone else at, key, sentence + to_blame)
+
+    def _value_path(self, name: str, value: Scalar) -> str:
+        values = self.reading.document.values.get(f"space.{name}.choice")
+        return f"space.{name}.choice[{values.index(value)}]" if isinstance(values, list) else f"space.{name}"
+
+    def _named(self, key: str) -> str:
+        """The part of a key that a user knows: finetune.clip for what is wrong with its fields together."""
+        known = self.reading.names.groups | set(self.reading.names.leaves)
+        while key and key not in known:
+            key = key.rpartition(".")[0]
+        return key
+
+    def _belongs(self, key: str, values: Mapping[str, Scalar]) -> str:
+        """Why a right name is unknown here: its union holds another kind."""
+        union = f"{key.rpartition('.')[0]}.name"
+        owners = self.reading.names.leaves.get(key, ())
+        if not owners or union not in values:
+            return "unknown"
+        condition = owners[0] if len(owners) == 1 else f"[{', '.join(owners)}]"
+        return (
+            f"not a field of {values[union]}, which {union} can be; "
+            f"search it, or a single choice of it, with when: {{{union}: {condition}}}"
+        )
+
+
+def _problems(values: Mapping[str, Scalar]) -> list[Problem]:
+    try:
+        TrainConfig.from_dotted(values).check_files()
+    except InvalidConfig as error:
+        return error.problems
+    return []
+
+
+def _where(where: str, key: str) -> str:
+    return f" (where {where})" if where and not where.startswith(f"{key} is") else ""

@@ -1,0 +1,339 @@
+"""The command line: what it prints where, its exit codes, and how quickly it answers."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sweeper.cli import main as cli
+from sweeper.spec.spec import SweepSpec, load_spec
+from tests.sweeper import filled
+
+ROOT = Path(__file__).parents[3]
+SMOKE = str(ROOT / "search_spaces" / "smoke.yaml")
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, [*words])
+
+
+def document(result: Result) -> Any:
+    """What stdout holds: exactly one JSON document, with its version."""
+    read = json.loads(result.stdout)
+    assert read["schema_version"] == 1
+    return read
+
+
+@pytest.fixture(scope="module")
+def filled_db(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with a believable sweep in it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/s.db"
+    filled.fill(url)
+    return url
+
+
+@pytest.fixture
+def db(filled_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, called from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEPER_DB", raising=False)
+    monkeypatch.delenv("SWEEPER_FILES", raising=False)
+    return filled_db
+
+
+# --- light ----------------------------------------------------------------------------------------
+def test_help_is_light_and_quick() -> None:
+    heavy = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "numpy", "pydantic", "rich")
+    code = (
+        "import sys, runpy; sys.argv = ['sweeper', '--help']\n"
+        "try: runpy.run_module('sweeper', run_name='__main__')\n"
+        f"except SystemExit as end: print(end.code, [m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+    seconds = []
+    for _ in range(3):  # processor time: the wall clock is at the mercy of whoever else is at work here
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "sweeper", "--help"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "resume", "check", "status", "list", "leaderboard", "show", "stop", "dashboard"),
+        *("compare", "repro", "importance", "export", "stages", "extend", "pause", "plan"),
+    ],
+)
+def test_every_command_has_help_and_stands_in_the_list(command: str) -> None:
+    assert call(command, "--help").exit_code == 0
+    assert f"  {command} " in call("--help").stdout
+
+
+# --- specifications -----------------------------------------------------------------------------------
+def test_check_says_what_would_run() -> None:
+    result = call("check", SMOKE)
+    assert result.exit_code == 0
+    assert "trials      3 by random" in result.stdout
+    assert "pretrains   1" in result.stdout
+    plan = document(call("check", SMOKE, "search.trials=2", "--json"))["plan"]
+    assert {key: value for key, value in plan.items() if value} == {"trials": 2, "stages": 1, "steps": 60}
+    assert plan["at_most"] is False
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_bad_spec_is_exit_code_3_without_a_traceback(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("search: {trials: 1}\nspace:\n  finetune.shedule.name: {choice: [cosine]}\n")
+    result = call(command, str(file))
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr == f"{file}:3:3: finetune.shedule: unknown; did you mean finetune.schedule?\n"
+
+    result = call(command, str(file), "--json")
+    assert result.exit_code == 3
+    (problem,) = document(result)["problems"]
+    assert (problem["line"], problem["column"], problem["key"]) == (3, 3, "finetune.shedule")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "no-such-file.yaml"),
+        ("check", SMOKE, "search.trials"),
+        ("check", SMOKE, "=3"),
+        ("chekc", SMOKE),
+        ("run", SMOKE, "--no-such-option"),
+        ("run", SMOKE, "--db", "nonsense"),
+        ("run", SMOKE, "--db", "postgresql+psycopg://nobody@localhost/none"),
+        ("leaderboard",),
+    ],
+)
+def test_usage_mistakes_are_exit_code_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEPER_FILES", raising=False)
+    result = call(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr
+
+
+# --- run and resume -------------------------------------------------------------------------------------
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Runs are noted, and not made."""
+    made: list[Any] = []
+
+    def run_sweep(spec: SweepSpec, text: str, url: str, files: Path, *, progress: Any, **more: Any) -> int:
+        progress.note("a line of progress")
+        made.append((spec, text, url, files))
+        return code.pop()
+
+    code = [0]
+    monkeypatch.setattr("sweeper.execution.runner.run_sweep", run_sweep)
+    made_of: Any = made
+    made_of.append(code)
+    return made_of
+
+
+def test_run_hands_over_and_shows_the_board(db: str, runs: list[Any]) -> None:
+    code = runs.pop()
+    code[:] = [4]
+    result = call("run", SMOKE, "search.trials=2", "--as", "schedules", "--db", db)
+    assert result.exit_code == 4
+    ((spec, text, url, files),) = runs
+    assert (spec.name, spec.search.trials, url) == ("schedules", 2, db)
+    assert files == str(Path(db.removeprefix("sqlite:///")).with_suffix(".files"))
+    assert text.endswith((ROOT / "search_spaces" / "smoke.yaml").read_text())
+    assert "a line of progress" in result.stderr
+    assert "95% interval" in result.stdout
+
+
+def test_run_prints_one_document_whatever_happens(db: str, runs: list[Any]) -> None:
+    code = runs.pop()
+    code[:] = [130]
+    assert document(call("run", SMOKE, "--as", "schedules", "--db", db, "--json"))["rows"]
+    code[:] = [7]
+    result = call("run", SMOKE, "--db", db, "--json", "--files", "elsewhere")
+    assert result.exit_code == document(result)["exit_code"] == 7
+    assert runs[-1][3] == "elsewhere"
+
+
+def test_resume_takes_the_stored_spec(db: str, runs: list[Any]) -> None:
+    runs.pop()
+    assert call("resume", "schedules", "--db", db).exit_code == 0
+    ((spec, text, _, files),) = runs
+    assert spec.name == "schedules"
+    assert spec.search.trials == 10
+    assert text == "name: schedules\nmetric: val_ppl\n"
+    assert files == "files"
+
+
+def test_a_stored_spec_is_the_spec(tmp_path: Path) -> None:
+    spec = load_spec(SMOKE)
+    assert SweepSpec.from_resolved(json.loads(json.dumps(spec.resolved())), spec.text) == spec
+
+
+# --- reads ------------------------------------------------------------------------------------------------
+def test_the_leaderboard_as_json_and_as_a_table(db: str) -> None:
+    board = document(call("leaderboard", "schedules", "--db", db, "--json"))
+    assert board["sweep"]["name"] == "schedules"
+    assert board["sweep"]["trials"]["failed"] == 1
+    needed = {
+        "rank",
+        "configuration",
+        "values",
+        "trials",
+        "seeds",
+        "state",
+        "step",
+        "val_ppl",
+        "tied_with_best",
+    }
+    assert all(needed | {"val_ppl_low", "val_ppl_high"} <= set(row) for row in board["rows"])
+    assert len(document(call("leaderboard", "schedules", "--db", db, "--json", "--limit", "2"))["rows"]) == 2
+
+    table = call("leaderboard", "schedules", "--db", db).stdout
+    header, first = table.splitlines()[:2]
+    assert header.split()[:2] == ["rank", "val_ppl"]
+    assert "block_size" in header
+    assert "data.length" not in header
+    assert f"{board['rows'][0]['val_ppl']:#.4g}" in first
+    assert "No winner: " in table
+
+
+def test_status_list_and_show(db: str) -> None:
+    status = call("status", "schedules", "--db", db).stdout
+    assert status.startswith("schedules: running on filled:1, 10 of 12 trials ended, about ")
+    assert "trial 11: step 1," in status
+    (sweep,) = document(call("list", "--db", db, "--json"))["sweeps"]
+    again = document(call("status", "schedules", "--db", db, "--json"))["sweep"]
+    assert sweep.pop("seconds_left") >= again.pop("seconds_left") > 0
+    assert sweep == again
+    assert call("status", "--db", db).stdout == call("list", "--db", db).stdout
+
+    board = document(call("leaderboard", "schedules", "--db", db, "--json"))
+    (failed,) = (row for row in board["rows"] if row["state"] == "failed")
+    trial = str(failed["trials"][0])
+    shown = document(call("show", "schedules", trial, "--db", db, "--json"))["trial"]
+    assert shown["state"] == "failed"
+    assert "the loss is nan" in shown["error"]
+    assert "the loss is nan" in call("show", "schedules", trial, "--db", db).stdout
+
+
+def test_stop_asks(db: str) -> None:
+    from sweeper.store.queries import Reader
+
+    (running,) = (trial.id for trial in Reader(db).trials(1) if trial.state == "running")
+    assert call("stop", "schedules", "--db", db).exit_code == 0
+    asked = document(call("stop", "schedules", "--trial", str(running), "--db", db, "--json"))["asked"]
+    assert asked["trial"] == running
+    controls = [(each.verb, each.trial) for each in Reader(db).controls(1)]
+    assert controls == [("stop", None), ("stop", running)]
+    assert call("stop", "schedules", "--trial", "999", "--db", db).exit_code == 2
+    ended = call("stop", "schedules", "--trial", "1", "--db", db)
+    assert (ended.exit_code, ended.stderr) == (2, "trial 1 of schedules has ended already: complete\n")
+
+
+def test_nobody_is_asked_to_stop_what_nobody_runs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    filled.fill(url, finished=True)
+    result = call("stop", "schedules", "--db", url)
+    assert result.exit_code == 2
+    assert "is not being run, so there is nothing to stop" in result.stderr
+
+
+def test_a_driver_that_is_gone_is_not_said_to_run(tmp_path: Path) -> None:
+    from sweeper.store.store import Store
+
+    url = f"sqlite:///{tmp_path}/s.db"
+    filled.fill(url)
+    store = Store(url)
+    store.release_lease(1, filled.HOLDER)
+    store.close()
+    said = call("status", "schedules", "--db", url).stdout
+    assert "cut off: its driver is gone" in said
+    assert f"to go on: python -m sweeper resume schedules --db {url}" in said
+    assert "running (cut off)" in call("list", "--db", url).stdout
+    assert document(call("status", "schedules", "--db", url, "--json"))["sweep"]["seconds_left"] is None
+
+
+@pytest.mark.parametrize("words", [("leaderboard",), ("status",), ("show",), ("stop",), ("resume",)])
+def test_a_name_that_is_not_there_is_a_sentence(words: tuple[str, ...], db: str) -> None:
+    more = ["1"] if words == ("show",) else []
+    result = call(*words, "shedules", *more, "--db", db)
+    assert result.exit_code == 2
+    assert result.stderr == "there is no sweep shedules in this database; did you mean schedules?\n"
+
+
+def test_a_database_that_is_not_there_is_a_sentence_and_is_not_made(tmp_path: Path) -> None:
+    result = call("leaderboard", "x", "--db", f"sqlite:///{tmp_path}/none.db")
+    assert result.exit_code == 7
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("user", ["u:secretpw@", ""])
+def test_a_password_is_never_shown(user: str) -> None:
+    url = f"postgresql+psycopg://{user}127.0.0.1:1/db{'' if user else '?password=secretpw'}"
+    for words in (["list"], ["leaderboard", "x"], ["run", SMOKE, "--files", "f"], ["stop", "x"]):
+        result = call(*words, "--db", url)
+        assert result.exit_code == 7
+        assert "secretpw" not in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_path_given_as_a_url_is_understood() -> None:
+    assert call("list", "--db", "my.db").stderr.endswith("did you mean sqlite:///my.db?\n")
+
+
+def test_checkpoints_that_have_no_place_are_a_sentence_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    url = f"sqlite:///{tmp_path}/s.db"
+    result = call("run", SMOKE, "--db", url, "--files", str(tmp_path / "file" / "deep"))
+    assert result.exit_code == 7
+    assert result.stderr.startswith(f"cannot make the folder {tmp_path}/file/deep: ")
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_an_empty_name_is_not_the_file_s_name(db: str, runs: list[Any]) -> None:
+    assert call("run", SMOKE, "--as", "", "--db", db).exit_code == 3
+    assert len(runs) == 1
+
+
+def test_the_database_comes_from_the_environment(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWEEPER_DB", db)
+    assert "schedules" in call("list").stdout
+
+
+# --- the dashboard ------------------------------------------------------------------------------------------
+def test_the_dashboard_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *command: started.append(command))
+    result = call("dashboard", "--port", "9000", "--db", "sqlite:///other.db")
+    assert result.exit_code == 0
+    ((_, command, environment),) = started
+    line = " ".join(command)
+    assert "streamlit run" in line
+    assert Path(command[4]).is_file()
+    for flag in (
+        "--server.address 127.0.0.1",
+        "--server.port 9000",
+        "--server.headless true",
+        "--server.fileWatcherType none",
+        "--browser.gatherUsageStats false",
+        "--client.showErrorDetails none",
+        "--client.toolbarMode minimal",
+    ):
+        assert flag in line
+    assert environment["SWEEPER_DB"] == "sqlite:///other.db"

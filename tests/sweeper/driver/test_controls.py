@@ -1,0 +1,343 @@
+"""Stop, pause and resume, of a sweep and of its trials: asked through the store, by the command line too."""
+
+import random
+import signal
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeper.cli.main import app
+from sweeper.driver.driver import EXHAUSTED, Book
+from sweeper.driver.jobs import Cost, Job, StageJob, TrialJob
+from sweeper.driver.stop_reason import STOPPED, Ending, by_signal
+from sweeper.store.controls import request
+from sweeper.store.queries import Reader
+from sweeper.store.store import Store, StoreError
+from tests import fakes
+from tests.sweeper.driving import Killed, drive, make_spec, opened, run_to_end, told
+from tests.sweeper.execution.test_runner import text
+from tests.sweeper.processes import Work, end_of, pairs, wait_for
+
+STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[str, Path]:
+    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
+
+
+def states(url: str) -> dict[str, int]:
+    with closing(Reader(url)) as reader:
+        return reader.trial_states(1)
+
+
+def sweep_state(url: str) -> str:
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("test")
+        assert sweep is not None
+        return sweep.state
+
+
+def undone(url: str) -> list[str]:
+    with closing(Reader(url)) as reader:
+        return [control.verb for control in reader.controls(1)]
+
+
+def begun(job: Job | object) -> Any:
+    """A trainer at work on it, after its first step."""
+    assert isinstance(job, TrialJob | StageJob)
+    Path(job.folder).mkdir(parents=True, exist_ok=True)
+    run = job.run("tests.fakes", "cpu")
+    next(run)
+    return run
+
+
+def trial_of(book: Book) -> TrialJob:
+    job = book.next()
+    assert isinstance(job, TrialJob)
+    return job
+
+
+def test_a_paused_trial_frees_its_slot_and_goes_on_from_its_checkpoint(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=2", "trainer.evaluation.every=4")
+    with opened(place[0], spec, place[1]) as book:
+        job = trial_of(book)
+        run = begun(job)
+        next(run)
+        request(place[0], 1, "pause", job.trial)
+        assert book.poll()
+        assert undone(place[0]) == ["pause"]
+        assert not book.take(job, [], Cost(2.0, 0.0))
+        run.close()
+        assert book.states() == {"paused": 1}
+        assert undone(place[0]) == []
+        other = trial_of(book)
+        assert other.trial != job.trial
+        for _ in begun(other):
+            pass
+        book.take(other, [])
+        book.finish(other)
+        assert not book.over()
+        assert book.next() is None  # a trial is paused: the driver waits
+        request(place[0], 1, "resume", job.trial)
+        book.poll()
+        again = trial_of(book)
+        assert (again.trial, again.attempt) == (job.trial, 2)
+        drive_one(book, again)
+        assert book.next() is EXHAUSTED
+    assert pairs(Path(job.folder, "ledger.txt")) == [(1, 1), (1, 2), (2, 3), (2, 4)]
+
+
+def drive_one(book: Book, job: TrialJob) -> None:
+    for report in job.run("tests.fakes", "cpu"):
+        assert book.take(job, [report] if report else [])
+    book.finish(job)
+
+
+def test_a_paused_trial_stays_so_with_the_next_driver(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=1")
+    with opened(place[0], spec, place[1]) as book:
+        job = trial_of(book)
+        request(place[0], 1, "pause", job.trial)
+        book.poll()
+        book.take(job, [])
+        book.interrupt("interrupted by SIGINT")
+    with opened(place[0], spec, place[1]) as book:
+        assert book.next() is None
+        assert book.next() is None
+        book.stop(STOPPED)
+        book.interrupt(STOPPED.reason)
+    assert states(place[0]) == {"paused": 1}
+    request(place[0], 1, "resume", job.trial)  # nobody drives: it is kept for the next one
+    run_to_end(place[0], spec, place[1])
+    assert states(place[0]) == {"complete": 1}
+    with closing(Reader(place[0])) as reader:
+        said = [each.text for each in reader.events(1)]
+    assert sum("only what is paused is left, trial 1" in text for text in said) == 1
+
+
+def test_a_queued_trial_can_be_paused_and_a_paused_one_stopped(place: tuple[str, Path]) -> None:
+    spec = make_spec(
+        "always=[{finetune.block_size: 16, finetune.schedule.name: loglinear}]", "search.trials=0"
+    )
+    with opened(place[0], spec, place[1]) as book:
+        request(place[0], 1, "pause", 1)
+        request(place[0], 1, "pause", 2)
+        book.poll()
+        assert trial_of(book).trial == 3
+        request(place[0], 1, "stop", 1)
+        request(place[0], 1, "resume", 2)
+        book.poll()
+        assert book.states() == {"stopped": 1, "queued": 1, "running": 1}
+        assert trial_of(book).trial == 2
+
+
+def test_the_last_wish_counts(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec("search.trials=2"), place[1], slots=2) as book:
+        one, two = trial_of(book), trial_of(book)
+        for verb, job in (("pause", one), ("stop", one), ("pause", two), ("resume", two)):
+            request(place[0], 1, verb, job.trial)
+        book.poll()
+        assert not book.take(one, [])
+        assert book.take(two, [])
+        assert book.states() == {"stopped": 1, "running": 1}
+    assert undone(place[0]) == []
+
+
+def test_a_paused_sweep_hands_out_nothing_until_it_goes_on(place: tuple[str, Path]) -> None:
+    spec = make_spec(*STAGED, "search.trials=2")
+    with opened(place[0], spec, place[1], slots=2) as book:
+        stage = book.next()
+        assert isinstance(stage, StageJob)
+        request(place[0], 1, "pause")
+        assert book.poll()  # the driver stays
+        assert sweep_state(place[0]) == "paused"
+        assert not book.take(stage, [], Cost(1.0, 0.0))
+        assert book.next() is None
+        assert not book.over()
+        request(place[0], 1, "resume")
+        assert book.poll()
+        assert sweep_state(place[0]) == "running"
+        again = book.next()
+        assert isinstance(again, StageJob)
+        assert again.attempt == 2
+    run_to_end(place[0], spec, place[1])
+    assert states(place[0]) == {"complete": 2}
+
+
+def test_whoever_starts_a_paused_sweep_has_it_go_on(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=2")
+    with opened(place[0], spec, place[1]) as book:
+        job = book.next()
+        request(place[0], 1, "pause")
+        book.poll()
+        assert isinstance(job, TrialJob)
+        book.take(job, [])
+    assert sweep_state(place[0]) == "paused"  # its driver was killed
+    run_to_end(place[0], spec, place[1])
+    assert states(place[0]) == {"complete": 2}
+
+
+def test_with_one_slot_a_paused_sweep_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    spec, chance = make_spec("search.trials=8"), random.Random(2)
+    whole, held = f"sqlite:///{tmp_path}/whole.db", f"sqlite:///{tmp_path}/held.db"
+    run_to_end(whole, spec, tmp_path / "whole")
+    fakes.killed = False
+    with opened(held, spec, tmp_path / "held") as book:
+        pauses, run = 0, None
+        job = book.next()
+        while isinstance(job, TrialJob):
+            run = run or begun(job)
+            if chance.random() < 0.1:
+                request(held, 1, "pause")
+                book.poll()
+                assert not book.take(job, [])
+                run.close()
+                request(held, 1, "resume")
+                book.poll()
+                pauses, run, job = pauses + 1, None, book.next()
+                continue
+            report = next(run, "over")
+            if report == "over":
+                book.finish(job)
+                run, job = None, book.next()
+            else:
+                book.take(job, [report] if report else [])
+        book.end()
+    assert pauses > 2
+    assert told(held)["rows"] == told(whole)["rows"]
+    assert told(held)["trials"] == told(whole)["trials"]
+
+
+@pytest.mark.parametrize("commits", range(0, 60, 3))
+def test_killed_while_trials_are_paused_and_resumed(commits: int, tmp_path: Path) -> None:
+    """Whatever was done by then is done once; what was not is done by the next driver."""
+    url, spec, files = f"sqlite:///{tmp_path}/s.db", make_spec("search.trials=3"), tmp_path / "files"
+    fakes.killed = False
+    try:
+        with opened(url, spec, files, commits=commits) as book:
+            for _ in range(3):
+                job = trial_of(book)
+                run = begun(job)
+                request(url, 1, "pause", job.trial)
+                book.poll()
+                assert not book.take(job, [])
+                run.close()
+            request(url, 1, "resume", 1)
+            request(url, 1, "resume", 3)
+            book.poll()
+            drive_one(book, trial_of(book))
+    except Killed:
+        fakes.killed = True
+    fakes.killed = False
+    with opened(url, spec, files) as book:
+        with closing(Reader(url)) as reader:
+            paused = [trial.id for trial in reader.trials(1) if trial.state == "paused"]
+        for trial in paused:
+            request(url, 1, "resume", trial)
+        book.poll()
+        drive(book)
+    assert states(url) == {"complete": 3}
+    curves = told(url)["rows"]["val_ppl"].values()
+    assert all([step for step, _ in curve] == [2, 4] for curve in curves)
+    assert undone(url) == []
+
+
+def test_every_way_to_end_is_one(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=3")
+    for number, ending in enumerate(
+        (by_signal(signal.SIGINT), by_signal(signal.SIGTERM), Ending("because", 6))
+    ):
+        with opened(place[0], spec, place[1]) as book:
+            job = trial_of(book)
+            assert job.attempt == number + 1
+            book.stop(ending)
+            book.stop(STOPPED)  # the first reason counts
+            assert book.ending == ending
+            assert book.next() is None
+            assert not book.poll()
+            assert not book.take(job, [])
+            book.interrupt(ending.reason)
+        assert told(place[0])["sweep"] == ("interrupted", ending.reason)
+    assert [by_signal(n).code for n in (signal.SIGINT, signal.SIGTERM)] == [130, 143]
+
+
+def test_only_what_there_is_can_be_asked(place: tuple[str, Path]) -> None:
+    run_to_end(place[0], make_spec("search.trials=1"), place[1])
+    with pytest.raises(StoreError, match="'hold' is not something to ask of a sweep; there is stop, pause"):
+        request(place[0], 1, "hold")
+
+
+# --- the command line -----------------------------------------------------------------------------
+def call(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*words])
+    return result.exit_code, result.stdout + result.stderr
+
+
+def test_pause_and_resume_are_said_and_asked(place: tuple[str, Path]) -> None:
+    spec, url = make_spec("search.trials=2"), place[0]
+    with opened(url, spec, place[1], slots=2) as book:
+        one = trial_of(book)
+        code, said = call("pause", "test", "--trial", "1", "--db", url)
+        assert (code, said.partition(";")[0]) == (
+            0, "asked trial 1 of test to pause: it will, when its checkpoint is written",
+        )  # fmt: skip
+        code, said = call("resume", "test", "--trial", "1", "--db", url)
+        assert (code, said) == (2, "trial 1 of test is not paused: it is running\n")
+        book.poll()
+        assert not book.take(one, [])
+        assert "1 paused" in call("status", "test", "--db", url)[1]
+        code, said = call("resume", "test", "--trial", "1", "--db", url)
+        assert (code, said) == (0, "asked trial 1 of test to resume: it goes on when there is a slot\n")
+        book.poll()
+        assert trial_of(book).trial == 1
+        assert call("pause", "test", "--db", url)[0] == 0
+        book.poll()
+        assert call("pause", "test", "--db", url) == (
+            2, "test is paused already: `resume test` has it go on\n",
+        )  # fmt: skip
+        assert "paused, its driver me waits" in call("status", "test", "--db", url)[1]
+        assert call("resume", "test", "--db", url)[0] == 0
+        book.poll()
+        assert sweep_state(url) == "running"
+        one = next(job for job in book._floor.live() if job.name == "trial 1")
+        request(url, 1, "pause", 1)
+        book.poll()
+        book.take(one, [])
+        book.interrupt("stopped on request")
+        with closing(Store(url)) as store:
+            store.release_lease(1, "me")
+    code, said = call("resume", "test", "--trial", "1", "--db", url)
+    assert (code, said) == (
+        0, f"asked trial 1 of test to resume: to go on: python -m sweeper resume test --db {url}\n",
+    )  # fmt: skip
+    code, said = call("pause", "test", "--db", url)
+    assert code == 2
+    assert said.startswith("test is not being run, so there is nothing to pause: interrupted, 0 of 2")
+
+
+# --- under Ray --------------------------------------------------------------------------------------
+def test_paused_and_resumed_under_ray(tmp_path: Path) -> None:
+    """While nothing runs, Tune waits in a loop of its own: the driver must hear all the same."""
+    work = Work(tmp_path)
+    driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.1)
+    wait_for(lambda: work.steps() >= 4, driver)
+    request(work.url, 1, "pause", 1)
+    wait_for(lambda: "paused" in states(work.url), driver)
+    wait_for(lambda: work.steps("trials/*/3") > 0, driver)  # the slot is another's
+    request(work.url, 1, "pause")
+    wait_for(lambda: sweep_state(work.url) == "paused" and "running" not in states(work.url), driver)
+    wait_for(lambda: not work.workers(), driver)
+    before = work.steps()
+    assert states(work.url)["paused"] == 1
+    request(work.url, 1, "resume")
+    wait_for(lambda: work.steps() > before, driver)
+    request(work.url, 1, "resume", 1)
+    code, output = end_of(driver)
+    assert code == 0, output
+    assert states(work.url) == {"complete": 3}
+    for ledger in work.files.glob("trials/*/*/ledger.txt"):
+        assert [step for _, step in pairs(ledger)] == list(range(1, 11)), "nothing is trained twice"

@@ -1,0 +1,190 @@
+"""What is tried again and what is not; and a sweep whose first trials all fail alike."""
+
+import random
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.driver.circuit_breaker import Breaker
+from sweeper.driver.driver import EXHAUSTED, Book
+from sweeper.driver.jobs import StageJob, TrialJob
+from sweeper.store.queries import Reader
+from tests import fakes
+from tests.sweeper.driving import Killed, drive, make_spec, opened, run_to_end, told
+from tests.sweeper.execution.test_runner import text
+from tests.sweeper.processes import Work, end_of, pairs
+
+OOM = "out of memory: no room for 12 GB"
+STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[str, Path]:
+    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
+
+
+def trial_of(book: Book) -> TrialJob:
+    job = book.next()
+    assert isinstance(job, TrialJob)
+    return job
+
+
+def trials_of(url: str) -> list[Any]:
+    with closing(Reader(url)) as reader:
+        return [trial for trial in reader.trials(1) if trial.repeat_of is None]
+
+
+# --- out of memory --------------------------------------------------------------------------------
+def test_out_of_memory_once_more_in_halves(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec("search.trials=2", "trainer.accumulate=3"), place[1]) as book:
+        job = trial_of(book)
+        assert job.values["accumulate"] == 3
+        book.fail(job, OOM)
+        again = trial_of(book)
+        assert (again.trial, again.attempt, again.values["accumulate"]) == (job.trial, 2, 6)
+        assert {**again.values, "accumulate": 3} == job.values  # the same run: batch size and all
+        book.fail(again, OOM)
+        assert book.states() == {"failed": 1}
+        other = trial_of(book)
+        assert (other.attempt, other.values["accumulate"]) == (1, 3)
+        book.fail(other, "a bug")
+        assert book.next() is EXHAUSTED  # what is no question of memory is not tried again
+    assert [(trial.state, trial.error) for trial in trials_of(place[0])] == [
+        ("failed", OOM),
+        ("failed", "a bug"),
+    ]
+
+
+def test_halves_are_remembered_by_the_next_driver(place: tuple[str, Path]) -> None:
+    spec = make_spec("search.trials=1")
+    with opened(place[0], spec, place[1]) as book:
+        book.fail(trial_of(book), OOM)
+        trial_of(book)
+    with opened(place[0], spec, place[1]) as book:
+        again = trial_of(book)
+        assert (again.attempt, again.values["accumulate"]) == (3, 2)
+        book.lost(again)  # another failure has chances of its own
+        again = trial_of(book)
+        assert again.values["accumulate"] == 2
+        book.fail(again, OOM)
+        assert book.states() == {"failed": 1}
+
+
+def test_a_pretrain_too(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec(*STAGED, "search.trials=1"), place[1]) as book:
+        for pieces, attempt in ((1, 1), (2, 2)):
+            job = book.next()
+            assert isinstance(job, StageJob)
+            assert (job.values["accumulate"], job.attempt) == (pieces, attempt)
+            book.fail(job, OOM)
+        assert book.next() is EXHAUSTED
+        assert book.states() == {"failed": 1}
+
+
+def test_a_trial_with_memory_for_half_a_batch_comes_to_its_end(place: tuple[str, Path]) -> None:
+    spec = make_spec(f"trainer.finetune.batch_size={fakes.GREEDY}", "search.trials=2")
+    with opened(place[0], spec, place[1]) as book:
+        for _ in range(4):
+            job = book.next()
+            if job is EXHAUSTED:
+                break
+            assert isinstance(job, TrialJob)
+            Path(job.folder).mkdir(parents=True, exist_ok=True)
+            try:
+                for report in job.run("tests.fakes", "cpu"):
+                    book.take(job, [report] if report else [])
+                book.finish(job)
+            except MemoryError:
+                book.fail(job, OOM)
+    assert [(trial.state, trial.attempt) for trial in trials_of(place[0])] == [("complete", 2)] * 2
+
+
+# --- silence ------------------------------------------------------------------------------------------
+def test_a_silent_trial_is_tried_once_more(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as book:
+        job = trial_of(book)
+        book.silent(job)
+        book.silent(job)  # it is live no more: nothing
+        book.silent(trial_of(book))
+        assert book.states() == {"lost": 1}
+    assert trials_of(place[0])[0].error == "it fell silent 2 times"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_between_failures_no_chance_is_given_twice(seed: int, tmp_path: Path) -> None:
+    """A kill may cost a trial a chance's record, never the trial; it is run at most once more for each."""
+    url, chance, spec = f"sqlite:///{tmp_path}/s.db", random.Random(seed), make_spec("search.trials=1")
+    kills = 0
+    while True:
+        try:
+            with opened(url, spec, tmp_path / "files", commits=chance.randrange(4, 14)) as book:
+                while isinstance(job := book.next(), TrialJob):
+                    book.fail(job, OOM)
+                break
+        except Killed:
+            kills += 1
+    (trial,) = trials_of(url)
+    assert (trial.state, trial.error) == ("failed", OOM)
+    assert trial.attempt <= 2 + kills
+
+
+# --- the breaker --------------------------------------------------------------------------------------
+ALIKE = ["No such file: data-1/a.txt, at step 3", "No such file: data-2/a.txt, at step 17"]
+
+
+@pytest.mark.parametrize(
+    ("slots", "ends", "stops_at"),
+    [
+        (1, [("failed", ALIKE[i % 2]) for i in range(5)], 3),
+        (4, [("failed", "x"), ("lost", "x"), ("failed", "x"), ("failed", "x"), ("failed", "x")], 5),
+        (
+            1,
+            [("failed", "x"), ("failed", "x"), ("failed", "another"), ("failed", "x"), ("failed", "x")],
+            None,
+        ),
+        (1, [("failed", "x"), ("complete", ""), *[("failed", "x")] * 5], None),
+        (1, [("pruned", ""), *[("failed", "x")] * 5], None),
+    ],
+)
+def test_when_the_breaker_stops_a_sweep(
+    slots: int, ends: list[tuple[str, str]], stops_at: int | None
+) -> None:
+    breaker = Breaker(slots, False)
+    said = [breaker.saw(*end) for end in ends]
+    first = next((number for number, why in enumerate(said, start=1) if why), None)
+    assert first == stops_at
+    if stops_at:
+        assert said[stops_at - 1].startswith(f"the first {stops_at} trials failed alike: ")
+    assert not any(Breaker(slots, True).saw(*end) for end in ends)
+
+
+def test_a_sweep_whose_first_trials_fail_alike_is_stopped(place: tuple[str, Path]) -> None:
+    bad = make_spec(f"trainer.finetune.batch_size={fakes.RAISE}", "search.trials=9")
+    with opened(place[0], bad, place[1]) as book:
+        drive(book)
+        assert book.ending is not None
+        assert book.ending.code == 5
+    result = told(place[0])
+    assert result["sweep"] == (
+        "interrupted", "the first 3 trials failed alike: 'a bug in the trainer'",
+    )  # fmt: skip
+    assert [trial.state for trial in trials_of(place[0])] == ["failed"] * 3
+    run_to_end(place[0], bad, place[1])  # whoever starts it again is given three more
+    assert [trial.state for trial in trials_of(place[0])] == ["failed"] * 6
+
+
+# --- under Ray ------------------------------------------------------------------------------------------
+def test_a_worker_that_hangs_is_ended_and_one_without_memory_trains_in_halves(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    spec = text(fakes.HANG, fakes.GREEDY, 20)
+    code, output = end_of(work.start(spec, "resources.time_limit=8", seconds=0.02))
+    assert code == 0, output
+    assert "trial 1 gave no sign of life and was ended" in output
+    assert "trial 2 ran out of memory; it goes on from its last checkpoint, in micro-batches" in output
+    assert [(trial.state, trial.attempt) for trial in trials_of(work.url)] == [
+        ("complete", 2), ("complete", 2), ("complete", 1),
+    ]  # fmt: skip
+    for ledger in work.files.glob("trials/*/*/ledger.txt"):
+        assert {step for _, step in pairs(ledger)} == set(range(1, 11))

@@ -1,0 +1,44 @@
+import pytest
+
+from sweeper.execution.runner import exit_code
+from sweeper.planning.machine import LacksError, slots_for, visible_gpus
+from sweeper.spec.spec import Resources
+
+
+@pytest.mark.parametrize(
+    ("resources", "cores", "gpus", "expected"),
+    [
+        ({}, 4, 0, (4, 1, 0)),
+        ({"cpu": 2}, 5, 0, (2, 2, 0)),
+        ({"slots": 8}, 2, 0, (8, 1, 0)),
+        ({}, 16, 2, (2, 1, 1)),
+        ({"slots": 8}, 16, 2, (8, 1, 0.25)),
+        ({"gpu": 0.25}, 16, 1, (4, 1, 0.25)),
+        ({"gpu": 0.3}, 16, 2, (6, 1, 0.3)),
+        ({"gpu": 0}, 16, 2, (16, 1, 0)),
+        ({"gpu": 2}, 16, 4, (2, 1, 2)),
+    ],
+)
+def test_as_many_slots_as_fit(resources: dict, cores: int, gpus: int, expected: tuple) -> None:
+    assert slots_for(Resources(**resources), cores, gpus) == expected
+
+
+def test_a_machine_that_lacks_a_gpu_says_so() -> None:
+    with pytest.raises(LacksError, match="asks for 1 GPUs, and this machine has 0"):
+        slots_for(Resources(gpu=1), 2, 0)
+    with pytest.raises(LacksError, match="9 slots"):
+        slots_for(Resources(gpu=0.25, slots=9), 16, 2)
+
+
+def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert visible_gpus() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == 0
+
+
+def test_exit_codes() -> None:
+    assert exit_code({"complete": 3, "stopped": 1}) == 0
+    assert exit_code({"complete": 3, "failed": 1}) == 4
+    assert exit_code({"complete": 3, "lost": 1}) == 4
+    assert exit_code({"failed": 1}) == 5

@@ -1,0 +1,196 @@
+"""What a sweep would take, before it runs: counts, and what a calibration of each shape says."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeper.cli import plan as plan_cli
+from sweeper.cli.main import app
+from sweeper.planning import calibration
+from sweeper.planning.calibration import CannotRun, Shape, Tried, calibrate, in_a_process, remembered
+from sweeper.planning.cost_estimates import Measured
+from sweeper.planning.forecast import Forecast, Room, forecast, shapes_of, unmeasured
+from sweeper.planning.machine import Slots
+from sweeper.planning.plan import plan
+from sweeper.spec.spec import SweepSpec
+from tests.sweeper.driving import make_spec
+from tests.trainer.tiny_runs import tiny_config, write_corpus
+
+ROOT = Path(__file__).parents[3]
+SMOKE = str(ROOT / "search_spaces" / "smoke.yaml")
+STAGED = ("trainer.pretrain.steps=100", "trainer.pretrain.block_size=64", "search.trials=10")
+ROOMY = Room(10**12, 10**12, 10**12)
+PER_STEP = {4: 1.0, 8: 2.0, 16: 3.0}  # seconds, by block size
+
+
+def probe(shape: Shape, device: str, threads: int) -> Measured:
+    size = shape.values["finetune.block_size"] if shape.phase == "finetune" else 64
+    step = PER_STEP.get(size, 0.5)
+    return Measured(step, 10.0, 20.0, 5.0, size * 10**6, 1000)
+
+
+TWO = Slots(2, 1, 0)
+
+
+def forecast_of(spec: SweepSpec, slots: Slots = TWO, room: Room = ROOMY) -> Forecast:
+    return forecast(spec, plan(spec), calibrate(shapes_of(spec), "cpu", 1, probe=probe), slots, room)
+
+
+def test_each_shape_is_tried_once_and_nothing_else() -> None:
+    spec = make_spec(*STAGED, "always=[{finetune.block_size: 32, finetune.schedule.name: loglinear}]")
+    asked: list[tuple[str, int]] = []
+
+    def noted(shape: Shape, device: str, threads: int) -> Measured:
+        asked.append((shape.phase, shape.values[f"{shape.phase}.block_size"]))
+        return probe(shape, device, threads)
+
+    tried = calibrate(shapes_of(spec), "cpu", 1, probe=noted)
+    assert sorted(asked) == [
+        ("finetune", 4),
+        ("finetune", 8),
+        ("finetune", 16),
+        ("finetune", 32),
+        ("pretrain", 64),
+    ]
+    assert len(tried.measured) == 5
+    assert calibrate(shapes_of(spec), "cpu", 1, probe=noted, seconds=-1.0) == Tried({}, {}, 5)
+
+
+def test_time_is_of_trials_and_of_each_pretrain_once() -> None:
+    text = (
+        "name: test\n"
+        "trainer: {finetune.steps: 200, pretrain: {steps: 100, block_size: 64}, evaluation.every: 50}\n"
+        "space: {finetune.block_size: {choice: [4, 8]}}\nsearch: {sampler: grid}\n"
+    )
+    spec = make_spec(text=text)
+    said = forecast_of(spec, Slots(1, 1, 0.5))
+    # begin, steps, evaluations at 50, 100 and 150, and what comes at the end
+    trials = (5 + 200 * 1.0 + 3 * 10 + 20) + (5 + 200 * 2.0 + 3 * 10 + 20)
+    pretrain = 5 + 100 * 0.5 + 10 + 20  # its own evaluation is in `end`, and one at 50 is feared
+    assert said.seconds == pytest.approx(trials + pretrain)
+    assert said.gpu_seconds == pytest.approx(0.5 * (trials + pretrain))
+    assert forecast_of(spec, Slots(2, 1, 0)).seconds == pytest.approx(
+        max((trials + pretrain) / 2, pretrain + 5 + 400 + 50)
+    )
+    assert (said.unshared, plan(spec).steps) == (2 * 300, 100 + 2 * 200)
+    assert said.tokens == (100 + 2 * 200) * 16 * 64
+    assert said.memory == 64 * 10**6
+    assert said.disk == 3 * 1000
+    assert (said.lacking, said.beyond) == ((), ())
+
+
+def test_without_a_calibration_counts_are_said_and_no_times() -> None:
+    spec = make_spec(*STAGED)
+    said = forecast(spec, plan(spec), unmeasured(), Slots(2, 1, 0), Room(1, 1, 1))
+    assert (said.seconds, said.gpu_seconds, said.memory, said.disk, said.lacking) == (
+        None,
+        None,
+        None,
+        None,
+        (),
+    )
+    assert said.unshared > plan(spec).steps
+
+
+def test_what_cannot_fit_is_named() -> None:
+    spec = make_spec(*STAGED, "budget={hours: 0.01, gpu_hours: 0.001, trials: 3, tokens: 100}")
+    room = Room(memory=100 * 10**6, gpu_memory=None, disk=5000)
+    said = forecast_of(spec, Slots(2, 1, 0), room)
+    assert said.lacking == (
+        "memory: 2 trials at a time need 128 MB, and 100 MB are there; 1 at a time would fit",
+        "disk: all checkpoints take 11 kB, and 5 kB are free; see `keep`, or --files",
+    )
+    assert [each.partition(" ")[0] for each in said.beyond] == [
+        "budget.hours",
+        "budget.trials",
+        "budget.tokens",
+    ]
+    assert "budget.trials = 3 is for about 30% of it: all takes 10" in said.beyond
+    on_gpu = forecast_of(spec, Slots(8, 1, 0.25), Room(1, 200 * 10**6, 10**12))
+    assert on_gpu.lacking == (
+        "GPU memory: 4 trials at a time need 256 MB, and 200 MB are there; 3 at a time would fit",
+    )
+    assert on_gpu.beyond[1].startswith("budget.gpu_hours = 0.001 is for about ")
+
+
+def test_a_shape_that_does_not_run_is_named_with_its_reason() -> None:
+    def failing(shape: Shape, device: str, threads: int) -> Measured:
+        if shape.phase == "finetune" and shape.values["finetune.block_size"] == 8:
+            raise CannotRun("out of memory")
+        return probe(shape, device, threads)
+
+    spec = make_spec(*STAGED)
+    tried = calibrate(shapes_of(spec), "cpu", 1, probe=failing)
+    said = forecast(spec, plan(spec), tried, Slots(1, 1, 0), ROOMY)
+    assert said.lacking == ("finetune, block size 8: out of memory",)
+    assert said.seconds is not None
+
+
+def test_a_calibration_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path))
+    asked: list[Shape] = []
+
+    def noted(shape: Shape, device: str, threads: int) -> Measured:
+        asked.append(shape)
+        return probe(shape, device, threads)
+
+    shape = shapes_of(make_spec())[0]
+    ask = remembered(noted)
+    assert ask(shape, "cpu", 1) == ask(shape, "cpu", 1) == probe(shape, "cpu", 1)
+    assert len(asked) == 1
+    ask(shape, "cpu", 2)
+    assert len(asked) == 2
+    for file in (tmp_path / "calibration").iterdir():
+        file.write_text("cut off")
+    assert ask(shape, "cpu", 1) == probe(shape, "cpu", 1)
+
+
+# --- the command ------------------------------------------------------------------------------------
+def test_plan_and_run_plan_say_the_same_and_run_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration, "in_a_process", probe)
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    one = CliRunner().invoke(app, ["plan", SMOKE, "budget.trials=2"])
+    two = CliRunner().invoke(app, ["run", SMOKE, "budget.trials=2", "--plan"])
+    assert one.exit_code == two.exit_code == 0, one.stderr
+    assert one.stdout == two.stdout
+    assert "saved       40 of 120 steps, as pretrains are shared" in one.stdout
+    assert "beyond      budget.trials = 2 is for about 67% of it: all takes 3" in one.stdout
+    assert "time        about" in one.stdout
+    assert {file.name for file in tmp_path.iterdir()} <= {"cache"}
+    told = json.loads(CliRunner().invoke(app, ["plan", SMOKE, "--no-calibration", "--json"]).stdout)
+    assert told["plan"]["trials"] == 3
+    assert told["forecast"]["seconds"] is None
+
+
+def test_a_machine_that_lacks_room_is_exit_code_7(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration, "in_a_process", probe)
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(plan_cli, "_room", lambda *given: Room(1000, None, 10**12))
+    result = CliRunner().invoke(app, ["plan", SMOKE])
+    assert result.exit_code == 7
+    assert "lacking     memory: " in result.stdout
+    assert "not even one fits" in result.stdout
+
+
+@pytest.mark.long
+def test_twenty_steps_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real trainer: a step, an evaluation, memory and disk are measured, and nothing is left behind."""
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    tiny = tiny_config(write_corpus(tmp_path), pretrain__steps=0, evaluation__test=False)
+    values = {**tiny.to_dotted(), "compute.precision": "float32"}
+    before = set(Path(tempfile.gettempdir()).glob("calibration-*"))
+    found = in_a_process(Shape(values, "finetune"), "cpu", 1)
+    assert 1e-4 < found.step < 5
+    assert found.begin > 0
+    assert 50 * 10**6 < found.memory < 4 * 10**9
+    assert found.disk > 10_000
+    assert set(Path(tempfile.gettempdir()).glob("calibration-*")) <= before
+    with pytest.raises(CannotRun, match="nowhere"):
+        in_a_process(Shape({**values, "data.train": "/nowhere"}, "finetune"), "cpu", 1)

@@ -1,0 +1,181 @@
+"""Every sampler: what survives a kill, what it costs, and that it finds more than chance."""
+
+import random
+from contextlib import closing
+from pathlib import Path
+from typing import Any, get_args
+
+import optuna
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from benchmarks.search import regrets
+from sweeper.search.proposals import Outcome, Proposal, Proposals
+from sweeper.spec.spec import Search
+from sweeper.store.queries import Reader
+from sweeper.store.records import ForeignTrial, TrialRecord
+from sweeper.strategies.bounded_study import Window
+from sweeper.strategies.samplers import MOST_SEEN, SAMPLERS
+from tests.sweeper.driving import make_spec, run_to_end, run_until_killed, told
+from tests.sweeper.search.test_proposals import ask, ended, outcome
+
+CONSTRAINT = "constraints=['finetune.schedule.mu < 0.7']"
+POINT = "{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.5}"
+TAKEN = {"finetune.block_size": 8, "finetune.schedule.name": "loglinear"}
+
+
+def test_the_words_of_the_spec_are_the_samplers() -> None:
+    assert get_args(Search.model_fields["sampler"].annotation) == tuple(SAMPLERS)
+
+
+# --- after a kill ------------------------------------------------------------------------------------
+def _search(proposals: Proposals, asked: list[Proposal], until: int, metrics: int) -> list[Proposal]:
+    while len(asked) < until and not proposals.exhausted:
+        asked.append(ask(proposals))
+        proposals.tell(len(asked) - 1, outcome(asked[-1], metrics))
+    return asked
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
+@given(
+    metric=st.sampled_from(["val_ppl", "[val_ppl, tokens]"]),
+    constrained=st.booleans(),
+    foreign=st.integers(0, 12),
+    kill=st.integers(0, 18),
+    running=st.booleans(),
+)
+def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
+    sampler: str, metric: str, constrained: bool, foreign: int, kill: int, running: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """running: it is killed between the proposal and what comes of it."""
+    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
+    monkeypatch.setattr("sweeper.strategies.samplers.MOST_SEEN", 12)
+    points = [POINT] * (24 if sampler == "fixed" else 1)
+    overrides = [f"search.sampler={sampler}", f"metric={metric}", f"search.points=[{', '.join(points)}]"]
+    if sampler == "grid":
+        mu = "{choice: [0.3, 0.4, 0.5, 0.6, 0.65, 0.9], when: {finetune.schedule.name: gaussian}}"
+        overrides.append(f"space.finetune.schedule.mu={mu}")
+    spec = make_spec(*overrides, *([CONSTRAINT] if constrained else []))
+    metrics = len(spec.metrics)
+    known = [ForeignTrial("other", i, TAKEN, [8.0 + i, 0.125][:metrics]) for i in range(foreign)]
+    whole = _search(Proposals(spec, [], {}, known), [], 24, metrics)
+    assert len(whole) > 18
+
+    asked = _search(Proposals(spec, [], {}, known), [], kill, metrics)
+    records = [ended(each, metrics) for each in asked]
+    if running and records:
+        records[-1] = records[-1]._replace(state="running")
+    rebuilt = Proposals(spec, records, {(p.number or 0) + 1: outcome(p, metrics) for p in asked}, known)
+    if running and records:
+        rebuilt.tell(kill - 1, outcome(asked[-1], metrics))
+    assert _search(rebuilt, asked, 24, metrics) == whole
+
+
+@pytest.mark.parametrize("sampler", ["nsgaii", pytest.param("tpe", marks=pytest.mark.long)])
+def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_nobody_had(
+    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
+    spec = make_spec(f"search.sampler={sampler}", "metric=[val_ppl, tokens]", CONSTRAINT, "search.trials=12")
+    run_to_end(f"sqlite:///{tmp_path}/whole.db", spec, tmp_path / "whole")
+    lifetimes, kills = random.Random(sampler), 0
+    while run_until_killed(
+        f"sqlite:///{tmp_path}/cut.db", spec, tmp_path / "cut", commits=lifetimes.randrange(9, 40)
+    ):
+        kills += 1
+    assert kills > 2
+    assert told(f"sqlite:///{tmp_path}/cut.db") == told(f"sqlite:///{tmp_path}/whole.db")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
+def test_no_configuration_is_run_twice(sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
+    url = f"sqlite:///{tmp_path}/s.db"
+    text = """
+name: test
+trainer: {finetune.steps: 2}
+space: {finetune.block_size: {choice: [4, 8, 16]}, finetune.batch_size: {choice: [1, 4]}}
+constraints: [finetune.block_size * finetune.batch_size != 32]
+search: {trials: 9}
+"""
+    run_to_end(url, make_spec(f"search.sampler={sampler}", text=text), tmp_path)
+    with closing(Reader(url)) as reader:
+        trials = reader.trials(1)
+    run = [tuple(trial.params.items()) for trial in trials if trial.repeat_of is None]
+    assert len(run) == len(set(run)) == 5
+    assert any(trial.repeat_of for trial in trials)
+    assert told(url)["sweep"][1] == "the search has ended: all 5 configurations of the space have been tried"
+
+
+# --- what it costs -----------------------------------------------------------------------------------
+@settings(deadline=None, max_examples=30)
+@given(
+    values=st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 9), st.integers(0, 9))), max_size=40),
+    size=st.integers(2, 12),
+    metrics=st.integers(1, 2),
+    rebuilt=st.booleans(),
+)
+def test_a_window_shows_the_best_and_the_latest(
+    values: list[tuple[int, int] | None], size: int, metrics: int, rebuilt: bool
+) -> None:
+    """None: a failure. The second metric is maximised."""
+    window = Window(size)
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][:metrics]
+    study = optuna.create_study(storage=window, directions=directions)
+    for each in values:
+        if rebuilt:
+            state = TrialState.FAIL if each is None else TrialState.COMPLETE
+            study.add_trial(create_trial(state=state, values=None if each is None else each[:metrics]))
+        else:
+            trial = study.ask()
+            if each is None:
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                study.tell(trial, each[:metrics])
+    good = [number for number, each in enumerate(values) if each is not None]
+    share = size // 2 // metrics
+    wanted: set[int] = set()
+    if len(good) > size:
+        for metric, sign in list(enumerate((1, -1)))[:metrics]:
+            ranked = sorted(good, key=lambda number: (sign * (values[number] or (0, 0))[metric], number))
+            wanted |= set(ranked[:share])
+        wanted |= set([number for number in good if number not in wanted][len(wanted) - size :])
+    else:
+        wanted = set(good)
+    assert [trial.number for trial in study.get_trials(deepcopy=False)] == sorted(wanted)
+    assert len(wanted) == min(size, len(good))
+
+
+def test_tpe_is_fitted_on_no_more_than_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = optuna.samplers.TPESampler.infer_relative_search_space
+
+    def spy(self: Any, study: optuna.Study, trial: Any) -> Any:
+        seen.append(len(study.get_trials(deepcopy=False)))
+        return original(self, study, trial)
+
+    assert MOST_SEEN <= 1000
+    monkeypatch.setattr("sweeper.strategies.samplers.MOST_SEEN", 30)
+    monkeypatch.setattr(optuna.samplers.TPESampler, "infer_relative_search_space", spy)
+    asked = Proposals(make_spec("search.sampler=random", "search.trials=9"), [], {})
+    trials: list[TrialRecord] = []
+    outcomes: dict[int, Outcome] = {}
+    for number in range(70):
+        proposal = ask(asked)
+        trials.append(ended(proposal))
+        outcomes[number + 1] = Outcome((random.Random(number).random(),))
+    complete = [trial._replace(state="complete") for trial in trials]
+    ask(Proposals(make_spec("search.trials=2000"), complete, outcomes))
+    assert set(seen) == {30}
+
+
+# --- what it finds -----------------------------------------------------------------------------------
+def test_tpe_beats_random_on_a_planted_function() -> None:
+    """The benchmark, shortened: benchmarks/results/search.json has all of it."""
+    random_, tpe = (sorted(regrets(sampler, seeds=5, trials=40)) for sampler in ("random", "tpe"))
+    assert tpe[2] < random_[2]

@@ -1,0 +1,114 @@
+"""The form of a step that a CUDA graph captures: equal to the other, and of shapes that do not vary."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.trainer.networks import network
+from trainer.config.train_config import TrainConfig
+from trainer.network.model import Shape
+from trainer.objectives.diffusion_loss import diffusion_loss
+from trainer.training.cuda_graphs import SMALL, CapturedStep, captures, padded_loss
+from trainer.training.learner import Learner
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    block_size=st.sampled_from([1, 2, 4, 8]),
+    batch=st.integers(1, 3),
+    chance=st.sampled_from([0.0, 0.3, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_padding_changes_no_loss_and_no_gradient(block_size: int, batch: int, chance: float, seed: int):
+    """Nothing masked and everything masked among them."""
+    model = network(length=8).double().train()
+    generator = torch.Generator().manual_seed(seed)
+    x0 = torch.randint(0, 10, (batch, 8), generator=generator)
+    masked = torch.rand(batch, 8, generator=generator) < chance
+    masked[:, 0] = False
+    xt = torch.where(masked, model.shape.mask_id, x0)
+    charge = torch.rand(batch, 8 // block_size, generator=generator).double() * 5
+    losses = diffusion_loss(model, x0, xt, masked, charge, block_size=block_size)
+    expected = losses.loss_BL.sum() / losses.scored_BL.sum()
+    found = padded_loss(model, x0, xt, masked, charge, block_size)
+    torch.testing.assert_close(found, expected)
+    weights = list(model.parameters())
+    for one, other in zip(
+        torch.autograd.grad(found, weights), torch.autograd.grad(expected, weights), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_its_shapes_do_not_depend_on_the_masks():
+    """By every operation that it runs, forward and backward."""
+    model, shapes = network(length=8).train(), []
+    for chance in (0.1, 0.9):
+        masked = torch.rand(2, 8, generator=torch.Generator().manual_seed(0)) < chance
+        masked[:, 0] = False
+        x0 = torch.ones(2, 8, dtype=torch.long)
+        seen = Shapes()
+        with seen:
+            padded_loss(model, x0, x0, masked, torch.ones(2, 2), 4).backward()
+        shapes.append(seen.shapes)
+        model.zero_grad()
+    assert len(shapes[0]) > 100
+    assert shapes[0] == shapes[1]
+
+
+class Shapes(torch.utils._python_dispatch.TorchDispatchMode):
+    """Of the results, in order. A value that is asked for by the CPU would make a graph impossible."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default
+        assert function is not torch.ops.aten.nonzero.default
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.shapes.append((str(function), tuple(result.shape)))
+        return result
+
+
+def config_of(**changes) -> TrainConfig:
+    return TrainConfig.from_dotted({name.replace("__", "."): value for name, value in changes.items()})
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "expected"),
+    [
+        ({}, CPU, False),
+        ({"compute__graph": "step"}, CPU, False),
+        ({}, GPU, True),
+        ({"objective__name": "mdlm"}, GPU, True),
+        ({"objective__name": "ar"}, GPU, False),
+        ({"objective__name": "sedd"}, GPU, False),
+        ({"compute__graph": "off"}, GPU, False),
+        ({"accumulate": 2}, GPU, False),
+        ({"finetune__batch_size": SMALL}, GPU, False),
+        ({"finetune__batch_size": SMALL, "compute__graph": "step"}, GPU, True),
+    ],
+)
+def test_where_a_graph_is_captured(changes: dict, device: torch.device, expected: bool):
+    config = config_of(**changes)
+    assert captures(config, config.finetune, device) is expected
+
+
+def test_a_graph_takes_the_steps_that_are_taken_without():
+    if not torch.cuda.is_available():
+        pytest.skip("a CUDA graph needs a GPU")
+    shape, found = Shape(32, 2, 2, 8, 16, 31, 30), []
+    for graph in ("step", "off"):
+        config = config_of(
+            data__length=16, compute__graph=graph, compute__compile="off", compute__precision="float32"
+        )
+        learner = Learner(config, shape, GPU)
+        x0 = torch.randint(0, 30, (16, 16), generator=torch.Generator().manual_seed(0)).to(GPU)
+        found.append([learner.take_step(x0, config.finetune, "finetune", s, s) for s in range(1, 6)])
+        assert isinstance(learner._graph, CapturedStep) == (graph == "step")
+    for one, other in zip(*found, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)

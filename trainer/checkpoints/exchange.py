@@ -1,0 +1,162 @@
+"""Run folders from published checkpoints, and published checkpoints from run folders."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
+from trainer.checkpoints.trained import open_trained, read_config
+from trainer.config.published import weights_file
+from trainer.config.train_config import TrainConfig
+from trainer.data.tokenizer import Tokenizer, pretrained
+from trainer.errors import CheckpointError
+from trainer.noise.schedules import FIRST_TIME
+from trainer.settings.sizes import SIZES
+from trainer.training.learner import shape_for
+
+VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt")  # a tokenizer has one of them
+BESIDE = ("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "special_ids.json")
+
+
+def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> None:
+    """Makes the run folder `out`, at step 0: evaluated, sampled and exported like one that was trained.
+
+    settings: dotted values that go before what the checkpoint says. They name the corpus, and where the
+    checkpoint brings no tokenizer, data.tokenizer. Raises CheckpointError, DataError or InvalidConfig.
+    """
+    public = read_public_config(path)
+    values = {**run_values(public), **settings, "pretrain.from": str(path.absolute())}
+    config = TrainConfig.from_dotted(values)
+    with _whole_folder(out) as folder:
+        tokenizer = config.data.own_tokenizer()
+        if tokenizer is None and "data.tokenizer" in settings:
+            tokenizer = _named_tokenizer(config.data.tokenizer)
+        elif tokenizer is None:
+            home = "tokenizer"
+            config = TrainConfig.from_dotted({**values, "data.tokenizer": str(out.absolute() / home)})
+            tokenizer = _copied_tokenizer(weights_file(path).parent, folder / home)
+        if tokenizer.vocab_size != public.vocab_size:
+            raise CheckpointError(
+                f"{path}: its vocabulary has {public.vocab_size} words, the mask included, "
+                f"the tokenizer {tokenizer.vocab_size}"
+            )
+        with torch.device("meta"):
+            model = config.objective.build(shape_for(config, tokenizer), config.model.dropout)
+        weights = load_published(path, model)
+        # Two copies, since a file cannot hold one tensor under two names.
+        tensors = {f"{part}.{name}": w.clone() for part in ("model", "ema") for name, w in weights.items()}
+        about = {"phase": "finetune", "config": config.to_dotted()}
+        facts = {
+            **about,
+            "corpus": {"tokenizer": tokenizer.fingerprint},
+            "progress": {"step": 0},
+        }
+        checkpoint.write_durably(folder / "config.json", about)
+        checkpoint.save(folder / "best.safetensors", tensors, facts)
+
+
+def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
+    """Makes `out` a published checkpoint of a run's best or last one, its moving average applied.
+
+    The run's corpus is prepared. Raises CheckpointError or DataError.
+    """
+    config, path = read_config(folder), folder / f"{name}.safetensors"
+    model, corpus, block_size, _ = open_trained(config, path, device="cpu")
+    facts = checkpoint.read_facts(path)
+    if facts["corpus"]["tokenizer"] != corpus.tokenizer.fingerprint:
+        raise CheckpointError(f"{path}: was trained with another tokenizer than {config.data.name} has now")
+    clip = config.pretrain.clip if facts["phase"] == "pretrain" else config.finetune.clip
+    low, high = facts["progress"].get("clip") or (clip.low, clip.high)  # the first is what a search has found
+    public = PublicConfig(
+        block_size=block_size,
+        vocab_size=corpus.tokenizer.vocab_size,
+        model_length=config.data.length,
+        hidden_dim=config.model.width,
+        cond_dim=config.model.cond_width,
+        n_blocks=config.model.layers,
+        n_heads=config.model.heads,
+        dropout=config.model.dropout,
+        adaln=not model.causal,
+        causal=model.causal,
+        cross_attn=config.objective.name == "bd3lm",
+        time_conditioning=config.objective.name == "sedd",
+        var_min=config.objective.name == "bd3lm",
+        sampling_eps_min=max(low, FIRST_TIME),
+        sampling_eps_max=high,
+    )
+    with _whole_folder(out) as partial:
+        save_published(partial, model.state_dict(), public, corpus.tokenizer)
+
+
+def run_values(public: PublicConfig) -> dict[str, Any]:
+    """The dotted settings of a run that this network fits."""
+    shape = (public.hidden_dim, public.n_blocks, public.n_heads)
+    sizes = (name for name, size in SIZES.items() if shape == (size.width, size.layers, size.heads))
+    values = {
+        "model.size": next(sizes, "small"),
+        "model.width": public.hidden_dim,
+        "model.layers": public.n_blocks,
+        "model.heads": public.n_heads,
+        "model.cond_width": public.cond_dim,
+        "model.dropout": public.dropout,
+        "data.length": public.model_length,
+        "objective.name": _objective(public),
+    }
+    if not public.cross_attn or public.causal:
+        return values  # the objective has one block size
+    low, high = public.sampling_eps_min, public.sampling_eps_max
+    return {
+        **values,
+        "finetune.block_size": public.block_size,
+        "finetune.clip.low": 0.0 if low <= FIRST_TIME else low,
+        "finetune.clip.high": 1.0 if high >= 1 - FIRST_TIME else high,
+    }
+
+
+def _objective(public: PublicConfig) -> str:
+    if public.causal:
+        return "ar"
+    if public.time_conditioning:
+        return "sedd"
+    return "bd3lm" if public.cross_attn else "mdlm"
+
+
+def _copied_tokenizer(source: Path, home: Path) -> Tokenizer:
+    if not any((source / name).is_file() for name in VOCABULARY):
+        raise CheckpointError(f"{source}: there is no tokenizer in it; name one, as data.tokenizer=gpt2")
+    home.mkdir()
+    for name in (*VOCABULARY, *BESIDE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, home / name)
+    return pretrained(str(home))
+
+
+def _named_tokenizer(name: str) -> Tokenizer:
+    if name == "bpe":
+        raise CheckpointError("data.tokenizer: bpe is trained anew on the corpus; name the checkpoint's own")
+    return pretrained(name)
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, which gets its name once all of it is on disk; of an error nothing stays."""
+    out = out.absolute()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise CheckpointError(f"{out}: is there already; name a folder that is new or empty")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for each in partial.rglob("*"):
+            checkpoint.to_disk(each)
+        checkpoint.replace_durably(partial, out)
+    except OSError as error:
+        raise CheckpointError(f"{out}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,58 @@
+"""A trained network, read back from a run's folder to be evaluated or sampled from."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer.checkpoints import checkpoint
+from trainer.config.train_config import TrainConfig
+from trainer.data.packing import Corpus, load
+from trainer.errors import CheckpointError
+from trainer.network.model import Denoiser
+from trainer.settings.compute import ComputeConfig
+from trainer.training.learner import network_of, pick_device, shape_of
+from trainer.training.precision import has_bfloat16
+
+
+class Trained(NamedTuple):
+    model: Denoiser
+    corpus: Corpus
+    block_size: int  # of the phase that the checkpoint stands in
+    step: int
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """What the folder was trained with. Raises CheckpointError."""
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text())["config"]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(
+            f"{path}: damaged, or not a run's (a published checkpoint is imported)"
+        ) from None
+    return TrainConfig.from_dotted(values)
+
+
+def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: str = "auto") -> Trained:
+    """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
+    facts = checkpoint.read_facts(path)
+    corpus = load(config.data)
+    model = network_of(computed_here(config, device), shape_of(config, corpus), pick_device(device))
+    load_weights(model, path, raw=raw)
+    block_size = facts["config"][f"{facts['phase']}.block_size"]
+    return Trained(model, corpus, block_size, facts["progress"]["step"])
+
+
+def computed_here(config: TrainConfig, device: str) -> TrainConfig:
+    """In its own precision where the device has it, else in float32; by the backend that is fastest here."""
+    kept = config.compute.precision if has_bfloat16(device) else "float32"
+    return config.model_copy(update={"compute": ComputeConfig(precision=kept, compile="off", graph="off")})
+
+
+def load_weights(model: Denoiser, path: Path, *, raw: bool = False) -> None:
+    prefix = "model." if raw else "ema."
+    like = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = checkpoint.load(path, like, (prefix,))
+    model.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})

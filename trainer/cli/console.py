@@ -1,0 +1,122 @@
+"""What the commands of python -m trainer share: their arguments, and how they end. Nothing heavy up here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from trainer.config.train_config import TrainConfig
+    from trainer.values import Settings
+
+    Kind = TypeVar("Kind", bound=Settings)
+
+Value = TypeVar("Value")
+
+Folder = Annotated[Path, typer.Argument(help="A folder that `train` made.", exists=True, file_okay=False)]
+Which = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="By val_nelbo, or the latest.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE...", help="finetune.schedule.name=cosine; `fields` lists them all."),
+]
+
+
+def fail(code: int, *sentences: str) -> NoReturn:
+    for sentence in sentences:
+        typer.echo(sentence, err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What a user can do something about ends in one sentence, not in a traceback."""
+    from trainer.config.train_config import InvalidConfig, TrainConfig
+    from trainer.data.base import DataError
+    from trainer.errors import CheckpointError, JudgeError, OtherRun, SamplesError, TrainingError
+
+    try:
+        yield
+    except InvalidConfig as error:
+        fail(3, *(sentence(TrainConfig, *problem) for problem in error.problems))
+    except (OtherRun, DataError, SamplesError) as error:
+        fail(3, str(error))
+    except (TrainingError, CheckpointError, JudgeError) as error:
+        fail(1, str(error))
+    except BrokenPipeError:  # whoever read the output has gone: no mistake
+        raise
+    except OSError as error:
+        fail(1, f"{error.filename or 'the system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        fail(130, "interrupted")
+
+
+def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """Settings from dotted values; each problem is a sentence."""
+    from trainer.config.train_config import InvalidConfig
+    from trainer.config.train_config import checked as build
+
+    try:
+        return build(kind, values)
+    except InvalidConfig as error:
+        fail(3, *(sentence(kind, *problem) for problem in error.problems))
+
+
+def sentence(kind: type[Settings], key: str, problem: str) -> str:
+    """`finetune.shedule: unknown; did you mean finetune.schedule?`"""
+    from trainer.config.names import did_you_mean, names_of
+
+    if problem != "unknown":
+        return f"{key}: {problem}" if key else problem
+    names = names_of(kind)
+    owners = names.leaves.get(key, ())
+    if owners:
+        return f"{key}: needs {key.rpartition('.')[0]}.name={' or '.join(owners)}"
+    return f"{names.unknown(key)}: unknown{did_you_mean(names.nearest(key))}"
+
+
+def read_overrides(overrides: list[str] | None) -> dict[str, Any]:
+    return dict(map(read_override, overrides or []))
+
+
+def read_override(override: str) -> tuple[str, Any]:
+    """'finetune.lr=1e-3' -> ('finetune.lr', 0.001)."""
+    from ruamel.yaml import YAML, YAMLError
+
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        fail(2, f"{override}: not of the form key=value")
+    try:
+        return key, YAML(typ="safe").load(text)
+    except YAMLError:
+        fail(2, f"{override}: {text} is not a YAML value")
+
+
+def stored_config(folder: Path, overrides: Mapping[str, Any]) -> TrainConfig:
+    """What the folder was trained with; of it evaluation.* alone may be given anew."""
+    from trainer.checkpoints.trained import read_config
+    from trainer.config.train_config import TrainConfig
+
+    others = [key for key in overrides if key.split(".")[0] != "evaluation"]
+    if others:
+        fail(3, f"{others[0]}: a trained run keeps its settings; only evaluation.* can be given")
+    return checked(TrainConfig, {**read_config(folder).to_dotted(), **overrides})
+
+
+def returned(running: Generator[None, None, Value]) -> Value:
+    """Runs a generator to its end; what it returns."""
+    while True:
+        try:
+            next(running)
+        except StopIteration as stop:
+            return stop.value
+
+
+def print_values(values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        typer.echo(f"  {name:<20} {value:.6g}")

@@ -1,0 +1,53 @@
+"""torch's FlexAttention: the mask as a rule, so that blocks of it which nobody reads are never computed.
+
+Compiled, so for a GPU; torch has no backward pass of it on a CPU (pytorch#169224).
+Shapes: as in trainer/network/attention.py.
+"""
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+from trainer.network.attention import Layout
+
+Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # batch, head, query, key: places among S
+
+
+def flex(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    """o_BHRK, as trainer.network.attention.dense has it."""
+    rows_keys = (q_BHRK.shape[2], k_BHSK.shape[2])
+    return compiled()(q_BHRK, k_BHSK, v_BHSK, block_mask=block_mask(layout, *rows_keys, q_BHRK.device))
+
+
+def rule(layout: Layout) -> Rule:
+    """trainer.network.attention.allowed by the places of a query and a key, copies kept apart."""
+    noisy, num_noisy, block_size = max(1, layout.noisy), layout.num_noisy, layout.block_size
+
+    def block(place: Tensor) -> Tensor:
+        return torch.where(place < num_noisy, place % noisy, place - num_noisy) // block_size
+
+    def may_read(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        query_clean, key_clean = query >= num_noisy, key >= num_noisy
+        same_copy = (query // noisy) == (key // noisy)
+        own_noisy = ~query_clean & ~key_clean & same_copy & (block(query) == block(key))
+        clean_before = key_clean & (block(key) < block(query))
+        clean_own = key_clean & query_clean & (block(key) == block(query))
+        return own_noisy | clean_before | clean_own
+
+    return may_read
+
+
+@lru_cache(maxsize=64)
+def block_mask(layout: Layout, rows: int, keys: int, device: torch.device) -> BlockMask:
+    """Of the first `rows` of the layout's tokens."""
+    with torch.inference_mode(False):  # it is kept: made by an evaluation, it must still serve training
+        return create_block_mask(rule(layout), None, None, rows, keys, device=device)
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    return torch.compile(flex_attention, dynamic=False)

@@ -1,0 +1,105 @@
+"""Which backend computes a pass of attention: by the setting, or by device, precision and layout."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.errors import TrainingError
+from trainer.network.attention import (
+    Attention,
+    Layout,
+    Recall,
+    Recalling,
+    by_copy,
+    dense,
+    in_a_row,
+    recall_densely,
+    tile_size,
+    tiled,
+)
+from trainer.network.attention_flash import flash, installed, recall_by_flash
+
+SHORT = 512  # tokens of a pass, up to which a GPU computes the whole mask as fast as its blocks
+HALF = (torch.bfloat16, torch.float16)
+
+
+class Place(NamedTuple):
+    """What the choice depends on beside the layout."""
+
+    device: str  # cpu or cuda
+    dtype: torch.dtype
+    capability: tuple[int, int]  # of the GPU; (0, 0) of a CPU
+    flash: bool  # flash-attn is installed
+
+    @property
+    def flashes(self) -> bool:
+        return self.flash and self.device == "cuda" and self.dtype in HALF and self.capability >= (8, 0)
+
+
+def backend_for(layout: Layout, place: Place) -> str:
+    """The name of the fastest.
+
+    CPU: tiles where there are several, for calls are cheap. GPU: no mask where none is needed; else a block
+    mask, which needs Triton, hence Volta or later, or where the pass is short a dense one.
+    """
+    if place.device != "cuda":
+        return "tiles" if max(layout.noisy, layout.clean) > tile_size(layout) else "dense"
+    if layout.causal or layout.full:
+        return "flash" if place.flashes else "unmasked"
+    long = layout.num_noisy + layout.clean > SHORT
+    return "flex" if long and place.capability >= (7, 0) else "dense"
+
+
+def fitting(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    """The fastest for this pass."""
+    return ATTENTION[backend_for(layout, place_of(q_BHRK))](q_BHRK, k_BHSK, v_BHSK, layout)
+
+
+def recall_fittingly(q_BHSK: Tensor, k_BHWK: Tensor, v_BHWK: Tensor, recall: Recall) -> Tensor:
+    by_flash = place_of(q_BHSK).flashes
+    return (recall_by_flash if by_flash else recall_densely)(q_BHSK, k_BHWK, v_BHWK, recall)
+
+
+def place_of(x: Tensor) -> Place:
+    capability = torch.cuda.get_device_capability(x.device) if x.is_cuda else (0, 0)
+    return Place(x.device.type, x.dtype, capability, installed())
+
+
+def unmasked(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    """torch's kernel, told that the layout is causal or full, R = S: it is faster without a mask."""
+    q, k, v = (by_copy(x, layout.copies) for x in (q_BHRK, k_BHSK, v_BHSK))
+    return in_a_row(F.scaled_dot_product_attention(q, k, v, is_causal=layout.causal), layout.copies)
+
+
+def flexible(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    from trainer.network.attention_flex import flex  # loads torch's compiler
+
+    return flex(q_BHRK, k_BHSK, v_BHSK, layout)
+
+
+ATTENTION: dict[str, Attention] = {
+    "auto": fitting,
+    "dense": dense,
+    "tiles": tiled,
+    "unmasked": unmasked,
+    "flex": flexible,
+    "flash": flash,
+}
+
+
+def attention_named(name: str, place: Place) -> tuple[Attention, Recalling]:
+    """Of a pass, and of one with a cache. Raises TrainingError where this machine cannot."""
+    if name == "flash" and not place.flash:
+        raise TrainingError(
+            "compute.attention: flash-attn is not installed; install it, or leave compute.attention at auto"
+        )
+    if name == "flash" and not place.flashes:
+        raise TrainingError(
+            "compute.attention: flash needs a GPU of compute capability 8 and compute.precision bfloat16"
+        )
+    if name == "flex" and place.device == "cpu":
+        raise TrainingError("compute.attention: torch cannot train with flex on a CPU; tiles can")
+    recall = {"auto": recall_fittingly, "flash": recall_by_flash}.get(name, recall_densely)
+    return ATTENTION[name], recall

@@ -1,0 +1,143 @@
+"""Weights on the loss, as functions of the log-SNR lambda. They change what is trained, never the metric.
+
+Shi & Titsias 2025, arXiv 2511.19664. Written in lambda, a weight gives the same expected loss under every
+monotone schedule that covers (0, 1); only `simple` depends on t itself.
+A new one is one class and one line in the union at the foot.
+"""
+
+import math
+from abc import abstractmethod
+from functools import lru_cache
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from trainer.noise.arrays import Array, namespace
+from trainer.noise.schedules import Interval, NoiseLevel, NoiseSchedule
+from trainer.values import Settings
+
+_NORMALIZE = (
+    "Divide by the weight's mean over the schedule and clip, so that gradient clipping means the same."
+)
+
+
+class Reweighting(Settings):
+    """Abstract. A subclass is final and carries a Literal `name`."""
+
+    @abstractmethod
+    def weight(self, level: NoiseLevel) -> Array:
+        """w >= 0, finite, in the shape and type of the level's move_chance; see `normalizer`."""
+
+
+class Unweighted(Reweighting):
+    """w = 1: the NELBO itself."""
+
+    name: Literal["none"] = "none"
+
+    def weight(self, level: NoiseLevel) -> Array:
+        return 0 * level.move_chance + 1
+
+
+class Edm(Reweighting):
+    """w = N(lambda; 2.4, 2.4^2) (e^-lambda + 0.5^2) / 0.5^2 (Karras et al. 2022, arXiv 2206.00364)."""
+
+    name: Literal["edm"] = "edm"
+    normalize: bool = Field(False, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        log_snr = level.log_snr
+        exp = namespace(log_snr).exp
+        normal = exp(-(((log_snr - 2.4) / 2.4) ** 2) / 2) / (2.4 * math.sqrt(2 * math.pi))
+        return normal * (exp(-log_snr) + 0.25) / 0.25
+
+
+class Iddpm(Reweighting):
+    """w = sech(lambda / 2) = 2 sqrt(p (1 - p)) (Nichol & Dhariwal 2021, arXiv 2102.09672)."""
+
+    name: Literal["iddpm"] = "iddpm"
+    normalize: bool = Field(False, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        log_snr = level.log_snr
+        return 1 / namespace(log_snr).cosh(log_snr / 2)
+
+
+class Sigmoid(Reweighting):
+    """w = sigmoid(-lambda + k); k = 0: w = p (Kingma & Gao 2023, arXiv 2303.00848)."""
+
+    name: Literal["sigmoid"] = "sigmoid"
+    k: float = Field(0.0, ge=-20, le=20, description="A larger k gives lightly masked blocks more weight.")
+    normalize: bool = Field(False, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        log_snr = level.log_snr
+        return 1 / (1 + namespace(log_snr).exp(log_snr - self.k))
+
+
+class FlowMatching(Reweighting):
+    """w = e^(-lambda / 2) = sqrt(p / (1 - p)). Its variance is infinite under log-linear."""
+
+    name: Literal["fm"] = "fm"
+    normalize: bool = Field(False, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        log_snr = level.log_snr
+        return namespace(log_snr).exp(-log_snr / 2)
+
+
+class Simple(Reweighting):
+    """w = p / p', which leaves the plain cross-entropy of the masked tokens. Depends on t itself."""
+
+    name: Literal["simple"] = "simple"
+    normalize: bool = Field(False, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        return 1 / level.loss_scale
+
+
+AnyReweighting = Annotated[
+    Unweighted | Edm | Iddpm | Sigmoid | FlowMatching | Simple, Field(discriminator="name")
+]
+REWEIGHTINGS: tuple[type[Reweighting], ...] = get_args(get_args(AnyReweighting)[0])
+
+
+def normalizer(
+    reweighting: AnyReweighting, schedule: NoiseSchedule, clip: Interval, progress: float = 0.0
+) -> float:
+    """What the weight is divided by: its mean where `normalize` is set, else 1."""
+    if isinstance(reweighting, Unweighted) or not reweighting.normalize:
+        return 1.0
+    return mean_weight(reweighting, schedule, clip, progress if schedule.moves else 0.0)
+
+
+@lru_cache(maxsize=1024)
+def mean_weight(
+    reweighting: Reweighting, schedule: NoiseSchedule, clip: Interval, progress: float = 0.0
+) -> float:
+    """c_eff = E_t[w loss_scale p] / E_t[loss_scale p] over the schedule and clip in force, by quadrature.
+
+    Where the schedule covers (0, 1) unclipped this is the integral of w over p.
+    """
+    u, du = _quadrature(schedule, clip)
+    level = clip.level(schedule, u, progress)
+    mass = du * level.loss_scale * level.move_chance
+    return float(np.sum(mass * reweighting.weight(level)) / np.sum(mass))
+
+
+def _quadrature(schedule: NoiseSchedule, clip: Interval) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for an integral over u in [0, 1]: Gauss-Legendre on panels that halve towards both
+    ends of every branch, where p' and w may have poles or kinks."""
+    x, dx = np.polynomial.legendre.leggauss(8)
+    halves = 0.5 ** np.arange(1, 40)
+    edges = np.concatenate([[0.0], halves[::-1], 1 - halves[1:], [1.0]])
+    nodes = (edges[:-1, None] + np.diff(edges)[:, None] * (x + 1) / 2).ravel()
+    weights = (np.diff(edges)[:, None] * dx / 2).ravel()
+    low, high = clip.time(0.0), clip.time(1.0)
+    parts = [(max(start, low), min(end, high)) for start, end in schedule.branches]
+    parts = [(start, end) for start, end in parts if start < end]
+    if not parts:  # low = high: one time
+        return np.array([0.0]), np.array([1.0])
+    u = [((start - low) + (end - start) * nodes) / (high - low) for start, end in parts]
+    du = [(end - start) / (high - low) * weights for start, end in parts]
+    return np.concatenate(u), np.concatenate(du)

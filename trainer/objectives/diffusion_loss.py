@@ -1,0 +1,82 @@
+"""Masked diffusion over blocks: the cross-entropy of masked tokens, and the training objective made of it.
+
+MDLM (Sahoo et al. 2024, arXiv 2406.07524) is BD3-LM (Arriola et al. 2025, arXiv 2503.09573) at L' = L.
+Shapes: B batch, K copies of a sequence under different masks, L length, N blocks, P positions of a
+block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
+"""
+
+import torch
+from torch import Tensor
+
+from trainer.config.train_config import Phase
+from trainer.network.attention import noised
+from trainer.network.model import Denoiser
+from trainer.noise.reweighting import normalizer
+from trainer.objectives.base import TokenLoss
+from trainer.objectives.forward import corrupt, sample_time
+
+# Logits made at once: bounds the memory of a batch of many masked tokens.
+MAX_LOGITS = 2**23
+MIN_ROWS = 512  # fewer at once are slow
+
+
+def masked_cross_entropy(
+    model: Denoiser,
+    x0_BL: Tensor,
+    xt_BKL: Tensor,
+    masked_BKL: Tensor,
+    block_size: int,
+    charge_BKL: Tensor | None = None,
+) -> Tensor:
+    """loss_M: -log p(x_0) of every masked token times its charge (1), in the order of masked_BKL's true
+    entries.
+
+    One pass over [x_t ; x_0]. Unmasked tokens are carried over at no cost (SUBS), so nothing is
+    computed for them behind the last layer.
+    """
+    layout = noised(x0_BL.shape[1], block_size, copies=xt_BKL.shape[1])
+    tokens_BS = torch.cat([xt_BKL.flatten(1), x0_BL[:, : layout.clean]], dim=1)
+    masked_M = masked_BKL.flatten().nonzero().squeeze(1)
+    hidden_MD = model.hidden(tokens_BS, layout, masked_M)
+    target_M = x0_BL[:, None].expand_as(masked_BKL).flatten().index_select(0, masked_M)
+    charge_M = hidden_MD.new_ones(len(masked_M)) if charge_BKL is None else charge_BKL.flatten()[masked_M]
+    return model.cross_entropy(hidden_MD, target_M, charge_M)
+
+
+def draw(
+    model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """xt_BL, masked_BL and charge_BN: a time for each block, its masks, and what its loss is multiplied by.
+
+    w * loss_scale: loss_scale = p'/p makes the mean over time and masks the NELBO where w = 1; the importance
+    keeps that mean where the masks are not uniform (trainer/noise/masking.py).
+    """
+    batch, length = x0_BL.shape
+    u_BN = sample_time(
+        batch,
+        length // phase.block_size,
+        antithetic=phase.antithetic,
+        generator=generator,
+        device=x0_BL.device,
+    )
+    level = phase.clip.level(phase.schedule, u_BN, progress)
+    xt_BL, masked_BL, importance_BN = corrupt(
+        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
+    )
+    mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
+    charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
+    return xt_BL, masked_BL, charge_BN
+
+
+def diffusion_loss(
+    model: Denoiser, x0_BL: Tensor, xt_BL: Tensor, masked_BL: Tensor, charge_BN: Tensor, *, block_size: int
+) -> TokenLoss:
+    """The charge times -log p(x_0) of every masked token, in nats."""
+    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
+    loss_M = masked_cross_entropy(
+        model, x0_BL, xt_BL[:, None], masked_BL[:, None], block_size, charge_BL[:, None]
+    )
+    loss_BL = loss_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, loss_M)
+    scored_BL = torch.ones_like(masked_BL)
+    scored_BL[:, 0] = False
+    return TokenLoss(loss_BL, scored_BL)

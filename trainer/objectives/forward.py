@@ -1,0 +1,78 @@
+"""The forward process: times per block, and masks per token.
+
+Shapes: B batch, L length, N blocks, P positions in a block (L = N * P).
+Everything is drawn on the generator's device and then moved, so a CPU and a GPU see the same masks.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from trainer.noise.masking import Masking
+
+
+def sample_time(
+    batch: int, blocks: int, *, antithetic: bool, generator: torch.Generator, device: torch.device | str
+) -> torch.Tensor:
+    """u_BN in [0, 1), one per block of every sequence; `Clip.time` turns it into t.
+
+    antithetic: one draw from each of B * N equal strata, in random order: else t would rise with
+    the batch row and the block, and so would the mode of a bimodal schedule.
+    """
+    count = batch * blocks
+    u = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
+    if antithetic:
+        strata = torch.randperm(count, generator=generator, device=generator.device)
+        u = (strata + u) / count
+    # The largest float32 below 1: rounding must not give 1 itself.
+    u_BN = u.float().clamp(max=1 - 2**-24).view(batch, blocks)
+    return u_BN.to(device)
+
+
+def mask_tokens(
+    x0_BL: torch.Tensor,
+    move_chance_BN: torch.Tensor,
+    mask_id: int,
+    generator: torch.Generator,
+    redrawn: Callable[[torch.Tensor], torch.Tensor] = lambda masked_BL: masked_BL,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(xt_BL, masked_BL): each token becomes mask_id with its block's move_chance, independently. With
+    blocks of one token, N = L, each token has a chance of its own.
+
+    redrawn: what becomes of the masks then. Position 0 (BOS) is given: never masked in the end.
+    """
+    batch, length = x0_BL.shape
+    blocks = move_chance_BN.shape[1]
+    draw_BL = torch.rand(batch, length, generator=generator, device=generator.device).to(x0_BL.device)
+    masked_BNP = draw_BL.view(batch, blocks, -1) < move_chance_BN[:, :, None]
+    masked_BL = redrawn(masked_BNP.view(batch, length))
+    masked_BL[:, 0] = False
+    return torch.where(masked_BL, mask_id, x0_BL), masked_BL
+
+
+def corrupt(
+    x0_BL: torch.Tensor,
+    move_chance_BN: torch.Tensor,
+    masking: Masking,
+    mask_id: int,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(xt_BL, masked_BL, importance_BN): masks at the mean rate move_chance, chosen as `masking` has it.
+
+    importance: how much likelier the block's mask is under uniform masking (W of trainer/noise/masking.py). A
+    block's loss times it has the mean that it has under uniform masking, at every time. Uniform: 1; and
+    resampled: 1, though its mean is another.
+    """
+    p_BN1 = move_chance_BN[..., None]
+    tilt_BNP = masking.tilt(x0_BL.view(len(x0_BL), move_chance_BN.shape[1], -1))
+    tilt_BNP[:, 0, 0] = 0  # BOS: no part of the mask, and the mean of the others stays p without it
+    tilt_BNP[:, 0, 1:] -= tilt_BNP[:, 0, 1:].mean(dim=-1, keepdim=True)
+    chance_BNP = p_BN1 + p_BN1 * (1 - p_BN1) * tilt_BNP
+
+    def redrawn(masked_BL: torch.Tensor) -> torch.Tensor:
+        return masking.redrawn(masked_BL.view_as(tilt_BNP), move_chance_BN, generator).view_as(masked_BL)
+
+    xt_BL, masked_BL = mask_tokens(x0_BL, chance_BNP.flatten(1), mask_id, generator, redrawn)
+    masked_BNP = masked_BL.view_as(tilt_BNP)
+    log_ratio_BNP = torch.where(masked_BNP, (1 - p_BN1) * tilt_BNP, -p_BN1 * tilt_BNP).log1p()
+    return xt_BL, masked_BL, (-log_ratio_BNP.sum(dim=-1)).exp()

@@ -1,0 +1,88 @@
+"""Forward and backward as one CUDA graph, for batches so small that starting kernels is what takes the time.
+
+A graph has fixed shapes: as many rows are read off as could be masked, those that are not with a charge of 0.
+Times, masks and charges are drawn before it, AdamW and the moving average run after it: between the two, a
+step that diverged is stopped before it touches the weights.
+Shapes: B batch, L length, N blocks, M rows that could be masked.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trainer.config.train_config import Phase, TrainConfig
+from trainer.network.attention import noised
+from trainer.network.cross_entropy import summed_cross_entropy
+from trainer.network.model import Denoiser
+
+SMALL = 2**13  # tokens of a batch (B * L), up to which a graph is captured
+WARM_UP = 3  # steps before the capture, as torch asks
+
+
+def padded_loss(
+    model: Denoiser, x0_BL: Tensor, xt_BL: Tensor, masked_BL: Tensor, charge_BN: Tensor, block_size: int
+) -> Tensor:
+    """The mean that diffusion_loss has over the scored tokens, by shapes that do not depend
+    on what is masked.
+    """
+    batch, length = x0_BL.shape
+    scored = batch * (length - 1)
+    layout = noised(length, block_size)
+    tokens_BS = torch.cat([xt_BL, x0_BL[:, : layout.clean]], dim=1)
+    chosen_M = torch.nonzero_static(masked_BL.flatten(), size=scored, fill_value=0).squeeze(1)
+    masked_M = torch.arange(scored, device=x0_BL.device) < masked_BL.sum()
+    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
+    charge_M = charge_BL.flatten().index_select(0, chosen_M) * masked_M
+    hidden_MD = model.hidden(tokens_BS, layout, chosen_M)
+    target_M = x0_BL.flatten().index_select(0, chosen_M)
+    return summed_cross_entropy(*model.head(hidden_MD), target_M, charge_M) / scored
+
+
+def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
+    """Block diffusion and MDLM on a GPU, the whole batch at once: where asked for, else where it is small."""
+    if device.type != "cuda" or config.accumulate > 1 or config.objective.name not in ("bd3lm", "mdlm"):
+        return False
+    small = phase.batch_size * config.data.length <= SMALL
+    return config.compute.graph == "step" or (config.compute.graph == "auto" and small)
+
+
+class CapturedStep:
+    """Leaves gradients where they always are; x0_BL and what was drawn are copied to the graph's own."""
+
+    def __init__(self, model: Denoiser, phase: Phase, clip_norm: float):
+        self._model, self._block_size, self._clip_norm = model, phase.block_size, clip_norm
+        self._replay: Callable[[], None] | None = None
+
+    def __call__(self, x0_BL: Tensor, drawn: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The loss and the norm of the gradients, which are clipped."""
+        if self._replay is None:
+            self._capture(x0_BL, drawn)
+        for own, given in zip(self._given, (x0_BL, *drawn), strict=True):
+            own.copy_(given)
+        assert self._replay is not None
+        self._replay()
+        return self._found
+
+    def _capture(self, x0_BL: Tensor, drawn: tuple[Tensor, ...]) -> None:
+        self._given = tuple(each.clone() for each in (x0_BL, *drawn))
+        state = torch.cuda.get_rng_state()
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                self._step()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._found = self._step()
+        torch.cuda.set_rng_state(state)
+        self._replay = graph.replay
+
+    def _step(self) -> tuple[Tensor, Tensor]:
+        self._model.zero_grad(set_to_none=True)
+        x0_BL, xt_BL, masked_BL, charge_BN = self._given
+        loss = padded_loss(self._model, x0_BL, xt_BL, masked_BL, charge_BN, self._block_size)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm, foreach=True)
+        return loss.detach(), norm

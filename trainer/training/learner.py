@@ -1,0 +1,180 @@
+"""The network, its moving average and AdamW, and how one step moves them. B batch, L length."""
+
+import copy
+import math
+from collections.abc import Mapping
+
+import torch
+
+from trainer.config.train_config import Phase, TrainConfig
+from trainer.data.packing import Corpus
+from trainer.data.tokenizer import Tokenizer
+from trainer.errors import TrainingError
+from trainer.network.backends import attention_named, place_of
+from trainer.network.ema import MovingAverage
+from trainer.network.model import Denoiser, Shape
+from trainer.randomness import seed_of
+from trainer.training.cuda_graphs import CapturedStep, captures
+
+
+class Learner:
+    """Everything a checkpoint holds as tensors; the names are those of the checkpoint."""
+
+    def __init__(self, config: TrainConfig, shape: Shape, device: torch.device):
+        """Weights come from the config's seed, the same on every device."""
+        torch.manual_seed(seed_of(config.seed, "weights"))
+        self.config = config
+        self.device = device
+        self.model = network_of(config, shape, device)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._graph: CapturedStep | None = None
+        self._ema = MovingAverage(self.model, self.average, config.optimizer.ema)
+        settings = config.optimizer
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        # AdamW makes its state at the first step; a checkpoint wants it to be there always.
+        for parameter in self.model.parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.zeros((), device=device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def take_step(
+        self, x0_BL: torch.Tensor, phase: Phase, name: str, step: int, step_of_phase: int
+    ) -> tuple[float, float]:
+        """The mean objective per scored token, and the gradient's norm before clipping.
+
+        `step` counts from 1 over the run, `step_of_phase` within `phase`. Raises TrainingError where the
+        run diverges, the weights being untouched then.
+        """
+        seed = self.config.seed
+        generator = torch.Generator().manual_seed(seed_of(seed, name, "masks", step_of_phase))
+        torch.manual_seed(seed_of(seed, name, "dropout", step_of_phase))
+        lr = learning_rate(phase, step_of_phase)
+        progress = progress_of(phase, step_of_phase)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+        self.model.train()
+        gradients = self._captured if captures(self.config, phase, self.device) else self._gradients
+        loss, norm = gradients(x0_BL, phase, progress, generator)
+        loss_value, norm_value = torch.stack([loss, norm]).tolist()
+        if not math.isfinite(loss_value) or not math.isfinite(norm_value):
+            raise TrainingError(
+                f"diverged at step {step}: loss {loss_value:.4g}, gradient norm {norm_value:.4g}, "
+                f"learning rate {lr:.4g}"
+            )
+        self.optimizer.step()
+        self._ema.update(step)
+        return loss_value, norm_value
+
+    def _gradients(
+        self, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and the norm of its gradients, which lie with the parameters, clipped."""
+        self.optimizer.zero_grad()
+        parts = []
+        for share, losses in self.config.objective.losses(
+            self.model, x0_BL, phase, progress, generator, self.config.accumulate
+        ):
+            part = share * (losses.loss_BL.sum() / losses.scored_BL.sum())
+            part.backward()
+            parts.append(part.detach())
+            del losses, part  # the graph, before the next one is made
+        loss = torch.stack(parts).sum()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
+        return loss, norm
+
+    def _captured(
+        self, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same by a CUDA graph, which is made at the first step."""
+        if self._graph is None:
+            self._graph = CapturedStep(self.model, phase, self.config.optimizer.clip_norm)
+        return self._graph(x0_BL, self.config.objective.draw(self.model, x0_BL, phase, progress, generator))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The network and its moving average: what `best` holds."""
+        return {
+            **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
+            **{f"ema.{name}": tensor for name, tensor in self.average.state_dict().items()},
+        }
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights and the optimizer's moments: what `last` holds."""
+        moments = {
+            f"optimizer.{name}.{kind}": tensor
+            for name, parameter in self.model.named_parameters()
+            for kind, tensor in self.optimizer.state[parameter].items()
+        }
+        return {**self.weights(), **moments}
+
+    @torch.no_grad()
+    def put(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Copies a checkpoint's tensors into their places; what is not among them stays."""
+        own = self.tensors()
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+
+def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoiser:
+    """Freshly drawn, on the device, computed as config.compute says; a precision left open is float32.
+
+    Raises TrainingError where this machine has no such backend.
+    """
+    model = config.objective.build(shape, config.model.dropout).to(device)
+    model.low_precision = config.compute.precision == "bfloat16"
+    place = place_of(torch.empty(0, dtype=model.dtype, device=device))
+    model.attention, model.recalling = attention_named(config.compute.attention, place)
+    compiled = config.compute.compile
+    if compiled == "layers" or (compiled == "auto" and device.type == "cuda"):
+        model.compile_layers()
+    return model
+
+
+def progress_of(phase: Phase, step_of_phase: int) -> float:
+    """How far the phase has come: 0 at its first step, 1 at its last."""
+    return (step_of_phase - 1) / max(1, phase.steps - 1)
+
+
+def learning_rate(phase: Phase, step_of_phase: int) -> float:
+    """Linear warm-up, then constant."""
+    return phase.lr * min(1.0, step_of_phase / max(1, phase.warmup_steps))
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto': the GPU where there is one. Raises TrainingError where the machine has no such device."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f"device {name}: {str(error).splitlines()[0]}") from None
+
+
+def warm_up(device: str) -> None:
+    """Done once in a process, in seconds: the first AdamW imports torch's compiler, a GPU has to wake up."""
+    torch.optim.AdamW([torch.zeros(1, device=pick_device(device), requires_grad=True)], fused=True)
+
+
+def shape_of(config: TrainConfig, corpus: Corpus) -> Shape:
+    return shape_for(config, corpus.tokenizer)
+
+
+def shape_for(config: TrainConfig, tokenizer: Tokenizer) -> Shape:
+    model = config.model
+    return Shape(
+        width=model.width,
+        layers=model.layers,
+        heads=model.heads,
+        cond_width=model.cond_width,
+        length=config.data.length,
+        vocab_size=tokenizer.vocab_size,
+        mask_id=tokenizer.mask_id,
+    )

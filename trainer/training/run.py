@@ -1,0 +1,301 @@
+"""One phase of a run in its folder: what is trained, what it is trained on, its files. B batch, L length."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from trainer.checkpoints import checkpoint
+from trainer.checkpoints.interchange import load_published
+from trainer.checkpoints.trained import load_weights
+from trainer.config.train_config import EvaluationConfig, Phase, TrainConfig
+from trainer.data.base import Split
+from trainer.data.packing import Corpus, identity, load
+from trainer.errors import CheckpointError, TrainingError
+from trainer.evaluation.bins import bins
+from trainer.evaluation.bins import rows as bin_rows
+from trainer.evaluation.bound import evaluate
+from trainer.evaluation.clip_search import clip_search
+from trainer.evaluation.floors import floors
+from trainer.evaluation.record import Evaluation, Report
+from trainer.evaluation.variance import variance
+from trainer.network.hardware import Memory
+from trainer.network.model import Denoiser
+from trainer.noise.schedules import AutoClip, Clip
+from trainer.randomness import batch_rows
+from trainer.training.learner import Learner, learning_rate, pick_device, progress_of, shape_of
+from trainer.training.rows import Ledger, Rows
+from trainer.training.run_end import generated, zero_shot
+
+
+class Part(NamedTuple):
+    """What a folder is about: one phase of a run."""
+
+    name: str
+    phase: Phase
+    before: int  # steps of the run before this phase
+    evaluate_every: int
+    content: dict[str, Any]  # the dotted values that tell it from another
+    ends_run: bool  # keeps the best checkpoint, and closes with var_nelbo and test
+
+    @property
+    def last(self) -> int:
+        return self.before + self.phase.steps
+
+
+def pretrain_of(config: TrainConfig) -> Part:
+    phase = config.pretrain
+    return Part("pretrain", phase, 0, max(1, phase.steps), config.stage_content(), False)
+
+
+def finetune_of(config: TrainConfig) -> Part:
+    content = {"seed": config.seed, **config.content()}
+    return Part("finetune", config.finetune, config.pretrain.steps, config.evaluation.every, content, True)
+
+
+PARTS: dict[str, Callable[[TrainConfig], Part]] = {"pretrain": pretrain_of, "finetune": finetune_of}
+
+
+@dataclass
+class Progress:
+    """The scalars of a checkpoint."""
+
+    step: int  # trained
+    recorded: int  # its row, if one is due, is written
+    seconds: float = 0.0
+    loss_sum: float = 0.0  # this and the next three: since the last row
+    norm_sum: float = 0.0
+    norm_square_sum: float = 0.0
+    steps_since_row: int = 0
+    best_nelbo: float = math.inf
+    best_step: int = -1
+    rows_bytes: int = 0
+    clip: list[float] | None = None  # the [low, high] that a search has found and the run goes on with
+
+    @property
+    def norm_variance(self) -> float:
+        """Unbiased, of the gradient's norm over the steps since the last row; two or more."""
+        n = self.steps_since_row
+        return max(0.0, self.norm_square_sum - self.norm_sum**2 / n) / (n - 1)
+
+
+class Run:
+    """A phase at some step: what is trained, what it is trained on, and its files."""
+
+    def __init__(
+        self, part: Part, config: TrainConfig, folder: Path, branch: Path | None, attempt: int, device: str
+    ):
+        self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
+        self.corpus: Corpus = load(config.data)
+        self.masking = part.phase.masking.counted(self.corpus)
+        self._memory = Memory(pick_device(device))
+        self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
+        self.progress = Progress(part.before, part.before)
+        if (folder / "last.safetensors").exists():
+            self._resume()
+        elif branch is not None:
+            self._branch(branch)
+        elif config.pretrain.from_ is not None:
+            self._start_from(Path(config.pretrain.from_))
+        self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
+        self.ledger = Ledger(folder / "ledger.txt", attempt)
+
+    @property
+    def ended(self) -> bool:
+        return self.progress.recorded == self.part.last
+
+    @property
+    def phase(self) -> Phase:
+        """The part's, with the interval of time in force, and what the masking needs of it and the corpus."""
+        configured = self.part.phase.clip
+        low, high = self.progress.clip or (configured.low, configured.high)
+        clip = Clip(low=low, high=high)
+        return self.part.phase.model_copy(update={"clip": clip, "masking": self.masking.within(clip)})
+
+    def take_step(self) -> None:
+        began = time.monotonic()
+        part, progress, tokens_SL = self.part, self.progress, self.corpus.train.tokens_SL
+        step = progress.step + 1 - part.before
+        rows_B = batch_rows(self.config.seed, part.name, step, part.phase.batch_size, len(tokens_SL))
+        x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(self.learner.device)
+        loss, norm = self.learner.take_step(x0_BL, self.phase, part.name, progress.step + 1, step)
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.norm_sum += norm
+        progress.norm_square_sum += norm**2
+        progress.steps_since_row += 1
+        progress.seconds += time.monotonic() - began
+        self.ledger.write(progress.step)
+
+    def measure(self) -> Generator[None, None, Report | None]:
+        """The row that is due at this step, if any. Leaves no trace in the run: it can be asked again."""
+        part, progress, config = self.part, self.progress, self.config
+        step = progress.step - part.before
+        ends = progress.step == part.last
+        evaluates = ends or step % part.evaluate_every == 0
+        if not evaluates and step % config.log_every:
+            return None
+        values = {
+            "train_loss": progress.loss_sum / progress.steps_since_row,
+            "grad_norm": progress.norm_sum / progress.steps_since_row,
+            "lr": learning_rate(part.phase, step),
+            "tokens": float(step * part.phase.batch_size * config.data.length),
+            "seconds": progress.seconds,
+        }
+        if progress.steps_since_row > 1:
+            values["grad_norm_var"] = progress.norm_variance
+        evaluations: list[Evaluation] = []
+        if evaluates:
+            evaluations.append((yield from self._evaluate("valid", self.learner.average, progress.step)))
+            values["peak_memory"] = self._memory.peak_mb()
+            values.update((yield from self._search_clip(step)))
+        if ends and part.ends_run:
+            trained = (self.learner.average, config.objective, self.phase, self.corpus, config.evaluation)
+            values.update((yield from variance(*trained)))
+            values.update(bin_rows((yield from bins(*trained))))
+            values.update(floors(self.corpus, config.evaluation))
+            best, best_step = self._best(evaluations[0])
+            if config.evaluation.test:  # the only reader of the test split
+                evaluations.append((yield from self._evaluate("test", best, best_step)))
+            values.update((yield from zero_shot(best, config, self.corpus, self._evaluation, best_step)))
+            values.update((yield from generated(best, config, self.corpus, self.folder)))
+        for evaluation in evaluations:
+            values.update(evaluation.metrics())
+        return Report(progress.step, values, tuple(evaluations))
+
+    def record(self, report: Report | None) -> None:
+        progress = self.progress
+        progress.recorded = progress.step
+        if report is None:
+            return
+        self.rows.append(report)
+        progress.loss_sum = progress.norm_sum = progress.norm_square_sum = 0.0
+        progress.steps_since_row = 0
+        clip = self.part.phase.clip
+        if isinstance(clip, AutoClip) and clip.adopt and "clip_low" in report.values:
+            progress.clip = [report.values["clip_low"], report.values["clip_high"]]
+        if self.part.ends_run and report.evaluations and report.evaluations[0].nelbo < progress.best_nelbo:
+            progress.best_nelbo, progress.best_step = report.evaluations[0].nelbo, progress.step
+
+    def save(self) -> Callable[[], None]:
+        """Takes down what this step is, and returns what writes it: at once, or beside the steps to come.
+
+        The rows first, then the checkpoint that vouches for them, then the best, which is a part of it.
+        """
+        self.progress.rows_bytes = self.rows.flush()
+        facts, is_best = self._facts(), self.progress.best_step == self.progress.step
+        tensors = {name: each.detach().to("cpu", copy=True) for name, each in self.learner.tensors().items()}
+        weights = {name: tensors[name] for name in self.learner.weights()}
+
+        def write() -> None:
+            self.rows.sync()
+            checkpoint.save(self.folder / "last.safetensors", tensors, facts)
+            if is_best:
+                checkpoint.save(self.folder / "best.safetensors", weights, facts)
+
+        return write
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "phase": self.part.name,
+            "attempt": self.attempt,
+            "config": self.config.to_dotted(),
+            "stage_key": self.config.stage_key(),
+            "corpus": identity(self.corpus, "train"),
+            "progress": asdict(self.progress),
+        }
+
+    def _resume(self) -> None:
+        path = self.folder / "last.safetensors"
+        facts = checkpoint.read_facts(path)
+        if facts["attempt"] > self.attempt:
+            raise TrainingError(
+                f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
+            )
+        self._check_corpus(path, facts)
+        self.learner.put(checkpoint.load(path, self.learner.tensors(), ("model.", "ema.", "optimizer.")))
+        self.progress = Progress(**facts["progress"])
+        best = self.folder / "best.safetensors"
+        if self.progress.best_step == self.progress.step and (
+            not best.exists() or checkpoint.read_facts(best)["progress"]["step"] != self.progress.step
+        ):
+            # Killed between the two files.
+            checkpoint.save(best, self.learner.weights(), self._facts())
+
+    def _branch(self, stage: Path) -> None:
+        path = stage / "last.safetensors"
+        facts = checkpoint.read_facts(path)
+        progress = Progress(**facts["progress"])
+        if facts["phase"] != "pretrain" or facts["stage_key"] != self.config.stage_key():
+            raise CheckpointError(f"{path}: not the pretrain of this run")
+        if progress.recorded != self.part.before:
+            raise CheckpointError(
+                f"{path}: this pretrain stands at step {progress.step} of {self.part.before}"
+            )
+        self._check_corpus(path, facts)
+        parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
+        self.learner.put(checkpoint.load(path, self.learner.tensors(), parts))
+
+    def _start_from(self, published: Path) -> None:
+        """Its weights are their own moving average; AdamW's moments start at zero."""
+        weights = load_published(published, self.learner.model)
+        self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
+
+    def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:
+        if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
+            raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
+
+    @property
+    def _evaluation(self) -> EvaluationConfig:
+        at_once = max(1, self.config.evaluation.batch_size // self.config.accumulate)
+        return self.config.evaluation.model_copy(update={"batch_size": at_once})
+
+    def _evaluate(self, split: Split, model: Denoiser, step: int) -> Generator[None, None, Evaluation]:
+        evaluation = yield from evaluate(
+            model,
+            self.config.objective,
+            self.part.phase.block_size,
+            split,
+            self.corpus,
+            self._evaluation,
+            step,
+            keep=self.folder / f"evaluation-{split}.safetensors",
+        )
+        if not math.isfinite(evaluation.nelbo):
+            raise TrainingError(
+                f"diverged: at step {self.progress.step} the bound is {evaluation.nelbo:.4g} nats per token"
+            )
+        return evaluation
+
+    def _search_clip(self, step: int) -> Generator[None, None, dict[str, float]]:
+        """Rows of the search, where the clip asks for one; `record` adopts what it found."""
+        search = self.part.phase.clip
+        if not isinstance(search, AutoClip):
+            return {}
+        phase, config = self.phase, self.config
+        return (
+            yield from clip_search(
+                self.learner.average,
+                config.objective,
+                phase,
+                search,
+                progress_of(phase, step),
+                self.corpus,
+                config.evaluation,
+            )
+        )
+
+    def _best(self, valid: Evaluation) -> tuple[Denoiser, int]:
+        """The moving average at its best step. It may be this very step, which no file holds yet."""
+        if valid.nelbo < self.progress.best_nelbo:
+            return self.learner.average, self.progress.step
+        best = copy.deepcopy(self.learner.average)
+        load_weights(best, self.folder / "best.safetensors")
+        return best, self.progress.best_step
