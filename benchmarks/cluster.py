@@ -6,7 +6,6 @@ left without any, and another joins: that time counts. Trials are lost that do n
 if a step that was in a checkpoint when the next attempt began was trained again.
 """
 
-import argparse
 import tempfile
 import time
 from contextlib import closing
@@ -14,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from sweeper.store.queries import Reader
 from tests.sweeper.clusters import cluster
 from tests.sweeper.processes import Work, end_of, pairs, wait_for
@@ -97,10 +96,9 @@ def doubled(ledger: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two nodes, once")
-    quick = parser.parse_args().quick
-    steps, sizes = (8, [2]) if quick else (12, [1, 2, 3])
+    parser = options("cluster", __doc__, quick="Two nodes, once.")
+    given = parser.parse_args()
+    steps, sizes = (8, [2]) if given.quick else (12, [1, 2, 3])
     print("nodes  killed  trials  lost  doubled  steps  trained  seconds  trial moved on after")
     rows = []
     for nodes in sizes:
@@ -118,7 +116,7 @@ def main() -> None:
         "doubled": sum(row["doubled"] for row in rows),
         "moved_after_median": median(row["moved_after"] for row in rows if row["killed"]),
     }
-    finish("cluster", {"step_seconds": SECONDS, "steps": steps}, rows, summary, keep=not quick)
+    finish("cluster", {"step_seconds": SECONDS, "steps": steps}, rows, summary, write=given.write)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from benchmarks.step import Case, our_step, prepared
 
 CASES = (Case("bd3lm", "nano", 64, 2_048, 16, 4), Case("bd3lm", "tiny", 128, 4_096, 16, 16))
@@ -27,8 +27,7 @@ COMPILED_IN = 3  # steps until every shape has been met: whole batches, then any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compile", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="nano alone.")
+    parser = options("compile", __doc__, quick="nano alone.")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -47,7 +46,7 @@ def main() -> None:
                 print(f"{row['trial']:>10.2f}x", flush=True)
     summary = {f"{row['size']} {row['cache']}": row["trial"] for row in rows}
     finish(
-        "compile", {"repeats": given.repeats, "threads": 1, "steps": STEPS}, rows, summary, not given.quick
+        "compile", {"repeats": given.repeats, "threads": 1, "steps": STEPS}, rows, summary, write=given.write
     )
 
 

@@ -1,5 +1,9 @@
-"""What every benchmark ends with: one JSON object, printed as the last line and kept in a file."""
+"""What does every benchmark begin and end with? Its options; and one JSON object, printed as the last line.
 
+Nothing that git tracks is written unless --write is said, which is for a full run, never for a --quick one.
+"""
+
+import argparse
 import json
 import os
 import platform
@@ -9,6 +13,21 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def options(name: str, description: str | None, quick: str = "") -> argparse.ArgumentParser:
+    """--write; and --quick, where there is a short form: `quick` says what it leaves out."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--write", action="store_true", help="Into benchmarks/results, and docs.")
+    if quick:
+        either.add_argument("--quick", action="store_true", help=quick)
+    return parser
 
 
 def machine() -> dict[str, Any]:
@@ -25,9 +44,14 @@ def machine() -> dict[str, Any]:
 
 
 def finish(
-    name: str, settings: dict[str, Any], rows: Sequence[dict[str, Any]], summary: dict[str, Any], keep: bool
+    name: str,
+    settings: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+    *,
+    write: bool,
 ) -> None:
-    """keep: into benchmarks/results; of a full run alone, never of --quick."""
+    """write: into benchmarks/results, too."""
     document = {
         "name": name,
         "machine": machine(),
@@ -35,7 +59,7 @@ def finish(
         "rows": list(rows),
         "summary": summary,
     }
-    if keep:
+    if write:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document), flush=True)

@@ -1,9 +1,15 @@
-"""A plotly figure as a file, drawn by a Chromium that playwright starts."""
+"""How does a plotly figure become a file? It is drawn by a Chromium that playwright starts."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import plotly.graph_objects as go
+
+
+def drawings(figures: Mapping[str, Callable[[], go.Figure]], folder: Path | None) -> list[Path]:
+    """What was drawn, each figure by its name; nothing where no folder is given."""
+    return [] if folder is None else [save(make(), folder / f"{name}.png") for name, make in figures.items()]
 
 
 def save(figure: go.Figure, path: Path) -> Path:

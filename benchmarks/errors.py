@@ -9,13 +9,12 @@ same sequences under new masks.
     paired     the same of the difference of the two: text as in `compare`, masks in common or each its own
 """
 
-import argparse
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from benchmarks.evaluate import trained
 from trainer.config.train_config import TrainConfig
 from trainer.data.packing import Corpus, load
@@ -31,12 +30,7 @@ BLOCK_SIZES = (8, 16, 128)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.errors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="L' = 16, hardly trained.")
+    parser = options("errors", __doc__, quick="L' = 16, hardly trained.")
     parser.add_argument("--repeats", type=int, default=12, help="Masks drawn anew.")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -53,7 +47,7 @@ def main() -> None:
         print(f"{block_size:>7}{one['text']:>12.4f}{one['masks']:>10.4f}{one['foretold']:>10.4f}", end="")
         print(f"{pair['text']:>12.4f}{pair['masks']:>10.4f}{pair['own_masks']:>12.4f}", flush=True)
     summary = {f"L'={row['block_size']}": row["one"]["masks"] / row["one"]["text"] for row in rows}
-    finish("errors", {"length": LENGTH, "steps": steps, "repeats": repeats}, rows, summary, not given.quick)
+    finish("errors", {"length": LENGTH, "steps": steps, "repeats": repeats}, rows, summary, write=given.write)
 
 
 def measured(block_size: int, steps: int, repeats: int) -> dict[str, Any]:

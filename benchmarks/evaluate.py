@@ -10,7 +10,6 @@ A token passed under K masks counts K times, though ours reads its clean copy on
 up to 4 ours enumerates every mask: its variance is 0, and a sequence costs 2^L' - 1 masks.
 """
 
-import argparse
 import math
 import time
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from trainer.config.train_config import TrainConfig
 from trainer.data.packing import Corpus, load
 from trainer.evaluation.variance import loss_of
@@ -33,12 +32,7 @@ PER_UNIT_VARIANCE = (1.959964 / math.log(1.01)) ** 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="L' = 4 and 16, hardly trained.")
+    parser = options("evaluate", __doc__, quick="L' = 4 and 16, hardly trained.")
     parser.add_argument("--steps", type=int, default=150, help="Of training, for each block size.")
     parser.add_argument("--repeats", type=int, default=60, help="Masks drawn anew, for each batch.")
     given = parser.parse_args()
@@ -68,7 +62,7 @@ def main() -> None:
         "repeats": repeats,
         "batches": batches,
     }
-    finish("evaluate", settings, rows, summary, not given.quick)
+    finish("evaluate", settings, rows, summary, write=given.write)
 
 
 def measured(block_size: int, steps: int, repeats: int, batches: int) -> dict[str, Any]:

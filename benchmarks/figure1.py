@@ -5,10 +5,9 @@ L' = 1 with everything masked (clip [1, 1], the tuned schedule of Arriola et al.
 section 4; the report's Figure 1). All three validation curves are exact. Under log-linear noise half of the
 tokens have no loss in a step and the others weights of up to 1,000: the training curve estimates the same
 NLL without bias, but noisily. With everything masked each step scores each token once, as AR does.
-Writes docs/figure1.png with a Chromium that playwright finds, else docs/figure1.html.
+The figure is drawn where --write or --out says, with a Chromium that playwright finds, else as .html.
 """
 
-import argparse
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -19,13 +18,12 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from benchmarks.document import finish
-from benchmarks.drawing import save
+from benchmarks.document import DOCS, finish, options
+from benchmarks.drawing import drawings
 from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Report
 from trainer.training.train import train
 
-OUT = Path(__file__).parent.parent / "docs"
 WIDTH, HEIGHT = 1100, 460
 
 
@@ -54,10 +52,7 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.figure1", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="60 steps; the figure goes to the current folder."
-    )
+    parser = options("figure1", __doc__, quick="60 steps.")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument(
         "--data",
@@ -65,6 +60,7 @@ def main() -> None:
         metavar="KEY=VALUE",
         help="name=files train=FILE document=heading; default: pydocs.",
     )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="For the figure.")
     given = parser.parse_args()
     steps = 60 if given.quick else given.steps
     log_every = max(2, steps // 160)
@@ -85,11 +81,11 @@ def main() -> None:
             f"{row.model:<28}{row.val_nelbo:>9.4f}{row.val_nelbo_se:>8.4f}{row.test_nelbo:>9.4f}"
             f"{row.train_loss:>9.4f}{row.train_spread:>8.4f}{row.grad_norm_var:>9.4f}{row.seconds:>7.1f}"
         )
-    path = save(figure(curves), (Path.cwd() if given.quick else OUT) / "figure1.png")
-    print(f"nats per token after {steps} steps; {path}")
+    drawn = drawings({"figure1": lambda: figure(curves)}, DOCS if given.write else given.out)
+    print("; ".join([f"nats per token after {steps} steps", *map(str, drawn)]))
     ar, loglinear, tuned = (row.val_nelbo for row in rows)
     summary = {
-        "figure": path.name,
+        "figure": drawn[0].name if drawn else None,
         "loglinear_above_ar": loglinear - ar,
         "tuned_above_ar": tuned - ar,
         "seconds": round(time.monotonic() - began, 1),
@@ -99,7 +95,7 @@ def main() -> None:
         {**settings, "quick": given.quick},
         [row._asdict() for row in rows],
         summary,
-        keep=not given.quick,
+        write=given.write,
     )
 
 

@@ -6,7 +6,6 @@ trained length where a model is one block; passes (NFE), seconds, and gen_ppl un
 It reads the sweep's database and checkpoints, and trains nothing.
 """
 
-import argparse
 import json
 import math
 import subprocess
@@ -16,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from sweeper.statistics.intervals import Run, Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
@@ -34,11 +33,13 @@ class Model(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
+    parser = options("models", __doc__)
     parser.add_argument("--db", default="sqlite:///sweeps.db")
     parser.add_argument("--sweep", default="models")
     parser.add_argument("--samples", action="store_true")
     given = parser.parse_args()
+    if given.write and not given.samples:
+        parser.error("--write keeps what --samples draws, too")
     with closing(Reader(given.db)) as reader:
         sweep = reader.sweep(given.sweep)
         if sweep is None:
@@ -59,7 +60,7 @@ def main() -> None:
         {"sweep": _without_paths(sweep.spec["trainer"]), "lengths": LENGTHS, "floors": floors},
         [*rows, *drawn],
         {each.name: round(math.exp(each.test.nelbo), 1) for each in found},
-        keep=given.samples,
+        write=given.write,
     )
 
 

@@ -11,7 +11,6 @@ is none. Exits with 1 where any row is.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from trainer.config.train_config import InvalidConfig, TrainConfig
 from trainer.data.packing import load
 from trainer.data.synthetic import Synthetic
@@ -53,8 +52,7 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.oracle", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="Every objective, with two kinds of noise.")
+    parser = options("oracle", __doc__, quick="Every objective, with two kinds of noise.")
     parser.add_argument("--steps", type=int, default=50, help="Of training, for each row.")
     parser.add_argument("--pretrain", type=int, default=600, help="Steps before them, once for each model.")
     given = parser.parse_args()
@@ -87,7 +85,7 @@ def main() -> None:
         "seconds": round(sum(row.seconds for row in rows), 1),
     }
     print(f"{summary['rows']} runs of {given.steps} steps, {summary['below']} below the source's likelihood")
-    finish("oracle", settings, [row._asdict() for row in rows], summary, keep=not given.quick)
+    finish("oracle", settings, [row._asdict() for row in rows], summary, write=given.write)
     sys.exit(1 if summary["below"] else 0)
 
 

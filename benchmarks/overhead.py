@@ -6,7 +6,6 @@ processes. The ideal is the work over two slots. Ray's own start is a column of 
 ratio. The four take turns; shown are medians. `process` is the whole, from the command to the prompt.
 """
 
-import argparse
 import ast
 import os
 import subprocess
@@ -17,7 +16,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.busy import REPORTS, SECONDS
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 
 SLOTS = 2
 CONTENDERS = {
@@ -37,8 +36,7 @@ class Measured(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="Four trials, once.")
+    parser = options("overhead", __doc__, quick="Four trials, once.")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     trials, repeats = (4, 1) if given.quick else (16, given.repeats)
@@ -60,7 +58,9 @@ def main() -> None:
         rows.append({"contender": name, **middle._asdict(), "ratios": [one.ratio for one in runs]})
         print(f"{name:<18}{middle.ratio:>10.2f}x{middle.work:>9.1f}{middle.ray:>11.1f}{middle.process:>9.1f}")
     summary = {row["contender"]: round(row["ratio"], 3) for row in rows}
-    finish("overhead", {"trials": trials, "slots": SLOTS, "repeats": repeats}, rows, summary, not given.quick)
+    finish(
+        "overhead", {"trials": trials, "slots": SLOTS, "repeats": repeats}, rows, summary, write=given.write
+    )
 
 
 def measure(words: list[str], trials: int, ideal: float) -> Measured:

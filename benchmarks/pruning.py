@@ -11,10 +11,9 @@ of its 32 trials had ended):
 
     python -m sweeper run search_spaces/schedules.yaml --as curves search.sampler=random search.trials=32 \\
         'always=[]' trainer.evaluation.every=20
-    python -m benchmarks.pruning --take sqlite:///sweeps.db curves
+    python -m benchmarks.pruning --take sqlite:///sweeps.db curves --write
 """
 
-import argparse
 import json
 import logging
 import random
@@ -25,7 +24,7 @@ from typing import Any
 
 import optuna
 
-from benchmarks.document import RESULTS, finish
+from benchmarks.document import RESULTS, finish, options
 from sweeper.search.early_stopping import EarlyStopping
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
@@ -48,18 +47,16 @@ Curve = list[tuple[int, float]]  # (fine-tune step, value), the last step being 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pruning",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="Ten orders instead of 200.")
+    parser = options("pruning", __doc__, quick="Ten orders instead of 200.")
     parser.add_argument(
         "--take", nargs=2, metavar=("URL", "SWEEP"), help="Curves out of a store, and no more."
     )
     given = parser.parse_args()
     if given.take:
-        take(*given.take)
+        taken = take(*given.take)
+        if given.write:
+            CURVES.write_text(json.dumps(taken) + "\n")
+        finish("curves", {"sweep": given.take[1]}, [], {"curves": len(taken["curves"])}, write=False)
         return
     logging.getLogger("optuna").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -76,11 +73,11 @@ def main() -> None:
         row["pruner"]: f"{row['steps']:.0%} of the steps, winner in {row['winner']:.0%}" for row in rows
     }
     settings = {"trials": len(curves), "orders": orders, "steps": total(curves)}
-    finish("pruning", settings, rows, summary, keep=not given.quick)
+    finish("pruning", settings, rows, summary, write=given.write)
 
 
-def take(url: str, sweep_name: str) -> None:
-    """Of the complete trials of the search."""
+def take(url: str, sweep_name: str) -> dict[str, Any]:
+    """The document of the curves: of the complete trials of the search."""
     with closing(Reader(url)) as reader:
         sweep = reader.sweep(sweep_name)
         assert sweep is not None, f"there is no sweep {sweep_name}"
@@ -91,9 +88,7 @@ def take(url: str, sweep_name: str) -> None:
     for trial in trials:
         first = values[trial.configuration]["pretrain.steps"]
         curves.append([(step - first, round(value, 4)) for step, value in stored[trial.id]])
-    RESULTS.mkdir(exist_ok=True)
-    document = {"spec": sweep.spec, "params": [trial.params for trial in trials], "curves": curves}
-    CURVES.write_text(json.dumps(document) + "\n")
+    return {"spec": sweep.spec, "params": [trial.params for trial in trials], "curves": curves}
 
 
 def measure(rule: AnyPruner, curves: Sequence[Curve], orders: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ docs/reproduction.md, between its two marks, in the place of the same table's fo
 off goes on; one that has ended is only read again.
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.document import finish
+from benchmarks.document import DOCS, finish, options
 from benchmarks.texts import text_of, zero_shot
 from sweeper.cli.report_text import markdown
 from sweeper.results.report import Report, report
@@ -24,15 +23,14 @@ ROOT = Path(__file__).parent.parent
 TABLES = (1, 2, 3, 10, 13)
 PICKS = ("scale=small", "warmup=corrected")
 JUDGE = ["objective.name=ar", "model.size=nano", "pretrain.steps=0", "finetune.steps=2000", "seed=100"]
-DOCUMENT = ROOT / "docs" / "reproduction.md"
+DOCUMENT = DOCS / "reproduction.md"
 BEGIN, END = "<!-- tables: made by python -m benchmarks.reproduce -->", "<!-- end of tables -->"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce", description=__doc__)
+    parser = options("reproduce", __doc__)
     parser.add_argument("tables", nargs="*", type=int, default=list(TABLES))
     parser.add_argument("--place", type=Path, default=Path("runs/reproduce"))
-    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     given.place.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{given.place.resolve()}/sweeps.db"
@@ -58,7 +56,7 @@ def main() -> None:
         {"picks": PICKS, "text": {table: text_of(table) or "pydocs" for table in given.tables}},
         rows,
         {"tables": given.tables, "minutes": round(minutes, 1), "words": counted(rows)},
-        keep=given.write,
+        write=given.write,
     )
 
 

@@ -11,7 +11,6 @@ what was measured for 8: its logits would take 16 GB. --kind and --batch measure
 and keep what the results say of the others.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.document import RESULTS, finish
+from benchmarks.document import RESULTS, finish, options
 from benchmarks.step import Case, prepared
 from tests.reference.step import Step
 from tests.reference.uncached import WINDOW, block_probs, first_hitting
@@ -61,12 +60,7 @@ WHOLE = ("nano", 4_096)  # the network that draws it: the public form takes ten 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sample",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="nano, batch 1 and 8, short.")
+    parser = options("sample", __doc__, quick="nano, batch 1 and 8, short.")
     parser.add_argument("--kind", choices=list(map(str, KINDS)), help="This alone; results of others stay.")
     parser.add_argument("--batch", type=int, choices=FULL.batches, help="The same.")
     given = parser.parse_args()
@@ -108,7 +102,7 @@ def main() -> None:
         {**plan._asdict(), "threads": 1, "whole": check},
         list(rows.values()),
         summary,
-        not given.quick,
+        write=given.write,
     )
 
 

@@ -2,8 +2,8 @@
 
 A trainer that reports without training (benchmarks/simulated.py), one driver, two slots, SQLite. For each
 sampler: the driver's CPU per trial in windows of the sweep, its memory, and the store's size. Where a trial's
-cost grows with their number, a sweep's is quadratic. The Book is all of the driver but Ray, so the ten
-thousand go through it alone, their trainers' own CPU taken out; a thousand go through Ray Tune too.
+cost grows with their number, a sweep's is quadratic. The Driver is all but Ray, so the ten thousand go
+through it alone, their trainers' own CPU taken out; a thousand go through Ray Tune too.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 
 if TYPE_CHECKING:
     from sweeper.driver.jobs import Job, Reports
@@ -88,12 +88,11 @@ class Meter:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="300 trials, and 100 through Ray.")
+    parser = options("scale", __doc__, quick="300 trials, and 100 through Ray.")
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--through-ray", type=int, default=1_000)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
-    parser.add_argument("--one", choices=["book", "ray"], help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=["driver", "ray"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         one(given.one, given.samplers[0], given.trials)
@@ -103,7 +102,7 @@ def main() -> None:
     titles = f"{'CPU ms':>9}{'wall ms':>9}{'driver MB':>11}{'store MB':>10}"
     print(f"{'sampler':<9}{'through':<8}{'trials':>15}{titles}")
     for sampler in given.samplers:
-        for through, number in (("book", trials), ("ray", through_ray)):
+        for through, number in (("driver", trials), ("ray", through_ray)):
             for row in windows(through, sampler, number):
                 rows.append({"sampler": sampler, "through": through, **row})
                 print(
@@ -114,11 +113,13 @@ def main() -> None:
     summary = {}
     for sampler in given.samplers:
         own = [
-            row["cpu_ms_per_trial"] for row in rows if row["sampler"] == sampler and row["through"] == "book"
+            row["cpu_ms_per_trial"]
+            for row in rows
+            if row["sampler"] == sampler and row["through"] == "driver"
         ]
         summary[sampler] = {"last_over_first": round(own[-1] / own[0], 2), "most_ms": max(own)}
     settings = {"trials": trials, "through_ray": through_ray, "slots": SLOTS}
-    finish("scale", settings, rows, summary, not given.quick)
+    finish("scale", settings, rows, summary, write=given.write)
 
 
 def windows(through: str, sampler: str, trials: int) -> list[dict[str, Any]]:
@@ -136,20 +137,22 @@ def one(through: str, sampler: str, trials: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "sweeps.db"
         meter = Meter(EDGES, store)
-        {"book": by_hand, "ray": by_ray}[through](spec, f"sqlite:///{store}", Path(folder) / "files", meter)
+        {"driver": by_hand, "ray": by_ray}[through](spec, f"sqlite:///{store}", Path(folder) / "files", meter)
     print(json.dumps(meter.windows))
 
 
 def by_ray(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
-    from sweeper.execution.runner import run_sweep
+    from sweeper.execution.runner import Means, run_sweep
 
-    code = run_sweep(spec, spec.text, url, files, progress=meter, train="benchmarks.simulated")
+    code = run_sweep(spec, url, files, meter, Means(train="benchmarks.simulated"))
     assert code == 0, code
 
 
 def by_hand(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
     """What the driver does when Ray Tune calls it, with the trainers in this process."""
-    from sweeper.driver.driver import EXHAUSTED, LEASE, Book
+    from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
+    from sweeper.driver.lease import LEASE, HeldSweep
+    from sweeper.driver.spending import Allowance
     from sweeper.store.queries import Reader
     from sweeper.store.store import Store
 
@@ -162,11 +165,12 @@ def by_hand(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
             folder=str(files),
         )
         store.take_lease(sweep.id, "benchmark", LEASE)
-        book = Book(spec, sweep, store, reader, holder="benchmark", progress=meter, slots=SLOTS)
+        held = HeldSweep(spec, sweep, reader, store.writer(sweep.id, "benchmark"))
+        driver = Driver(held, meter, DriverSettings(SLOTS), Allowance(spec.budget))
         running: deque[tuple[Job, Reports]] = deque()
         while True:
-            book.poll()
-            job = book.next() if len(running) < SLOTS else None
+            driver.poll()
+            job = driver.next() if len(running) < SLOTS else None
             if job is EXHAUSTED:
                 break
             if job is not None:
@@ -177,11 +181,11 @@ def by_hand(spec: "SweepSpec", url: str, files: Path, meter: Meter) -> None:
             report = next(reports, None)
             meter.trainers += time.process_time() - began
             if report is None:
-                book.finish(job)
+                driver.finish(job)
             else:
-                book.take(job, [report])
+                driver.take(job, [report])
                 running.append((job, reports))
-        book.end()
+        driver.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""python -m benchmarks.schedules_figures [--out FOLDER]: the report's Tables 9 and 12, drawn.
+"""python -m benchmarks.schedules_figures [--write | --out FOLDER]: the report's Tables 9 and 12, drawn.
 
 table9.png: p(t) and loss_scale(t) of every noise schedule. table12.png: every loss weight over the log-SNR
 and over the masking rate. Both are computed by the classes that train (noise/schedules.py,
@@ -6,7 +6,6 @@ noise/reweighting.py), on the times that training draws. Printed are the ends of
 weight's c, its mean over the masking rate. .html in place of .png where there is no Chromium.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from benchmarks.document import finish
-from benchmarks.drawing import save
+from benchmarks.document import DOCS, finish, options
+from benchmarks.drawing import drawings
 from trainer.noise import reweighting, schedules
 from trainer.noise.reweighting import Reweighting, mean_weight
 from trainer.noise.schedules import FIRST_TIME, Clip, NoiseSchedule
 
-OUT = Path(__file__).parent.parent / "docs"
 # Okabe and Ito's palette, told apart by the colour-blind; dashes tell the lines apart without colour.
 BLACK, GREY, BLUE, SKY = "#000000", "#8a8a8a", "#0072B2", "#56B4E9"
 GREEN, ORANGE, VERMILION, PURPLE = "#009E73", "#E69F00", "#D55E00", "#CC79A7"
@@ -71,9 +69,9 @@ WEIGHTS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.schedules_figures", description=__doc__)
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="Default: docs.")
-    out = parser.parse_args().out
+    parser = options("schedules_figures", __doc__)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="For the figures; --write: docs.")
+    given = parser.parse_args()
 
     rows = [ends(noise) for noise in (*PUBLIC, *REPORT[1:])]
     weights = [{"label": each.label, "c": round(c(each), 4)} for each in WEIGHTS]
@@ -83,13 +81,13 @@ def main() -> None:
         print(f"{row['loss_scale'][0]:>21.4g}{row['loss_scale'][1]:>9.4g}")
     for weight in weights:
         print(f"{weight['label']:<30}{'c':>15}{weight['c']:>7.3f}")
-    drawn = [save(table9(), out / "table9.png"), save(table12(), out / "table12.png")]
+    drawn = drawings({"table9": table9, "table12": table12}, DOCS if given.write else given.out)
     finish(
         "schedules_figures",
         {"first_time": FIRST_TIME},
         [*rows, *weights],
         {"figures": [path.name for path in drawn]},
-        keep=False,
+        write=given.write,
     )
 
 

@@ -5,13 +5,12 @@ searched by each sampler through the sweeper's own proposals, nothing trained. T
 found so far above the lowest there is; shown are medians over seeds.
 """
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from sweeper.search.proposals import Outcome, Proposals
 from sweeper.spec.spec import read_spec
 
@@ -61,8 +60,7 @@ def regrets(sampler: str, seeds: int, trials: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="Five seeds, forty trials.")
+    parser = options("search", __doc__, quick="Five seeds, forty trials.")
     given = parser.parse_args()
     seeds, marks = (5, (20, 40)) if given.quick else (20, (20, 50, 100))
     courses = {name: [course(name, seed, marks[-1]) for seed in range(seeds)] for name in SAMPLERS}
@@ -79,7 +77,7 @@ def main() -> None:
             )
     last = {each["sampler"]: each["median_regret"] for each in rows if each["trials"] == marks[-1]}
     settings = {"seeds": seeds, "trials": list(marks), "spec": SPEC, "quick": given.quick}
-    finish("search", settings, rows, {"trials": marks[-1], "median_regret": last}, keep=not given.quick)
+    finish("search", settings, rows, {"trials": marks[-1], "median_regret": last}, write=given.write)
 
 
 def row(sampler: str, trials: int, at: Sequence[float], won: int) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """python -m benchmarks.step [--quick]: a training step against the straightforward one, equal in loss.
 
-The straightforward form (tests/reference/step.py) computes everything as the public code writes it: a dense
-mask over 2L, a logit for every row and word, AdamW and the moving average parameter after parameter. Both run
-in one process and take turns, on one thread, without dropout; shown are medians of CPU seconds. On a CPU the
-straightforward form is in float32 whatever ours is in; on a GPU it is in the same precision, by autocast, and
-seconds are the clock's. `peak` is the memory of a process (or of the GPU) that takes two steps of one form.
-`of GEMM` is the share of the rate of a bare matrix product of the same precision (measured between the steps)
-at which the operations that the loss needs are done. `without` switches one lever off at a time.
+Both forms (benchmarks/forms.py) run in one process and take turns, on one thread, without dropout; shown are
+medians of CPU seconds. On a CPU the straightforward form is in float32 whatever ours is in; on a GPU it is in
+the same precision, by autocast, and seconds are the clock's. `peak` is the memory of a process (or of the
+GPU) that takes two steps of one form. `of GEMM` is the share of the rate of a bare matrix product of the same
+precision (measured between the steps) at which the operations that the loss needs are done. `without`
+switches one lever off at a time.
 
 Cases in bfloat16 are run where the processor has it, those of a GPU where there is one. Below the latter
 stand the floors of an H200 (benchmarks/floors.py): what the operations and the bytes that a step needs take
@@ -20,39 +19,22 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from benchmarks.floors import H200, Rows, Work, launches, work
+from benchmarks.forms import Case, clock, named, noise, our_step, plain_step, prepared
 from benchmarks.levers import LEVERS
 from tests.reference.step import Step
-from trainer.config.train_config import TrainConfig
 from trainer.network.attention import Layout, block_causal, noised
 from trainer.network.hardware import Memory
-from trainer.network.model import Shape
-from trainer.objectives.forward import corrupt, sample_time
-from trainer.randomness import seed_of
-from trainer.training.learner import Learner, learning_rate
+from trainer.training.learner import Learner
 from trainer.training.precision import has_bfloat16
-
-
-class Case(NamedTuple):
-    objective: str
-    size: str
-    length: int
-    vocab_size: int
-    batch: int
-    block_size: int
-    levers: bool = False  # are they switched off one by one?
-    dtype: str = "float32"
-    device: str = "cpu"
-
 
 CASES = (
     Case("bd3lm", "tiny", 128, 30_522, 16, 16),
@@ -70,12 +52,7 @@ QUICK = (Case("bd3lm", "nano", 64, 2_048, 16, 4, levers=True), Case("ar", "nano"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.step",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="nano alone.")
+    parser = options("step", __doc__, quick="nano alone.")
     parser.add_argument("--floors", action="store_true", help="Of the GPU's cases; nothing is measured.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
@@ -87,7 +64,7 @@ def main() -> None:
         print(json.dumps(timed(case, given.repeats) if given.form == "both" else peak(case, given.form)))
         return
     if given.floors:
-        print_floors(ON_GPU)
+        finish("floors", {"card": H200.name}, floors_of(ON_GPU), {}, write=False)
         return
     print(f"{'':<40}{'tokens/CPU s':>20}{'':>8}{'of GEMM':>14}{'peak MB':>14}")
     print(f"{'objective size L V batch L-prime':<40}{'plain':>10}{'ours':>10}{'ratio':>8}", end="")
@@ -111,15 +88,12 @@ def main() -> None:
     }
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     settings = {"repeats": given.repeats, "threads": 1, "dropout": 0, "gpu": gpu}
-    finish("step", settings, rows, summary, not given.quick)
+    finish("step", settings, rows, summary, write=given.write)
 
 
-def named(case: Case) -> str:
-    name = f"{case.objective} {case.size} {case.length} {case.vocab_size} {case.batch} {case.block_size}"
-    return name + "".join(f" {each}" for each in (case.dtype, case.device) if each not in ("float32", "cpu"))
-
-
-def print_floors(cases: Sequence[Case]) -> None:
+def floors_of(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Printed, too."""
+    rows = []
     print(f"{'':<40}{'TFLOP':>8}{'ms':>8}{'GB':>8}{'ms':>8}   of them weights, activations, optimizer")
     for case in cases:
         learner, _, x0_BL = prepared(case._replace(device="cpu"), with_plain=False)
@@ -128,6 +102,8 @@ def print_floors(cases: Sequence[Case]) -> None:
         print(f"{named(case):<40}{needed.flops / 1e12:>8.2f}{floor['operations']:>8.2f}", end="")
         print(f"{needed.bytes / 1e9:>8.2f}{floor['bytes']:>8.2f}", end="   ")
         print(", ".join(f"{each / 1e9:.2f}" for each in needed[1:]), flush=True)
+        rows.append({**case._asdict(), **needed._asdict(), "floors_ms": floor})
+    return rows
 
 
 def beside_floors(row: dict[str, Any]) -> str:
@@ -219,72 +195,6 @@ def peak(case: Case, form: str) -> int:
         else:
             our_step(learner, x0, step)
     return round(memory.peak_mb() * 1e6 / 2**20)
-
-
-def prepared(case: Case, with_plain: bool = True) -> tuple[Learner, Any, torch.Tensor]:
-    config = TrainConfig.from_dotted(
-        {
-            "objective.name": case.objective,
-            "data.length": case.length,
-            "model.size": case.size,
-            "model.dropout": 0,
-            "compute.precision": case.dtype,
-            "finetune.block_size": case.block_size,
-            "finetune.batch_size": case.batch,
-        }
-    )
-    model = config.model
-    shape = Shape(
-        model.width,
-        model.layers,
-        model.heads,
-        model.cond_width,
-        case.length,
-        case.vocab_size,
-        case.vocab_size - 1,
-    )
-    learner = Learner(config, shape, torch.device(case.device))
-    plain = None
-    if with_plain:
-        plain = Step(learner, case.length, None if case.objective == "ar" else case.block_size)
-        plain.mask_SS, plain.positions_S = (x.to(case.device) for x in (plain.mask_SS, plain.positions_S))
-    generator = torch.Generator().manual_seed(0)
-    x0_BL = torch.randint(0, case.vocab_size - 1, (case.batch, case.length), generator=generator)
-    return learner, plain, x0_BL.to(case.device)
-
-
-def clock(case: Case) -> float:
-    """CPU seconds; where a GPU works, the clock's."""
-    if case.device == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def our_step(learner: Learner, x0_BL: torch.Tensor, step: int) -> float:
-    return learner.take_step(x0_BL, learner.config.finetune, "finetune", step, step)[0]
-
-
-def plain_step(plain: Step, learner: Learner, x0_BL: torch.Tensor, step: int) -> float:
-    phase = learner.config.finetune
-    xt_BL, _, charge_BL = noise(learner, x0_BL, step)
-    low = x0_BL.is_cuda and learner.model.dtype == torch.bfloat16
-    with torch.autocast("cuda", torch.bfloat16) if low else nullcontext():
-        return plain.take(x0_BL, xt_BL, charge_BL, learning_rate(phase, step), step)
-
-
-def noise(
-    learner: Learner, x0_BL: torch.Tensor, step: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(xt_BL, masked_BL, charge_BL) that the learner draws for this step; AR: of no use."""
-    phase, (batch, length) = learner.config.finetune, x0_BL.shape
-    generator = torch.Generator().manual_seed(seed_of(learner.config.seed, "finetune", "masks", step))
-    blocks = length // phase.block_size
-    u_BN = sample_time(batch, blocks, antithetic=True, generator=generator, device=x0_BL.device)
-    level = phase.clip.level(phase.schedule, u_BN, 0.0)
-    mask_id = learner.model.shape.mask_id
-    xt_BL, masked_BL, importance_BN = corrupt(x0_BL, level.move_chance, phase.masking, mask_id, generator)
-    return xt_BL, masked_BL, (importance_BN * level.loss_scale).repeat_interleave(phase.block_size, dim=1)
 
 
 def gemm_seconds(case: Case, width: int) -> float:

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from benchmarks.metering import metered
 from benchmarks.plain.grid import run_cells
+from benchmarks.swept import swept
 from benchmarks.table10 import QUICK, SPEC
 
 VOCABULARIES = (4_096, 30_522)
@@ -27,8 +28,7 @@ CLOSE = 2e-3  # of the two sides' training losses, relative: rounding grows over
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.straightforward", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="A tenth of the steps, the small vocabulary.")
+    parser = options("straightforward", __doc__, quick="A tenth of the steps, the small vocabulary.")
     parser.add_argument(
         "--vocabularies", type=int, nargs="+", default=VOCABULARIES, help="Asked of the text."
     )
@@ -55,7 +55,7 @@ def main() -> None:
         name = f"V={measured['ours']['vocab_size']:,}"
         summary[name] = round(ratio, 2)
         print(f"{name:<10}{ratio:>7.2f}x   {measured}", flush=True)
-    finish("straightforward", {"quick": given.quick}, rows, summary, not given.quick)
+    finish("straightforward", {"quick": given.quick}, rows, summary, write=given.write)
 
 
 def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
@@ -69,19 +69,13 @@ def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
 
 
 def ours(folder: Path, overrides: list[str]) -> None:
-    from sweeper.driver.progress import Lines
-    from sweeper.execution.runner import run_sweep
     from sweeper.spec.spec import load_spec
-    from sweeper.store.queries import Reader
     from trainer.data.packing import load
 
-    spec, url = load_spec(SPEC, overrides), f"sqlite:///{folder / 'sweeps.db'}"
-    code = run_sweep(spec, spec.text, url, folder / "files", progress=Lines())
-    assert code == 0, code
-    reader = Reader(url)
-    last = {row.trial: row.value for row in reader.latest(1) if row.name == "train_loss"}
-    losses = {_name(trial.params): last[trial.id] for trial in reader.trials(1)}
-    reader.close()
+    spec = load_spec(SPEC, overrides)
+    with swept(spec, folder) as reader:
+        last = {row.trial: row.value for row in reader.latest(1) if row.name == "train_loss"}
+        losses = {_name(trial.params): last[trial.id] for trial in reader.trials(1)}
     corpus = load(spec.train_config(spec.always[0], 0).data)
     document = {"vocab_size": corpus.tokenizer.vocab_size, "losses": losses}
     (folder / "results.json").write_text(json.dumps(document))

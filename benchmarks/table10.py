@@ -12,14 +12,14 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.document import finish
+from benchmarks.document import finish, options
 from benchmarks.metering import metered
 from benchmarks.plain.grid import run_cells
+from benchmarks.swept import swept
 
 SPEC = Path(__file__).with_name("table10.yaml")
 QUICK = ["trainer.pretrain.steps=40", "trainer.finetune.steps=10"]
@@ -27,8 +27,7 @@ SIDES = ("shared", "naive")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table10", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="A tenth of the steps.")
+    parser = options("table10", __doc__, quick="A tenth of the steps.")
     parser.add_argument("--repeats", type=int, default=1, help="Of both sides, in turn.")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -65,19 +64,13 @@ def main() -> None:
         for what in ("steps", "cpu_seconds", "seconds")
     }
     print(f"{len(results[0])} cells, equal to the bit; naive over shared: {ratios}")
-    finish("table10", {"overrides": overrides, "repeats": given.repeats}, rows, ratios, not given.quick)
+    finish("table10", {"overrides": overrides, "repeats": given.repeats}, rows, ratios, write=given.write)
 
 
 def shared(folder: Path, overrides: list[str]) -> None:
-    from sweeper.driver.progress import Lines
-    from sweeper.execution.runner import run_sweep
     from sweeper.spec.spec import load_spec
-    from sweeper.store.queries import Reader
 
-    spec, url = load_spec(SPEC, overrides), f"sqlite:///{folder / 'sweeps.db'}"
-    code = run_sweep(spec, spec.text, url, folder / "files", progress=Lines())
-    assert code == 0, code
-    with closing(Reader(url)) as reader:
+    with swept(load_spec(SPEC, overrides), folder) as reader:
         best = {row.trial: row.best for row in reader.latest(1) if row.name == "val_nelbo"}
         params = {trial.id: trial.params for trial in reader.trials(1)}
     _write(folder, {trial: (params[trial], value) for trial, value in best.items()})

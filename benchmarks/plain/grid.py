@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plain.two_slots import two_slots
+
 
 def run_cells(
     cell: Callable[[Any], None], cells: Sequence[Any], folder: Path
@@ -13,26 +15,18 @@ def run_cells(
 
     Two slots; Ray lives in `folder` and ends with the last cell. Raises the first error of a cell.
     """
-    import ray
     from ray import tune
 
     from sweeper.execution.worker import environment
 
-    os.environ.update(environment(threads=1), RAY_USAGE_STATS_ENABLED="0")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        _temp_dir=str(folder / "ray"),
-        include_dashboard=False,
-        log_to_driver=False,
-    )
-    tuner = tune.Tuner(
-        tune.with_resources(lambda config: cell(config["cell"]), {"cpu": 1}),
-        param_space={"cell": tune.grid_search(list(cells))},
-        run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
-    )
-    grid = tuner.fit()
-    ray.shutdown()
+    os.environ.update(environment(threads=1))
+    with two_slots(folder / "ray"):
+        tuner = tune.Tuner(
+            tune.with_resources(lambda config: cell(config["cell"]), {"cpu": 1}),
+            param_space={"cell": tune.grid_search(list(cells))},
+            run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
+        )
+        grid = tuner.fit()
     if grid.errors:
         raise grid.errors[0]
     found = []

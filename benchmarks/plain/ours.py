@@ -4,8 +4,9 @@ import functools
 import sys
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
+
+from benchmarks.swept import swept
 
 SPEC = """
 name: overhead
@@ -19,10 +20,8 @@ resources: {cpu: 1, gpu: 0, slots: 2}
 def main() -> None:
     import ray
 
-    from sweeper.driver.progress import Lines
-    from sweeper.execution.runner import run_sweep
+    from sweeper.execution.runner import Means
     from sweeper.spec.spec import read_spec
-    from sweeper.store.queries import Reader
 
     spent = []
 
@@ -35,15 +34,11 @@ def main() -> None:
             spent.append(time.perf_counter() - began)
 
     start, ray.init = ray.init, timed
-    text = SPEC.replace("TRIALS", sys.argv[1])
-    spec = read_spec(text, "overhead.yaml", "overhead", [])
+    spec = read_spec(SPEC.replace("TRIALS", sys.argv[1]), "overhead.yaml", "overhead", [])
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        url = f"sqlite:///{Path(folder) / 'sweeps.db'}"
-        code = run_sweep(spec, text, url, Path(folder) / "files", progress=Lines(), train="benchmarks.busy")
-        seconds = time.perf_counter() - began
-        assert code == 0, code
-        with closing(Reader(url)) as reader:
+        with swept(spec, Path(folder), Means(train="benchmarks.busy")) as reader:
+            seconds = time.perf_counter() - began
             states = [trial.state for trial in reader.trials(1)]
     print({"trials": states.count("complete"), "seconds": seconds, "ray": sum(spent)})
 

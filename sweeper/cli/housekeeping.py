@@ -42,7 +42,7 @@ def gc(
     Nothing of a sweep that is being run. A pretrain that is needed again is made again.
     """
     from sweeper.cli.console import in_bytes, print_json, print_table, print_text
-    from sweeper.files.gc import collect
+    from sweeper.driver.gc import collect
     from sweeper.store.store import StoreError
 
     try:

@@ -216,9 +216,9 @@ def dashboard(
 # --- shared by commands -------------------------------------------------------------------------
 def _drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
     from sweeper.cli import console
-    from sweeper.execution.runner import run_sweep
+    from sweeper.execution.runner import Means, run_sweep
 
-    code = run_sweep(spec, spec.text, url, files, progress=console.progress(), address=address)
+    code = run_sweep(spec, url, files, console.progress(), Means(address=address))
     if code in STATED:
         show_board(spec.name, url, json)
     elif json:

@@ -1,17 +1,22 @@
-"""What people want of a running sweep: that it, or a trial of it, stop, pause or go on."""
+"""What do people ask of a running sweep? That it, or one trial, stop, pause or go on; that it try more."""
 
 from typing import Protocol
 
-from sweeper.driver.control_store import Requests, Wish
-from sweeper.driver.event_log import Journal
-from sweeper.driver.stop_reason import STOPPED, Ending
+from sweeper.driver.event_log import EventLog
+from sweeper.driver.extension import VERB, NoExtension, asked, extended
+from sweeper.driver.lease import HeldSweep
+from sweeper.driver.stop_reason import STOPPED, StopReason
 from sweeper.driver.trials import Trials
+from sweeper.spec.spec import SweepSpec
+from sweeper.store.records import ControlRecord
+
+VERBS = ("stop", "pause", "resume")  # of a sweep or a trial; an extension says how much, too
 
 
-class Doer(Protocol):
+class Controlled(Protocol):
     """What can be done at once."""
 
-    def stop(self, ending: Ending) -> None: ...
+    def stop(self, reason: StopReason) -> None: ...
 
     def hold(self, paused: bool) -> None:
         """The whole sweep."""
@@ -26,47 +31,84 @@ class Doer(Protocol):
         """One that is paused is queued."""
 
 
-class Wishes:
-    """A live trial is stopped or paused at its next report; all else at once."""
+class ControlRequests:
+    """A live trial is stopped or paused at its next report; all else at once.
 
-    def __init__(self, requests: Requests, trials: Trials, journal: Journal):
-        self._requests, self._trials, self._journal = requests, trials, journal
-        self._pending: dict[int, Wish] = {}  # by live trial
+    Each is said once, and done once: a driver that is killed in between leaves it to the next one.
+    """
 
-    def hear(self, doer: Doer) -> None:
-        for wish in self._requests.wishes():
-            if wish.trial is None:
-                self._of_sweep(wish, doer)
+    def __init__(self, held: HeldSweep, trials: Trials, events: EventLog):
+        self._held, self._trials, self._events = held, trials, events
+        self._said: set[int] = set()
+        self._pending: dict[int, ControlRecord] = {}  # by live trial
+
+    def forget_old(self) -> None:
+        """What the sweep itself was asked while another driver ran it: whoever starts it wants it to run."""
+        for request in self._undone():
+            if request.trial is None and request.verb in VERBS:
+                self._done(request)
+
+    def hear(self, driver: Controlled) -> None:
+        for request in self._new():
+            if request.trial is None:
+                self._of_sweep(request, driver)
             else:
-                self._of_trial(wish, wish.trial, doer)
+                self._of_trial(request, request.trial, driver)
 
     def of(self, trial: int) -> str:
-        """stop or pause, of a live trial; '' where nobody wants either."""
+        """stop or pause, of a live trial; '' where nobody asks for either."""
         return self._pending[trial].verb if trial in self._pending else ""
 
     def fulfilled(self, trial: int) -> None:
         """It is stopped, paused, or has ended by itself."""
         if trial in self._pending:
-            self._requests.done(self._pending.pop(trial))
+            self._done(self._pending.pop(trial))
 
-    def _of_sweep(self, wish: Wish, doer: Doer) -> None:
-        if wish.verb == "stop":
-            doer.stop(STOPPED)
+    def extended(self, spec: SweepSpec) -> SweepSpec:
+        """With as many trials as it is asked for; that is written with the request that is done by it."""
+        for control, amount in asked(self._undone()):
+            try:
+                spec = extended(spec, amount)
+                self._held.writer.extend(spec.search.trials, control)
+                self._events.note(VERB, f"extended to {spec.search.trials} trials")
+            except NoExtension as no:
+                self._held.writer.finish_control(control)
+                self._events.note(VERB, str(no))
+        return spec
+
+    def _undone(self) -> list[ControlRecord]:
+        return self._held.reader.controls(self._held.record.id)
+
+    def _new(self) -> list[ControlRecord]:
+        """In the order they were asked."""
+        new = [each for each in self._undone() if each.verb in VERBS and each.id not in self._said]
+        for request in new:
+            self._said.add(request.id)
+            what = "the sweep" if request.trial is None else f"trial {request.trial}"
+            self._events.record("control", f"asked to {request.verb} {what}", request.trial)
+        return new
+
+    def _done(self, request: ControlRecord) -> None:
+        self._held.writer.finish_control(request.id)
+
+    def _of_sweep(self, request: ControlRecord, driver: Controlled) -> None:
+        if request.verb == "stop":
+            driver.stop(STOPPED)
         else:
-            doer.hold(wish.verb == "pause")
-        self._requests.done(wish)
+            driver.hold(request.verb == "pause")
+        self._done(request)
 
-    def _of_trial(self, wish: Wish, trial: int, doer: Doer) -> None:
+    def _of_trial(self, request: ControlRecord, trial: int, driver: Controlled) -> None:
         state = self._trials.states.get(trial)
         if state == "running":
-            self.fulfilled(trial)  # a later wish takes the place of an earlier one
-            if wish.verb != "resume":
-                self._pending[trial] = wish
+            self.fulfilled(trial)  # a later request takes the place of an earlier one
+            if request.verb != "resume":
+                self._pending[trial] = request
                 return
-        elif state in ("queued", "paused") and wish.verb == "stop":
-            doer.drop(trial)
-        elif state == "queued" and wish.verb == "pause":
-            doer.take_out(trial)
-        elif state == "paused" and wish.verb == "resume":
-            doer.put_back(trial)
-        self._requests.done(wish)
+        elif state in ("queued", "paused") and request.verb == "stop":
+            driver.drop(trial)
+        elif state == "queued" and request.verb == "pause":
+            driver.take_out(trial)
+        elif state == "paused" and request.verb == "resume":
+            driver.put_back(trial)
+        self._done(request)

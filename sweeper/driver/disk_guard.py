@@ -1,6 +1,6 @@
-"""The driver's eye on its disks. A full one ends the run before anything is cut; what runs goes on later."""
+"""Is there room on the disks? A full one ends the run before anything is cut; what runs goes on later."""
 
-from sweeper.driver.stop_reason import Ending
+from sweeper.driver.stop_reason import StopReason
 from sweeper.files import disk
 from sweeper.files.remote import logs_of
 from sweeper.store.engine import sqlite_file
@@ -9,17 +9,18 @@ LEAST = 50_000_000  # bytes that must stay free for the store, for rows and for 
 CODE = 7  # the process's exit code: the machine lacks something
 
 
-class Room:
+class DiskGuard:
     def __init__(self, url: str, files: str):
+        """Of the disks that a sweep writes to: url of its store, files where its checkpoints go."""
         file = sqlite_file(url)
         self._places = [logs_of(files)] if file is None else [logs_of(files), file.parent]
 
-    def gone(self) -> Ending | None:
+    def full(self) -> StopReason | None:
         """Why to stop, if it is time to."""
         for place in self._places:
             free = disk.free(place)
             if free is not None and free < LEAST:
-                return Ending(f"the disk is full: {free / 1e6:.1f} MB are free for {place}", CODE)
+                return StopReason(f"the disk is full: {free / 1e6:.1f} MB are free for {place}", CODE)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Everything that happens to a sweep is said twice: in the store, for later, and to whoever started it."""
+"""What has happened? It is said twice: in the store, for later, and to whoever started the sweep."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-class Journal:
+class EventLog:
     def __init__(self, writer: Writer, progress: Progress):
         self._writer, self._progress = writer, progress
 
@@ -39,10 +39,10 @@ class Journal:
         self._progress.ended(trial, "queued", text)
 
     def note(self, kind: str, text: str) -> None:
-        self.file(kind, text)
+        self.record(kind, text)
         self._progress.note(text)
 
-    def file(self, kind: str, text: str, trial: int | None = None) -> None:
+    def record(self, kind: str, text: str, trial: int | None = None) -> None:
         """For later alone."""
         self._writer.add_event(kind, text, trial)
 
@@ -53,7 +53,7 @@ class Journal:
             return
         cut_off = [str(trial.id) for trial in own if trial.state == "running"]
         if cut_off:
-            self.file("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
+            self.record("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
         ended = sum(trial.state not in UNFINISHED for trial in own)
         self.note("resume", f"resumed: {ended} trials have ended, {len(own) - ended} go on")
 

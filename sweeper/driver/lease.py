@@ -1,4 +1,4 @@
-"""One driver at a time: who drives a sweep holds its lease in the store, and renews it.
+"""Who drives a sweep? One driver at a time: it holds the sweep's lease in the store, and renews it.
 
 A driver that was halted for longer than its lease (a laptop asleep, SIGSTOP) may wake up beside another one
 that has taken the sweep over. Every transaction of its Writer asks for the lease first, so it writes nothing;
@@ -12,11 +12,23 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from sweeper.spec.spec import SweepSpec
+from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store, StoreError, Writer
 
 LEASE = 60.0  # seconds; renewed three times in that time
+
+
+class HeldSweep(NamedTuple):
+    """A sweep whose lease this process has taken, and the store that knows it."""
+
+    spec: SweepSpec  # as it is to be run now
+    record: SweepRecord
+    reader: Reader
+    writer: Writer  # of the lease's holder
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which checkpoints of ended trials stay on disk: `keep` in a specification.
+"""Which checkpoints of ended trials stay on disk? `keep` in a specification says.
 
 Rows, ledgers and the store keep everything whatever is said; `repro` makes a trial again to the bit.
 """
@@ -103,7 +103,7 @@ class Retention:
     A trial that is stopped saves once more after its end is in the store; so it is not done at that moment.
     """
 
-    def __init__(self, spec: SweepSpec, sweep: SweepRecord, reader: Reader, pause: float = 5.0):
+    def __init__(self, sweep: SweepRecord, spec: SweepSpec, reader: Reader, pause: float = 5.0):
         """pause: seconds at least between two looks."""
         self._sweep, self._reader, self._pause = sweep._replace(spec=spec.resolved()), reader, pause
         self._idle = spec.keep == Keep()

@@ -1,12 +1,11 @@
-"""The search of a sweep: proposals become trials, repeats are told what is known; and its end."""
+"""What does the search try, and when is it over? Proposals become trials, repeats are told what is known."""
 
 from collections.abc import Sequence
 
+from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials, steps
 from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
-from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
-from sweeper.store.store import Writer
 from sweeper.strategies.samplers import SAMPLERS
 from trainer.config.train_config import InvalidConfig, content_hash
 
@@ -14,9 +13,10 @@ MOST_REPEATS = 200  # proposals in a row that were made before: the space is as 
 
 
 class Search:
-    def __init__(self, spec: SweepSpec, trials: Trials, writer: Writer, foreign: Sequence[ForeignTrial] = ()):
+    def __init__(self, held: HeldSweep, trials: Trials, foreign: Sequence[ForeignTrial] = ()):
         """foreign: trials of other sweeps, which the sampler knows from the beginning."""
-        self._spec, self._trials, self._writer = spec, trials, writer
+        self._spec, self._trials, self._writer = held.spec, trials, held.writer
+        spec = held.spec
         self.target = spec.search.trials  # configurations to try; grows where the sweep is extended
         self._size = spec.space.size() if spec.dimensions else 0
         proposed = [trial for trial in trials.stored if trial.number is not None]

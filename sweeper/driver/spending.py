@@ -1,55 +1,56 @@
-"""The accounts that a driver keeps of what its sweep spends: what may begin, and when all must stop."""
+"""What does a sweep spend, by its jobs' costs: what may begin, and when must all stop?"""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from sweeper.driver.budget_guard import BudgetGuard
 from sweeper.driver.jobs import Cost, Job, StageJob, TrialJob
-from sweeper.driver.stop_reason import Ending
-from sweeper.planning.cost_estimates import Prices
+from sweeper.driver.lease import HeldSweep
+from sweeper.driver.stop_reason import StopReason
+from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.results.savings import LEDGER
-from sweeper.spec.budget import NONE, UNITS, Amount, Purse
-from sweeper.spec.spec import SweepSpec
+from sweeper.spec.budget import NONE, UNITS, Amount, Budget
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
-from sweeper.store.store import Writer
 from trainer.evaluation.record import Report
 
 WRITE = 5.0  # seconds between two notes of what was spent: a kill of the driver loses no more than that
 SPENT = 6  # exit code
 
 
-class Account(NamedTuple):
-    """Of a live job."""
+class Allowance(NamedTuple):
+    """What a driver may spend, and by what it is told beforehand what a job will take of that."""
 
+    budget: Budget | None
+    gpu: float = 0.0  # the share of one that a slot has
+    measured: Mapping[str, Measured] = MappingProxyType({})  # by shape, of a calibration
+    clock: Callable[[], float] = time.monotonic  # of the time that is spent
+
+
+class LiveJob(NamedTuple):
     values: Mapping[str, Any]
     phase: str
     steps: int  # that are left to train
     began: float
     tokens_before: int  # of the phase, trained by earlier attempts
-    paid: Amount = NONE
+    charged: Amount = NONE
 
 
-class Accounts:
-    def __init__(
-        self,
-        spec: SweepSpec,
-        sweep: SweepRecord,
-        reader: Reader,
-        writer: Writer,
-        prices: Prices,
-        own: Sequence[TrialRecord],
-        clock: Callable[[], float],
-    ):
+class Spending:
+    def __init__(self, held: HeldSweep, allowance: Allowance, own: Sequence[TrialRecord]):
         """own: the sweep's trials, repeats left out."""
-        self._reader, self._writer, self._clock = reader, writer, clock
-        self._purse = Purse(spec.budget, earlier(reader, sweep.id, own), clock)
-        self._prices = prices
-        self._live: dict[str, Account] = {}
-        self._driver = writer.add_driver()
-        self._written = clock()
-        if spec.budget is not None:
-            self._learn(sweep, own)
+        self._reader, self._writer, self._clock = held.reader, held.writer, allowance.clock
+        spent = earlier(held.reader, held.record.id, own)
+        self._guard = BudgetGuard(allowance.budget, spent, allowance.clock)
+        self._estimates = CostEstimates(allowance.gpu, allowance.measured)
+        self._live: dict[str, LiveJob] = {}
+        self._driver = held.writer.add_driver()
+        self._written = self._clock()
+        if self._guard.capped:
+            self._learn(held.record, own)
 
     def _learn(self, sweep: SweepRecord, own: Sequence[TrialRecord]) -> None:
         values = self._reader.configurations(sweep.id)
@@ -57,23 +58,25 @@ class Accounts:
             whole = trial.state == "complete" and trial.attempt == 1 and trial.started and trial.ended
             if whole and trial.started and trial.ended:
                 said = values[trial.configuration]
-                self._prices.learn(said, "finetune", said["finetune.steps"], trial.ended - trial.started)
+                self._estimates.learn(said, "finetune", said["finetune.steps"], trial.ended - trial.started)
 
     # --- before it starts ---------------------------------------------------------------------
-    def refuses(self, record: TrialRecord, values: Mapping[str, Any], with_pretrain: bool) -> Ending | None:
+    def refuses(
+        self, record: TrialRecord, values: Mapping[str, Any], with_pretrain: bool
+    ) -> StopReason | None:
         """Why the trial cannot be afforded, with the pretrain that it needs; None: it can."""
-        if not self._purse.capped:
+        if not self._guard.capped:
             return None
-        price = self._of_trial(record, values)
+        estimate = self._of_trial(record, values)
         if with_pretrain:
-            price = price.plus(self._prices.of(values, "pretrain", values["pretrain.steps"]))
-        lack = self._purse.lacks(price)
+            estimate = estimate.plus(self._estimates.of(values, "pretrain", values["pretrain.steps"]))
+        lack = self._guard.lacks(estimate)
         return _spent(lack) if lack else None
 
     def _of_trial(self, record: TrialRecord, values: Mapping[str, Any]) -> Amount:
         left = record.steps - max(values["pretrain.steps"], self._reader.last_step(record.id))
-        price = self._prices.of(values, "finetune", left)
-        return price._replace(trials=0 if record.attempt else 1)
+        estimate = self._estimates.of(values, "finetune", left)
+        return estimate._replace(trials=0 if record.attempt else 1)
 
     def begin_trial(self, job: TrialJob, record: TrialRecord) -> None:
         """record: as it was before this attempt."""
@@ -83,45 +86,45 @@ class Accounts:
             rows = self._reader.curve([job.trial], "tokens", points=1).get(job.trial, [])
             tokens = int(rows[-1][1]) if rows else 0
         else:
-            self._purse.begin_one()
+            self._guard.begin_trial()
         self._begin(job, "finetune", record.steps - done, tokens)
 
     def begin_stage(self, job: StageJob) -> None:
         """What an earlier attempt trained, its ledger knows."""
         ledger = Path(job.folder) / LEDGER
         done = len(set(ledger.read_bytes().split()[1::2])) if ledger.is_file() else 0
-        each = self._prices.of(job.values, "pretrain", 1).tokens
+        each = self._estimates.of(job.values, "pretrain", 1).tokens
         self._begin(job, "pretrain", max(0, job.values["pretrain.steps"] - done), done * each)
 
     def _begin(self, job: Job, phase: str, steps: int, tokens_before: int) -> None:
-        self._live[job.name] = Account(job.values, phase, steps, self._clock(), tokens_before)
-        self._purse.let_in(job.name, self._prices.of(job.values, phase, steps))
+        self._live[job.name] = LiveJob(job.values, phase, steps, self._clock(), tokens_before)
+        self._guard.reserve(job.name, self._estimates.of(job.values, phase, steps))
 
     # --- while it runs, and at its end ----------------------------------------------------------
     def charge(self, job: Job, cost: Cost, reports: Sequence[Report] = ()) -> None:
-        account = self._live[job.name]
+        live = self._live[job.name]
         said = [int(report.values["tokens"]) for report in reports if "tokens" in report.values]
-        tokens = max(account.paid.tokens, *(each - account.tokens_before for each in said), 0)
-        paid = Amount(gpu_seconds=cost.gpu_seconds, tokens=tokens)
-        self._live[job.name] = account._replace(paid=paid)
-        self._purse.pay(job.name, paid)
+        tokens = max(live.charged.tokens, *(each - live.tokens_before for each in said), 0)
+        so_far = Amount(gpu_seconds=cost.gpu_seconds, tokens=tokens)
+        self._live[job.name] = live._replace(charged=so_far)
+        self._guard.charge(job.name, so_far)
 
     def close(self, job: Job, complete: bool) -> None:
-        account = self._live.pop(job.name, None)
-        if account is None:
+        live = self._live.pop(job.name, None)
+        if live is None:
             return
-        self._purse.close(job.name)
+        self._guard.release(job.name)
         if complete:
-            self._prices.learn(account.values, account.phase, account.steps, self._clock() - account.began)
-        if self._purse.capped:
+            self._estimates.learn(live.values, live.phase, live.steps, self._clock() - live.began)
+        if self._guard.capped:
             self.write()
 
-    def overdrawn(self) -> Ending | None:
-        reached = self._purse.overdrawn()
+    def overdrawn(self) -> StopReason | None:
+        reached = self._guard.overdrawn()
         return _spent(reached) if reached else None
 
     def pause(self, paused: bool) -> None:
-        self._purse.pause(paused)
+        self._guard.pause(paused)
 
     def turn(self) -> None:
         """Now and then."""
@@ -129,7 +132,7 @@ class Accounts:
             self.write()
 
     def write(self) -> None:
-        own = self._purse.own
+        own = self._guard.own
         self._written = self._clock()
         self._writer.spend(self._driver, seconds=own.seconds, gpu_seconds=own.gpu_seconds, tokens=own.tokens)
 
@@ -147,8 +150,8 @@ def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
     return ", ".join(parts)
 
 
-def _spent(lack: str) -> Ending:
-    return Ending(lack, SPENT, f" {lack.partition(' ')[0]}=MORE")
+def _spent(lack: str) -> StopReason:
+    return StopReason(lack, SPENT, f" {lack.partition(' ')[0]}=MORE")
 
 
 def earlier(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:

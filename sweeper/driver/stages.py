@@ -1,4 +1,4 @@
-"""Pretrain stages: what a trial branches from, run once, kept by content for every sweep of the store.
+"""What does a trial branch from? Pretrain stages, run once, kept by content for every sweep of the store.
 
 A stage is handed out as a job of its own, once; trials that need it wait without holding a slot. Two
 sweeps may want one stage at the same time: the worker's lock on the stage's folder makes them take turns,
@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.driver.jobs import NOTHING, Cost, StageJob
+from sweeper.driver.lease import HeldSweep
 from sweeper.files.remote import is_remote, within
 from sweeper.files.snapshots import Snapshots
 from sweeper.files.stage_cache import fault
-from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from sweeper.store.store import Writer
 from trainer.config.train_config import TrainConfig
 
 
 class Stages:
     """Each stage as this driver sees it: needed, running, ready or failed."""
 
-    def __init__(self, reader: Reader, writer: Writer, files: str, trials: Iterable[TrialRecord]):
-        self._reader, self._writer, self._files = reader, writer, files
+    def __init__(self, held: HeldSweep, trials: Iterable[TrialRecord]):
+        self._reader, self._writer, self._files = held.reader, held.writer, held.record.folder
         self._failed_here = {trial.stage for trial in trials if trial.state == "failed"}
         self._states: dict[str, str] = {}
         self._folders: dict[str, str] = {}

@@ -1,38 +1,25 @@
-"""Where a sweep's trials come from: the baselines, what the search proposes, replicates, confirmations."""
+"""Where do a sweep's trials come from? The baselines, what the search proposes, replicates, confirmations."""
 
-from sweeper.driver.confirmation import Confirmation
-from sweeper.driver.control_store import Requests
-from sweeper.driver.event_log import Journal
-from sweeper.driver.replication import Replication
+from sweeper.driver.control_requests import ControlRequests
+from sweeper.driver.event_log import EventLog
+from sweeper.driver.lease import HeldSweep
+from sweeper.driver.replication import Confirmation, Replication
 from sweeper.driver.search import Search
 from sweeper.driver.trials import Trials
-from sweeper.driver.warm_start import warm_start
 from sweeper.search.early_stopping import early_stopping
-from sweeper.spec.spec import SweepSpec
-from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
-from sweeper.store.store import Writer
+from sweeper.search.warm_start import foreign_trials
+from sweeper.store.records import ForeignTrial, TrialRecord
 
 
-class Agenda:
+class TrialSource:
     """Every method that adds trials returns those that are to be queued; they are in the store by then."""
 
-    def __init__(
-        self,
-        spec: SweepSpec,
-        sweep: SweepRecord,
-        reader: Reader,
-        writer: Writer,
-        trials: Trials,
-        journal: Journal,
-        requests: Requests,
-    ):
-        self._spec, self._trials, self._journal, self._requests = spec, trials, journal, requests
-        foreign = warm_start(spec, sweep, reader, writer, journal)
-        self._search = Search(spec, trials, writer, foreign)
-        self.early_stopping = early_stopping(spec, sweep, trials.stored, reader)
-        self._replication = Replication(spec, trials)
-        self._confirmation = Confirmation(spec, sweep, reader, trials)
+    def __init__(self, held: HeldSweep, trials: Trials, events: EventLog, requests: ControlRequests):
+        self._spec, self._trials, self._events, self._requests = held.spec, trials, events, requests
+        self._search = Search(held, trials, _warm_start(held, events))
+        self.early_stopping = early_stopping(held.spec, held.record, trials.stored, held.reader)
+        self._replication = Replication(held.spec, trials)
+        self._confirmation = Confirmation(held, trials)
         self._search_over = False
 
     def baselines(self) -> list[int]:
@@ -52,7 +39,7 @@ class Agenda:
             return waiting < self._search.most_waiting(slots)
         self._search_over = True
         if why:
-            self._journal.note("search", why)
+            self._events.note("search", why)
         return False
 
     def propose(self) -> tuple[TrialRecord, str] | None:
@@ -66,14 +53,14 @@ class Agenda:
         self.early_stopping.add(record, values)
         if record.repeat_of is None:
             return record, error
-        self._journal.file("repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id)
+        self._events.record("repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id)
         return None
 
     def confirmations(self) -> list[int]:
         """To be asked for once the search and its replicates have ended."""
         added = self._confirmation.due()
         if added:
-            self._journal.note(
+            self._events.note(
                 "confirm", f"the search has ended; {len(added)} runs confirm its best on new seeds"
             )
         return added
@@ -103,3 +90,19 @@ class Agenda:
         confirm = self._spec.confirm
         more = (self._search.target - self._search.count) * self._spec.replicates
         return more + (confirm.top * confirm.seeds if confirm else 0)
+
+
+def _warm_start(held: HeldSweep, events: EventLog) -> list[ForeignTrial]:
+    """Those written down; of a sweep that has just begun, those that fit, which are written down now.
+
+    Raises InvalidConfig in a sentence, with nothing written, where another sweep has none that fit.
+    """
+    if not held.spec.search.warm_start:
+        return []
+    if known := held.reader.foreign_trials(held.record.id):
+        return known
+    chosen = foreign_trials(held.spec, held.reader)
+    held.writer.add_foreign_trials(chosen)
+    from_where = ", ".join(held.spec.search.warm_start)
+    events.note("warm start", f"the search begins with {len(chosen)} trials of {from_where}")
+    return chosen

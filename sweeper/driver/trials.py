@@ -1,16 +1,15 @@
-"""The sweep's trials: what the store has of them, and every change that a driver makes to one."""
+"""What has become of each trial: what the store has of it, and every change that a driver makes to it."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.driver.jobs import NOTHING, Cost, TrialJob
+from sweeper.driver.lease import HeldSweep
 from sweeper.files.remote import within
 from sweeper.search.early_stopping import Verdict
 from sweeper.search.proposals import FAILED, UNFINISHED, Outcome, Proposal
-from sweeper.store.queries import Reader
-from sweeper.store.records import MetricRow, NewTrial, SweepRecord, TrialRecord
-from sweeper.store.store import Writer
+from sweeper.store.records import MetricRow, NewTrial, TrialRecord
 from trainer.config.train_config import TrainConfig, content_hash
 from trainer.evaluation.record import Report
 from trainer.metrics import BY_NAME
@@ -29,19 +28,19 @@ class Trials:
     best is the best value so far of the first metric, last the step and value of its last row.
     """
 
-    def __init__(self, sweep: SweepRecord, metrics: Sequence[str], reader: Reader, writer: Writer):
-        self._sweep, self._reader, self._writer = sweep, reader, writer
-        self._metric, *self._others = metrics
+    def __init__(self, held: HeldSweep):
+        self._sweep, self._reader, self._writer = held.record, held.reader, held.writer
+        self._metric, *self._others = held.spec.metrics
         self.sign = {"min": 1.0, "max": -1.0}[BY_NAME[self._metric].direction]
-        self.stored = reader.trials(sweep.id)  # as they were when this driver came
+        self.stored = self._reader.trials(self._sweep.id)  # as they were when this driver came
         self.own = [trial for trial in self.stored if trial.repeat_of is None]
         self.states = {trial.id: trial.state for trial in self.own}
-        latest = reader.latest(sweep.id)
+        latest = self._reader.latest(self._sweep.id)
         self.best = {row.trial: row.best for row in latest if row.name == self._metric}
         self.last = {row.trial: (row.step, row.value) for row in latest if row.name == self._metric}
         # Of the other metrics the last value counts: most have no best.
         self._also = {(row.trial, row.name): row.value for row in latest if row.name in self._others}
-        hashes = {id: hash for hash, id in reader.configuration_hashes(sweep.id).items()}
+        hashes = {id: hash for hash, id in self._reader.configuration_hashes(self._sweep.id).items()}
         # The trial that stands for a configuration at a seed: later equal proposals repeat it.
         self._known = {(hashes[each.configuration], each.seed): each.id for each in reversed(self.own)}
         self._open: dict[int, Entry] = {}

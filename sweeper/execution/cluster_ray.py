@@ -1,4 +1,4 @@
-"""Ray on several machines, started by somebody else: joined with --address, and left as it was.
+"""How is a Ray of several machines joined? Somebody else has started it; it is left as it was.
 
 Its ports are open to the network and its token is the user's, from the environment (SECURITY.md).
 """
@@ -9,16 +9,15 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-from ray._private import worker as ray_worker
-from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeper.execution.ray_private import head_of, hear_of_nodes
 from sweeper.execution.worker import environment
 from sweeper.files.snapshots import probe, sees
 from sweeper.planning.machine import LacksError, Slots
@@ -50,7 +49,7 @@ class ClusterRay:
             )
         except Exception as error:
             raise LacksError(why_not(head, error)) from error
-        ray_worker.print_to_stdstream = _to_the_log
+        hear_of_nodes(lambda said: logging.getLogger("ray").warning("%s", said))
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         slots = slots_on(resources, [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive])
         with probe(files) as seen:
@@ -72,16 +71,11 @@ class ClusterRay:
         ray.shutdown()
 
 
-def _to_the_log(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
-    """What Ray would print on stdout: that a node has died, and how."""
-    logging.getLogger("ray").warning("%s", "\n".join(data["lines"]))
-
-
 # --- joining --------------------------------------------------------------------------------------
 def find(address: str) -> str:
     """HOST:PORT of a head that takes up connections. Ray itself would try for minutes."""
     try:
-        head: str = canonicalize_bootstrap_address_or_die(address)
+        head = head_of(address)
     except (ConnectionError, ValueError) as error:
         raise LacksError(
             f"no Ray cluster was found from here by --address {address}: on its head `ray start --head`, on "

@@ -1,4 +1,4 @@
-"""Ray for one driver on one machine: it listens on loopback only, and answers to nobody without its token.
+"""How is a Ray of one driver started? It listens on loopback only, and answers to nobody without its token.
 
 Ray on a cluster is another matter: SECURITY.md.
 """
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
+from sweeper.execution.ray_private import forget_token, listen_on_loopback, start_in
 from sweeper.planning.machine import Slots, slots_for
 from sweeper.spec.spec import Resources
 
@@ -43,16 +42,12 @@ def start(slots: Slots, folder: Path) -> None:
 
     folder: for Ray's files. Ray lets everybody write into it, so its parent must be closed to others.
     """
-    # Ray's switch for laptops, where it is off and keeps a firewall from asking: no cluster, so loopback.
-    # Its processes read it from the environment; Ray in this process did so when it was imported.
-    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    os.environ.pop(
-        "RAY_AUTH_MODE", None
-    )  # a mode set to `disabled` would count; with none, ray.init asks for tokens
+    listen_on_loopback()
+    os.environ.pop("RAY_AUTH_MODE", None)  # `disabled` would count; with none, ray.init asks for tokens
     os.environ[TOKEN] = secrets.token_hex(32)
-    AuthenticationTokenLoader.instance().reset_cache()  # it remembers the token of a Ray before this one
-    ray.init(
+    forget_token()
+    start_in(
+        folder,
         address="local",
         num_cpus=math.ceil(slots.number * slots.cpu),
         num_gpus=math.ceil(slots.number * slots.gpu),
@@ -60,7 +55,6 @@ def start(slots: Slots, folder: Path) -> None:
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
-        _temp_dir=str(folder),
     )
 
 

@@ -1,4 +1,4 @@
-"""A generator in a thread of its own, so that whoever reads it is not on its path."""
+"""How does a trial not wait for who reads it? Its generator works ahead in a thread of its own."""
 
 import threading
 from collections.abc import Generator
@@ -14,7 +14,7 @@ class NotReady(Exception):
     """No item yet. A class of its own: what the generator itself raises is another matter."""
 
 
-class Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """Works on the next item while the last one is being dealt with: one finished item ahead, no more.
 
     More would be work in vain for a trial that is ended at the item before.
@@ -25,7 +25,7 @@ class Ahead(Generic[T]):
         self._ready: Queue[tuple[T, ...]] = Queue(maxsize=1)  # () is the end
         self._failure: BaseException | None = None
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
         self._thread.start()
 
     def next(self, timeout: float | None = None) -> T:

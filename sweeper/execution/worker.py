@@ -18,7 +18,7 @@ from ray import tune
 
 from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
-from sweeper.execution.prefetch import Ahead, NotReady
+from sweeper.execution.prefetch import NotReady, Prefetch
 from sweeper.files.remote import is_remote
 from trainer.config.train_config import InvalidConfig
 from trainer.data.base import DataError
@@ -52,7 +52,7 @@ class Worker(tune.Trainable):
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         job, device = config["job"], "auto" if self._gpu else "cpu"
         run = mirrored if is_remote(job.folder) else alone
-        self._run: Ahead[Report | None] | None = Ahead(run(job, config["trainer"], device))
+        self._run: Prefetch[Report | None] | None = Prefetch(run(job, config["trainer"], device))
         self._began, self._cpu_began = time.monotonic(), time.process_time()
 
     def _close(self) -> None:

@@ -40,7 +40,7 @@ def shape_of(values: Mapping[str, Any], phase: str) -> str:
     return content_hash({"phase": phase, **parts})
 
 
-class Prices:
+class CostEstimates:
     """What is said of a phase of a run by its shape."""
 
     def __init__(self, gpu: float, measured: Mapping[str, Measured]):

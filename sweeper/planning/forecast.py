@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sweeper.cli.console import clock, in_bytes
 from sweeper.planning.calibration import Shape, Tried
-from sweeper.planning.cost_estimates import Measured, Prices
+from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import Plan, examples
 from sweeper.spec.budget import UNITS, Budget
 from sweeper.spec.spec import SweepSpec
+from sweeper.words import clock, in_bytes
 from trainer.config.train_config import TrainConfig
 
 
@@ -53,10 +53,10 @@ def runs_of(spec: SweepSpec) -> list[TrainConfig]:
 
 
 def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, room: Room) -> Forecast:
-    prices = Prices(slots.gpu, tried.measured)
+    estimates = CostEstimates(slots.gpu, tried.measured)
     all_values = [run.to_dotted() for run in runs_of(spec)]
-    finetunes = [prices.of(values, "finetune", values["finetune.steps"]) for values in all_values]
-    pretrains = [prices.of(values, "pretrain", values["pretrain.steps"]) for values in all_values]
+    finetunes = [estimates.of(values, "finetune", values["finetune.steps"]) for values in all_values]
+    pretrains = [estimates.of(values, "pretrain", values["pretrain.steps"]) for values in all_values]
     runs = would.trials + would.baselines + would.replicates + would.confirmed
     measured = list(tried.measured.values())
     seconds = gpu_seconds = None

@@ -1,27 +1,27 @@
-"""What is tried out before a sweep starts: how many trials fit on a GPU, and what they take of a budget."""
+"""How many trials fit on a GPU? Tried out before a sweep starts, with what they will take of a budget."""
 
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sweeper.cli.console import in_bytes
 from sweeper.planning.calibration import Probe, calibrate
 from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.forecast import shapes_of
 from sweeper.planning.machine import LacksError, usable_cores, visible_gpus
 from sweeper.spec.spec import Resources, SweepSpec
+from sweeper.words import in_bytes
 
 HEADROOM = 0.1  # of a GPU's memory: what is measured in 20 steps is not all that a run may need
 MOST = 64  # trials on a GPU
 PATIENCE = 120.0  # seconds, after which no other shape is tried
 
 
-class Survey(NamedTuple):
+class Packing(NamedTuple):
     resources: Resources  # as the spec has them, and `auto` no more a question of memory
     measured: Mapping[str, Measured]  # by shape
 
 
-def survey(
+def pack(
     spec: SweepSpec,
     say: Callable[[str], None],
     *,
@@ -29,28 +29,28 @@ def survey(
     gpus: int | None = None,
     gpu_memory: int | None = None,
     cores: int | None = None,
-) -> Survey:
+) -> Packing:
     """Asks only for what is needed. Raises LacksError where not even one trial fits."""
     asked = spec.resources
     gpus = visible_gpus() if gpus is None else gpus
     on_gpu = gpus > 0 and asked.gpu != 0
-    pack = on_gpu and asked.gpu == "auto" and asked.slots == "auto"
-    priced = spec.budget is not None and (spec.budget.hours or spec.budget.gpu_hours)
-    if not pack and not priced:
-        return Survey(asked, {})
+    share_gpus = on_gpu and asked.gpu == "auto" and asked.slots == "auto"
+    timed = spec.budget is not None and (spec.budget.hours or spec.budget.gpu_hours)
+    if not share_gpus and not timed:
+        return Packing(asked, {})
     device = "cuda" if on_gpu else "cpu"
     tried = calibrate(shapes_of(spec), device, max(1, int(asked.cpu)), probe=probe, say=say, seconds=PATIENCE)
     for failure in tried.failed.values():
         say(f"a calibration failed: {failure}")
-    if not pack:
-        return Survey(asked, tried.measured)
+    if not share_gpus:
+        return Packing(asked, tried.measured)
     if not tried.measured:
         raise LacksError(next(iter(tried.failed.values()), "nothing could be calibrated"))
     memory = max(each.memory for each in tried.measured.values())
     total = gpu_memory_of_each() if gpu_memory is None else gpu_memory
     number = workers_on_a_gpu(memory, total, asked.cpu, cores or usable_cores(), gpus)
     say(f"{number} trials fit on a GPU: one takes up to {in_bytes(memory)} of {in_bytes(total)}")
-    return Survey(asked.model_copy(update={"gpu": share(number)}), tried.measured)
+    return Packing(asked.model_copy(update={"gpu": share(number)}), tried.measured)
 
 
 def workers_on_a_gpu(memory: int, total: int, cpu: float, cores: int, gpus: int) -> int:

@@ -3,13 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from sweeper.driver.lease import LEASE
 from sweeper.driver.progress import Lines
-from sweeper.execution.runner import run_sweep
-from sweeper.planning import machine
-from sweeper.planning import packing as survey
+from sweeper.execution.runner import Means, run_sweep
+from sweeper.planning import machine, packing
 from sweeper.planning.calibration import Shape
 from sweeper.planning.cost_estimates import Measured
 from sweeper.spec.spec import load_spec
@@ -23,22 +21,16 @@ def probe(shape: Shape, device: str, threads: int) -> Measured:
 def main() -> int:
     url, files, file, *overrides = sys.argv[1:]
     spec = load_spec(Path(file), overrides)
-    more: dict[str, Any] = {}
-    if "FAKE_MEMORY" in os.environ:
-        more = {"probe": probe, "gpu_memory": 100_000_000_000}
-    if "FAKE_CORES" in os.environ:
-        machine.usable_cores = survey.usable_cores = lambda: int(os.environ["FAKE_CORES"])
-    code = run_sweep(
-        spec,
-        Path(file).read_text(),
-        url,
-        files,
-        progress=Lines(),
+    means = Means(
         train="tests.fakes",
         address=os.environ.get("FAKE_ADDRESS", "local"),
         lease_seconds=float(os.environ.get("FAKE_LEASE", LEASE)),
-        **more,
     )
+    if "FAKE_MEMORY" in os.environ:
+        means = means._replace(probe=probe, gpu_memory=100_000_000_000)
+    if "FAKE_CORES" in os.environ:
+        machine.usable_cores = packing.usable_cores = lambda: int(os.environ["FAKE_CORES"])
+    code = run_sweep(spec, url, files, Lines(), means)
     assert "torch" not in sys.modules, "the driver has imported torch"
     return code
 

@@ -1,4 +1,4 @@
-"""A sweep for tests, and a driver without Ray: the Book, and a simulated worker that runs in this process."""
+"""A sweep for tests, and its driver without Ray: a simulated worker runs in this process."""
 
 import shutil
 import sqlite3
@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import event
 
-from sweeper.driver.driver import EXHAUSTED, LEASE, Book
+from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
 from sweeper.driver.jobs import Cost, Job
+from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Status
+from sweeper.driver.spending import Allowance
 from sweeper.spec.spec import SweepSpec, read_spec
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
@@ -73,7 +75,7 @@ def opened(
     slots: int = 1,
     commits: int | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Book]:
+) -> Iterator[Driver]:
     """commits: the driver is killed at the next one. clock: of the time that is spent."""
     left = commits
 
@@ -91,58 +93,59 @@ def opened(
         store.release_lease(sweep.id, sweep.lease_holder or "")  # the runner does so where the holder is dead
         store.take_lease(sweep.id, "me", LEASE)
         event.listen(store._engine, "commit", count)  # called before the commit, which it prevents
-        more = {"slots": slots, "poll_every": 0.0, "clock": clock}
-        yield Book(spec, sweep, store, reader, holder="me", progress=Silent(), **more)
+        held = HeldSweep(spec, sweep, reader, store.writer(sweep.id, "me"))
+        settings = DriverSettings(slots, poll_seconds=0.0)
+        yield Driver(held, Silent(), settings, Allowance(spec.budget, clock=clock))
 
 
-def drive(book: Book, slots: int = 1) -> None:
+def drive(driver: Driver, slots: int = 1) -> None:
     """To the end: up to `slots` jobs at a time, one step of each in turn."""
     running: dict[str, tuple[Job, Any]] = {}
     while True:
         while len(running) < slots:
-            job = book.next()
+            job = driver.next()
             if job is None or job is EXHAUSTED:
                 break
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             running[job.name] = (job, job.run("tests.fakes", "cpu"))
-        if not running and book.ending is not None:
-            book.interrupt(book.ending.reason)
+        if not running and driver.stop_reason is not None:
+            driver.interrupt(driver.stop_reason.reason)
             return
         if not running:
-            assert book.next() is EXHAUSTED
-            book.end()
+            assert driver.next() is EXHAUSTED
+            driver.end()
             return
-        if not book.poll():
+        if not driver.poll():
             return
         for name, (job, run) in list(running.items()):
-            if not advance(book, job, run):
+            if not advance(driver, job, run):
                 del running[name]
 
 
-def advance(book: Book, job: Job, run: Any) -> bool:
+def advance(driver: Driver, job: Job, run: Any) -> bool:
     try:
         report = next(run)
     except StopIteration:
-        book.finish(job, Cost(1.0, 0.0))
+        driver.finish(job, Cost(1.0, 0.0))
         return False
     except Exception as error:
-        book.fail(job, str(error))
+        driver.fail(job, str(error))
         return False
-    return book.take(job, [report] if report else [])
+    return driver.take(job, [report] if report else [])
 
 
 def run_to_end(url: str, spec: SweepSpec, files: Path, *, slots: int = 1) -> None:
     fakes.killed = False
-    with opened(url, spec, files, slots=slots) as book:
-        drive(book, slots)
+    with opened(url, spec, files, slots=slots) as driver:
+        drive(driver, slots)
 
 
 def run_until_killed(url: str, spec: SweepSpec, files: Path, commits: int, slots: int = 1) -> bool:
     """The driver is killed at its commit number `commits`, from 0. False: it came to its end before."""
     fakes.killed = False
     try:
-        with opened(url, spec, files, commits=commits, slots=slots) as book:
-            drive(book, slots)
+        with opened(url, spec, files, commits=commits, slots=slots) as driver:
+            drive(driver, slots)
         return False
     except Killed:
         fakes.killed = True  # before its generators are collected
@@ -165,9 +168,9 @@ def kill_points(url: str, spec: SweepSpec, place: Path, stride: int) -> Iterator
 
     fakes.killed = False
     (place / "files").mkdir(parents=True)
-    with opened(url, spec, place / "files") as book:
-        event.listen(book._store._engine, "commit", copy)
-        drive(book)
+    with opened(url, spec, place / "files") as driver:
+        event.listen(driver._held.writer._engine, "commit", copy)
+        drive(driver)
     for each in copies:
         with closing(sqlite3.connect(each / "s.db")) as database:
             database.execute("UPDATE sweeps SET folder = ?", (str(each / "files"),))

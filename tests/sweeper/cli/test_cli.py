@@ -134,9 +134,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Runs are noted, and not made."""
     made: list[Any] = []
 
-    def run_sweep(spec: SweepSpec, text: str, url: str, files: Path, *, progress: Any, **more: Any) -> int:
+    def run_sweep(spec: SweepSpec, url: str, files: Path, progress: Any, means: Any) -> int:
         progress.note("a line of progress")
-        made.append((spec, text, url, files))
+        made.append((spec, spec.text, url, files))
         return code.pop()
 
     code = [0]

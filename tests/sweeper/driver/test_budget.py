@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.driver.driver import EXHAUSTED, Book
+from sweeper.driver.budget_guard import BudgetGuard
+from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.jobs import Cost, StageJob, TrialJob
-from sweeper.driver.stop_reason import Ending
+from sweeper.driver.stop_reason import StopReason
 from sweeper.execution import runner
-from sweeper.planning.cost_estimates import Measured, Prices, shape_of
-from sweeper.spec.budget import Amount, Budget, Purse
+from sweeper.planning.cost_estimates import CostEstimates, Measured, shape_of
+from sweeper.spec.budget import Amount, Budget
 from sweeper.spec.spec import SweepSpec, differences
 from sweeper.spec.yaml_source import InvalidSpec
 from sweeper.store.queries import Reader
@@ -63,7 +64,7 @@ def test_a_raised_budget_is_no_other_sweep() -> None:
     assert SweepSpec.from_resolved(two.resolved()).budget == Budget(hours=2, trials=9)
 
 
-# --- the purse ----------------------------------------------------------------------------------------
+# --- what guards it ----------------------------------------------------------------------------------------
 GRAIN = 10.0  # seconds, of a GPU too: what is spent between two looks
 cost = st.floats(0, GRAIN)
 
@@ -77,27 +78,27 @@ def test_what_is_spent_never_passes_the_cap_by_more_than_the_grain(
     hours, gpu_hours = (data.draw(st.none() | st.floats(0.01, 0.1)) for _ in range(2))
     if hours is None and gpu_hours is None and trials is None:
         trials = 3
-    purse = Purse(Budget(hours=hours, gpu_hours=gpu_hours, trials=trials), clock=clock)
+    guard = BudgetGuard(Budget(hours=hours, gpu_hours=gpu_hours, trials=trials), clock=clock)
     live: dict[int, float] = {}
     names = iter(range(1000))
     for _ in range(data.draw(st.integers(5, 60))):
-        if purse.overdrawn():
+        if guard.overdrawn():
             break
         while len(live) < slots:
-            price = Amount(data.draw(st.floats(0, 60)), data.draw(st.floats(0, 60)), trials=1)
-            if purse.lacks(price):
+            estimate = Amount(data.draw(st.floats(0, 60)), data.draw(st.floats(0, 60)), trials=1)
+            if guard.lacks(estimate):
                 break
             live[name := next(names)] = 0.0
-            purse.let_in(name, price)
-            purse.begin_one()
+            guard.reserve(name, estimate)
+            guard.begin_trial()
         clock.now += data.draw(cost)
         for name in list(live):
             live[name] += data.draw(cost)
-            purse.pay(name, Amount(gpu_seconds=live[name]))
+            guard.charge(name, Amount(gpu_seconds=live[name]))
             if data.draw(st.booleans()):
-                purse.close(name)
+                guard.release(name)
                 del live[name]
-    spent = purse.spent
+    spent = guard.spent
     assert hours is None or spent.seconds <= hours * 3600 + GRAIN
     assert gpu_hours is None or spent.gpu_seconds <= gpu_hours * 3600 + GRAIN * slots
     assert trials is None or spent.trials <= trials
@@ -106,95 +107,97 @@ def test_what_is_spent_never_passes_the_cap_by_more_than_the_grain(
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), slots=st.integers(1, 4), hours=st.floats(0.01, 0.05))
 def test_where_predictions_hold_the_cap_is_not_passed_at_all(data: Any, slots: int, hours: float) -> None:
-    purse, live = Purse(Budget(gpu_hours=hours), clock=Clock()), {}
+    guard, live = BudgetGuard(Budget(gpu_hours=hours), clock=Clock()), {}
     names = iter(range(1000))
     for _ in range(data.draw(st.integers(5, 40))):
         while len(live) < slots:
-            price = data.draw(st.floats(1, 60))
-            if purse.lacks(Amount(gpu_seconds=price)):
+            estimate = data.draw(st.floats(1, 60))
+            if guard.lacks(Amount(gpu_seconds=estimate)):
                 break
-            live[name := next(names)] = (0.0, price)
-            purse.let_in(name, Amount(gpu_seconds=price))
-        for name, (paid, price) in list(live.items()):
-            paid = min(price, paid + data.draw(cost))
-            live[name] = paid, price
-            purse.pay(name, Amount(gpu_seconds=paid))
-            if paid == price:
-                purse.close(name)
+            live[name := next(names)] = (0.0, estimate)
+            guard.reserve(name, Amount(gpu_seconds=estimate))
+        for name, (paid, estimate) in list(live.items()):
+            paid = min(estimate, paid + data.draw(cost))
+            live[name] = paid, estimate
+            guard.charge(name, Amount(gpu_seconds=paid))
+            if paid == estimate:
+                guard.release(name)
                 del live[name]
-        assert purse.spent.gpu_seconds <= hours * 3600 * (1 + 1e-6)
+        assert guard.spent.gpu_seconds <= hours * 3600 * (1 + 1e-6)
 
 
 def test_no_running_time_passes_while_it_is_paused() -> None:
     clock = Clock()
-    purse = Purse(Budget(hours=1), Amount(seconds=600), clock)
+    guard = BudgetGuard(Budget(hours=1), Amount(seconds=600), clock)
     for paused, minutes in ((True, 5), (False, 30), (True, 2), (True, 1), (False, 40)):
         clock.now += 60 * minutes
-        purse.pause(paused)
-    assert purse.spent.seconds == 600 + 60 * (5 + 2 + 0)
+        guard.pause(paused)
+    assert guard.spent.seconds == 600 + 60 * (5 + 2 + 0)
     clock.now += 43 * 60 - 1
-    assert not purse.overdrawn()
+    assert not guard.overdrawn()
     clock.now += 2
-    assert purse.overdrawn() == "budget.hours = 1 is spent"
-    assert purse.lacks(Amount()) == "budget.hours = 1 is spent"
+    assert guard.overdrawn() == "budget.hours = 1 is spent"
+    assert guard.lacks(Amount()) == "budget.hours = 1 is spent"
 
 
-# --- prices ---------------------------------------------------------------------------------------------
-def test_prices_are_of_what_ended_else_of_a_calibration() -> None:
+# --- estimates ---------------------------------------------------------------------------------------------
+def test_estimates_are_of_what_ended_else_of_a_calibration() -> None:
     values = make_spec().train_config({"finetune.block_size": 4}, 0).to_dotted()
     other = {**values, "finetune.block_size": 8}
     fast = {**values, "finetune.schedule.name": "cosine", "finetune.lr": 1e-5, "seed": 9}
     assert shape_of(values, "finetune") == shape_of(fast, "finetune") != shape_of(other, "finetune")
     measured = {shape_of(values, "finetune"): Measured(0.5, 2.0, 3.0, 1.0, 0, 0)}
-    prices = Prices(0.25, measured)
+    estimates = CostEstimates(0.25, measured)
     # 4 steps, evaluated at 2 (and, as what comes at the end, at 4)
-    assert prices.of(values, "finetune", 4) == Amount(8.0, 2.0, 0, 4 * 16 * 64)
-    assert prices.of(other, "finetune", 4).seconds == 0.0
-    prices.learn(values, "finetune", 4, 20.0)
-    prices.learn(values, "finetune", 2, 14.0)
-    assert prices.of(values, "finetune", 4).seconds == 4 * 6.0
-    assert prices.of(other, "finetune", 4).seconds == 4 * 6.0  # nobody has seen it: as the slowest there was
+    assert estimates.of(values, "finetune", 4) == Amount(8.0, 2.0, 0, 4 * 16 * 64)
+    assert estimates.of(other, "finetune", 4).seconds == 0.0
+    estimates.learn(values, "finetune", 4, 20.0)
+    estimates.learn(values, "finetune", 2, 14.0)
+    assert estimates.of(values, "finetune", 4).seconds == 4 * 6.0
+    assert (
+        estimates.of(other, "finetune", 4).seconds == 4 * 6.0
+    )  # nobody has seen it: as the slowest there was
 
 
-# --- the Book ---------------------------------------------------------------------------------------------
+# --- the driver ---------------------------------------------------------------------------------------------
 @pytest.fixture
 def place(tmp_path: Path) -> tuple[str, Path]:
     return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
 
 
-def spend(book: Book, clock: Clock, chance: random.Random, slots: int) -> Ending | None:
+def spend(driver: Driver, clock: Clock, chance: random.Random, slots: int) -> StopReason | None:
     """Drives as a runner would; every report costs up to a grain. Why it ended early, if it did."""
     running: dict[str, tuple[Any, Any, float]] = {}
     while True:
         while len(running) < slots:
-            job = book.next()
+            job = driver.next()
             if job is None or job is EXHAUSTED:
                 break
             assert isinstance(job, TrialJob | StageJob)
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             running[job.name] = (job, job.run("tests.fakes", "cpu"), 0.0)
-        if book.ending is not None:
+        if driver.stop_reason is not None:
             for _, run, _ in running.values():
                 run.close()
-            book.interrupt(book.ending.reason)
-            return book.ending
+            driver.interrupt(driver.stop_reason.reason)
+            return driver.stop_reason
         if not running:
-            assert book.next() is EXHAUSTED
-            book.end()
+            assert driver.next() is EXHAUSTED
+            driver.end()
             return None
         clock.now += chance.uniform(0, GRAIN)
-        book.poll()
+        driver.poll()
         for name, (job, run, paid) in list(running.items()):
             paid += chance.uniform(0, GRAIN)
             report = next(run, "over")
             if report == "over":
-                book.finish(job, Cost(0.0, paid))
+                driver.finish(job, Cost(0.0, paid))
                 del running[name]
-            elif book.take(job, [report] if report else [], Cost(0.0, paid)):
+            elif driver.take(job, [report] if report else [], Cost(0.0, paid)):
                 running[name] = (job, run, paid)
             else:
                 run.close()
-                running.pop(name) if book.ending is None else None
+                running.pop(name) if driver.stop_reason is None else None
 
 
 def spent_of(url: str) -> Amount:
@@ -215,11 +218,11 @@ def test_a_sweep_ends_at_its_cap_and_goes_on_when_it_is_raised(
     for limit in limits:
         clock = Clock()
         spec = make_spec(*STAGED, "search.trials=12", f"budget.{cap}={limit}")
-        with opened(url, spec, place[1], slots=slots, clock=clock) as book:
-            ending = spend(book, clock, chance, slots)
-        assert ending is not None
-        assert (ending.code, ending.more) == (6, f" budget.{cap}=MORE")
-        assert ending.reason.startswith(f"budget.{cap} = {limit} ")
+        with opened(url, spec, place[1], slots=slots, clock=clock) as driver:
+            stop_reason = spend(driver, clock, chance, slots)
+        assert stop_reason is not None
+        assert (stop_reason.code, stop_reason.more) == (6, f" budget.{cap}=MORE")
+        assert stop_reason.reason.startswith(f"budget.{cap} = {limit} ")
         spent = spent_of(url)
         amount = {
             "hours": spent.seconds / 3600,
@@ -228,7 +231,7 @@ def test_a_sweep_ends_at_its_cap_and_goes_on_when_it_is_raised(
         }
         grain = {"hours": GRAIN / 3600, "gpu_hours": slots * GRAIN / 3600, "trials": 0}[cap]
         assert amount[cap] <= limit + grain
-        assert told(url)["sweep"] == ("interrupted", ending.reason)
+        assert told(url)["sweep"] == ("interrupted", stop_reason.reason)
     run_to_end(url, make_spec(*STAGED, "search.trials=12"), place[1], slots=slots)  # and it may be lifted
     with closing(Reader(url)) as reader:
         assert reader.trial_states(1) == {"complete": 12}
@@ -240,14 +243,16 @@ def test_a_sweep_ends_at_its_cap_and_goes_on_when_it_is_raised(
 def test_killed_at_any_commit_what_was_spent_is_not_forgotten(seed: int, tmp_path: Path) -> None:
     url, chance = f"sqlite:///{tmp_path}/s.db", random.Random(seed)
     spec = make_spec("search.trials=30", "budget.gpu_hours=0.04")
-    ending, paid, lives = None, 0.0, 0
-    while ending is None:
+    stop_reason, paid, lives = None, 0.0, 0
+    while stop_reason is None:
         clock, costs = Clock(), Costs(chance)
         lives += 1
         try:
-            with opened(url, spec, tmp_path / "files", commits=chance.randrange(5, 40), clock=clock) as book:
+            with opened(
+                url, spec, tmp_path / "files", commits=chance.randrange(5, 40), clock=clock
+            ) as driver:
                 fakes.killed = False
-                ending = spend(book, clock, costs, 1)
+                stop_reason = spend(driver, clock, costs, 1)
         except Killed:
             fakes.killed = True
         paid += costs.total
@@ -273,10 +278,10 @@ class Costs(random.Random):
 def test_tokens_are_those_of_pretrains_too(place: tuple[str, Path]) -> None:
     each = 16 * 64  # of a step
     spec = make_spec(*STAGED, "search.trials=9", f"budget.tokens={(2 + 4 + 4) * each}")
-    with opened(place[0], spec, place[1]) as book:
-        drive(book)
-        assert book.ending is not None
-        assert book.ending.reason == "budget.tokens = 10240 is spent"
+    with opened(place[0], spec, place[1]) as driver:
+        drive(driver)
+        assert driver.stop_reason is not None
+        assert driver.stop_reason.reason == "budget.tokens = 10240 is spent"
     with closing(Reader(place[0])) as reader:
         assert reader.trial_states(1)["complete"] == 2
         assert [driver.tokens for driver in reader.drivers(1)] == [10 * each]
@@ -298,23 +303,23 @@ def test_with_one_slot_a_raised_budget_ends_as_if_it_had_always_been(tmp_path: P
 def test_a_stage_is_not_begun_for_a_trial_that_cannot_be_afforded(place: tuple[str, Path]) -> None:
     spec = make_spec(*STAGED, "search.trials=2", "budget.trials=1")
     run_to_end(place[0], make_spec("search.trials=0", "always=[{}]", "always_seeds=1", "name=a"), place[1])
-    with opened(place[0], spec, place[1]) as book:
-        stage = book.next()
+    with opened(place[0], spec, place[1]) as driver:
+        stage = driver.next()
         assert isinstance(stage, StageJob)
-        book.finish(stage)
-        job = book.next()
+        driver.finish(stage)
+        job = driver.next()
         assert isinstance(job, TrialJob)
-        assert advance(book, job, iter([None]))
-        assert book.next() is None
-        assert book.ending is None  # one still runs
-        book.lost(job)
-        again = book.next()
+        assert advance(driver, job, iter([None]))
+        assert driver.next() is None
+        assert driver.stop_reason is None  # one still runs
+        driver.lost(job)
+        again = driver.next()
         assert isinstance(again, TrialJob)
         assert again.attempt == 2  # the same trial costs no other one
-        book.fail(again, "broken")
-        assert book.next() is None
-        assert book.ending is not None
-        assert book.ending.reason == "budget.trials = 1 are begun"
+        driver.fail(again, "broken")
+        assert driver.next() is None
+        assert driver.stop_reason is not None
+        assert driver.stop_reason.reason == "budget.trials = 1 are begun"
 
 
 # --- the command line ----------------------------------------------------------------------------------

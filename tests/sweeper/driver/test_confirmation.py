@@ -167,9 +167,9 @@ def test_extended_after_it_was_confirmed_it_confirms_the_new_best(tmp_path: Path
     url = run(spec.model_copy(update={"search": spec.search.model_copy(update={"trials": 2})}), tmp_path)
     first = {trial.configuration for trial in trials_of(url, "confirm")}
     longer = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": 8})})
-    with opened(url, longer, tmp_path / "files") as book:
-        assert not book.over()
-        drive(book)
+    with opened(url, longer, tmp_path / "files") as driver:
+        assert not driver.over()
+        drive(driver)
     with closing(Reader(url)) as reader:
         (best,) = best_of_search(reader, 1, 1)
     assert {trial.configuration for trial in trials_of(url, "confirm")} == first | {best}

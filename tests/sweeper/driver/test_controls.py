@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.driver.driver import EXHAUSTED, Book
+from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.jobs import Cost, Job, StageJob, TrialJob
-from sweeper.driver.stop_reason import STOPPED, Ending, by_signal
+from sweeper.driver.stop_reason import STOPPED, StopReason, by_signal
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store, StoreError
@@ -55,61 +55,61 @@ def begun(job: Job | object) -> Any:
     return run
 
 
-def trial_of(book: Book) -> TrialJob:
-    job = book.next()
+def trial_of(driver: Driver) -> TrialJob:
+    job = driver.next()
     assert isinstance(job, TrialJob)
     return job
 
 
 def test_a_paused_trial_frees_its_slot_and_goes_on_from_its_checkpoint(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=2", "trainer.evaluation.every=4")
-    with opened(place[0], spec, place[1]) as book:
-        job = trial_of(book)
+    with opened(place[0], spec, place[1]) as driver:
+        job = trial_of(driver)
         run = begun(job)
         next(run)
         request(place[0], 1, "pause", job.trial)
-        assert book.poll()
+        assert driver.poll()
         assert undone(place[0]) == ["pause"]
-        assert not book.take(job, [], Cost(2.0, 0.0))
+        assert not driver.take(job, [], Cost(2.0, 0.0))
         run.close()
-        assert book.states() == {"paused": 1}
+        assert driver.states() == {"paused": 1}
         assert undone(place[0]) == []
-        other = trial_of(book)
+        other = trial_of(driver)
         assert other.trial != job.trial
         for _ in begun(other):
             pass
-        book.take(other, [])
-        book.finish(other)
-        assert not book.over()
-        assert book.next() is None  # a trial is paused: the driver waits
+        driver.take(other, [])
+        driver.finish(other)
+        assert not driver.over()
+        assert driver.next() is None  # a trial is paused: the driver waits
         request(place[0], 1, "resume", job.trial)
-        book.poll()
-        again = trial_of(book)
+        driver.poll()
+        again = trial_of(driver)
         assert (again.trial, again.attempt) == (job.trial, 2)
-        drive_one(book, again)
-        assert book.next() is EXHAUSTED
+        drive_one(driver, again)
+        assert driver.next() is EXHAUSTED
     assert pairs(Path(job.folder, "ledger.txt")) == [(1, 1), (1, 2), (2, 3), (2, 4)]
 
 
-def drive_one(book: Book, job: TrialJob) -> None:
+def drive_one(driver: Driver, job: TrialJob) -> None:
     for report in job.run("tests.fakes", "cpu"):
-        assert book.take(job, [report] if report else [])
-    book.finish(job)
+        assert driver.take(job, [report] if report else [])
+    driver.finish(job)
 
 
 def test_a_paused_trial_stays_so_with_the_next_driver(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=1")
-    with opened(place[0], spec, place[1]) as book:
-        job = trial_of(book)
+    with opened(place[0], spec, place[1]) as driver:
+        job = trial_of(driver)
         request(place[0], 1, "pause", job.trial)
-        book.poll()
-        book.take(job, [])
-        book.interrupt("interrupted by SIGINT")
-    with opened(place[0], spec, place[1]) as book:
-        assert book.next() is None
-        assert book.next() is None
-        book.stop(STOPPED)
-        book.interrupt(STOPPED.reason)
+        driver.poll()
+        driver.take(job, [])
+        driver.interrupt("interrupted by SIGINT")
+    with opened(place[0], spec, place[1]) as driver:
+        assert driver.next() is None
+        assert driver.next() is None
+        driver.stop(STOPPED)
+        driver.interrupt(STOPPED.reason)
     assert states(place[0]) == {"paused": 1}
     request(place[0], 1, "resume", job.trial)  # nobody drives: it is kept for the next one
     run_to_end(place[0], spec, place[1])
@@ -123,45 +123,45 @@ def test_a_queued_trial_can_be_paused_and_a_paused_one_stopped(place: tuple[str,
     spec = make_spec(
         "always=[{finetune.block_size: 16, finetune.schedule.name: loglinear}]", "search.trials=0"
     )
-    with opened(place[0], spec, place[1]) as book:
+    with opened(place[0], spec, place[1]) as driver:
         request(place[0], 1, "pause", 1)
         request(place[0], 1, "pause", 2)
-        book.poll()
-        assert trial_of(book).trial == 3
+        driver.poll()
+        assert trial_of(driver).trial == 3
         request(place[0], 1, "stop", 1)
         request(place[0], 1, "resume", 2)
-        book.poll()
-        assert book.states() == {"stopped": 1, "queued": 1, "running": 1}
-        assert trial_of(book).trial == 2
+        driver.poll()
+        assert driver.states() == {"stopped": 1, "queued": 1, "running": 1}
+        assert trial_of(driver).trial == 2
 
 
 def test_the_last_wish_counts(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=2"), place[1], slots=2) as book:
-        one, two = trial_of(book), trial_of(book)
+    with opened(place[0], make_spec("search.trials=2"), place[1], slots=2) as driver:
+        one, two = trial_of(driver), trial_of(driver)
         for verb, job in (("pause", one), ("stop", one), ("pause", two), ("resume", two)):
             request(place[0], 1, verb, job.trial)
-        book.poll()
-        assert not book.take(one, [])
-        assert book.take(two, [])
-        assert book.states() == {"stopped": 1, "running": 1}
+        driver.poll()
+        assert not driver.take(one, [])
+        assert driver.take(two, [])
+        assert driver.states() == {"stopped": 1, "running": 1}
     assert undone(place[0]) == []
 
 
 def test_a_paused_sweep_hands_out_nothing_until_it_goes_on(place: tuple[str, Path]) -> None:
     spec = make_spec(*STAGED, "search.trials=2")
-    with opened(place[0], spec, place[1], slots=2) as book:
-        stage = book.next()
+    with opened(place[0], spec, place[1], slots=2) as driver:
+        stage = driver.next()
         assert isinstance(stage, StageJob)
         request(place[0], 1, "pause")
-        assert book.poll()  # the driver stays
+        assert driver.poll()  # the driver stays
         assert sweep_state(place[0]) == "paused"
-        assert not book.take(stage, [], Cost(1.0, 0.0))
-        assert book.next() is None
-        assert not book.over()
+        assert not driver.take(stage, [], Cost(1.0, 0.0))
+        assert driver.next() is None
+        assert not driver.over()
         request(place[0], 1, "resume")
-        assert book.poll()
+        assert driver.poll()
         assert sweep_state(place[0]) == "running"
-        again = book.next()
+        again = driver.next()
         assert isinstance(again, StageJob)
         assert again.attempt == 2
     run_to_end(place[0], spec, place[1])
@@ -170,12 +170,12 @@ def test_a_paused_sweep_hands_out_nothing_until_it_goes_on(place: tuple[str, Pat
 
 def test_whoever_starts_a_paused_sweep_has_it_go_on(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=2")
-    with opened(place[0], spec, place[1]) as book:
-        job = book.next()
+    with opened(place[0], spec, place[1]) as driver:
+        job = driver.next()
         request(place[0], 1, "pause")
-        book.poll()
+        driver.poll()
         assert isinstance(job, TrialJob)
-        book.take(job, [])
+        driver.take(job, [])
     assert sweep_state(place[0]) == "paused"  # its driver was killed
     run_to_end(place[0], spec, place[1])
     assert states(place[0]) == {"complete": 2}
@@ -186,27 +186,27 @@ def test_with_one_slot_a_paused_sweep_ends_as_if_it_had_not_been(tmp_path: Path)
     whole, held = f"sqlite:///{tmp_path}/whole.db", f"sqlite:///{tmp_path}/held.db"
     run_to_end(whole, spec, tmp_path / "whole")
     fakes.killed = False
-    with opened(held, spec, tmp_path / "held") as book:
+    with opened(held, spec, tmp_path / "held") as driver:
         pauses, run = 0, None
-        job = book.next()
+        job = driver.next()
         while isinstance(job, TrialJob):
             run = run or begun(job)
             if chance.random() < 0.1:
                 request(held, 1, "pause")
-                book.poll()
-                assert not book.take(job, [])
+                driver.poll()
+                assert not driver.take(job, [])
                 run.close()
                 request(held, 1, "resume")
-                book.poll()
-                pauses, run, job = pauses + 1, None, book.next()
+                driver.poll()
+                pauses, run, job = pauses + 1, None, driver.next()
                 continue
             report = next(run, "over")
             if report == "over":
-                book.finish(job)
-                run, job = None, book.next()
+                driver.finish(job)
+                run, job = None, driver.next()
             else:
-                book.take(job, [report] if report else [])
-        book.end()
+                driver.take(job, [report] if report else [])
+        driver.end()
     assert pauses > 2
     assert told(held)["rows"] == told(whole)["rows"]
     assert told(held)["trials"] == told(whole)["trials"]
@@ -218,28 +218,28 @@ def test_killed_while_trials_are_paused_and_resumed(commits: int, tmp_path: Path
     url, spec, files = f"sqlite:///{tmp_path}/s.db", make_spec("search.trials=3"), tmp_path / "files"
     fakes.killed = False
     try:
-        with opened(url, spec, files, commits=commits) as book:
+        with opened(url, spec, files, commits=commits) as driver:
             for _ in range(3):
-                job = trial_of(book)
+                job = trial_of(driver)
                 run = begun(job)
                 request(url, 1, "pause", job.trial)
-                book.poll()
-                assert not book.take(job, [])
+                driver.poll()
+                assert not driver.take(job, [])
                 run.close()
             request(url, 1, "resume", 1)
             request(url, 1, "resume", 3)
-            book.poll()
-            drive_one(book, trial_of(book))
+            driver.poll()
+            drive_one(driver, trial_of(driver))
     except Killed:
         fakes.killed = True
     fakes.killed = False
-    with opened(url, spec, files) as book:
+    with opened(url, spec, files) as driver:
         with closing(Reader(url)) as reader:
             paused = [trial.id for trial in reader.trials(1) if trial.state == "paused"]
         for trial in paused:
             request(url, 1, "resume", trial)
-        book.poll()
-        drive(book)
+        driver.poll()
+        drive(driver)
     assert states(url) == {"complete": 3}
     curves = told(url)["rows"]["val_ppl"].values()
     assert all([step for step, _ in curve] == [2, 4] for curve in curves)
@@ -248,20 +248,20 @@ def test_killed_while_trials_are_paused_and_resumed(commits: int, tmp_path: Path
 
 def test_every_way_to_end_is_one(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=3")
-    for number, ending in enumerate(
-        (by_signal(signal.SIGINT), by_signal(signal.SIGTERM), Ending("because", 6))
+    for number, stop_reason in enumerate(
+        (by_signal(signal.SIGINT), by_signal(signal.SIGTERM), StopReason("because", 6))
     ):
-        with opened(place[0], spec, place[1]) as book:
-            job = trial_of(book)
+        with opened(place[0], spec, place[1]) as driver:
+            job = trial_of(driver)
             assert job.attempt == number + 1
-            book.stop(ending)
-            book.stop(STOPPED)  # the first reason counts
-            assert book.ending == ending
-            assert book.next() is None
-            assert not book.poll()
-            assert not book.take(job, [])
-            book.interrupt(ending.reason)
-        assert told(place[0])["sweep"] == ("interrupted", ending.reason)
+            driver.stop(stop_reason)
+            driver.stop(STOPPED)  # the first reason counts
+            assert driver.stop_reason == stop_reason
+            assert driver.next() is None
+            assert not driver.poll()
+            assert not driver.take(job, [])
+            driver.interrupt(stop_reason.reason)
+        assert told(place[0])["sweep"] == ("interrupted", stop_reason.reason)
     assert [by_signal(n).code for n in (signal.SIGINT, signal.SIGTERM)] == [130, 143]
 
 
@@ -279,35 +279,35 @@ def call(*words: str) -> tuple[int, str]:
 
 def test_pause_and_resume_are_said_and_asked(place: tuple[str, Path]) -> None:
     spec, url = make_spec("search.trials=2"), place[0]
-    with opened(url, spec, place[1], slots=2) as book:
-        one = trial_of(book)
+    with opened(url, spec, place[1], slots=2) as driver:
+        one = trial_of(driver)
         code, said = call("pause", "test", "--trial", "1", "--db", url)
         assert (code, said.partition(";")[0]) == (
             0, "asked trial 1 of test to pause: it will, when its checkpoint is written",
         )  # fmt: skip
         code, said = call("resume", "test", "--trial", "1", "--db", url)
         assert (code, said) == (2, "trial 1 of test is not paused: it is running\n")
-        book.poll()
-        assert not book.take(one, [])
+        driver.poll()
+        assert not driver.take(one, [])
         assert "1 paused" in call("status", "test", "--db", url)[1]
         code, said = call("resume", "test", "--trial", "1", "--db", url)
         assert (code, said) == (0, "asked trial 1 of test to resume: it goes on when there is a slot\n")
-        book.poll()
-        assert trial_of(book).trial == 1
+        driver.poll()
+        assert trial_of(driver).trial == 1
         assert call("pause", "test", "--db", url)[0] == 0
-        book.poll()
+        driver.poll()
         assert call("pause", "test", "--db", url) == (
             2, "test is paused already: `resume test` has it go on\n",
         )  # fmt: skip
         assert "paused, its driver me waits" in call("status", "test", "--db", url)[1]
         assert call("resume", "test", "--db", url)[0] == 0
-        book.poll()
+        driver.poll()
         assert sweep_state(url) == "running"
-        one = next(job for job in book._floor.live() if job.name == "trial 1")
+        one = next(job for job in driver._queue.live() if job.name == "trial 1")
         request(url, 1, "pause", 1)
-        book.poll()
-        book.take(one, [])
-        book.interrupt("stopped on request")
+        driver.poll()
+        driver.take(one, [])
+        driver.interrupt("stopped on request")
         with closing(Store(url)) as store:
             store.release_lease(1, "me")
     code, said = call("resume", "test", "--trial", "1", "--db", url)

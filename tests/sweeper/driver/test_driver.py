@@ -1,4 +1,4 @@
-"""The sweep's logic without Ray. A kill is an exception at a commit: nothing of the Book is left."""
+"""The sweep's logic without Ray. A kill is an exception at a commit: nothing of the driver is left."""
 
 import random
 from contextlib import closing
@@ -108,8 +108,8 @@ def test_a_repeat_is_told_and_not_run(place: tuple[str, Path]) -> None:
 def test_a_repeat_of_a_running_trial_waits_for_its_value(place: tuple[str, Path]) -> None:
     point = "{finetune.block_size: 16, finetune.schedule.name: loglinear}"
     spec = make_spec("search.trials=2", f"search.points=[{point}, {point}]")
-    with opened(place[0], spec, place[1], slots=3) as book:
-        drive(book, slots=3)
+    with opened(place[0], spec, place[1], slots=3) as driver:
+        drive(driver, slots=3)
     with closing(Reader(place[0])) as reader:
         repeat = reader.trials(1)[1]
     assert (repeat.repeat_of, repeat.state) == (1, "complete")
@@ -135,37 +135,37 @@ def test_a_grid_is_proposed_in_order(place: tuple[str, Path]) -> None:
 
 def test_a_stage_runs_once_for_all_and_waiting_trials_hold_no_slot(place: tuple[str, Path]) -> None:
     spec = make_spec(*STAGED, BASELINES, "always_seeds=2", "search.trials=2")
-    with opened(place[0], spec, place[1], slots=2) as book:
-        first, second = book.next(), book.next()
+    with opened(place[0], spec, place[1], slots=2) as driver:
+        first, second = driver.next(), driver.next()
         assert isinstance(first, StageJob)
         assert isinstance(second, StageJob)  # of the baseline's second seed: the first one's trial waits
-        book.finish(first)
-        third = book.next()
+        driver.finish(first)
+        third = driver.next()
         assert isinstance(third, TrialJob)
         assert third.pretrained == first.folder
-        book.finish(second)
+        driver.finish(second)
     run_to_end(place[0], spec, place[1])
     assert states(place[0]) == {"complete": 4}
 
 
 def test_nothing_is_handed_out_while_all_wait_for_one_stage(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec(*STAGED), place[1], slots=2) as book:
-        assert isinstance(book.next(), StageJob)
-        assert book.next() is None
-        assert sum(book.states().values()) == 2  # and TPE is not asked for more than the slots could take
+    with opened(place[0], make_spec(*STAGED), place[1], slots=2) as driver:
+        assert isinstance(driver.next(), StageJob)
+        assert driver.next() is None
+        assert sum(driver.states().values()) == 2  # and TPE is not asked for more than the slots could take
 
 
 def test_a_complete_stage_serves_the_next_sweep(place: tuple[str, Path]) -> None:
     run_to_end(place[0], make_spec(*STAGED, "search.trials=2"), place[1])
     again = make_spec(*STAGED, "search.trials=1", "name=again")
-    with opened(place[0], again, place[1]) as book:
-        job = book.next()
+    with opened(place[0], again, place[1]) as driver:
+        job = driver.next()
         assert isinstance(job, TrialJob)
         assert job.pretrained is not None
         stage = Path(job.pretrained)
     (stage / "last.safetensors").unlink()
-    with opened(place[0], again, place[1]) as book:
-        assert isinstance(book.next(), StageJob)  # its files are gone: once more
+    with opened(place[0], again, place[1]) as driver:
+        assert isinstance(driver.next(), StageJob)  # its files are gone: once more
 
 
 def test_a_failed_stage_fails_its_trials_with_its_text(place: tuple[str, Path]) -> None:
@@ -184,31 +184,31 @@ def test_a_value_that_is_no_number_fails_the_trial_and_is_never_told(place: tupl
 
 
 def test_a_lost_trial_is_tried_three_times_more(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=1"), place[1]) as book:
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
         attempts = []
-        while (job := book.next()) is not EXHAUSTED:
+        while (job := driver.next()) is not EXHAUSTED:
             assert isinstance(job, TrialJob)
             attempts.append(job.attempt)
-            book.lost(job)
+            driver.lost(job)
         assert attempts == [1, 2, 3, 4]
-        assert book.states() == {"lost": 1}
+        assert driver.states() == {"lost": 1}
 
 
 def test_a_stale_attempt_says_nothing(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=1"), place[1]) as book:
-        job = book.next()
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
+        job = driver.next()
         assert isinstance(job, TrialJob)
-        book.lost(job)
-        book.next()
-        assert not book.take(job, [])
-        book.finish(job)
-        assert book.states() == {"running": 1}
+        driver.lost(job)
+        driver.next()
+        assert not driver.take(job, [])
+        driver.finish(job)
+        assert driver.states() == {"running": 1}
 
 
 def test_what_is_interrupted_is_handed_back(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=1"), place[1]) as book:
-        book.next()
-        book.interrupt("interrupted by SIGINT")
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
+        driver.next()
+        driver.interrupt("interrupted by SIGINT")
     assert states(place[0]) == {"queued": 1}
     assert told(place[0])["sweep"] == ("interrupted", "interrupted by SIGINT")
 
@@ -216,32 +216,32 @@ def test_what_is_interrupted_is_handed_back(place: tuple[str, Path]) -> None:
 def test_a_kill_loses_neither_the_cost_so_far_nor_the_worker(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=1", *STAGED)
     report = Report(2, {"tokens": 20.0})
-    with opened(place[0], spec, place[1]) as book:
-        stage = book.next()
+    with opened(place[0], spec, place[1]) as driver:
+        stage = driver.next()
         assert isinstance(stage, StageJob)
-        book.take(stage, [report], Cost(1.0, 0.5))
-        book.take(stage, [], Cost(2.0, 1.0))  # a heartbeat: nothing is written
-    with opened(place[0], spec, place[1]) as book:
-        stage = book.next()
+        driver.take(stage, [report], Cost(1.0, 0.5))
+        driver.take(stage, [], Cost(2.0, 1.0))  # a heartbeat: nothing is written
+    with opened(place[0], spec, place[1]) as driver:
+        stage = driver.next()
         assert isinstance(stage, StageJob)
-        book.take(stage, [report], Cost(4.0, 0.0))
-        book.finish(stage, Cost(5.0, 0.0))
+        driver.take(stage, [report], Cost(4.0, 0.0))
+        driver.finish(stage, Cost(5.0, 0.0))
         Path(stage.folder).mkdir(parents=True)
         Path(stage.folder, "last.safetensors").touch()
         seal(Path(stage.folder))
-        job = book.next()
+        job = driver.next()
         assert isinstance(job, TrialJob)
-        book.take(job, [], NOTHING, "here:1")
-        book.take(job, [report], Cost(3.0, 1.0), "here:1")
-        book.take(job, [report], Cost(7.0, 2.0), "here:1")
+        driver.take(job, [], NOTHING, "here:1")
+        driver.take(job, [report], Cost(3.0, 1.0), "here:1")
+        driver.take(job, [report], Cost(7.0, 2.0), "here:1")
     with closing(Reader(place[0])) as reader:
         (trial,) = reader.trials(1)
         assert (trial.worker, trial.cpu_seconds, trial.gpu_seconds) == ("here:1", 7.0, 2.0)
-    with opened(place[0], spec, place[1]) as book:
-        job = book.next()
+    with opened(place[0], spec, place[1]) as driver:
+        job = driver.next()
         assert isinstance(job, TrialJob)
-        book.take(job, [report], Cost(1.0, 0.0), "here:2")
-        book.lost(job)
+        driver.take(job, [report], Cost(1.0, 0.0), "here:2")
+        driver.lost(job)
     with closing(Reader(place[0])) as reader:
         (trial,) = reader.trials(1)
         assert (trial.worker, trial.cpu_seconds, trial.gpu_seconds) == ("here:2", 8.0, 2.0)
@@ -250,42 +250,42 @@ def test_a_kill_loses_neither_the_cost_so_far_nor_the_worker(place: tuple[str, P
 
 
 def test_a_database_that_is_deleted_meanwhile_ends_the_run(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec(), place[1]) as book:
-        assert book.poll()
+    with opened(place[0], make_spec(), place[1]) as driver:
+        assert driver.poll()
         for file in place[1].parent.glob("sweeps.db*"):
             file.unlink()
         with pytest.raises(StoreError, match="is gone"):
-            book.poll()
+            driver.poll()
 
 
 def test_controls_stop_a_trial_and_the_sweep(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=3")
-    with opened(place[0], spec, place[1]) as book:
-        job = book.next()
+    with opened(place[0], spec, place[1]) as driver:
+        job = driver.next()
         assert isinstance(job, TrialJob)
         request(place[0], 1, "stop", job.trial)
-        assert book.poll()
+        assert driver.poll()
         Path(job.folder).mkdir(parents=True)
-        assert not advance(book, job, job.run("tests.fakes", "cpu"))
-        assert book.states() == {"stopped": 1}
+        assert not advance(driver, job, job.run("tests.fakes", "cpu"))
+        assert driver.states() == {"stopped": 1}
         request(place[0], 1, "stop")
-        assert not book.poll()
+        assert not driver.poll()
     request(place[0], 1, "stop")  # asked of a driver that is gone
     run_to_end(place[0], spec, place[1])
     assert states(place[0]) == {"stopped": 1, "complete": 2}
 
 
 def test_a_driver_that_lost_its_lease_writes_nothing(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec(), place[1]) as book:
+    with opened(place[0], make_spec(), place[1]) as driver:
         with closing(Store(place[0])) as store:
             store.release_lease(1, "me")
             store.take_lease(1, "other", 60)
         with pytest.raises(ValueError, match="lease"):
-            book.next()
+            driver.next()
 
 
 def test_a_kill_is_felt(place: tuple[str, Path]) -> None:
     """The tests above prove nothing unless a commit can be cut off."""
-    with pytest.raises(Killed), opened(place[0], make_spec(), place[1], commits=4) as book:
-        drive(book)
+    with pytest.raises(Killed), opened(place[0], make_spec(), place[1], commits=4) as driver:
+        drive(driver)
     assert told(place[0])["sweep"][0] == "running"

@@ -82,24 +82,24 @@ def test_one_that_has_ended_goes_on_as_if_it_had_always_been_longer(tmp_path: Pa
 
 def test_a_running_one_reads_it_from_the_controls(place: tuple[str, Path]) -> None:
     url, files = place
-    with opened(url, make_spec("search.trials=3", *PLAIN), files) as book:
-        assert book.next() is not None
+    with opened(url, make_spec("search.trials=3", *PLAIN), files) as driver:
+        assert driver.next() is not None
         assert extend(url, "test", "+2") == (5, True)
         assert extend(url, "test", "+2") == (7, True)  # what is asked already counts
         assert stored(url)[0].search.trials == 3  # only the driver writes
-        assert book.poll()
+        assert driver.poll()
         assert stored(url)[0].search.trials == 7
-        assert book.status().total == 7
+        assert driver.status().total == 7
     run_to_end(url, stored(url)[0], files)
     assert stored(url)[1:] == ("complete", {"complete": 7})
 
 
 def test_asked_at_the_last_moment_it_goes_on(place: tuple[str, Path]) -> None:
     url, files = place
-    with opened(url, make_spec("search.trials=2", *PLAIN), files) as book:
-        drive(book)
+    with opened(url, make_spec("search.trials=2", *PLAIN), files) as driver:
+        drive(driver)
         request(url, 1, "extend =4")
-        assert book.next() is not EXHAUSTED
+        assert driver.next() is not EXHAUSTED
 
 
 def test_asked_of_a_driver_that_was_killed(place: tuple[str, Path]) -> None:
@@ -143,7 +143,7 @@ def test_the_old_file_is_neither_refused_nor_does_it_shrink_the_sweep(place: tup
     run_to_end(url, extended(old, "=5"), files)
     release(url)
     progress = Silent()
-    assert run_sweep(old, "", url, files, progress=progress) == 0
+    assert run_sweep(old, url, files, progress) == 0
     assert progress.lines == [said, "sweep test has ended already: nothing is left to run"]
     assert stored(url)[0].search.trials == 5
 

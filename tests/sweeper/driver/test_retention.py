@@ -21,8 +21,8 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 def finished(tmp_path: Path, *overrides: str) -> tuple[str, SweepSpec]:
     """A sweep that has ended; the fake trainer writes no best checkpoint, so one is put beside each last."""
     url, spec = f"sqlite:///{tmp_path}/s.db", make_spec(*overrides)
-    with opened(url, spec, tmp_path / "files") as book:
-        start = book._trials.start
+    with opened(url, spec, tmp_path / "files") as driver:
+        start = driver._trials.start
 
         def with_best(trial: int, *more: object) -> object:
             job = start(trial, *more)  # type: ignore[arg-type]
@@ -30,8 +30,8 @@ def finished(tmp_path: Path, *overrides: str) -> tuple[str, SweepSpec]:
             (Path(job.folder) / BEST).write_text("weights")
             return job
 
-        book._trials.start = with_best  # type: ignore[method-assign,assignment]
-        drive(book)
+        driver._trials.start = with_best  # type: ignore[method-assign,assignment]
+        drive(driver)
     return url, spec
 
 
@@ -89,19 +89,19 @@ def test_while_it_runs_what_ended_beyond_the_best_goes_and_what_runs_stays(
     url, spec = f"sqlite:///{tmp_path}/s.db", make_spec("search.trials=5", "keep.best=1")
     seen = []
     monkeypatch.setattr("sweeper.driver.retention.PART", 0)
-    with opened(url, spec, tmp_path / "files") as book:
-        book._retention._pause = 0.0
-        job = book.next()
+    with opened(url, spec, tmp_path / "files") as driver:
+        driver._upkeep.retention._pause = 0.0
+        job = driver.next()
         while isinstance(job, TrialJob):
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             run = job.run("tests.fakes", "cpu")
-            while advance(book, job, run):
+            while advance(driver, job, run):
                 saved = job.trial in on_disk(tmp_path, LAST)
-                book._retention.look()
+                driver._upkeep.retention.look()
                 seen.append(on_disk(tmp_path, LAST))
                 assert saved <= (job.trial in seen[-1])
-            job = book.next()
-        book.end()
+            job = driver.next()
+        driver.end()
     assert max(map(len, seen)) == 2  # the best so far, and what runs
     assert on_disk(tmp_path, LAST) == set(ranked(url)[:1])
 

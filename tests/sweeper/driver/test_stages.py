@@ -105,8 +105,8 @@ def test_a_damaged_stage_is_run_again_and_said(harm: Any, said: str, place: tupl
     harm(checkpoint)
 
     again = make_spec(*STAGED, "name=again")
-    with opened(url, again, files) as book:
-        job = book.next()
+    with opened(url, again, files) as driver:
+        job = driver.next()
         assert isinstance(job, StageJob)
     run_to_end(url, again, files)
     assert checkpoint.read_bytes() == whole  # trained anew from the start, equal to the bit
@@ -262,13 +262,13 @@ def test_prune_deletes_nothing_without_yes_and_then_what_nobody_needs(place: tup
 
 def test_prune_leaves_what_an_unfinished_trial_needs(place: tuple[str, Path]) -> None:
     url, files = place
-    with opened(url, make_spec(*STAGED), files) as book:
-        job: Any = book.next()
+    with opened(url, make_spec(*STAGED), files) as driver:
+        job: Any = driver.next()
         assert isinstance(job, StageJob)
         _to_end(job)
-        book.finish(job)
-        assert isinstance(book.next(), TrialJob)
-        book.interrupt("by a test")
+        driver.finish(job)
+        assert isinstance(driver.next(), TrialJob)
+        driver.interrupt("by a test")
     end_lease(url)
     key = stage_of(url).key
     assert prune(url, "--yes")["kept"] == {key: "1 trial of test is still to be run"}
@@ -276,9 +276,9 @@ def test_prune_leaves_what_an_unfinished_trial_needs(place: tuple[str, Path]) ->
 
 def test_prune_unused_leaves_what_an_interrupted_sweep_may_need(place: tuple[str, Path]) -> None:
     url, files = place
-    with opened(url, make_spec(*STAGED), files) as book:
-        drive(_OneTrial(book))  # type: ignore[arg-type]
-        book.interrupt("by a test")
+    with opened(url, make_spec(*STAGED), files) as driver:
+        drive(_OneTrial(driver))  # type: ignore[arg-type]
+        driver.interrupt("by a test")
     end_lease(url)
     key = stage_of(url).key
     assert prune(url, "--unused", "--yes")["kept"] == {key: "test has not ended"}
@@ -286,24 +286,24 @@ def test_prune_unused_leaves_what_an_interrupted_sweep_may_need(place: tuple[str
 
 
 class _OneTrial:
-    """A Book that has nothing more to do after its first trial."""
+    """A driver that has nothing more to do after its first trial."""
 
-    def __init__(self, book: Any):
-        self._book, self._trials = book, 0
+    def __init__(self, driver: Any):
+        self._driver, self._trials = driver, 0
 
     def next(self) -> Any:
         from sweeper.driver.driver import EXHAUSTED
 
         if self._trials:
             return EXHAUSTED
-        job = self._book.next()
+        job = self._driver.next()
         self._trials += isinstance(job, TrialJob)
         return job
 
     def end(self) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._book, name)
+        return getattr(self._driver, name)
 
 
 def _to_end(job: Job) -> None:

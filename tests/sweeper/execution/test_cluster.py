@@ -47,7 +47,7 @@ def nothing_lost_nothing_doubled(work: Work, whole: Work) -> None:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Work:
-    """The sweep that nobody disturbed, without Ray: the same Book, the same trainer."""
+    """The sweep that nobody disturbed, without Ray: the same Driver, the same trainer."""
     work = Work(tmp_path / "whole")
     work.place.mkdir()
     run_to_end(work.url, make_spec(text=TEXT), work.files)

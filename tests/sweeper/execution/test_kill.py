@@ -74,7 +74,7 @@ def test_killed_three_times_and_a_worker_once(seed: int, tmp_path: Path) -> None
     whole, cut = Work(tmp_path / "whole"), Work(tmp_path / "cut")
     whole.place.mkdir()
     cut.place.mkdir()
-    run_to_end(whole.url, make_spec(text=TEXT), whole.files)  # without Ray: the same Book, the same trainer
+    run_to_end(whole.url, make_spec(text=TEXT), whole.files)  # without Ray: the same Driver, the same trainer
 
     moments = sorted(chance.sample(range(3, STEPS - 12), 3))
     for moment in moments:

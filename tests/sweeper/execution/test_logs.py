@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.execution import runner
+from sweeper.execution import tuner
 from sweeper.execution.ray_logs import trim
 from tests.sweeper.processes import ROOT
 
@@ -33,10 +33,10 @@ def test_it_is_looked_at_while_the_run_goes_on(tmp_path: Path) -> None:
     """In a process of its own: file descriptors 1 and 2 are changed."""
     code = (
         "import os, sys, time, logging; from pathlib import Path\n"
-        "from sweeper.execution import ray_logs as quiet\n"
-        "quiet.LOOK, quiet.MOST = 0.01, 10_000\n"
-        "quiet.trim.__defaults__ = (10_000,)\n"
-        "with quiet.chatter_to(Path(sys.argv[1])):\n"
+        "from sweeper.execution import ray_logs\n"
+        "ray_logs.LOOK, ray_logs.MOST = 0.01, 10_000\n"
+        "ray_logs.trim.__defaults__ = (10_000,)\n"
+        "with ray_logs.chatter_to(Path(sys.argv[1])):\n"
         "    for n in range(100):\n"
         "        os.write(2, b'x' * 999 + b'\\n')\n"
         "        logging.getLogger('ray').warning('line %d', n)\n"
@@ -61,8 +61,8 @@ def test_rays_own_logs_are_bounded(tmp_path: Path) -> None:
         "ray.get(talk.remote())\n"
         "stop()\n"
     )
-    assert runner.DRIVER_ENVIRONMENT["RAY_ROTATION_MAX_BYTES"] == "10000000"
-    environment = {**os.environ, **runner.DRIVER_ENVIRONMENT, "RAY_ROTATION_MAX_BYTES": "100000"}
+    assert tuner.DRIVER_ENVIRONMENT["RAY_ROTATION_MAX_BYTES"] == "10000000"
+    environment = {**os.environ, **tuner.DRIVER_ENVIRONMENT, "RAY_ROTATION_MAX_BYTES": "100000"}
     with tempfile.TemporaryDirectory(prefix="sweep-", dir="/tmp", ignore_cleanup_errors=True) as place:
         subprocess.run([sys.executable, "-c", code, place], cwd=ROOT, env=environment, check=True)
         sizes = {file.name: file.stat().st_size for file in Path(place).rglob("logs/worker-*")}

@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.execution.prefetch import Ahead, NotReady
+from sweeper.execution.prefetch import NotReady, Prefetch
 
 
-def rest(ahead: Ahead[int]) -> Iterator[int]:
+def rest(prefetch: Prefetch[int]) -> Iterator[int]:
     while True:
         try:
-            yield ahead.next()
+            yield prefetch.next()
         except StopIteration:
             return
 
 
 @given(st.lists(st.integers()))
 def test_all_items_in_order_and_the_end_stays_the_end(items: list[int]) -> None:
-    with closing(Ahead(item for item in items)) as ahead:
-        assert list(rest(ahead)) == items
-        assert list(rest(ahead)) == []
+    with closing(Prefetch(item for item in items)) as prefetch:
+        assert list(rest(prefetch)) == items
+        assert list(rest(prefetch)) == []
 
 
 def test_it_works_on_the_next_item_meanwhile_and_no_further() -> None:
@@ -35,8 +35,8 @@ def test_it_works_on_the_next_item_meanwhile_and_no_further() -> None:
             made.append(number)
             yield number
 
-    with closing(Ahead(count())) as ahead:
-        assert ahead.next() == 0
+    with closing(Prefetch(count())) as prefetch:
+        assert prefetch.next() == 0
         time.sleep(0.3)
         assert made == [0, 1, 2]  # 1 is ready, and 2 waits for its place
     assert made == [0, 1, 2]
@@ -47,12 +47,12 @@ def test_an_error_comes_after_the_items_before_it_and_once() -> None:
         yield 1
         raise TimeoutError("no answer")
 
-    with closing(Ahead(fails())) as ahead:
-        assert ahead.next() == 1
+    with closing(Prefetch(fails())) as prefetch:
+        assert prefetch.next() == 1
         with pytest.raises(TimeoutError, match="no answer"):
-            ahead.next()
+            prefetch.next()
         with pytest.raises(StopIteration):
-            ahead.next()
+            prefetch.next()
 
 
 def test_waiting_has_an_end() -> None:
@@ -62,12 +62,12 @@ def test_waiting_has_an_end() -> None:
         go_on.wait()
         yield 1
 
-    with closing(Ahead(slow())) as ahead:
+    with closing(Prefetch(slow())) as prefetch:
         for timeout in (0.0, 0.05):
             with pytest.raises(NotReady):
-                ahead.next(timeout)
+                prefetch.next(timeout)
         go_on.set()
-        assert ahead.next() == 1
+        assert prefetch.next() == 1
 
 
 def test_closing_runs_what_the_generator_does_last_and_says_what_it_raised() -> None:
@@ -81,9 +81,9 @@ def test_closing_runs_what_the_generator_does_last_and_says_what_it_raised() -> 
             done.append(threading.current_thread().name)
             raise OSError("disk full")
 
-    ahead = Ahead(saves())
-    assert ahead.next() == 1
+    prefetch = Prefetch(saves())
+    assert prefetch.next() == 1
     with pytest.raises(OSError, match="disk full"):
-        ahead.close()
-    assert done == ["ahead"]
-    ahead.close()
+        prefetch.close()
+    assert done == ["prefetch"]
+    prefetch.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.driver.lease import alive
-from sweeper.execution.runner import run_sweep
-from sweeper.execution.scratch import end_orphans
+from sweeper.execution.runner import Means, run_sweep
+from sweeper.files.scratch import end_orphans
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
@@ -148,7 +148,7 @@ def test_a_changed_spec_is_refused_with_the_differences(tmp_path: Path) -> None:
     run_to_end(work.url, make_spec("search.trials=1"), work.files)
     said = Silent()
     changed = make_spec("search.trials=2", "search.seed=4")
-    assert run_sweep(changed, "", work.url, work.files, progress=said) == 3
+    assert run_sweep(changed, work.url, work.files, said) == 3
     assert any("search.seed: 3 -> 4" in line for line in said.lines)
     assert not any("search.trials" in line for line in said.lines)
     assert any("--as NEWNAME" in line for line in said.lines)
@@ -163,7 +163,7 @@ def test_a_second_driver_is_refused_in_a_sentence(tmp_path: Path) -> None:
         )
         store.take_lease(sweep.id, "elsewhere:1", 60)
     said = Silent()
-    assert run_sweep(spec, "", work.url, work.files, progress=said) == 7
+    assert run_sweep(spec, work.url, work.files, said) == 7
     assert len(said.lines) == 1
     assert "elsewhere:1" in said.lines[0]
     with closing(Reader(work.url)) as reader:
@@ -174,7 +174,7 @@ def test_what_could_not_begin_is_not_said_to_run(tmp_path: Path) -> None:
     """No cluster answers: exit code 7, and whoever looks at the sweep reads why it stands still."""
     url, nowhere = f"sqlite:///{tmp_path}/sweeps.db", "127.0.0.1:1"
     spec = make_spec(text=text(20))
-    assert run_sweep(spec, text(20), url, tmp_path / "files", progress=Silent(), address=nowhere) == 7
+    assert run_sweep(spec, url, tmp_path / "files", Silent(), Means(address=nowhere)) == 7
     with closing(Reader(url)) as reader:
         sweep = reader.sweep(spec.name)
         assert sweep is not None

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sweeper.driver import disk_guard as room
-from sweeper.driver.disk_guard import Room
-from sweeper.driver.driver import Book
+from sweeper.driver import disk_guard
+from sweeper.driver.disk_guard import DiskGuard
+from sweeper.driver.driver import Driver
 from sweeper.driver.jobs import TrialJob
 from sweeper.execution.worker import describe
 from sweeper.store.store import StoreError
@@ -133,43 +133,43 @@ def test_a_worker_without_room_ends_the_run_and_no_trial(tmp_path: Path) -> None
     fakes.killed = False
     url, spec = f"sqlite:///{tmp_path}/s.db", make_spec("search.trials=4")
     run_to_end(f"sqlite:///{tmp_path}/u.db", spec, tmp_path / "u")
-    with opened(url, spec, tmp_path / "files") as book:
-        _one_trial(book)
-        job = book.next()
+    with opened(url, spec, tmp_path / "files") as driver:
+        _one_trial(driver)
+        job = driver.next()
         assert isinstance(job, TrialJob)
         Path(job.folder).mkdir(parents=True)
         run = job.run("tests.fakes", "cpu")
-        advance(book, job, run)
-        book.fail(job, describe(OSError(errno.ENOSPC, "No space left on device", "rows.jsonl")))
+        advance(driver, job, run)
+        driver.fail(job, describe(OSError(errno.ENOSPC, "No space left on device", "rows.jsonl")))
         run.close()
-        assert book.ending is not None
-        assert book.ending.code == 7
-        assert book.ending.reason.startswith("the disk is full: rows.jsonl could not be written")
-        assert book.next() is None
-        book.interrupt(book.ending.reason)
+        assert driver.stop_reason is not None
+        assert driver.stop_reason.code == 7
+        assert driver.stop_reason.reason.startswith("the disk is full: rows.jsonl could not be written")
+        assert driver.next() is None
+        driver.interrupt(driver.stop_reason.reason)
     run_to_end(url, spec, tmp_path / "files")
     assert told(url) == told(f"sqlite:///{tmp_path}/u.db")
 
 
-def _one_trial(book: Book) -> None:
-    job = book.next()
+def _one_trial(driver: Driver) -> None:
+    job = driver.next()
     assert isinstance(job, TrialJob)
     Path(job.folder).mkdir(parents=True)
     run = job.run("tests.fakes", "cpu")
-    while advance(book, job, run):
+    while advance(driver, job, run):
         pass
 
 
 def test_the_driver_looks_at_both_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {tmp_path / "files": room.LEAST, tmp_path: room.LEAST}
-    monkeypatch.setattr(room.disk, "free", lambda path: free[path])
-    looking = Room(f"sqlite:///{tmp_path}/s.db", str(tmp_path / "files"))
-    assert looking.gone() is None
+    free = {tmp_path / "files": disk_guard.LEAST, tmp_path: disk_guard.LEAST}
+    monkeypatch.setattr(disk_guard.disk, "free", lambda path: free[path])
+    looking = DiskGuard(f"sqlite:///{tmp_path}/s.db", str(tmp_path / "files"))
+    assert looking.full() is None
     for place in list(free):
         free[place] -= 1
-        ending = looking.gone()
-        assert ending is not None
-        assert ending.reason.endswith(f"50.0 MB are free for {place}")
+        stop_reason = looking.full()
+        assert stop_reason is not None
+        assert stop_reason.reason.endswith(f"50.0 MB are free for {place}")
         free[place] += 1
 
 
@@ -177,16 +177,16 @@ def test_the_driver_looks_at_both_disks(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_store_without_room_keeps_what_it_had(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "LEAST", 0)
+    monkeypatch.setattr(disk_guard, "LEAST", 0)
     fakes.killed = False
     spec = make_spec("search.trials=6", "trainer.finetune.steps=6")
     undisturbed, url = f"sqlite:///{tmp_path}/u.db", f"sqlite:///{small}/s.db"
     run_to_end(undisturbed, spec, tmp_path / "u")
-    with opened(url, spec, tmp_path / "files") as book:
-        _one_trial(book)
+    with opened(url, spec, tmp_path / "files") as driver:
+        _one_trial(driver)
         fill(small)
         with pytest.raises(StoreError, match="cannot be used: database or disk is full"):
-            book._journal.file("note", "x" * 100_000)
+            driver._events.record("note", "x" * 100_000)
         (small / "filler").unlink()
     run_to_end(url, spec, tmp_path / "files")
     assert told(url) == told(undisturbed)
@@ -203,7 +203,7 @@ def test_a_sweep_under_ray_on_a_disk_that_fills(small: Path, tmp_path: Path) -> 
     work = Work(small)
     driver = work.start(text, seconds=0.05)
     wait_for(lambda: work.steps() > 30, driver)
-    fill(small, leave=room.LEAST // 2)
+    fill(small, leave=disk_guard.LEAST // 2)
     began = time.monotonic()
     code, output = end_of(driver)
     assert (code, time.monotonic() - began < 30) == (7, True), output

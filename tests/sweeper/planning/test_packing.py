@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sweeper.planning.calibration import CannotRun, Shape
 from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.machine import LacksError, slots_for
-from sweeper.planning.packing import HEADROOM, share, survey, workers_on_a_gpu
+from sweeper.planning.packing import HEADROOM, pack, share, workers_on_a_gpu
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec
 from tests.sweeper.execution.test_runner import text
@@ -35,7 +35,7 @@ def test_the_hungriest_shape_says_how_many_fit() -> None:
         return takes(size * GB)
 
     said: list[str] = []
-    found = survey(make_spec(), said.append, probe=probe, gpus=2, gpu_memory=80 * GB, cores=64)
+    found = pack(make_spec(), said.append, probe=probe, gpus=2, gpu_memory=80 * GB, cores=64)
     assert sorted(asked) == [(4, "cuda"), (8, "cuda"), (16, "cuda")]  # each shape once: schedules change none
     assert found.resources.gpu == 0.25  # of 80 GB 72 are to be used: four times 16
     assert slots_for(found.resources, 64, 2) == (8, 1, 0.25)
@@ -63,7 +63,7 @@ def test_nothing_is_tried_out_that_nobody_asks_for(overrides: tuple[str, ...], g
         return takes(GB)
 
     said = make_spec(*overrides)
-    found = survey(said, lambda text: None, probe=probe, gpus=gpus, gpu_memory=10 * GB, cores=4)
+    found = pack(said, lambda text: None, probe=probe, gpus=gpus, gpu_memory=10 * GB, cores=4)
     assert bool(asked) == bool(found.measured) == asks
     if "budget.hours=4" in overrides:
         assert found.resources == said.resources
@@ -77,7 +77,7 @@ def test_a_gpu_that_is_too_small_is_a_sentence() -> None:
 
     said: list[str] = []
     with pytest.raises(LacksError, match=r"a trial needs 75\.0 GB of GPU memory, and there are 80\.0 GB"):
-        survey(make_spec(), said.append, probe=probe, gpus=1, gpu_memory=80 * GB, cores=8)
+        pack(make_spec(), said.append, probe=probe, gpus=1, gpu_memory=80 * GB, cores=8)
     assert "a calibration failed: finetune, block size 16: out of memory: 90 GB were asked for" in said
 
 

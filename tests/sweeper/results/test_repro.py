@@ -103,14 +103,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
         threads = f"resources.cpu={torch.get_num_threads()}"
         spec = make_spec(threads, text=TINY.format(corpus=write_corpus(folder)))
         url = f"sqlite:///{folder}/s.db"
-        with opened(url, spec, folder / "files") as book:
-            while not book.over():
-                job: Any = book.next()
+        with opened(url, spec, folder / "files") as driver:
+            while not driver.over():
+                job: Any = driver.next()
                 Path(job.folder).mkdir(parents=True, exist_ok=True)
                 for report in job.run("trainer.training.train", "cpu"):
-                    book.take(job, [report] if report else [])
-                book.finish(job)
-            book.end()
+                    driver.take(job, [report] if report else [])
+                driver.finish(job)
+            driver.end()
         yield url
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeper.driver.driver import Book
+from sweeper.driver.driver import Driver
 from sweeper.results.leaderboard import leaderboard
 from sweeper.search.early_stopping import EarlyStopping
 from sweeper.spec.yaml_source import InvalidSpec
@@ -113,17 +113,17 @@ def test_a_kill_after_the_decision_and_before_the_end_of_the_trial(
 ) -> None:
     """The decision is in the store with the rows; the next driver ends the trial, and runs it no more."""
     url, spec = f"sqlite:///{tmp_path}/sweeps.db", spec_of("patient", "search.sampler=random")
-    end = Book._end
+    end = Driver._end
 
-    def die(book: Book, trial: int, state: str, **why: str) -> None:
+    def die(driver: Driver, trial: int, state: str, **why: str) -> None:
         if state == "pruned":
             raise Killed
-        end(book, trial, state, **why)
+        end(driver, trial, state, **why)
 
     fakes.killed = True  # nothing of it is saved on the way out
-    monkeypatch.setattr(Book, "_end", die)
-    with pytest.raises(Killed), opened(url, spec, tmp_path / "files") as book:
-        drive(book)
+    monkeypatch.setattr(Driver, "_end", die)
+    with pytest.raises(Killed), opened(url, spec, tmp_path / "files") as driver:
+        drive(driver)
     monkeypatch.undo()
     (half,) = [trial for trial in trials_of(url) if trial.state == "pruned"]
     assert half.ended is None
@@ -137,8 +137,8 @@ def test_a_kill_after_the_decision_and_before_the_end_of_the_trial(
 @pytest.mark.parametrize("rule", ["successive_halving", "patient"])
 def test_with_more_slots_all_end_once(rule: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/sweeps.db"
-    with opened(url, spec_of(rule), tmp_path / "files", slots=3) as book:
-        drive(book, slots=3)
+    with opened(url, spec_of(rule), tmp_path / "files", slots=3) as driver:
+        drive(driver, slots=3)
     states = [trial.state for trial in trials_of(url) if trial.repeat_of is None]
     assert len(states) == 10
     assert set(states) == {"complete", "pruned"}
@@ -307,7 +307,7 @@ def test_killed_twice_under_ray_it_prunes_as_if_nobody_had(tmp_path: Path) -> No
     whole, cut = Work(tmp_path / "whole"), Work(tmp_path / "cut")
     whole.place.mkdir()
     cut.place.mkdir()
-    run_to_end(whole.url, make_spec(text=RAY), whole.files)  # without Ray: the same Book, the same trainer
+    run_to_end(whole.url, make_spec(text=RAY), whole.files)  # without Ray: the same Driver, the same trainer
     for moment in (9, 25):
         driver = cut.start(RAY, seconds=0.1)
         wait_for(lambda at=moment: cut.steps() >= at, driver)

@@ -70,7 +70,7 @@ def test_resumed_elsewhere_by_its_name_it_has_nothing_left(
         store.writer(sweep.id, "me").set_sweep_state("complete", "")
         store.release_lease(sweep.id, "me")
     again = text.replace("always_seeds", "reference: {title: Printed, rows: [{row: one}]}\nalways_seeds")
-    assert run_sweep(read(again), "", url, home / "files", progress=progress) == 5
+    assert run_sweep(read(again), url, home / "files", progress) == 5
     assert progress.lines == ["sweep placed has ended already: nothing is left to run"]
     with closing(Reader(url)) as reader:
         found = reader.sweep("placed")
@@ -79,5 +79,5 @@ def test_resumed_elsewhere_by_its_name_it_has_nothing_left(
     assert (found.state, found.lease_holder) == ("complete", None)
     monkeypatch.chdir("elsewhere")
     stored = SweepSpec.from_resolved(found.spec)
-    assert run_sweep(stored, "", url, home / "files", progress=progress) == 5
+    assert run_sweep(stored, url, home / "files", progress) == 5
     assert len(progress.lines) == 2, "no change is seen"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.driver.warm_start import foreign_trials
 from sweeper.results.leaderboard import leaderboard
 from sweeper.search.proposals import Proposals
+from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial

@@ -1,12 +1,18 @@
-"""Which failures are tried again, and how often: a trial's are counted in its events, so a kill forgets none.
+"""Which failures are tried again, and how often? And which are not the trials' own, and stop the sweep?
 
-An error of the configuration is not among them: it would only fail again.
+What is tried again is counted in a trial's events, so a kill forgets none. An error of the configuration is
+not among them: it would only fail again.
 """
 
+import re
 from typing import NamedTuple
 
 from sweeper.driver.jobs import Job, StageJob
-from sweeper.store.queries import Reader
+from sweeper.driver.lease import HeldSweep
+
+ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
+NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
+NOTHING_TO_RANK = 5  # exit code
 
 
 class Failure(NamedTuple):
@@ -40,8 +46,8 @@ def is_of_memory(error: str) -> bool:
 
 
 class Retries:
-    def __init__(self, sweep: int, reader: Reader):
-        self._sweep, self._reader = sweep, reader
+    def __init__(self, held: HeldSweep):
+        self._held = held
         self._of_stages: dict[tuple[str, str], int] = {}  # by key and kind, in this driver's time
 
     def count(self, job: Job | int, failure: Failure) -> int:
@@ -49,7 +55,8 @@ class Retries:
         if isinstance(job, StageJob):
             return self._of_stages.get((job.key, failure.kind), 0)
         trial = job if isinstance(job, int) else job.trial
-        return sum(event.kind == failure.kind for event in self._reader.events(self._sweep, trial))
+        events = self._held.reader.events(self._held.record.id, trial)
+        return sum(event.kind == failure.kind for event in events)
 
     def note(self, job: Job, failure: Failure) -> None:
         """Of a stage; a trial's event says it."""
@@ -61,3 +68,35 @@ class Retries:
         if isinstance(key, int):
             return int(2 ** self.count(key, MEMORY))
         return int(2 ** self._of_stages.get((key, MEMORY.kind), 0))
+
+
+class CircuitBreaker:
+    """A sweep whose first trials all fail alike is stopped: what is wrong is not the trials'.
+
+    Of one driver: whoever starts the sweep again, when that is mended, is given another chance.
+    """
+
+    def __init__(self, slots: int, some_have_completed: bool):
+        self._least = max(ALIKE, slots + 1)
+        self._off = some_have_completed
+        self._failures: list[str] = []
+
+    def saw(self, state: str, error: str) -> str:
+        """A trial has ended. '' where the sweep goes on; else why not."""
+        self._off = self._off or state not in ("failed", "lost")
+        if self._off:
+            return ""
+        self._failures.append(error)
+        if len({_kind(each) for each in self._failures}) > 1:
+            self._off = True
+        if self._off or len(self._failures) < self._least:
+            return ""
+        return f"the first {len(self._failures)} trials failed alike: {_last_line(error)}"
+
+
+def _kind(error: str) -> str:
+    return NUMBERS.sub("#", _last_line(error))
+
+
+def _last_line(error: str) -> str:
+    return error.strip().splitlines()[-1] if error.strip() else "no error was given"

@@ -1,4 +1,4 @@
-"""`gc`: deletes what no sweep of the database needs any more, and nothing of a sweep that is being run.
+"""What does no sweep of the database need any more? `gc` deletes that, but nothing of a sweep that runs.
 
 It holds the lease of every sweep that it looks into, so that no driver begins one meanwhile, and the lock of
 every folder that it deletes from. What the database does not know it leaves alone: it may be another's.
@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 
 from sweeper.driver import retention
 from sweeper.driver.lease import lease
-from sweeper.execution.scratch import end_orphans, left_behind
 from sweeper.files import stage_cache
 from sweeper.files.disk import bytes_of
 from sweeper.files.kept_stages import kept_stages, refusal
 from sweeper.files.remote import is_remote
+from sweeper.files.scratch import end_orphans, left_behind
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.store import LeaseLost, Store

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.driver.circuit_breaker import Breaker
-from sweeper.driver.driver import EXHAUSTED, Book
+from sweeper.driver.driver import EXHAUSTED, Driver
+from sweeper.driver.failures import CircuitBreaker
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.store.queries import Reader
 from tests import fakes
@@ -25,8 +25,8 @@ def place(tmp_path: Path) -> tuple[str, Path]:
     return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
 
 
-def trial_of(book: Book) -> TrialJob:
-    job = book.next()
+def trial_of(driver: Driver) -> TrialJob:
+    job = driver.next()
     assert isinstance(job, TrialJob)
     return job
 
@@ -38,19 +38,19 @@ def trials_of(url: str) -> list[Any]:
 
 # --- out of memory --------------------------------------------------------------------------------
 def test_out_of_memory_once_more_in_halves(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=2", "trainer.accumulate=3"), place[1]) as book:
-        job = trial_of(book)
+    with opened(place[0], make_spec("search.trials=2", "trainer.accumulate=3"), place[1]) as driver:
+        job = trial_of(driver)
         assert job.values["accumulate"] == 3
-        book.fail(job, OOM)
-        again = trial_of(book)
+        driver.fail(job, OOM)
+        again = trial_of(driver)
         assert (again.trial, again.attempt, again.values["accumulate"]) == (job.trial, 2, 6)
         assert {**again.values, "accumulate": 3} == job.values  # the same run: batch size and all
-        book.fail(again, OOM)
-        assert book.states() == {"failed": 1}
-        other = trial_of(book)
+        driver.fail(again, OOM)
+        assert driver.states() == {"failed": 1}
+        other = trial_of(driver)
         assert (other.attempt, other.values["accumulate"]) == (1, 3)
-        book.fail(other, "a bug")
-        assert book.next() is EXHAUSTED  # what is no question of memory is not tried again
+        driver.fail(other, "a bug")
+        assert driver.next() is EXHAUSTED  # what is no question of memory is not tried again
     assert [(trial.state, trial.error) for trial in trials_of(place[0])] == [
         ("failed", OOM),
         ("failed", "a bug"),
@@ -59,56 +59,56 @@ def test_out_of_memory_once_more_in_halves(place: tuple[str, Path]) -> None:
 
 def test_halves_are_remembered_by_the_next_driver(place: tuple[str, Path]) -> None:
     spec = make_spec("search.trials=1")
-    with opened(place[0], spec, place[1]) as book:
-        book.fail(trial_of(book), OOM)
-        trial_of(book)
-    with opened(place[0], spec, place[1]) as book:
-        again = trial_of(book)
+    with opened(place[0], spec, place[1]) as driver:
+        driver.fail(trial_of(driver), OOM)
+        trial_of(driver)
+    with opened(place[0], spec, place[1]) as driver:
+        again = trial_of(driver)
         assert (again.attempt, again.values["accumulate"]) == (3, 2)
-        book.lost(again)  # another failure has chances of its own
-        again = trial_of(book)
+        driver.lost(again)  # another failure has chances of its own
+        again = trial_of(driver)
         assert again.values["accumulate"] == 2
-        book.fail(again, OOM)
-        assert book.states() == {"failed": 1}
+        driver.fail(again, OOM)
+        assert driver.states() == {"failed": 1}
 
 
 def test_a_pretrain_too(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec(*STAGED, "search.trials=1"), place[1]) as book:
+    with opened(place[0], make_spec(*STAGED, "search.trials=1"), place[1]) as driver:
         for pieces, attempt in ((1, 1), (2, 2)):
-            job = book.next()
+            job = driver.next()
             assert isinstance(job, StageJob)
             assert (job.values["accumulate"], job.attempt) == (pieces, attempt)
-            book.fail(job, OOM)
-        assert book.next() is EXHAUSTED
-        assert book.states() == {"failed": 1}
+            driver.fail(job, OOM)
+        assert driver.next() is EXHAUSTED
+        assert driver.states() == {"failed": 1}
 
 
 def test_a_trial_with_memory_for_half_a_batch_comes_to_its_end(place: tuple[str, Path]) -> None:
     spec = make_spec(f"trainer.finetune.batch_size={fakes.GREEDY}", "search.trials=2")
-    with opened(place[0], spec, place[1]) as book:
+    with opened(place[0], spec, place[1]) as driver:
         for _ in range(4):
-            job = book.next()
+            job = driver.next()
             if job is EXHAUSTED:
                 break
             assert isinstance(job, TrialJob)
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             try:
                 for report in job.run("tests.fakes", "cpu"):
-                    book.take(job, [report] if report else [])
-                book.finish(job)
+                    driver.take(job, [report] if report else [])
+                driver.finish(job)
             except MemoryError:
-                book.fail(job, OOM)
+                driver.fail(job, OOM)
     assert [(trial.state, trial.attempt) for trial in trials_of(place[0])] == [("complete", 2)] * 2
 
 
 # --- silence ------------------------------------------------------------------------------------------
 def test_a_silent_trial_is_tried_once_more(place: tuple[str, Path]) -> None:
-    with opened(place[0], make_spec("search.trials=1"), place[1]) as book:
-        job = trial_of(book)
-        book.silent(job)
-        book.silent(job)  # it is live no more: nothing
-        book.silent(trial_of(book))
-        assert book.states() == {"lost": 1}
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
+        job = trial_of(driver)
+        driver.silent(job)
+        driver.silent(job)  # it is live no more: nothing
+        driver.silent(trial_of(driver))
+        assert driver.states() == {"lost": 1}
     assert trials_of(place[0])[0].error == "it fell silent 2 times"
 
 
@@ -119,9 +119,9 @@ def test_killed_between_failures_no_chance_is_given_twice(seed: int, tmp_path: P
     kills = 0
     while True:
         try:
-            with opened(url, spec, tmp_path / "files", commits=chance.randrange(4, 14)) as book:
-                while isinstance(job := book.next(), TrialJob):
-                    book.fail(job, OOM)
+            with opened(url, spec, tmp_path / "files", commits=chance.randrange(4, 14)) as driver:
+                while isinstance(job := driver.next(), TrialJob):
+                    driver.fail(job, OOM)
                 break
         except Killed:
             kills += 1
@@ -151,21 +151,21 @@ ALIKE = ["No such file: data-1/a.txt, at step 3", "No such file: data-2/a.txt, a
 def test_when_the_breaker_stops_a_sweep(
     slots: int, ends: list[tuple[str, str]], stops_at: int | None
 ) -> None:
-    breaker = Breaker(slots, False)
+    breaker = CircuitBreaker(slots, False)
     said = [breaker.saw(*end) for end in ends]
     first = next((number for number, why in enumerate(said, start=1) if why), None)
     assert first == stops_at
     if stops_at:
         assert said[stops_at - 1].startswith(f"the first {stops_at} trials failed alike: ")
-    assert not any(Breaker(slots, True).saw(*end) for end in ends)
+    assert not any(CircuitBreaker(slots, True).saw(*end) for end in ends)
 
 
 def test_a_sweep_whose_first_trials_fail_alike_is_stopped(place: tuple[str, Path]) -> None:
     bad = make_spec(f"trainer.finetune.batch_size={fakes.RAISE}", "search.trials=9")
-    with opened(place[0], bad, place[1]) as book:
-        drive(book)
-        assert book.ending is not None
-        assert book.ending.code == 5
+    with opened(place[0], bad, place[1]) as driver:
+        drive(driver)
+        assert driver.stop_reason is not None
+        assert driver.stop_reason.code == 5
     result = told(place[0])
     assert result["sweep"] == (
         "interrupted", "the first 3 trials failed alike: 'a bug in the trainer'",

@@ -11,9 +11,9 @@ from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from sweeper.cli.main import app
+from sweeper.driver.gc import collect
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.files.disk import bytes_of
-from sweeper.files.gc import collect
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -100,13 +100,13 @@ def test_after_any_kill_gc_takes_nothing_that_resuming_needs(
 def test_nothing_of_a_sweep_that_is_being_run(url: str, files: Path) -> None:
     spec = make_spec(*STAGED, "keep.best=1")
     fakes.killed = False
-    with opened(url, spec, files) as book:
+    with opened(url, spec, files) as driver:
         for _ in range(3):
-            job = book.next()
+            job = driver.next()
             assert isinstance(job, TrialJob | StageJob)
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             run_of_it = job.run("tests.fakes", "cpu")
-            while advance(book, job, run_of_it):
+            while advance(driver, job, run_of_it):
                 pass
         (files / "trials/1/1/last.safetensors.tmp").write_text("half")
         before = snapshot(files)

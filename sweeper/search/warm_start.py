@@ -7,12 +7,10 @@ does not move this one's proposals.
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.driver.event_log import Journal
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
-from sweeper.store.records import ForeignTrial, SweepRecord
-from sweeper.store.store import Writer
+from sweeper.store.records import ForeignTrial
 from trainer.config.names import did_you_mean, nearest
 from trainer.config.train_config import InvalidConfig, Problem, TrainConfig
 
@@ -20,25 +18,11 @@ from trainer.config.train_config import InvalidConfig, Problem, TrainConfig
 MEASURED_ON = ("evaluation.sequences", "evaluation.seed")
 
 
-def warm_start(
-    spec: SweepSpec, sweep: SweepRecord, reader: Reader, writer: Writer, journal: Journal
-) -> list[ForeignTrial]:
-    """Those written down; of a sweep that has just begun, those that fit, which are written down now.
-
-    Raises InvalidConfig in a sentence, with nothing written, where another sweep has none that fit.
-    """
-    known = reader.foreign_trials(sweep.id) if spec.search.warm_start else []
-    if known or not spec.search.warm_start:
-        return known
-    chosen = foreign_trials(spec, reader)
-    writer.add_foreign_trials(chosen)
-    from_where = ", ".join(spec.search.warm_start)
-    journal.note("warm start", f"the search begins with {len(chosen)} trials of {from_where}")
-    return chosen
-
-
 def foreign_trials(spec: SweepSpec, reader: Reader) -> list[ForeignTrial]:
-    """In the order of the spec, then of their numbers."""
+    """In the order of the spec, then of their numbers.
+
+    Raises InvalidConfig in a sentence where a sweep that is named has none that fit.
+    """
     return [trial for name in spec.search.warm_start for trial in _of(name, spec, reader)]
 
 

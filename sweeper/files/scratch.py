@@ -1,4 +1,4 @@
-"""Ray's own files, of one driver: on a short path, closed to others, gone when it ends, however it ends."""
+"""Where are a driver's files of Ray? On a short path, closed to others, gone when it ends, come what may."""
 
 import os
 import shutil

@@ -1,0 +1,51 @@
+"""Which names that Ray keeps for itself are used here, and for what? Read from Ray 2.60.
+
+No other file uses one. tests/sweeper/execution/test_ray_private.py holds each against the Ray that is there.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray._private import worker as ray_worker
+from ray._private.services import canonicalize_bootstrap_address_or_die
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+READ_FROM = "2.60"
+
+
+def listen_on_loopback() -> None:
+    """Ray's switch for laptops, where it is off and keeps a firewall from asking: no cluster, so loopback.
+
+    Ray's processes read it from the environment; Ray in this process did so when it was imported.
+    """
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def forget_token() -> None:
+    """The token is read from the environment anew: Ray remembers the one of a Ray before this one."""
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def start_in(folder: Path, **options: Any) -> None:
+    """ray.init, with Ray's files in the folder."""
+    ray.init(_temp_dir=str(folder), **options)
+
+
+def head_of(address: str) -> str:
+    """HOST:PORT for `auto`, or for a HOST:PORT. Raises ConnectionError or ValueError where there is none."""
+    head: str = canonicalize_bootstrap_address_or_die(address)
+    return head
+
+
+def hear_of_nodes(say: Callable[[str], None]) -> None:
+    """What Ray would print on stdout, that a node has died and how, is said instead. After ray.init."""
+
+    def heard(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+        say("\n".join(data["lines"]))
+
+    ray_worker.print_to_stdstream = heard

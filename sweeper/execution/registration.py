@@ -1,0 +1,105 @@
+"""Is the sweep in the store, and may this specification go on with it? One that is new is written down."""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeper.driver.extension import asked, grown, with_trials
+from sweeper.files.remote import is_remote
+from sweeper.files.snapshots import try_out
+from sweeper.planning.precision import in_one_precision
+from sweeper.search.warm_start import foreign_trials
+from sweeper.spec.anchored import anchored
+from sweeper.spec.spec import SweepSpec, differences
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
+
+MAY_CHANGE = ("budget", "keep", "reference")  # sections, between run and resume
+
+
+class AnotherSpec(ValueError):
+    """The sweep of this name was made by another specification; the differences, in lines."""
+
+    def __init__(self, name: str, lines: list[str]):
+        super().__init__(f"sweep {name} is there already, and its spec was another:")
+        self.lines = [
+            str(self),
+            *(f"  {line}" for line in lines),
+            "undo the change to go on with it, or start another sweep with --as NEWNAME",
+        ]
+
+
+class Registered(NamedTuple):
+    spec: SweepSpec  # as it is to be run now
+    record: SweepRecord
+    changed: Mapping[str, Any]  # sections of the spec that are others now
+    grows: bool  # the search is to try more than the store says
+    ended: bool  # nothing is left to run
+
+    def write(self, writer: Writer) -> None:
+        """What is another now, for who reads the sweep later."""
+        for section, now in self.changed.items():
+            writer.change_spec(section, now)
+        if self.grows:
+            writer.extend(self.spec.search.trials)
+
+
+def register(
+    spec: SweepSpec, files: Path | str, store: Store, reader: Reader, say: Callable[[str], None]
+) -> Registered:
+    """Creates the sweep, or finds it where the store has it under this name.
+
+    files: where checkpoints go, of a sweep that is new. Raises AnotherSpec, InvalidConfig or InvalidPlace.
+    """
+    record = reader.sweep(spec.name)
+    text, spec = spec.text, in_one_precision(anchored(spec), record and SweepSpec.from_resolved(record.spec))
+    try_out(record.folder if record else str(files))
+    if record is None:
+        foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
+        record = store.create_sweep(
+            name=spec.name,
+            spec_text=text,
+            spec=spec.resolved(),
+            code_version=code_version(),
+            folder=str(files) if is_remote(files) else str(Path(files).absolute()),
+        )
+    stored = SweepSpec.from_resolved(record.spec)
+    spec, growth = grown(spec, stored)
+    then = anchored(stored).resolved()
+    if others := differences(then, with_trials(spec, stored.search.trials).resolved()):
+        raise AnotherSpec(spec.name, others)
+    if growth:
+        say(growth)
+    grows = spec.search.trials > stored.search.trials
+    ended = record.state in ("complete", "failed") and not grows and not asked(reader.controls(record.id))
+    return Registered(spec, record, _changed(spec, stored), grows, ended)
+
+
+def _changed(spec: SweepSpec, stored: SweepSpec) -> dict[str, Any]:
+    now, before = spec.resolved(), stored.resolved()
+    return {each: now[each] for each in MAY_CHANGE if now[each] != before[each]}
+
+
+def code_version() -> str:
+    """git's name for the commit, else the installed package's version."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--tags"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+        if described.returncode == 0 and described.stdout.strip():
+            return described.stdout.strip()[:80]
+    except (OSError, subprocess.SubprocessError):
+        pass
+    try:
+        return version("bd3lm-sweep")
+    except PackageNotFoundError:
+        return "unknown"
