@@ -29,6 +29,7 @@ from trainer.sampling.generate import sample
 from trainer.sampling.words import Draws
 from trainer.training.learner import Learner
 
+KEPT = RESULTS / "sample.json"
 RUNS = (1024, 4096, 16_384)  # tokens of a whole run
 TOGETHER = 8  # samples of an uncached call
 TIMED = 16  # tokens of a timed stretch, in whole blocks
@@ -72,8 +73,7 @@ def main() -> None:
         for batch in plan.batches
         if given.kind in (None, str(kind)) and given.batch in (None, batch)
     ]
-    path = RESULTS / "sample.json"
-    before = {"rows": []} if given.quick or not path.exists() else json.loads(path.read_text())
+    before = {"rows": []} if given.quick or not KEPT.exists() else json.loads(KEPT.read_text())
     rows = {(row["kind"], row["batch"]): row for row in before["rows"]}
     print(
         f"{'':<18}{'ms a token of each sample, 1,024 before it':>44}{'tokens/s':>10}   uncached over cached"

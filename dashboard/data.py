@@ -15,6 +15,7 @@ import streamlit as st
 
 from dashboard import frame
 from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.progress_estimate import ProgressEstimate, stored_progress
 from sweeper.store.queries import Reader, StoreError
 from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
 
@@ -31,6 +32,7 @@ class Snapshot(NamedTuple):
     trials: dict[int, TrialRecord]
     latest: dict[int, dict[str, LatestRecord]]  # by trial and metric
     states: dict[str, int]  # of trials, repeats not counted
+    progress: ProgressEstimate
     searched: list[str]  # dotted names that the sweep varies
     frame: pd.DataFrame  # the leaderboard: a row a configuration, best first
     values: dict[int, dict[str, Any]]  # of every configuration, complete
@@ -125,7 +127,8 @@ def _read(reader: Reader, name: str) -> Snapshot:
     board = leaderboard(reader, name)
     searched = frame.searched_names(sweep.spec, list(trials.values()), values)
     rows = frame.from_board(board, searched)
-    return Snapshot(sweep, board, trials, latest, reader.trial_states(sweep.id), searched, rows, values)
+    states, progress = reader.trial_states(sweep.id), stored_progress(reader, sweep, time.time())
+    return Snapshot(sweep, board, trials, latest, states, progress, searched, rows, values)
 
 
 class Passport(NamedTuple):

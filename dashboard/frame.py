@@ -11,7 +11,6 @@ from dashboard.words import common_prefix, label, missing, shown
 from sweeper.results.leaderboard import Board
 from sweeper.store.records import TrialRecord
 
-OVER = ("complete", "pruned", "failed", "lost", "stopped")  # a trial's states at its end
 BOARD_COLUMNS = (
     *("configuration", "rank", "role", "state"),  # then the searched values
     *("confirmed_ppl", "confirmed_interval", "confirmed_why", "confirmed_seeds"),
@@ -79,18 +78,6 @@ def searched_names(
         name for name in sorted(stored) if len({str(each.get(name)) for each in values.values()}) > 1
     )
     return searched or list(differing)
-
-
-def progress(spec: Mapping[str, Any], trials: Iterable[TrialRecord]) -> tuple[int, int]:
-    """Trials that have ended, and trials there will be as far as the spec says; repeats are not counted."""
-    everything = list(trials)
-    trials = [trial for trial in everything if trial.repeat_of is None]
-    planned = 0
-    if isinstance(spec.get("search"), dict):
-        planned = int(spec["search"].get("trials") or 0) - (len(everything) - len(trials))
-    proposed = sum(trial.role == "search" for trial in trials)
-    others = len(trials) - proposed
-    return sum(trial.state in OVER for trial in trials), max(planned, proposed) + others
 
 
 def best(rows: pd.DataFrame) -> pd.Series | None:

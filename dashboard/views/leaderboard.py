@@ -37,17 +37,16 @@ def header(now: Snapshot) -> None:
             if now.states.get(state):
                 st.badge(f"{now.states[state]:,} {state}", color=colour)
     title, value, interval = frame.lowest(now.frame)
-    ended, expected = frame.progress(now.sweep.spec, now.trials.values())
     facts = {
         title: "–" if value is None else figures.number(value),
         "Its 95% interval": interval,
         "Tied with it": f"{frame.ties(now.frame):,}",
-        "Trials ended": f"{ended:,} of {expected:,}",
+        "Trials ended": f"{now.progress.ended:,} of {now.progress.total:,}",
     }
     for place, (name, shown) in zip(st.columns(4), facts.items(), strict=True):
         # A metric's value is read as Markdown, where brackets would make a link.
         place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
-    st.progress(min(1.0, ended / expected) if expected else 0.0)
+    st.progress(now.progress.ended / now.progress.total if now.progress.total else 0.0)
 
 
 def choose_rows(now: Snapshot) -> pd.DataFrame:

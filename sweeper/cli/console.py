@@ -19,8 +19,6 @@ from sweeper.driver.progress import Lines, Progress, Status
 from sweeper.words import clock as clock
 from sweeper.words import in_bytes as in_bytes
 
-STATES = ("queued", "running", "paused", "complete", "pruned", "failed", "lost", "stopped")
-ENDED = STATES[3:]
 COLOURS = {
     "queued": "dim",
     "running": "cyan",
@@ -90,12 +88,11 @@ class LiveTable:
 
 def headline(status: Status) -> str:
     """'schedules: 3 of 24 ended, 2 running, 1 failed; 1:12, about 4:30 to go'."""
-    ended = sum(status.states.get(state, 0) for state in ENDED)
+    so_far = status.progress
     others = [f"{n} {state}" for state, n in status.states.items() if n and state != "complete"]
-    left = eta(ended, status.total, status.seconds)
-    to_go = f", about {clock(left)} to go" if left else ""
-    states = ", ".join([f"{ended} of {status.total} ended", *others])
-    return f"{status.sweep}: {states}; {clock(status.seconds)}{to_go}"
+    to_go = f", about {clock(so_far.seconds_left)} to go" if so_far.seconds_left else ""
+    states = ", ".join([f"{so_far.ended} of {so_far.total} ended", *others])
+    return f"{status.sweep}: {states}; {clock(so_far.seconds or 0.0)}{to_go}"
 
 
 def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
@@ -111,11 +108,6 @@ def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
         nelbo, se = evaluated[trial]
         interval = f" [{perplexity(math.exp(nelbo - 1.96 * se))}, {perplexity(math.exp(nelbo + 1.96 * se))}]"
     return f"best {status.metric} so far {number(status.best)}{interval}, trial {status.best_trial}"
-
-
-def eta(ended: int, total: int, seconds: float) -> float | None:
-    """Seconds to go at the pace so far; None before anything has ended."""
-    return seconds / ended * (total - ended) if ended and total > ended else None
 
 
 def number(value: float | None) -> str:

@@ -117,8 +117,8 @@ def _must_be_driven(reader: "Reader", sweep: "SweepRecord", verb: str, json: boo
 
 
 def _must_be_at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bool) -> None:
-    from sweeper.results.eta import LIVE
+    from sweeper.store.records import UNFINISHED
 
     record = None if trial is None else reader.trial(trial)
-    if record and record.sweep == sweep.id and record.state not in LIVE:
+    if record and record.sweep == sweep.id and record.state not in UNFINISHED:
         fail(USAGE, f"trial {trial} of {sweep.name} has ended already: {record.state}", json)

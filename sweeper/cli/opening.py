@@ -112,15 +112,22 @@ def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
 
 
 def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
-    """A sweep as a JSON object: what it is, its trials by state, and its outlook."""
+    """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
     from time import time
 
-    from sweeper.results.eta import outlook
+    from sweeper.results.progress_estimate import stored_progress
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
-    ahead = outlook(reader, sweep, time())._asdict()
-    return {**{key: said[key] for key in kept}, "trials": reader.trial_states(sweep.id), **ahead}
+    so_far = stored_progress(reader, sweep, now := time())
+    return {
+        **{key: said[key] for key in kept},
+        "trials": reader.trial_states(sweep.id),
+        "driver": sweep.driver(now),
+        "ended": so_far.ended,
+        "expected": so_far.total,
+        "seconds_left": so_far.seconds_left,
+    }
 
 
 def state_in_words(document: Mapping[str, Any]) -> str:

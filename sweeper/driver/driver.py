@@ -25,6 +25,7 @@ from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trial_source import TrialSource
 from sweeper.driver.trials import Trials, not_finite
 from sweeper.driver.upkeep import Upkeep
+from sweeper.results.progress_estimate import progress_estimate
 from trainer.evaluation.record import Report
 
 POLL = 0.5  # seconds between two looks at what people ask
@@ -278,14 +279,13 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        leader = self._trials.leader()
+        leader, seconds = self._trials.leader(), time.monotonic() - self._began
         return Status(
             self._held.spec.name,
             self.states(),
-            len(self._trials.states) + self._source.to_come(),
+            progress_estimate(self._trials.states, self._source.planned, self._source.proposed, seconds),
             self._held.spec.metric,
             self._trials.best[leader] if leader is not None else None,
             leader,
             self._slots,
-            time.monotonic() - self._began,
         )

@@ -1,9 +1,11 @@
-"""What a run tells the person who started it. The store's events say the same, for later."""
+"""What does a run tell the person who started it? The store's events say the same, for later."""
 
 import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
+
+from sweeper.results.progress_estimate import ProgressEstimate
 
 
 class Status(NamedTuple):
@@ -11,12 +13,11 @@ class Status(NamedTuple):
 
     sweep: str
     states: Mapping[str, int]  # trials by state, repeats not counted
-    total: int  # trials that there will be, as far as is known now
+    progress: ProgressEstimate
     metric: str
     best: float | None
     best_trial: int | None
     slots: int
-    seconds: float  # since this driver began
 
 
 class Progress(Protocol):

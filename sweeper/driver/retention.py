@@ -14,8 +14,7 @@ from sweeper.files.remote import is_remote
 from sweeper.results.ranking import entries_of, ranking
 from sweeper.spec.spec import Keep, SweepSpec
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
-from sweeper.store.writer import ENDS
+from sweeper.store.records import ENDS, SweepRecord, TrialRecord
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 PART = 100  # of the driver's time at most one part in so many goes into looking

@@ -6,6 +6,7 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.replication import Confirmation, Replication
 from sweeper.driver.search import Search
 from sweeper.driver.trials import Trials
+from sweeper.results.progress_estimate import Planned
 from sweeper.search.early_stopping import early_stopping
 from sweeper.search.warm_start import foreign_trials
 from sweeper.store.records import ForeignTrial, TrialRecord
@@ -21,6 +22,7 @@ class TrialSource:
         self._replication = Replication(held.spec, trials)
         self._confirmation = Confirmation(held, trials)
         self._search_over = False
+        self.planned = Planned.of(held.spec.resolved())
 
     def baselines(self) -> list[int]:
         self._search.settle()
@@ -71,6 +73,7 @@ class TrialSource:
         self._spec = self._requests.extended(self._spec)
         self._search.target = self._spec.search.trials
         self._search_over = self._search_over and self._search.target == before
+        self.planned = self.planned._replace(configurations=self._search.target)
         return self._search.target > before
 
     def tell(self, record: TrialRecord, state: str) -> None:
@@ -83,13 +86,10 @@ class TrialSource:
         """None while it goes on; '' where it has come to its planned end; else a sentence."""
         return self._search.over()
 
-    def to_come(self) -> int:
-        """Trials that are not in the store yet, as far as is known."""
-        if self._search.over() is not None:
-            return 0
-        confirm = self._spec.confirm
-        more = (self._search.target - self._search.count) * self._spec.replicates
-        return more + (confirm.top * confirm.seeds if confirm else 0)
+    @property
+    def proposed(self) -> int | None:
+        """Configurations, by the search; None: it is over."""
+        return None if self._search.over() is not None else self._search.count
 
 
 def _warm_start(held: HeldSweep, events: EventLog) -> list[ForeignTrial]:

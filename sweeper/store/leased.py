@@ -1,4 +1,4 @@
-"""What only the holder of a sweep's lease may do: every transaction first makes sure that it still is."""
+"""What may only the holder of a sweep's lease do? Every transaction first makes sure that it still is."""
 
 import time
 from collections.abc import Iterator
@@ -60,3 +60,8 @@ class Leased:
         new = {"seconds": seconds, "gpu_seconds": gpu_seconds, "tokens": tokens}
         with self._transaction() as connection:
             connection.execute(update(drivers).where(drivers.c.id == driver).values(new))
+
+
+def clean(text: str) -> str:
+    """What any database takes: error texts may hold NUL or half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

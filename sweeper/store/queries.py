@@ -173,6 +173,11 @@ class Reader:
         rows = self._rows(query.order_by(events.c.id.desc()).limit(limit))
         return [EventRecord(*row) for row in reversed(rows)]
 
+    def said(self, sweep: int, kind: str) -> bool:
+        """Whether there is an event of that kind."""
+        query = select(events.c.id).where(events.c.sweep == sweep, events.c.kind == kind).limit(1)
+        return bool(self._rows(query))
+
     def controls(self, sweep: int, undone: bool = True) -> list[ControlRecord]:
         """In the order they were asked."""
         query = _all(controls, ControlRecord).where(controls.c.sweep == sweep)

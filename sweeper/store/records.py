@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+# Of a trial.
+UNFINISHED = ("queued", "running", "paused")
+ENDS = ("complete", "pruned", "failed", "lost", "stopped")
+
 
 def host_and_pid(holder: str) -> str:
     """Of a lease's holder: what a reader makes something of."""
@@ -22,6 +26,10 @@ class SweepRecord(NamedTuple):
     ended: float | None
     lease_holder: str | None
     lease_until: float | None
+
+    def driver(self, now: float) -> str | None:
+        """host:pid of who runs it now; None: nobody does."""
+        return host_and_pid(self.lease_holder or "") if now < (self.lease_until or 0.0) else None
 
 
 class TrialRecord(NamedTuple):

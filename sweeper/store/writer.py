@@ -1,4 +1,4 @@
-"""A sweep's results, written by the holder of its lease."""
+"""What is written of a sweep and its trials? By the holder of its lease alone."""
 
 import math
 import time
@@ -9,23 +9,21 @@ from sqlalchemy import Connection, insert, select, update
 
 from sweeper.store import rows as tables
 from sweeper.store.engine import StoreError, insert_or_ignore
-from sweeper.store.leased import Leased
-from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, StageRecord, TrialRecord
+from sweeper.store.leased import clean
+from sweeper.store.records import ENDS, ForeignTrial, MetricRow, NewTrial, TrialRecord
 from sweeper.store.schema import (
     configurations,
     controls,
     events,
     foreign_trials,
-    stages,
     sweeps,
     trials,
 )
+from sweeper.store.stage_writer import StageWriter
 from trainer.evaluation.record import Evaluation
 
-ENDS = ("complete", "pruned", "failed", "lost", "stopped")
 
-
-class Writer(Leased):
+class Writer(StageWriter):
     """An attempt is live while it is its trial's latest and the trial is running; what any other attempt
     says is dropped.
     """
@@ -37,7 +35,7 @@ class Writer(Leased):
             connection.execute(
                 update(sweeps)
                 .where(sweeps.c.id == self._sweep)
-                .values(state=state, note=_clean(note), ended=ended)
+                .values(state=state, note=clean(note), ended=ended)
             )
 
     def add_configuration(self, hash: str, values: Mapping[str, Any]) -> int:
@@ -157,7 +155,7 @@ class Writer(Leased):
             if system_attrs is not None:
                 new["system_attrs"] = dict(system_attrs)
             if state is not None:
-                new |= {"state": state, "reason": _clean(reason)}
+                new |= {"state": state, "reason": clean(reason)}
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
 
@@ -187,8 +185,8 @@ class Writer(Leased):
                 return False
             new = {
                 "state": row.state if decided else state,
-                "error": _clean(error),
-                "reason": row.reason if decided else _clean(reason),
+                "error": clean(error),
+                "reason": row.reason if decided else clean(reason),
                 "ended": time.time() if decided or state in ENDS else None,
                 "cpu_seconds": row.cpu_seconds + cpu_seconds,
                 "gpu_seconds": row.gpu_seconds + gpu_seconds,
@@ -212,65 +210,6 @@ class Writer(Leased):
         with self._transaction() as connection:
             insert_or_ignore(connection, foreign_trials, rows)
 
-    def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
-        """The stage's row; the one there is where another sweep made it."""
-        with self._transaction() as connection:
-            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values), "folder": folder}
-            insert_or_ignore(connection, stages, [row])
-            return self._stage(connection, key)
-
-    def start_stage(self, key: str) -> int:
-        """-> running, from any state (a complete one's files may be gone); returns the new attempt number."""
-        with self._transaction() as connection:
-            stage = self._stage(connection, key)
-            new = {
-                "state": "running",
-                "attempt": stage.attempt + 1,
-                "error": "",
-                "started": stage.started or time.time(),
-                "ended": None,
-            }
-            connection.execute(update(stages).where(stages.c.key == key).values(new))
-            return stage.attempt + 1
-
-    def charge_stage(self, key: str, attempt: int, *, cpu_seconds: float, gpu_seconds: float) -> bool:
-        """Costs add. False, and nothing written, if `attempt` is stale."""
-        with self._transaction() as connection:
-            stage = self._stage(connection, key)
-            if stage.attempt != attempt or stage.state != "running":
-                return False
-            new = {
-                "cpu_seconds": stage.cpu_seconds + cpu_seconds,
-                "gpu_seconds": stage.gpu_seconds + gpu_seconds,
-            }
-            connection.execute(update(stages).where(stages.c.key == key).values(new))
-            return True
-
-    def end_stage(
-        self,
-        key: str,
-        attempt: int,
-        state: str,
-        *,
-        error: str = "",
-        cpu_seconds: float = 0.0,
-        gpu_seconds: float = 0.0,
-    ) -> bool:
-        """complete, failed, or queued (to run again). False, and nothing written, if `attempt` is stale."""
-        with self._transaction() as connection:
-            stage = self._stage(connection, key)
-            if stage.attempt != attempt or stage.state != "running":
-                return False
-            new = {
-                "state": state,
-                "error": _clean(error),
-                "ended": None if state == "queued" else time.time(),
-                "cpu_seconds": stage.cpu_seconds + cpu_seconds,
-                "gpu_seconds": stage.gpu_seconds + gpu_seconds,
-            }
-            connection.execute(update(stages).where(stages.c.key == key).values(new))
-            return True
-
     def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
         with self._transaction() as connection:
             row = {
@@ -278,7 +217,7 @@ class Writer(Leased):
                 "sweep": self._sweep,
                 "trial": trial,
                 "kind": kind,
-                "text": _clean(text),
+                "text": clean(text),
             }
             connection.execute(insert(events).values(row))
 
@@ -297,15 +236,3 @@ class Writer(Leased):
         if row is None:
             raise StoreError(f"there is no trial {trial} in this sweep")
         return row
-
-    def _stage(self, connection: Connection, key: str) -> StageRecord:
-        # Sweeps share stages: the row, not the lease, is what two drivers must take turns on.
-        row = connection.execute(select(stages).where(stages.c.key == key).with_for_update()).one_or_none()
-        if row is None:
-            raise StoreError(f"there is no stage {key} in this database")
-        return StageRecord(*row)
-
-
-def _clean(text: str) -> str:
-    """What any database takes: error texts may hold NUL or half a character."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

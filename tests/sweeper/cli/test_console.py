@@ -9,13 +9,18 @@ from rich.console import Console
 
 from sweeper.cli import console
 from sweeper.driver.progress import Status
+from sweeper.results.progress_estimate import Planned, progress_estimate
 
-STATUS = Status("mine", {"complete": 2, "running": 1, "failed": 1}, 9, "val_ppl", 231.44, 7, 2, 90.0)
+STATES = {1: "complete", 2: "failed", 3: "complete", 4: "running"}
+COUNTS = {"complete": 2, "running": 1, "failed": 1}
+SO_FAR = progress_estimate(STATES, Planned(9, 1, 0), 4, 90.0)
+STATUS = Status("mine", COUNTS, SO_FAR, "val_ppl", 231.44, 7, 2)
 
 
 def test_the_headline_counts_and_estimates() -> None:
     assert console.headline(STATUS) == "mine: 3 of 9 ended, 1 running, 1 failed; 1:30, about 3:00 to go"
-    assert console.headline(STATUS._replace(states={})) == "mine: 0 of 9 ended; 1:30"
+    nothing = progress_estimate({}, Planned(9, 1, 0), 0, 90.0)
+    assert console.headline(STATUS._replace(states={}, progress=nothing)) == "mine: 0 of 9 ended; 1:30"
 
 
 def test_the_best_has_its_interval_where_it_is_known() -> None:

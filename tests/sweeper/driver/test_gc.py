@@ -198,7 +198,7 @@ def test_gc_holds_the_lease_while_it_works(url: str, files: Path, monkeypatch: p
         seen.append(record and record.lease_holder)
         yield from ()
 
-    monkeypatch.setattr("sweeper.files.gc._of_sweep", look)
+    monkeypatch.setattr("sweeper.driver.gc._of_sweep", look)
     collect(url, dry_run=False)
     with closing(Reader(url)) as reader:
         assert reader.sweep("test").lease_holder is None  # type: ignore[union-attr]
