@@ -1,0 +1,93 @@
+"""The names that Ray keeps for itself, held against the Ray that is installed: is each still what it was?"""
+
+import ast
+import inspect
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from tests.sweeper.processes import ROOT
+
+HOME = "sweeper/execution/ray_private.py"
+LOOK = f"read it anew in the source of this version, then mend {HOME} and say there which version it is"
+
+
+def found(module: str, name: str) -> Any:
+    value = import_module(module)
+    for part in name.split("."):
+        value = getattr(value, part, None)
+        assert value is not None, f"{module} of Ray {version('ray')} has no {name} any more: {LOOK}"
+    return value
+
+
+def test_the_names_were_read_from_the_version_that_is_installed() -> None:
+    read_from = found("sweeper.execution.ray_private", "READ_FROM")
+    minor = ".".join(version("ray").split(".")[:2])
+    assert minor == read_from, f"{HOME} was read from Ray {read_from}, and this is {minor}: look at each name"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "parameters"),
+    [
+        ("ray._private.services", "canonicalize_bootstrap_address_or_die", ["addr", "temp_dir"]),
+        ("ray._private.worker", "print_to_stdstream", ["data", "ignore_prefix"]),
+        ("ray._raylet", "AuthenticationTokenLoader.instance", []),
+        ("ray._raylet", "AuthenticationTokenLoader.reset_cache", ["self"]),
+        # Of tests/sweeper/clusters.py alone.
+        ("ray._private.utils", "write_ray_address", ["ray_address", "temp_dir"]),
+    ],
+)
+def test_a_function_takes_what_it_took(module: str, name: str, parameters: list[str]) -> None:
+    takes = list(inspect.signature(found(module, name)).parameters)
+    assert takes == parameters, f"{module}.{name} takes {takes} in Ray {version('ray')}: {LOOK}"
+
+
+def test_ray_prints_by_the_name_that_is_replaced() -> None:
+    calls = _callers("ray._private.worker", "print_to_stdstream")
+    assert calls, f"ray._private.worker calls no print_to_stdstream in Ray {version('ray')}: {LOOK}"
+
+
+def _callers(module: str, name: str) -> list[int]:
+    """Lines at which the module itself calls its function by that name, as it is at that moment."""
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == name]
+
+
+def test_the_switch_for_laptops_is_there() -> None:
+    assert found("ray._private.ray_constants", "ENABLE_RAY_CLUSTERS_ENV_VAR") == (
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    ), LOOK
+    assert isinstance(found("ray._private.ray_constants", "ENABLE_RAY_CLUSTER"), bool), LOOK
+
+
+def test_ray_takes_the_folder_for_its_files() -> None:
+    source = inspect.getsource(inspect.unwrap(found("ray", "init")))
+    assert '"_temp_dir"' in source, f"ray.init takes no _temp_dir in Ray {version('ray')}: {LOOK}"
+
+
+def test_no_other_file_names_what_is_rays_own() -> None:
+    """By import, by attribute and by keyword."""
+    loose = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("sweeper", "trainer", "dashboard", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if str(path.relative_to(ROOT)) != HOME
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _is_private(node)
+    ]
+    assert not loose, f"private names of Ray stand in {HOME} alone"
+
+
+def _is_private(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        parts = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+        return parts[0] == "ray" and any(part.startswith("_") for part in parts)
+    if isinstance(node, ast.Import):
+        return any(alias.name.startswith("ray._") for alias in node.names)
+    if isinstance(node, ast.Attribute):
+        return ast.unparse(node).startswith(("ray._", "tune._"))
+    is_init = isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.init"
+    return is_init and any(str(word.arg).startswith("_") for word in node.keywords)
