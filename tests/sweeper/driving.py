@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import event
 
 from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
-from sweeper.driver.jobs import Cost, Job
+from sweeper.driver.jobs import Cost, Job, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Status
 from sweeper.driver.spending import Allowance
@@ -34,6 +34,8 @@ space:
   finetune.schedule.mu: {uniform: [0.2, 0.8], when: {finetune.schedule.name: gaussian}}
 search: {sampler: tpe, trials: 14, seed: 3}
 """
+
+STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")  # overrides
 
 
 def make_spec(*overrides: str, text: str = TEXT) -> SweepSpec:
@@ -120,6 +122,13 @@ def drive(driver: Driver, slots: int = 1) -> None:
         for name, (job, run) in list(running.items()):
             if not advance(driver, job, run):
                 del running[name]
+
+
+def trial_of(driver: Driver) -> TrialJob:
+    """The next job, which is a trial's."""
+    job = driver.next()
+    assert isinstance(job, TrialJob)
+    return job
 
 
 def advance(driver: Driver, job: Job, run: Any) -> bool:

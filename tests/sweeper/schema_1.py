@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
+from sweeper.store.engine import sqlite_file
+
 TABLES = """
 CREATE TABLE meta (
     "key" VARCHAR(40) NOT NULL,
@@ -229,6 +231,8 @@ FOREIGN_ROW = {"sweep": 1, "place": 0, "source": "other", "trial": 7, "params": 
 def make(url: str, *, foreign: bool) -> dict[str, list[dict[str, Any]]]:
     """Writes a store of schema 1; returns its rows. foreign: with the table that came within that version."""
     rows = {**ROWS, "foreign_trials": [FOREIGN_ROW]} if foreign else dict(ROWS)
+    if file := sqlite_file(url):
+        file.parent.mkdir(exist_ok=True)
     engine = create_engine(make_url(url))
     with engine.begin() as connection:
         tables = (TABLES + FOREIGN_TRIALS if foreign else TABLES).format(**NUMBERS[engine.dialect.name])

@@ -23,11 +23,9 @@ from sweeper.spec.yaml_source import InvalidSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
-from tests.sweeper.driving import Killed, advance, drive, make_spec, opened, run_to_end, told
+from tests.sweeper.driving import STAGED, Killed, advance, drive, make_spec, opened, run_to_end, told
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, pairs
-
-STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
 
 
 class Clock:
@@ -160,11 +158,6 @@ def test_estimates_are_of_what_ended_else_of_a_calibration() -> None:
 
 
 # --- the driver ---------------------------------------------------------------------------------------------
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
-
-
 def spend(driver: Driver, clock: Clock, chance: random.Random, slots: int) -> StopReason | None:
     """Drives as a runner would; every report costs up to a grain. Why it ended early, if it did."""
     running: dict[str, tuple[Any, Any, float]] = {}

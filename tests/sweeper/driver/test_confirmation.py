@@ -14,6 +14,7 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
 from tests.sweeper.driving import (
+    STAGED,
     drive,
     kill_points,
     make_spec,
@@ -23,7 +24,6 @@ from tests.sweeper.driving import (
     told,
 )
 
-STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
 SMALL = ("search.trials=4", "search.sampler=random", "trainer.evaluation.every=4", "always_seeds=2", *STAGED)
 BASELINE = "always=[{finetune.block_size: 16}]"
 CONFIRM = "confirm={top: 2, seeds: 2}"

@@ -17,16 +17,9 @@ from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store, StoreError
 from tests import fakes
-from tests.sweeper.driving import Killed, drive, make_spec, opened, run_to_end, told
+from tests.sweeper.driving import STAGED, Killed, drive, make_spec, opened, run_to_end, told, trial_of
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, pairs, wait_for
-
-STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
 
 
 def states(url: str) -> dict[str, int]:
@@ -53,12 +46,6 @@ def begun(job: Job | object) -> Any:
     run = job.run("tests.fakes", "cpu")
     next(run)
     return run
-
-
-def trial_of(driver: Driver) -> TrialJob:
-    job = driver.next()
-    assert isinstance(job, TrialJob)
-    return job
 
 
 def test_a_paused_trial_frees_its_slot_and_goes_on_from_its_checkpoint(place: tuple[str, Path]) -> None:

@@ -13,6 +13,7 @@ from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store, StoreError
 from tests.sweeper.driving import (
+    STAGED,
     Killed,
     advance,
     drive,
@@ -26,12 +27,6 @@ from tests.sweeper.driving import (
 from trainer.evaluation.record import Report
 
 BASELINES = "always=[{finetune.block_size: 16, finetune.schedule.name: loglinear}]"
-STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
 
 
 def events(url: str) -> list[str]:

@@ -19,11 +19,6 @@ from tests.sweeper.driving import Silent, drive, make_spec, opened, run_to_end, 
 PLAIN = ("search.sampler=random", "trainer.evaluation.every=4")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
-
-
 def release(url: str) -> None:
     """As the runner does at its end."""
     with closing(Store(url)) as store:
@@ -89,7 +84,7 @@ def test_a_running_one_reads_it_from_the_controls(place: tuple[str, Path]) -> No
         assert stored(url)[0].search.trials == 3  # only the driver writes
         assert driver.poll()
         assert stored(url)[0].search.trials == 7
-        assert driver.status().total == 7
+        assert driver.status().progress.total == 7
     run_to_end(url, stored(url)[0], files)
     assert stored(url)[1:] == ("complete", {"complete": 7})
 

@@ -7,28 +7,16 @@ from typing import Any
 
 import pytest
 
-from sweeper.driver.driver import EXHAUSTED, Driver
+from sweeper.driver.driver import EXHAUSTED
 from sweeper.driver.failures import CircuitBreaker
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.store.queries import Reader
 from tests import fakes
-from tests.sweeper.driving import Killed, drive, make_spec, opened, run_to_end, told
+from tests.sweeper.driving import STAGED, Killed, drive, make_spec, opened, run_to_end, told, trial_of
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, pairs
 
 OOM = "out of memory: no room for 12 GB"
-STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
-
-
-def trial_of(driver: Driver) -> TrialJob:
-    job = driver.next()
-    assert isinstance(job, TrialJob)
-    return job
 
 
 def trials_of(url: str) -> list[Any]:

@@ -23,11 +23,6 @@ from tests.sweeper.driving import drive, make_spec, opened, run_to_end, run_unti
 STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64", "search.trials=3")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> tuple[str, Path]:
-    return f"sqlite:///{tmp_path}/sweeps.db", tmp_path / "files"
-
-
 def call(*words: str) -> Result:
     return CliRunner().invoke(cli.app, [*words])
 

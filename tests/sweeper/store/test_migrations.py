@@ -28,13 +28,6 @@ from tests.sweeper import postgres, schema_1
 from tests.sweeper.schema_1 import content
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/sweeps.db"
-    return postgres.empty_schema(request.getfixturevalue("server"))
-
-
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     engine = create_engine(url)

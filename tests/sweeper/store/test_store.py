@@ -42,14 +42,6 @@ FEW = settings(
 numbers = itertools.count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/new folder/sweeps.db"
-    return postgres.empty_schema(request.getfixturevalue("server"))
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     store = Store(url)
