@@ -1,11 +1,13 @@
 """What every test of the sweeper begins with."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from sweeper.files.remote import within
 from tests import fakes
-from tests.sweeper import postgres
+from tests.sweeper import postgres, s3
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +24,25 @@ def server() -> Iterator[str]:
         pytest.skip("no PostgreSQL server is installed on this machine")
     with postgres.server(folder) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """The URI of a bucket on an S3 server."""
+    with s3.server() as uri:
+        yield uri
+
+
+@pytest.fixture(params=["file", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URI of an object store that nobody else uses."""
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    return within(request.getfixturevalue("bucket"), tmp_path.name)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The trainer's own, empty."""
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

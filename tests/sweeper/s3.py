@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from pyarrow import fs
 
 KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-to-be-seen-4711"}
 SERVER = """
@@ -55,3 +58,19 @@ def _until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
         except OSError:
             time.sleep(0.05)
     raise TimeoutError("moto does not answer")
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def read(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def objects(uri: str) -> list[str]:
+    system, root = fs.FileSystem.from_uri(uri)
+    found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    return sorted(info.path for info in found if info.type == fs.FileType.File)

@@ -1,4 +1,4 @@
-"""The cap is hard: whatever trials cost, whatever was predicted, whoever is killed."""
+"""A sweep keeps to its budget, whoever is killed, and goes on when that is raised."""
 
 import random
 from contextlib import closing
@@ -6,158 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.driver.budget_guard import BudgetGuard
 from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.jobs import Cost, StageJob, TrialJob
 from sweeper.driver.stop_reason import StopReason
 from sweeper.execution import runner
-from sweeper.planning.cost_estimates import CostEstimates, Measured, shape_of
 from sweeper.spec.budget import Amount, Budget
-from sweeper.spec.spec import SweepSpec, differences
-from sweeper.spec.yaml_source import InvalidSpec
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
+from tests.sweeper.driver.test_budget_guard import GRAIN, Clock
 from tests.sweeper.driving import STAGED, Killed, advance, drive, make_spec, opened, run_to_end, told
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, pairs
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-# --- the specification ----------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        ("budget.hours=null", "budget: says nothing: hours, gpu_hours, trials, tokens"),
-        ("budget.hours=0", "budget.hours: must be greater than 0, got 0"),
-        ("budget.trials=1.5", "budget.trials"),
-        ("budget.hour=1", "budget.hour: unknown; did you mean budget.hours?"),
-        ("budget=3", "budget"),
-    ],
-)
-def test_a_budget_that_is_none_is_a_sentence(said: str, problem: str) -> None:
-    with pytest.raises(InvalidSpec) as caught:
-        make_spec(said)
-    assert problem in str(caught.value)
-    assert len(caught.value.problems) == 1
-
-
-def test_a_raised_budget_is_no_other_sweep() -> None:
-    plain, one, two = make_spec(), make_spec("budget.hours=1"), make_spec("budget={hours: 2, trials: 9}")
-    for before in (plain, one, two):
-        for after in (plain, one, two):
-            assert differences(before.resolved(), after.resolved()) == []
-    assert SweepSpec.from_resolved(two.resolved()).budget == Budget(hours=2, trials=9)
-
-
-# --- what guards it ----------------------------------------------------------------------------------------
-GRAIN = 10.0  # seconds, of a GPU too: what is spent between two looks
-cost = st.floats(0, GRAIN)
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), slots=st.integers(1, 4), trials=st.none() | st.integers(1, 6))
-def test_what_is_spent_never_passes_the_cap_by_more_than_the_grain(
-    data: Any, slots: int, trials: int | None
-) -> None:
-    clock = Clock()
-    hours, gpu_hours = (data.draw(st.none() | st.floats(0.01, 0.1)) for _ in range(2))
-    if hours is None and gpu_hours is None and trials is None:
-        trials = 3
-    guard = BudgetGuard(Budget(hours=hours, gpu_hours=gpu_hours, trials=trials), clock=clock)
-    live: dict[int, float] = {}
-    names = iter(range(1000))
-    for _ in range(data.draw(st.integers(5, 60))):
-        if guard.overdrawn():
-            break
-        while len(live) < slots:
-            estimate = Amount(data.draw(st.floats(0, 60)), data.draw(st.floats(0, 60)), trials=1)
-            if guard.lacks(estimate):
-                break
-            live[name := next(names)] = 0.0
-            guard.reserve(name, estimate)
-            guard.begin_trial()
-        clock.now += data.draw(cost)
-        for name in list(live):
-            live[name] += data.draw(cost)
-            guard.charge(name, Amount(gpu_seconds=live[name]))
-            if data.draw(st.booleans()):
-                guard.release(name)
-                del live[name]
-    spent = guard.spent
-    assert hours is None or spent.seconds <= hours * 3600 + GRAIN
-    assert gpu_hours is None or spent.gpu_seconds <= gpu_hours * 3600 + GRAIN * slots
-    assert trials is None or spent.trials <= trials
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data(), slots=st.integers(1, 4), hours=st.floats(0.01, 0.05))
-def test_where_predictions_hold_the_cap_is_not_passed_at_all(data: Any, slots: int, hours: float) -> None:
-    guard, live = BudgetGuard(Budget(gpu_hours=hours), clock=Clock()), {}
-    names = iter(range(1000))
-    for _ in range(data.draw(st.integers(5, 40))):
-        while len(live) < slots:
-            estimate = data.draw(st.floats(1, 60))
-            if guard.lacks(Amount(gpu_seconds=estimate)):
-                break
-            live[name := next(names)] = (0.0, estimate)
-            guard.reserve(name, Amount(gpu_seconds=estimate))
-        for name, (paid, estimate) in list(live.items()):
-            paid = min(estimate, paid + data.draw(cost))
-            live[name] = paid, estimate
-            guard.charge(name, Amount(gpu_seconds=paid))
-            if paid == estimate:
-                guard.release(name)
-                del live[name]
-        assert guard.spent.gpu_seconds <= hours * 3600 * (1 + 1e-6)
-
-
-def test_no_running_time_passes_while_it_is_paused() -> None:
-    clock = Clock()
-    guard = BudgetGuard(Budget(hours=1), Amount(seconds=600), clock)
-    for paused, minutes in ((True, 5), (False, 30), (True, 2), (True, 1), (False, 40)):
-        clock.now += 60 * minutes
-        guard.pause(paused)
-    assert guard.spent.seconds == 600 + 60 * (5 + 2 + 0)
-    clock.now += 43 * 60 - 1
-    assert not guard.overdrawn()
-    clock.now += 2
-    assert guard.overdrawn() == "budget.hours = 1 is spent"
-    assert guard.lacks(Amount()) == "budget.hours = 1 is spent"
-
-
-# --- estimates ---------------------------------------------------------------------------------------------
-def test_estimates_are_of_what_ended_else_of_a_calibration() -> None:
-    values = make_spec().train_config({"finetune.block_size": 4}, 0).to_dotted()
-    other = {**values, "finetune.block_size": 8}
-    fast = {**values, "finetune.schedule.name": "cosine", "finetune.lr": 1e-5, "seed": 9}
-    assert shape_of(values, "finetune") == shape_of(fast, "finetune") != shape_of(other, "finetune")
-    measured = {shape_of(values, "finetune"): Measured(0.5, 2.0, 3.0, 1.0, 0, 0)}
-    estimates = CostEstimates(0.25, measured)
-    # 4 steps, evaluated at 2 (and, as what comes at the end, at 4)
-    assert estimates.of(values, "finetune", 4) == Amount(8.0, 2.0, 0, 4 * 16 * 64)
-    assert estimates.of(other, "finetune", 4).seconds == 0.0
-    estimates.learn(values, "finetune", 4, 20.0)
-    estimates.learn(values, "finetune", 2, 14.0)
-    assert estimates.of(values, "finetune", 4).seconds == 4 * 6.0
-    assert (
-        estimates.of(other, "finetune", 4).seconds == 4 * 6.0
-    )  # nobody has seen it: as the slowest there was
-
-
-# --- the driver ---------------------------------------------------------------------------------------------
 def spend(driver: Driver, clock: Clock, chance: random.Random, slots: int) -> StopReason | None:
     """Drives as a runner would; every report costs up to a grain. Why it ended early, if it did."""
     running: dict[str, tuple[Any, Any, float]] = {}
@@ -315,7 +181,6 @@ def test_a_stage_is_not_begun_for_a_trial_that_cannot_be_afforded(place: tuple[s
         assert driver.stop_reason.reason == "budget.trials = 1 are begun"
 
 
-# --- the command line ----------------------------------------------------------------------------------
 def test_resume_with_more(place: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     spec, url = make_spec("search.trials=3", "budget.trials=1"), place[0]
     run_to_end(url, spec, place[1])
@@ -359,7 +224,6 @@ def test_a_changed_budget_is_what_the_store_says(place: tuple[str, Path]) -> Non
         assert SweepSpec.from_resolved(sweep.spec).budget == Budget(hours=2)
 
 
-# --- under Ray --------------------------------------------------------------------------------------------
 def test_exit_code_6_and_on_with_more(tmp_path: Path) -> None:
     """Half a GPU each, by an injected calibration two fit into the cap; they take longer, and are stopped."""
     work = Work(tmp_path)
