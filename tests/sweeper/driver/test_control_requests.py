@@ -119,7 +119,7 @@ def test_a_queued_trial_can_be_paused_and_a_paused_one_stopped(place: tuple[str,
         assert trial_of(driver).trial == 2
 
 
-def test_the_last_wish_counts(place: tuple[str, Path]) -> None:
+def test_the_last_request_counts(place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=2"), place[1], slots=2) as driver:
         one, two = trial_of(driver), trial_of(driver)
         for verb, job in (("pause", one), ("stop", one), ("pause", two), ("resume", two)):
