@@ -6,43 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from sweeper.cli import main as cli
 from sweeper.driver.jobs import StageJob
 from sweeper.files import stage_cache
-from sweeper.results.savings import Savings, savings
 from sweeper.store.queries import Reader
 from sweeper.store.records import StageRecord
-from sweeper.store.store import Store
 from tests.sweeper.driving import make_spec, opened, run_to_end, run_until_killed
 
 STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64", "search.trials=3")
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(cli.app, [*words])
 
 
 def stage_of(url: str) -> StageRecord:
     with closing(Reader(url)) as reader:
         (stage,) = reader.stages()
         return stage
-
-
-def end_lease(url: str, name: str = "test") -> None:
-    """The driver of driving.py does not give it back."""
-    with closing(Store(url)) as store, closing(Reader(url)) as reader:
-        sweep = reader.sweep(name)
-        assert sweep is not None
-        store.release_lease(sweep.id, "me")
-
-
-def saved(url: str, name: str = "test") -> Savings | None:
-    with closing(Reader(url)) as reader:
-        sweep = reader.sweep(name)
-        assert sweep is not None
-        return savings(reader, sweep)
 
 
 def test_a_seal_is_what_sha256sum_checks(tmp_path: Path) -> None:

@@ -15,20 +15,13 @@ from sweeper.driver.jobs import Job, StageJob, TrialJob
 from sweeper.files import stage_cache
 from sweeper.results.savings import Savings, hours, savings
 from sweeper.store.queries import Reader
-from sweeper.store.records import StageRecord
 from sweeper.store.store import Store
-from tests.sweeper.driver.test_stages import STAGED
+from tests.sweeper.driver.test_stages import STAGED, stage_of
 from tests.sweeper.driving import drive, make_spec, opened, run_to_end
 
 
 def call(*words: str) -> Result:
     return CliRunner().invoke(cli.app, [*words])
-
-
-def stage_of(url: str) -> StageRecord:
-    with closing(Reader(url)) as reader:
-        (stage,) = reader.stages()
-        return stage
 
 
 def end_lease(url: str, name: str = "test") -> None:
