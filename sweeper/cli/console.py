@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.driver.progress import Lines, Progress, Status
+from sweeper.words import clock
 
 STATES = ("queued", "running", "paused", "complete", "pruned", "failed", "lost", "stopped")
 ENDED = STATES[3:]
@@ -116,12 +117,6 @@ def eta(ended: int, total: int, seconds: float) -> float | None:
     return seconds / ended * (total - ended) if ended and total > ended else None
 
 
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def number(value: float | None) -> str:
     if value is None:
         return ""
@@ -157,15 +152,6 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
     console.print(table)
-
-
-def in_bytes(count: float) -> str:
-    """'1.2 GB'."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"
 
 
 def shown(value: Any) -> str:

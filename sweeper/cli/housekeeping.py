@@ -6,6 +6,7 @@ import typer
 
 from sweeper.cli.opening import LACKS, fail
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+from sweeper.words import in_bytes
 
 app = typer.Typer()
 
@@ -41,7 +42,7 @@ def gc(
 
     Nothing of a sweep that is being run. A pretrain that is needed again is made again.
     """
-    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.files.gc import collect
     from sweeper.store.store import StoreError
 

@@ -6,6 +6,7 @@ import typer
 
 from sweeper.cli.opening import Opened
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+from sweeper.words import in_bytes
 
 app = typer.Typer()
 
@@ -18,7 +19,7 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
         return
     from time import time
 
-    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.files.kept_stages import kept_stages
     from sweeper.results.savings import hours
 
@@ -52,7 +53,7 @@ def prune(
     """Delete the checkpoints of pretrains that no unfinished trial needs. Made again where one is needed."""
     from time import time
 
-    from sweeper.cli.console import in_bytes, print_json, print_text
+    from sweeper.cli.console import print_json, print_text
     from sweeper.files.kept_stages import clear, kept_stages, refusal
 
     before = context.obj or {}

@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sweeper.cli.console import clock, in_bytes
 from sweeper.planning.calibration import Shape, Tried
 from sweeper.planning.cost_estimates import Measured, Prices
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import Plan, examples
 from sweeper.spec.budget import UNITS, Budget
 from sweeper.spec.spec import SweepSpec
+from sweeper.words import clock, in_bytes
 from trainer.config.train_config import TrainConfig
 
 
