@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sweeper.results.pareto import with_front
+from sweeper.results.pareto import on_the_front
 from sweeper.results.ranking import STATES, Entry, Ranked, entries_of, ranking
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
@@ -112,7 +112,9 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
 
     metric = sweep.spec.get("metric", "val_ppl")
     metrics = [metric] if isinstance(metric, str) else metric
-    rows = with_front(rows, metrics)
+    if len(metrics) > 1:
+        best = on_the_front(rows, metrics)
+        rows = [row._replace(pareto=row.configuration in best) for row in rows]
     states: dict[str, int] = defaultdict(int)
     for trial in trials:
         states[trial.state] += 1
