@@ -71,7 +71,7 @@ def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
 def ours(folder: Path, overrides: list[str]) -> None:
     from sweeper.driver.progress import Lines
     from sweeper.execution.runner import run_sweep
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
     from sweeper.store.queries import Reader
     from trainer.data.packing import load
 
@@ -90,7 +90,7 @@ def ours(folder: Path, overrides: list[str]) -> None:
 def plain(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
 
     spec = load_spec(SPEC, overrides)
 

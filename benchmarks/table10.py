@@ -71,7 +71,7 @@ def main() -> None:
 def shared(folder: Path, overrides: list[str]) -> None:
     from sweeper.driver.progress import Lines
     from sweeper.execution.runner import run_sweep
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
     from sweeper.store.queries import Reader
 
     spec, url = load_spec(SPEC, overrides), f"sqlite:///{folder / 'sweeps.db'}"
@@ -86,7 +86,7 @@ def shared(folder: Path, overrides: list[str]) -> None:
 def naive(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
 
     spec = load_spec(SPEC, overrides)
 

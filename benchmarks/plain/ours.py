@@ -21,7 +21,7 @@ def main() -> None:
 
     from sweeper.driver.progress import Lines
     from sweeper.execution.runner import run_sweep
-    from sweeper.spec.spec import read_spec
+    from sweeper.spec.load import read_spec
     from sweeper.store.queries import Reader
 
     spent = []

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from sweeper.words import clock
+
 if TYPE_CHECKING:
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
@@ -33,7 +35,7 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
 
 
 def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
     for override in overrides:
@@ -125,8 +127,6 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
 
 def state_in_words(document: Mapping[str, Any]) -> str:
     """'running on host:17, 3 of 12 ended, about 1:20 to go'. document: as summary makes it."""
-    from sweeper.cli.console import clock
-
     done = f"{document['ended']} of {document['expected']} trials ended"
     left = document["seconds_left"]
     if document["state"] in ("running", "paused") and document["driver"] is None:

@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.execution.worker import environment
 from sweeper.files.snapshots import probe, sees
 from sweeper.planning.machine import LacksError, Slots
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 NEAR = 5.0  # seconds in which a machine that is there takes up a connection
 PATIENCE = 120.0  # seconds for a node to start a worker that answers

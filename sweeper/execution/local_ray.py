@@ -15,7 +15,7 @@ from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from sweeper.planning.machine import Slots, slots_for
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 OBJECT_STORE = 100 << 20  # bytes: only configurations and metric rows travel
 PATIENCE = 120.0  # seconds for a worker that imports torch on a busy machine

@@ -12,7 +12,7 @@ from sweeper.planning import machine
 from sweeper.planning import packing as survey
 from sweeper.planning.calibration import Shape
 from sweeper.planning.cost_estimates import Measured
-from sweeper.spec.spec import load_spec
+from sweeper.spec.load import load_spec
 
 
 def probe(shape: Shape, device: str, threads: int) -> Measured:

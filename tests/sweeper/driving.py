@@ -13,7 +13,8 @@ from sqlalchemy import event
 from sweeper.driver.driver import EXHAUSTED, LEASE, Book
 from sweeper.driver.jobs import Cost, Job
 from sweeper.driver.progress import Status
-from sweeper.spec.spec import SweepSpec, read_spec
+from sweeper.spec.load import read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import main as cli
-from sweeper.spec.spec import SweepSpec, load_spec
+from sweeper.spec.load import load_spec
+from sweeper.spec.spec import SweepSpec
 from tests.sweeper import filled
 
 ROOT = Path(__file__).parents[3]

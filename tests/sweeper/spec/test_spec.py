@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from sweeper.planning.plan import plan
-from sweeper.spec.spec import InvalidSpec, SweepSpec, differences, load_spec, read_spec
+from sweeper.spec.load import load_spec, read_spec
+from sweeper.spec.spec import SweepSpec, differences
+from sweeper.spec.yaml_source import InvalidSpec
+from sweeper.strategies.samplers import SAMPLERS
+from tests.sweeper.conftest import ENDLESS
 from trainer.config.names import train_names
 
 ROOT = Path(__file__).parents[3]
+*OTHERS, LAST = SAMPLERS
+SAID = ", ".join(map(repr, OTHERS))
+LEARNERS = [name for name, each in SAMPLERS.items() if each.learns]
 GOOD = """\
 name: good
 metric: val_ppl
@@ -187,7 +194,7 @@ def test_overrides_take_the_place_of_what_the_file_says() -> None:
         ("search: {trials: -1}\n", "1:10: search.trials: must be greater than or equal to 0, got -1"),
         ("search: {trails: 1}\n", "1:10: search.trails: unknown; did you mean search.trials?"),
         ("search: 5\n", "1:1: search: a group of values (sampler, trials, seed, points, warm_start), not 5"),
-        ("search: {sampler: tpx}\n", "1:10: search.sampler: must be 'tpe', 'random', 'grid', 'fixed' or 'nsgaii', got 'tpx'"),
+        ("search: {sampler: tpx}\n", f"1:10: search.sampler: must be {SAID} or {LAST!r}, got 'tpx'"),
         ("resources: {gpu: lots}\n", "1:13: resources.gpu: must be 'auto' or a valid number, got 'lots'"),
         ("resources: {gpu: -1}\n", "1:13: resources.gpu: must be auto, or 0 or more, got -1"),
         ("resources: {slots: 0}\n", "1:13: resources.slots: must be auto, or 1 or more, got 0"),
@@ -413,7 +420,7 @@ def test_what_a_misspelt_constraint_was_to_forbid_is_not_blamed() -> None:
     assert [line.split(": ")[1] for line in found] == ["constraints[0]"]
 
 
-def test_what_constraints_forbid_is_not_rehearsed() -> None:
+def test_what_constraints_forbid_is_not_tried() -> None:
     """Without the constraint: a lower clip that could lie above the upper one."""
     text = GOOD.replace(
         "space:\n",
@@ -474,7 +481,7 @@ def test_only_a_sampler_that_learns_can_start_warm() -> None:
     for overrides, said in (
         (
             ["search.warm_start=other", "search.sampler=random"],
-            "sampler random learns nothing from other sweeps; tpe and nsgaii do",
+            f"sampler random learns nothing from other sweeps; {' and '.join(LEARNERS)} do",
         ),
         (["search.warm_start=[other, good]"], "'good' is this sweep itself"),
     ):
@@ -526,7 +533,7 @@ def specs(draw: st.DrawFn) -> dict:
             for name in searched
         },
         "search": {
-            "sampler": draw(st.sampled_from(["tpe", "random", "grid"])),
+            "sampler": draw(st.sampled_from([*ENDLESS, "grid"])),
             "trials": draw(st.integers(1, 99)),
         },
     }
@@ -608,7 +615,7 @@ def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:
 
 def test_a_spec_is_checked_without_torch_ray_or_optuna() -> None:
     code = (
-        "import sys; from sweeper.spec.spec import load_spec; from sweeper.planning.plan import plan;"
+        "import sys; from sweeper.spec.load import load_spec; from sweeper.planning.plan import plan;"
         "plan(load_spec('search_spaces/schedules.yaml'));"
         "print([m for m in ('torch', 'ray', 'optuna', 'sqlalchemy', 'streamlit') if m in sys.modules])"
     )
