@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import LACKS, fail
+from sweeper.cli.opening import LACKS, failing
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
 from sweeper.words import in_bytes
 
@@ -19,12 +19,10 @@ def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     from sweeper.store.queries import Reader
     from sweeper.store.store import StoreError
 
-    try:
+    with failing(StoreError, LACKS, json):
         done = bring_up_to_date(db)
         if done is None:
             Reader(db).close()  # says so where there is nothing that could be brought up to date
-    except StoreError as error:
-        fail(LACKS, str(error), json)
     if json:
         copy = str(done.copy) if done and done.copy else None
         print_json({"migrated": {**done._asdict(), "copy": copy} if done else None})
@@ -46,10 +44,8 @@ def gc(
     from sweeper.files.gc import collect
     from sweeper.store.store import StoreError
 
-    try:
+    with failing(StoreError, LACKS, json):
         found = collect(db, dry_run=dry_run)
-    except StoreError as error:
-        fail(LACKS, str(error), json)
     total = sum(each.bytes for each in found.waste)
     if json:
         waste = [

@@ -1,12 +1,12 @@
 """The command that says what a sweep would take, without running it."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from sweeper.cli.opening import LACKS, load, say
-from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, Overrides, Spec
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, NoCalibration, Overrides, Spec
 
 if TYPE_CHECKING:
     from sweeper.planning.forecast import Room
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from sweeper.spec.spec import SweepSpec
 
 app = typer.Typer()
-NoCalibration = Annotated[
-    bool, typer.Option("--no-calibration", help="Counts alone: no step is tried out, so no time and memory.")
-]
 
 
 @app.command()
@@ -53,7 +50,7 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
         shapes = {key: measured._asdict() for key, measured in tried.measured.items()}
         print_json({"plan": would._asdict(), "forecast": said._asdict(), "measured": shapes})
     else:
-        print_text(f"{spec.name}: the specification is sound", *counts(spec, would))
+        print_text(*counts(spec, would))
         print_text(*in_words(said, would, slots, tried))
     if said.lacking:
         raise typer.Exit(LACKS)
@@ -63,6 +60,7 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
     """What `check` says, and `plan` before all else."""
     bound = "at most " if would.at_most else ""
     lines = [
+        f"{spec.name}: the specification is sound",
         f"trials      {would.trials} by {spec.search.sampler}, seed {spec.search.seed}",
         f"skipped     {would.skipped} points that break a constraint" if would.skipped else "",
         f"baselines   {would.baselines}",
@@ -76,7 +74,7 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
 
 def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
     from sweeper.cli.doctor import available_memory
-    from sweeper.cli.doctor_places import beside
+    from sweeper.cli.doctor_storage import beside
     from sweeper.files.disk import free
     from sweeper.files.remote import logs_of
     from sweeper.planning.forecast import Room

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeper.cli.opening import Opened
+from sweeper.cli.opening import opened
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
 from sweeper.words import in_bytes
 
-app = typer.Typer()
+app = typer.Typer(name="stages")
 
 
 @app.callback(invoke_without_command=True)
@@ -23,7 +23,7 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
     from sweeper.files.kept_stages import kept_stages
     from sweeper.results.savings import hours
 
-    with Opened(db, json) as reader:
+    with opened(db, json) as reader:
         found = kept_stages(reader, time())
     if json:
         print_json({"stages": [_document(each) for each in found]})
@@ -59,7 +59,7 @@ def prune(
     before = context.obj or {}
     db, json = before.get("db", db) if db == DEFAULT_URL else db, json or before.get("json", False)
     now = time()
-    with Opened(db, json) as reader:
+    with opened(db, json) as reader:
         found = kept_stages(reader, now)
     stays = {each.stage.key: refusal(each, now, unused=unused, days=older_than) for each in found}
     goes = [each for each in found if not stays[each.stage.key]]

@@ -15,8 +15,11 @@ from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.forecast import Forecast, Room, forecast, shapes_of, unmeasured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import plan
+from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
+from sweeper.strategies.samplers import SAMPLERS
 from tests.sweeper.driving import make_spec
+from tests.sweeper.spec.texts import GOOD, read
 from tests.trainer.tiny_runs import tiny_config, write_corpus
 
 ROOT = Path(__file__).parents[3]
@@ -194,3 +197,21 @@ def test_twenty_steps_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pyt
     assert set(Path(tempfile.gettempdir()).glob("calibration-*")) <= before
     with pytest.raises(CannotRun, match="nowhere"):
         in_a_process(Shape({**values, "data.train": "/nowhere"}, "finetune"), "cpu", 1)
+
+
+def test_the_default_sweep_shares_its_pretrain() -> None:
+    would = plan(load_spec(ROOT / "search_spaces" / "schedules.yaml"))
+    assert (would.trials, would.baselines, would.stages, would.at_most) == (8, 9, 3, False)
+    assert would.steps == 17 * 200 + 3 * 1500
+
+
+def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:
+    would = plan(read(GOOD, "space.optimizer.beta1.uniform=[0.8, 0.9]"))
+    assert would.at_most
+    assert would.stages == 3 + 6
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_without_a_space_no_sampler_proposes_or_skips_anything(sampler: str) -> None:
+    would = plan(read("always: [{finetune.block_size: 4}]", f"search.sampler={sampler}"))
+    assert (would.trials, would.skipped, would.baselines) == (0, 0, 3)
