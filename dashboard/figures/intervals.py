@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.style import BEST, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
+from trainer.metrics import BY_NAME
 
 TIED_BAND = "rgba(36, 94, 140, 0.07)"
 
@@ -60,5 +61,5 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
         ticksuffix="  ",
         tickcolor="white",
     )
-    figure.update_xaxes(title="PPL (valid, upper bound), 95% interval", gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(title=f"{BY_NAME['val_ppl'].label}, 95% interval", gridcolor=GRID, zeroline=False)
     return calm(figure, height=96 + 24 * len(rows))

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures.style import COLOURS, GRID, bars, calm, empty, hover_lines, plain
 from dashboard.values import is_number
+from trainer.metrics import BY_NAME
 
 FEW = 8  # distinct numbers that are drawn as categories
 
@@ -56,7 +57,7 @@ def against(rows: pd.DataFrame, name: str, colour_by: str | None = None, log: bo
             range=[-0.6, len(places) - 0.4],
         )
     figure.update_yaxes(
-        title="PPL (valid, upper bound)", gridcolor=GRID, zeroline=False, type="log" if log else "linear"
+        title=BY_NAME["val_ppl"].label, gridcolor=GRID, zeroline=False, type="log" if log else "linear"
     )
     return calm(figure, height=430, legend=len(groups) > 1)
 

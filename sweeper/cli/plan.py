@@ -9,7 +9,7 @@ from sweeper.cli.opening import LACKS, load, say
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, NoCalibration, Overrides, Spec
 
 if TYPE_CHECKING:
-    from sweeper.planning.forecast import Room
+    from sweeper.planning.forecast import Capacity
     from sweeper.planning.plan import Plan
     from sweeper.spec.spec import SweepSpec
 
@@ -45,7 +45,7 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
         spec = in_one_precision(spec, None)  # as a run would have it
         device = "cuda" if slots.gpu else "cpu"
         tried = calibrate(shapes_of(spec), device, max(1, int(slots.cpu)), say=say)
-    said = forecast(spec, would, tried, slots, _room(db, files, bool(slots.gpu)))
+    said = forecast(spec, would, tried, slots, _capacity(db, files, bool(slots.gpu)))
     if json:
         shapes = {key: measured._asdict() for key, measured in tried.measured.items()}
         print_json({"plan": would._asdict(), "forecast": said._asdict(), "measured": shapes})
@@ -72,12 +72,12 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
     return [line for line in lines if line]
 
 
-def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
+def _capacity(db: str, files: str | None, on_gpu: bool) -> "Capacity":
     from sweeper.cli.doctor import available_memory
     from sweeper.cli.doctor_storage import beside
     from sweeper.files.disk import free
     from sweeper.files.remote import logs_of
-    from sweeper.planning.forecast import Room
+    from sweeper.planning.forecast import Capacity
     from sweeper.planning.machine import LacksError
     from sweeper.planning.packing import gpu_memory_of_each
 
@@ -85,4 +85,4 @@ def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
     with suppress(LacksError):
         gpu_memory = gpu_memory_of_each() if on_gpu else None
     where = logs_of(files) if files else beside(db)
-    return Room(available_memory(), gpu_memory, free(where) if where else None)
+    return Capacity(available_memory(), gpu_memory, free(where) if where else None)

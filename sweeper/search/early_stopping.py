@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
     pruned: str = ""
 
 
-class Unstopped:
+class NoEarlyStopping:
     """Of a sweep that ends no trial early."""
 
     def add(self, record: TrialRecord, values: Mapping[str, Any]) -> None:
@@ -126,10 +126,10 @@ class EarlyStopping:
 
 def early_stopping(
     spec: SweepSpec, sweep: SweepRecord, trials: Iterable[TrialRecord], reader: Reader
-) -> EarlyStopping | Unstopped:
+) -> EarlyStopping | NoEarlyStopping:
     """As it stood when the store was written."""
     if spec.early_stopping is None:
-        return Unstopped()
+        return NoEarlyStopping()
     stopping = EarlyStopping(spec.name, spec.early_stopping, spec.metric, spec.longest)
     studied = sorted((t for t in trials if t.number is not None), key=lambda trial: trial.number or 0)
     values = reader.configurations(sweep.id)

@@ -24,7 +24,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from sweeper.search.study import directions
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
-from sweeper.strategies.samplers import SAMPLERS, Random
+from sweeper.strategies.samplers import Random
 
 UNFINISHED = ("queued", "running", "paused")
 SAMPLED, AT_RANDOM = 20, 980  # tries for a point that satisfies the constraints: by the sampler, then blindly
@@ -68,7 +68,7 @@ class Proposals:
         optuna.logging.disable_default_handler()
         logging.getLogger("optuna").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self._spec, self._sampler = spec, SAMPLERS[spec.search.sampler]
+        self._spec, self._sampler = spec, spec.search.strategy
         self._storage = self._sampler.storage()
         self._study = optuna.create_study(
             study_name=spec.name, storage=self._storage, directions=directions(spec.metrics)

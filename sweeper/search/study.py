@@ -23,12 +23,6 @@ STATES = {
 }  # any other is FAIL
 
 
-def metrics_of(sweep: SweepRecord) -> list[str]:
-    """What the search optimises; the first one ranks and prunes."""
-    metric = sweep.spec.get("metric", "val_ppl")
-    return [metric] if isinstance(metric, str) else list(metric)
-
-
 def directions(metrics: Iterable[str]) -> list[StudyDirection]:
     return [StudyDirection.MINIMIZE if lower_is_better(name) else StudyDirection.MAXIMIZE for name in metrics]
 

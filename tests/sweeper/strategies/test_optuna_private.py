@@ -4,8 +4,10 @@ Where one of these fails, Optuna is another than VERSION. Read what the sentence
 it still means the same, raise VERSION in sweeper/strategies/optuna_private.py, else mend what uses it.
 """
 
+import ast
 import inspect
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,6 +18,22 @@ from optuna.storages import InMemoryStorage
 
 from sweeper.strategies import optuna_private as private
 from sweeper.strategies.evolution import Evolution
+
+FOLDERS = [Path(private.__file__).parent, Path(private.__file__).parents[1] / "search"]
+OF_NAMED_TUPLES = ("_asdict", "_replace", "_fields")
+
+
+def test_nothing_else_reads_what_is_private() -> None:
+    found = [
+        f"{file.name}: {ast.unparse(node)}"
+        for folder in FOLDERS
+        for file in folder.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if node.attr not in OF_NAMED_TUPLES and ast.unparse(node.value) not in ("self", "cls")
+        if file.name != Path(private.__file__).name
+    ]
+    assert not found
 
 
 def parameters(function: Any) -> list[str]:
