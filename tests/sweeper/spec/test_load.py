@@ -21,6 +21,7 @@ from sweeper.strategies.samplers import SAMPLERS
 from tests.sweeper.conftest import ENDLESS
 from tests.sweeper.spec.texts import GOOD, problems, read
 from trainer.config.names import train_names
+from trainer.metrics import ALSO_SEARCHED, RANKABLE
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,14 +49,14 @@ SAID = ", ".join(map(repr, OTHERS))
         ("trainer: {finetune.clip.high: 1.5}\n", "1:11: finetune.clip.high: must be less than or equal to 1, got 1.5"),
         ("trainer: {finetune.schedule.name: gausian}\n", "1:11: finetune.schedule.name: 'gausian' is none of loglinear"),
         ("trainer: {seed: 3}\n", "1:11: seed: say search.seed"),
-        ("metric: var_nelbo\n", "1:1: metric: 'var_nelbo' cannot rank; one of val_nelbo, val_ppl"),
+        ("metric: var_nelbo\n", f"1:1: metric: 'var_nelbo' cannot rank; one of {', '.join(RANKABLE)}"),
         ("metric: val_pll\n", "did you mean val_ppl?"),
         ("metric: [val_ppl, val_bpb]\n", "1:1: metric: 'val_bpb' orders as val_ppl does: they are one bound"),
-        ("metric: [seconds, val_ppl]\n", "1:1: metric: 'seconds' cannot rank; one of val_nelbo, val_ppl"),
-        ("metric: [val_ppl, secnds]\n", "1:1: metric: 'secnds' cannot be searched on; beside val_ppl, one of seconds, tokens, "),
+        ("metric: [seconds, val_ppl]\n", f"1:1: metric: 'seconds' cannot rank; one of {', '.join(RANKABLE)}"),
+        ("metric: [val_ppl, secnds]\n", f"1:1: metric: 'secnds' cannot be searched on; beside val_ppl, one of {', '.join(ALSO_SEARCHED)}; did you mean"),
         ("metric: [val_ppl, test_ppl]\n", "1:1: metric: 'test_ppl' cannot be searched on"),
         ("metric: [val_ppl, tokens, tokens]\n", "1:1: metric: 'tokens' stands twice"),
-        ("metric: []\n", "1:1: metric: missing: one of val_nelbo, val_ppl"),
+        ("metric: []\n", f"1:1: metric: missing: one of {', '.join(RANKABLE)}"),
         ("metric: 5\n", "1:1: metric: '5' cannot rank"),
         ("warm_start: [a]\n", "1:1: warm_start: unknown; did you mean search.warm_start?"),
         ("search: {warm_start: [5], trials: 1}\n", "1:10: search.warm_start: must be a valid string, got 5"),
