@@ -11,7 +11,7 @@ from sweeper.spec.field_errors import add_field_errors
 from sweeper.spec.reading import Reading
 from sweeper.spec.soundness import check_together
 from sweeper.spec.spec import SweepSpec
-from sweeper.spec.variants import settle
+from sweeper.spec.variants import apply_variants
 from sweeper.spec.yaml_source import InvalidSpec, Problem, parse
 from sweeper.strategies.samplers import SAMPLERS, Tpe
 
@@ -36,7 +36,7 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
     document = parse(text, source)
     if document.problems and not document.values:
         raise InvalidSpec(document.problems)
-    rest = settle(document, overrides, name)
+    rest = apply_variants(document, overrides, name)
     for number, override in enumerate(rest, start=1):
         document.override(override, number)
 
