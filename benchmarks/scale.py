@@ -130,7 +130,7 @@ def windows(through: str, sampler: str, trials: int) -> list[dict[str, Any]]:
 
 
 def one(through: str, sampler: str, trials: int) -> None:
-    from sweeper.spec.spec import read_spec
+    from sweeper.spec.load import read_spec
 
     text = SPEC.replace("SAMPLER", sampler).replace("TRIALS", str(trials))
     spec = read_spec(text, "scale.yaml", "scale", [])

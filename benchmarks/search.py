@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.document import finish, options
 from sweeper.search.proposals import Outcome, Proposals
-from sweeper.spec.spec import read_spec
+from sweeper.spec.load import read_spec
 
 SAMPLERS = ("random", "tpe", "nsgaii")
 SPEC = """

@@ -69,7 +69,7 @@ def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
 
 
 def ours(folder: Path, overrides: list[str]) -> None:
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
     from trainer.data.packing import load
 
     spec = load_spec(SPEC, overrides)
@@ -84,7 +84,7 @@ def ours(folder: Path, overrides: list[str]) -> None:
 def plain(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
 
     spec = load_spec(SPEC, overrides)
 

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def shared(folder: Path, overrides: list[str]) -> None:
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
 
     with swept(load_spec(SPEC, overrides), folder) as reader:
         best = {row.trial: row.best for row in reader.latest(1) if row.name == "val_nelbo"}
@@ -79,7 +79,7 @@ def shared(folder: Path, overrides: list[str]) -> None:
 def naive(folder: Path, overrides: list[str]) -> None:
     from ray import tune
 
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
 
     spec = load_spec(SPEC, overrides)
 

@@ -14,7 +14,7 @@ PAGES = (
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),
-    st.Page("views/about.py", title="Metrics", url_path="metrics"),
+    st.Page("views/metrics.py", title="Metrics"),
 )
 
 

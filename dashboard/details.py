@@ -7,8 +7,10 @@ import time
 
 import streamlit as st
 
-from dashboard import data, figures, frame, tables, words
+from dashboard import data, frame, tables, words
 from dashboard.data import Snapshot
+from dashboard.figures import curves
+from dashboard.figures.style import CONFIG, Line, empty
 from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
@@ -72,9 +74,7 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
                 (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
             )
             if points:
-                lines.append(
-                    figures.Line(f"seed {trial.seed}", trial.configuration, *zip(*points, strict=True))
-                )
+                lines.append(Line(f"seed {trial.seed}", trial.configuration, *zip(*points, strict=True)))
         if lines:
             panels.append((name, lines))
     if not panels:
@@ -85,8 +85,8 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
     )
     for column, (name, lines) in zip(st.columns(len(BINS), gap="medium"), panels, strict=False):
         with column:
-            figure = figures.panel(lines, "masking rate p", BY_NAME[name].label)
-            st.plotly_chart(figure, key=f"details-{name}", config=figures.CONFIG)
+            figure = curves.panel(lines, "masking rate p", BY_NAME[name].label)
+            st.plotly_chart(figure, key=f"details-{name}", config=CONFIG)
 
 
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
@@ -94,17 +94,15 @@ def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340)
     stored = {name for trial in trials for name in now.latest.get(trial, {})}
     names = sorted((name for name in stored if not name.startswith(BINS)), key=_usual_order)
     if not names:
-        st.plotly_chart(
-            figures.empty("No row has been reported yet.", height), key=f"{key}-none", config=figures.CONFIG
-        )
+        st.plotly_chart(empty("No row has been reported yet.", height), key=f"{key}-none", config=CONFIG)
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Metric", names, key=f"{key}_metric", width=280, persist_state="session")
         log = st.toggle("Log scale", key=f"{key}_log", persist_state="session")
     metric = BY_NAME.get(name)
-    points = data.reader().curve(trials, name, figures.MOST_POINTS)
+    points = data.reader().curve(trials, name, curves.MOST_POINTS)
     lines = [
-        figures.Line(
+        Line(
             f"no. {now.trials[trial].configuration}, seed {now.trials[trial].seed}",
             now.trials[trial].configuration,
             [step for step, _ in points.get(trial, [])],
@@ -113,7 +111,7 @@ def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340)
         for trial in trials
     ]
     start = frame.finetune_start(now.values, [now.trials[trial].configuration for trial in trials])
-    figure = figures.curves(
+    figure = curves.curves(
         [line for line in lines if line.x],
         metric.label if metric else name,
         metric.unit if metric else "",
@@ -121,7 +119,7 @@ def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340)
         start,
     )
     figure.update_layout(height=height)
-    st.plotly_chart(figure, key=f"{key}-curves", config=figures.CONFIG)
+    st.plotly_chart(figure, key=f"{key}-curves", config=CONFIG)
 
 
 def _usual_order(name: str) -> tuple[int, str]:

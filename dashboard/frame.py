@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.figures import interval, is_number, number
-from dashboard.words import common_prefix, label, missing, shown
+from dashboard.values import common_prefix, interval, is_number, missing, number, shown
+from dashboard.words import label
 from sweeper.results.leaderboard import Board
 from sweeper.store.records import TrialRecord
 

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 from streamlit import column_config as column
 
-from dashboard.figures import is_number
 from dashboard.frame import is_adjusted
-from dashboard.words import ago, common_prefix, missing, shown
+from dashboard.values import ago, common_prefix, is_number, missing, shown
 from sweeper.store.records import EventRecord, LatestRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
 

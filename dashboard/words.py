@@ -1,47 +1,12 @@
-"""What is said in words: values, durations, a configuration in brief, and what may be claimed of the best."""
+"""What is said in words: a configuration in brief, a sweep's state, and what may be claimed of the best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from dashboard.figures import number
+from dashboard.values import ago, missing, number, shown
 from sweeper.store.records import SweepRecord, TrialRecord
-
-
-def shown(value: Any) -> str:
-    """A value as a researcher writes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def missing(value: Any) -> bool:
-    """None, or a frame's NaN."""
-    return value is None or (isinstance(value, float) and value != value)
-
-
-def ago(seconds: float) -> str:
-    """'40 s', '12 min', '3 h 05 min', '2 d 4 h'."""
-    seconds = max(0, int(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
-
-
-def common_prefix(names: Sequence[str]) -> str:
-    """'finetune.' for names that all begin with it; '' where they share no group."""
-    shared: list[str] = []
-    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "".join(f"{part}." for part in shared)
 
 
 def label(chosen: Mapping[str, Any], usual: Mapping[str, Any], prefix: str, most: int = 56) -> str:

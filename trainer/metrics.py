@@ -1,6 +1,7 @@
 """The names of everything that is measured: label, unit, direction, and whether it may rank. stdlib only.
 
-A metric that may rank is an estimate of the same bound whatever trained the model (docs/metrics.md).
+A new one is one line in METRICS, and its value in a reported row. One that may rank is an estimate of the
+same bound whatever trained the model (docs/metrics.md).
 """
 
 from typing import Literal, NamedTuple
@@ -12,8 +13,11 @@ class Metric(NamedTuple):
     unit: str
     direction: Literal["min", "max", "none"]  # none: shown, never ranked nor searched on
     help: str
+    searched: Literal["min", "max", ""] = ""  # beside the metric that ranks; '': not at all. No test split
+    measured_by: str = ""  # the setting that leaves it out where it is 0
 
 
+VARIANCE = "evaluation.variance_batches"
 METRICS: tuple[Metric, ...] = (
     Metric("val_nelbo", "NELBO (valid)", "nats/token", "min", "Bound on the negative log-likelihood."),
     Metric("val_ppl", "PPL (valid, upper bound)", "", "min", "exp(val_nelbo)."),
@@ -23,8 +27,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("test_bpb", "Bits per byte (test)", "bits/byte", "none", "Lossless tokenizers only."),
     Metric("val_nelbo_se", "s.e. of val_nelbo", "nats/token", "none", "Clustered by document."),
     Metric("test_nelbo_se", "s.e. of test_nelbo", "nats/token", "none", "Clustered by document."),
-    Metric("var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip."),
-    Metric("var_nelbo_loglinear", "Var. NELBO (loglinear)", "nats^2", "none", "The same, under loglinear."),
+    Metric(
+        "var_nelbo", "Var. NELBO", "nats^2", "none", "Under the training schedule and clip.", "min", VARIANCE
+    ),
+    Metric(
+        name="var_nelbo_loglinear",
+        label="Var. NELBO (loglinear)",
+        unit="nats^2",
+        direction="none",
+        help="The same, under loglinear.",
+        searched="min",
+        measured_by=VARIANCE,
+    ),
     Metric("objective", "Training objective (valid)", "", "none", "Weight and clip included: not a bound."),
     Metric(
         "clip_low", "Clip found, low", "", "none", "Of clip: auto; in force from this step on if adopted."
@@ -56,17 +70,18 @@ METRICS: tuple[Metric, ...] = (
         "grad_norm_var", "Variance of the gradient norm", "", "none", "Over the steps since the last row."
     ),
     Metric("lr", "Learning rate", "", "none", "At the row's step."),
-    Metric("tokens", "Tokens trained on", "tokens", "none", "In this run, its pretrain not counted."),
-    Metric("seconds", "Seconds trained", "s", "none", "In this run, over all attempts."),
+    Metric("tokens", "Tokens trained on", "tokens", "none", "In this run, its pretrain not counted.", "min"),
+    Metric("seconds", "Seconds trained", "s", "none", "In this run, over all attempts.", "min"),
     Metric("peak_memory", "Peak memory", "MB", "none", "Of the process, or of the GPU, since the run began."),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
-# What a search may go by beside the metric that ranks, and which way is better. No test split.
-ALSO_SEARCHED: dict[str, Literal["min", "max"]] = {
-    "seconds": "min",
-    "tokens": "min",
-    "var_nelbo": "min",
-    "var_nelbo_loglinear": "min",
-}
 RANKABLE: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.direction != "none")
+# What a search may go by beside the metric that ranks.
+ALSO_SEARCHED: tuple[str, ...] = tuple(sorted(metric.name for metric in METRICS if metric.searched))
+
+
+def lower_is_better(name: str) -> bool:
+    """Of a metric that is searched on."""
+    metric = BY_NAME[name]
+    return (metric.searched or metric.direction) == "min"

@@ -21,7 +21,7 @@ def main() -> None:
     import ray
 
     from sweeper.execution.runner import Means
-    from sweeper.spec.spec import read_spec
+    from sweeper.spec.load import read_spec
 
     spent = []
 

@@ -6,9 +6,12 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures, frame, tables, words
+from dashboard import data, frame, tables, words
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
+from dashboard.figures.intervals import intervals
+from dashboard.figures.style import CONFIG
+from dashboard.values import number
 
 MOST_ROWS = 500  # in the table unless all are asked for
 ROW_HEIGHT = 35
@@ -38,7 +41,7 @@ def header(now: Snapshot) -> None:
                 st.badge(f"{now.states[state]:,} {state}", color=colour)
     title, value, interval = frame.lowest(now.frame)
     facts = {
-        title: "–" if value is None else figures.number(value),
+        title: "–" if value is None else number(value),
         "Its 95% interval": interval,
         "Tied with it": f"{frame.ties(now.frame):,}",
         "Trials ended": f"{now.progress.ended:,} of {now.progress.total:,}",
@@ -115,7 +118,7 @@ def leaderboard_page() -> None:
         configuration_details(now, chosen)
         return
     st.subheader("Intervals", anchor=False)
-    st.plotly_chart(figures.intervals(rows), key="intervals", config=figures.CONFIG)
+    st.plotly_chart(intervals(rows), key="intervals", config=CONFIG)
 
 
 data.live(leaderboard_page, 2)

@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from dashboard import data, figures, words
+from dashboard import data
+from dashboard.figures.parallel import MOST_LINES, parallel
+from dashboard.figures.scatter import against
+from dashboard.figures.style import CONFIG
+from dashboard.values import common_prefix, is_number
 
 
 def parameters_page() -> None:
@@ -17,7 +21,7 @@ def parameters_page() -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Value", now.searched, key="parameter", width=320, persist_state="session")
-        categories = [each for each in now.searched if not figures.is_number(now.frame[each])]
+        categories = [each for each in now.searched if not is_number(now.frame[each])]
         colour_by = st.selectbox(
             "Colour by",
             categories,
@@ -28,14 +32,14 @@ def parameters_page() -> None:
             persist_state="session",
         )
         log = st.toggle("Log scale", key="parameters_log", persist_state="session")
-    st.plotly_chart(figures.against(now.frame, name, colour_by, log), key="against", config=figures.CONFIG)
-    prefix = words.common_prefix(now.searched)
+    st.plotly_chart(against(now.frame, name, colour_by, log), key="against", config=CONFIG)
+    prefix = common_prefix(now.searched)
     labels = [each.removeprefix(prefix) for each in now.searched]
     st.subheader("All searched values", anchor=False)
     st.text("Dark lines rank high. Drag along an axis to keep a range; drag a name to move its axis.")
-    st.plotly_chart(figures.parallel(now.frame, now.searched, labels), key="parallel", config=figures.CONFIG)
-    if len(now.frame) > figures.MOST_LINES:
-        st.text(f"The best {figures.MOST_LINES} of {len(now.frame):,} configurations are drawn.")
+    st.plotly_chart(parallel(now.frame, now.searched, labels), key="parallel", config=CONFIG)
+    if len(now.frame) > MOST_LINES:
+        st.text(f"The best {MOST_LINES} of {len(now.frame):,} configurations are drawn.")
 
 
 data.live(parameters_page, 10)

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
-from dashboard import data, figures, words
+from dashboard import data, words
+from dashboard.figures import curves
+from dashboard.figures.style import CONFIG, Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 
 FIRST = 4  # configurations shown before anybody chooses
@@ -118,9 +120,9 @@ def schedules_page() -> None:
 
 
 def draw(panel: Panel, shapes: dict[int, NoiseShape], labels: dict[int, str], legend: bool = False) -> None:
-    lines = [figures.Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]
-    figure = figures.panel(lines, panel.x, panel.y, panel.log, legend)
-    st.plotly_chart(figure, key=panel.title, config=figures.CONFIG)
+    lines = [Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]
+    figure = curves.panel(lines, panel.x, panel.y, panel.log, legend)
+    st.plotly_chart(figure, key=panel.title, config=CONFIG)
 
 
 schedules_page()

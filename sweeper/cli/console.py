@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.driver.progress import Lines, Progress, Status
-from sweeper.words import clock as clock
-from sweeper.words import in_bytes as in_bytes
+from sweeper.words import clock
 
 COLOURS = {
     "queued": "dim",

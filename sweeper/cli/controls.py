@@ -5,14 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.opening import USAGE, Opened, fail, state_in_words, summary, sweep_named
-from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name
+from sweeper.cli.opening import (
+    USAGE,
+    fail,
+    failing,
+    opened,
+    opened_sweep,
+    state_in_words,
+    summary,
+    sweep_named,
+    to_go_on,
+)
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, OneTrial
 
 if TYPE_CHECKING:
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord
 
-OneTrial = Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")]
 SOON = {
     "stop": "it will, when its checkpoint is written",
     "pause": "it will, when its checkpoint is written; `resume` has it go on",
@@ -25,8 +34,7 @@ app = typer.Typer()
 @app.command()
 def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good."""
-    with Opened(db, json) as reader:
-        sweep = sweep_named(reader, name, json)
+    with opened_sweep(db, name, json) as (reader, sweep):
         _must_be_driven(reader, sweep, "stop", json)
         _must_be_at_work(reader, sweep, trial, json)
     ask(db, sweep, "stop", trial, json)
@@ -35,8 +43,7 @@ def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: A
 @app.command()
 def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Ask a running sweep, or one of its trials, to save and free its slots until `resume`."""
-    with Opened(db, json) as reader:
-        sweep = sweep_named(reader, name, json)
+    with opened_sweep(db, name, json) as (reader, sweep):
         _must_be_driven(reader, sweep, "pause", json)
         _must_be_at_work(reader, sweep, trial, json)
         if trial is None and sweep.state == "paused":
@@ -57,12 +64,10 @@ def extend(
     from sweeper.driver.extension import extend as make_longer
     from sweeper.store.store import StoreError
 
-    with Opened(db, json) as reader:
+    with opened(db, json) as reader:
         sweep_named(reader, name, json)
-    try:
+    with failing((NoExtension, StoreError), USAGE, json):
         total, driven = make_longer(db, name, trials)
-    except (NoExtension, StoreError) as error:
-        fail(USAGE, str(error), json)
     if json:
         print_json({"extended": {"sweep": name, "trials": total, "running": driven}})
     elif driven:
@@ -93,20 +98,13 @@ def ask(db: str, sweep: "SweepRecord", verb: str, trial: int | None, json: bool,
     from sweeper.store import controls
     from sweeper.store.store import StoreError
 
-    try:
+    with failing(StoreError, USAGE, json):
         controls.request(db, sweep.id, verb, trial)
-    except StoreError as error:
-        fail(USAGE, str(error), json)
     what = sweep.name if trial is None else f"trial {trial} of {sweep.name}"
     if json:
         print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": trial}})
     else:
         print_text(f"asked {what} to {verb}: {more or SOON[verb]}")
-
-
-def to_go_on(name: str, db: str) -> str:
-    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
-    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
 
 
 def _must_be_driven(reader: "Reader", sweep: "SweepRecord", verb: str, json: bool) -> None:

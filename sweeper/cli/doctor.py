@@ -19,10 +19,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from sweeper.cli.console import in_bytes
-from sweeper.cli.doctor_places import Finding, beside, cache, folders, object_store, store
+from sweeper.cli.doctor_storage import Finding, beside, cache, folders, object_store, store
 from sweeper.files.remote import is_remote
 from sweeper.planning.machine import Slots, usable_cores, visible_gpus
+from sweeper.words import in_bytes
 from trainer.data.hub import hub_answers
 
 WORKER = 1_000_000_000  # bytes of memory that a worker with torch and a small model takes

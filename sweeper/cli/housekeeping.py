@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import LACKS, fail
+from sweeper.cli.opening import LACKS, failing
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+from sweeper.words import in_bytes
 
 app = typer.Typer()
 
@@ -18,12 +19,10 @@ def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     from sweeper.store.queries import Reader
     from sweeper.store.store import StoreError
 
-    try:
+    with failing(StoreError, LACKS, json):
         done = bring_up_to_date(db)
         if done is None:
             Reader(db).close()  # says so where there is nothing that could be brought up to date
-    except StoreError as error:
-        fail(LACKS, str(error), json)
     if json:
         copy = str(done.copy) if done and done.copy else None
         print_json({"migrated": {**done._asdict(), "copy": copy} if done else None})
@@ -41,14 +40,12 @@ def gc(
 
     Nothing of a sweep that is being run. A pretrain that is needed again is made again.
     """
-    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.driver.gc import collect
     from sweeper.store.store import StoreError
 
-    try:
+    with failing(StoreError, LACKS, json):
         found = collect(db, dry_run=dry_run)
-    except StoreError as error:
-        fail(LACKS, str(error), json)
     total = sum(each.bytes for each in found.waste)
     if json:
         waste = [

@@ -3,17 +3,22 @@
 Imported by the command line before anything else, so everything heavy is imported inside.
 """
 
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from sweeper.cli.options import DEFAULT_URL
+from sweeper.words import clock
+
 if TYPE_CHECKING:
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
-    from sweeper.store.records import SweepRecord
+    from sweeper.store.records import SweepRecord, TrialRecord
 
 USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS = 2, 3, 5, 7
 
@@ -33,7 +38,7 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
 
 
 def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
-    from sweeper.spec.spec import load_spec
+    from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
     for override in overrides:
@@ -76,29 +81,29 @@ def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
         fail(BAD_SPEC, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", json)
 
 
-class Opened:
-    """A Reader for a `with` block; a store that cannot be read ends the command with a sentence."""
+@contextmanager
+def failing(kind: type[Exception] | tuple[type[Exception], ...], code: int, json: bool) -> Iterator[None]:
+    """Such an error ends the command, with its sentence and this exit code."""
+    try:
+        yield
+    except kind as error:
+        fail(code, str(error), json)
 
-    def __init__(self, url: str, json: bool):
-        self._url = url
-        self._json = json
 
-    def __enter__(self) -> "Reader":
-        from sweeper.store.queries import Reader
-        from sweeper.store.store import StoreError
+@contextmanager
+def opened(url: str, json: bool) -> Iterator["Reader"]:
+    """A store that cannot be read ends the command with a sentence."""
+    from sweeper.store.queries import Reader
+    from sweeper.store.store import StoreError
 
-        try:
-            self._reader = Reader(self._url)
-        except StoreError as error:
-            fail(LACKS, str(error), self._json)
-        return self._reader
+    with failing(StoreError, LACKS, json), closing(Reader(url)) as reader:
+        yield reader
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from sweeper.store.store import StoreError
 
-        self._reader.close()
-        if isinstance(error, StoreError):
-            fail(LACKS, str(error), self._json)
+@contextmanager
+def opened_sweep(url: str, name: str, json: bool) -> Iterator[tuple["Reader", "SweepRecord"]]:
+    with opened(url, json) as reader:
+        yield reader, sweep_named(reader, name, json)
 
 
 def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
@@ -109,6 +114,13 @@ def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
         meant = did_you_mean(nearest(name, [each.name for each in reader.sweeps()]))
         fail(USAGE, f"there is no sweep {name or repr(name)} in this database{meant}", json)
     return sweep
+
+
+def trial_of(reader: "Reader", sweep: "SweepRecord", trial: int, json: bool) -> "TrialRecord":
+    record = reader.trial(trial)
+    if record is None or record.sweep != sweep.id:
+        fail(USAGE, f"{sweep.name} has no trial {trial}", json)
+    return record
 
 
 def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
@@ -132,8 +144,6 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
 
 def state_in_words(document: Mapping[str, Any]) -> str:
     """'running on host:17, 3 of 12 ended, about 1:20 to go'. document: as summary makes it."""
-    from sweeper.cli.console import clock
-
     done = f"{document['ended']} of {document['expected']} trials ended"
     left = document["seconds_left"]
     if document["state"] in ("running", "paused") and document["driver"] is None:
@@ -144,6 +154,11 @@ def state_in_words(document: Mapping[str, Any]) -> str:
         to_go = "" if left is None else f", about {clock(left)} to go"
         return f"running on {document['driver']}, {done}{to_go}"
     return f"{document['state']}, {done}"
+
+
+def to_go_on(name: str, db: str) -> str:
+    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
+    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
 
 
 def folder(files: str, json: bool) -> str:

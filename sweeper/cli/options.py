@@ -21,6 +21,7 @@ FreeOverrides = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="The sweep's name.")]
 MaybeName = Annotated[str | None, typer.Argument(help="The sweep's name; all of them without.")]
+OneTrial = Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")]
 Trial = Annotated[int, typer.Argument(help="Its number on the board.")]
 Database = Annotated[
     str, typer.Option("--db", envvar="SWEEPER_DB", metavar="URL", help="Where sweeps are stored.")
@@ -51,4 +52,7 @@ Files = Annotated[
         metavar="PATH|URI",
         help="Where checkpoints go (docs/cluster.md). Default: by the SQLite file, sweeps.db: sweeps.files/",
     ),
+]
+NoCalibration = Annotated[
+    bool, typer.Option("--no-calibration", help="Counts alone: no step is tried out, so no time and memory.")
 ]

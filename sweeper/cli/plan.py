@@ -1,22 +1,19 @@
 """The command that says what a sweep would take, without running it."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from sweeper.cli.opening import LACKS, load, say
-from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, Overrides, Spec
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, NoCalibration, Overrides, Spec
 
 if TYPE_CHECKING:
-    from sweeper.planning.forecast import Room
+    from sweeper.planning.forecast import Capacity
     from sweeper.planning.plan import Plan
     from sweeper.spec.spec import SweepSpec
 
 app = typer.Typer()
-NoCalibration = Annotated[
-    bool, typer.Option("--no-calibration", help="Counts alone: no step is tried out, so no time and memory.")
-]
 
 
 @app.command()
@@ -48,12 +45,12 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
         spec = in_one_precision(spec, None)  # as a run would have it
         device = "cuda" if slots.gpu else "cpu"
         tried = calibrate(shapes_of(spec), device, max(1, int(slots.cpu)), say=say)
-    said = forecast(spec, would, tried, slots, _room(db, files, bool(slots.gpu)))
+    said = forecast(spec, would, tried, slots, _capacity(db, files, bool(slots.gpu)))
     if json:
         shapes = {key: measured._asdict() for key, measured in tried.measured.items()}
         print_json({"plan": would._asdict(), "forecast": said._asdict(), "measured": shapes})
     else:
-        print_text(f"{spec.name}: the specification is sound", *counts(spec, would))
+        print_text(*counts(spec, would))
         print_text(*in_words(said, would, slots, tried))
     if said.lacking:
         raise typer.Exit(LACKS)
@@ -63,6 +60,7 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
     """What `check` says, and `plan` before all else."""
     bound = "at most " if would.at_most else ""
     lines = [
+        f"{spec.name}: the specification is sound",
         f"trials      {would.trials} by {spec.search.sampler}, seed {spec.search.seed}",
         f"skipped     {would.skipped} points that break a constraint" if would.skipped else "",
         f"baselines   {would.baselines}",
@@ -74,12 +72,12 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
     return [line for line in lines if line]
 
 
-def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
+def _capacity(db: str, files: str | None, on_gpu: bool) -> "Capacity":
     from sweeper.cli.doctor import available_memory
-    from sweeper.cli.doctor_places import beside
+    from sweeper.cli.doctor_storage import beside
     from sweeper.files.disk import free
     from sweeper.files.remote import logs_of
-    from sweeper.planning.forecast import Room
+    from sweeper.planning.forecast import Capacity
     from sweeper.planning.machine import LacksError
     from sweeper.planning.packing import gpu_memory_of_each
 
@@ -87,4 +85,4 @@ def _room(db: str, files: str | None, on_gpu: bool) -> "Room":
     with suppress(LacksError):
         gpu_memory = gpu_memory_of_each() if on_gpu else None
     where = logs_of(files) if files else beside(db)
-    return Room(available_memory(), gpu_memory, free(where) if where else None)
+    return Capacity(available_memory(), gpu_memory, free(where) if where else None)

@@ -10,10 +10,7 @@ from sweeper.results.report import FAILS, Difference, Finding, Ratio, Report, We
 from sweeper.spec.reference import OVER, Reference
 
 NAMES = {
-    "test_ppl": "test_ppl",
-    "val_ppl": "val_ppl",
     "objective_ppl": "exp(objective)",
-    "var_nelbo": "var_nelbo",
     "var_nelbo_loglinear": "var_nelbo (loglinear)",
 }
 

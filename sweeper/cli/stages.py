@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeper.cli.opening import Opened
+from sweeper.cli.opening import opened
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+from sweeper.words import in_bytes
 
-app = typer.Typer()
+app = typer.Typer(name="stages")
 
 
 @app.callback(invoke_without_command=True)
@@ -18,11 +19,11 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
         return
     from time import time
 
-    from sweeper.cli.console import in_bytes, print_json, print_table, print_text
+    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.files.kept_stages import kept_stages
     from sweeper.results.savings import hours
 
-    with Opened(db, json) as reader:
+    with opened(db, json) as reader:
         found = kept_stages(reader, time())
     if json:
         print_json({"stages": [_document(each) for each in found]})
@@ -52,13 +53,13 @@ def prune(
     """Delete the checkpoints of pretrains that no unfinished trial needs. Made again where one is needed."""
     from time import time
 
-    from sweeper.cli.console import in_bytes, print_json, print_text
+    from sweeper.cli.console import print_json, print_text
     from sweeper.files.kept_stages import clear, kept_stages, refusal
 
     before = context.obj or {}
     db, json = before.get("db", db) if db == DEFAULT_URL else db, json or before.get("json", False)
     now = time()
-    with Opened(db, json) as reader:
+    with opened(db, json) as reader:
         found = kept_stages(reader, now)
     stays = {each.stage.key: refusal(each, now, unused=unused, days=older_than) for each in found}
     goes = [each for each in found if not stays[each.stage.key]]

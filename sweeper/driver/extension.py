@@ -29,10 +29,9 @@ def extended(spec: SweepSpec, amount: str) -> SweepSpec:
     trials = int(said[2]) + (now if said[1] == "+" else 0)
     if trials <= now:
         raise NoExtension(f"{spec.name} has {now} trials to try already: a sweep can grow, not shrink")
-    if spec.search.sampler == "fixed":
-        raise NoExtension(
-            f"{spec.name} tries the points of its file alone (sampler fixed): nothing can be added"
-        )
+    if spec.search.strategy.only_points:
+        said_alone = f"{spec.name} tries the points of its file alone (sampler {spec.search.sampler})"
+        raise NoExtension(f"{said_alone}: nothing can be added")
     return with_trials(spec, trials)
 
 

@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 
 from sweeper.files.remote import is_remote
 from sweeper.results.ranking import entries_of, ranking
-from sweeper.spec.spec import Keep, SweepSpec
+from sweeper.spec.sections import Keep
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
 

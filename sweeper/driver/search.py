@@ -6,7 +6,6 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials, steps
 from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
 from sweeper.store.records import ForeignTrial, TrialRecord
-from sweeper.strategies.samplers import SAMPLERS
 from trainer.config.train_config import InvalidConfig, content_hash
 
 MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
@@ -48,7 +47,7 @@ class Search:
         What a sampler that learns proposes would be stale by the time that it runs; another's proposals
         never are, and a few more of them may find a stage that is ready.
         """
-        return slots if SAMPLERS[self._spec.search.sampler].learns else 4 * slots
+        return slots if self._spec.search.strategy.learns else 4 * slots
 
     def propose(self) -> tuple[TrialRecord, str] | None:
         """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run.

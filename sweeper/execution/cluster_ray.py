@@ -21,7 +21,7 @@ from sweeper.execution.ray_private import head_of, hear_of_nodes
 from sweeper.execution.worker import environment
 from sweeper.files.snapshots import probe, sees
 from sweeper.planning.machine import LacksError, Slots
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 NEAR = 5.0  # seconds in which a machine that is there takes up a connection
 PATIENCE = 120.0  # seconds for a node to start a worker that answers

@@ -14,7 +14,7 @@ import ray
 
 from sweeper.execution.ray_private import forget_token, listen_on_loopback, start_in
 from sweeper.planning.machine import Slots, slots_for
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 OBJECT_STORE = 100 << 20  # bytes: only configurations and metric rows travel
 PATIENCE = 120.0  # seconds for a worker that imports torch on a busy machine

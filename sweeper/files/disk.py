@@ -11,6 +11,7 @@ from sweeper.files.remote import logs_of
 from sweeper.store.probe import size
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
+from sweeper.words import in_bytes
 
 
 class Use(NamedTuple):
@@ -22,8 +23,6 @@ class Use(NamedTuple):
     free: int | None  # where checkpoints go; None: that folder is not on this machine
 
     def words(self) -> str:
-        from sweeper.cli.console import in_bytes
-
         free = "" if self.free is None else f"; {in_bytes(self.free)} free"
         parts = (self.checkpoints, "trials"), (self.stages, "shared pretrains"), (self.store, "database")
         return ", ".join(f"{name} {in_bytes(count)}" for count, name in parts) + free

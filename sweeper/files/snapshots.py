@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from pyarrow import fs
 
 from sweeper.files.remote import InvalidPlace, check, is_remote, within
+from sweeper.files.stage_cache import sha256_of
 from trainer.errors import CheckpointError
 
 BLOCK = 8 << 20  # bytes
@@ -185,7 +186,7 @@ class Snapshots:
     def _fetch(self, manifest: Manifest, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, file in manifest.files.items():
-            if not (folder / name).is_file() or _sha256(folder / name) != file.sha256:
+            if not (folder / name).is_file() or sha256_of(folder / name) != file.sha256:
                 self._get(file, folder / name)
         for file_here in files_of(folder):
             if file_here.name not in manifest.files:
@@ -207,7 +208,7 @@ class Snapshots:
         before = self._uploaded.get(file.name)
         if before is not None and before[0] == signature:
             return before[1]
-        digest = _sha256(file)
+        digest = sha256_of(file)
         put = File(f"{self._writer}-{digest}", digest, file.stat().st_size)
         if before is None or before[1] != put:
             self._write(f"{self._objects}/{put.object}", file)
@@ -255,11 +256,6 @@ def files_of(folder: Path) -> list[Path]:
 def _signature(file: Path) -> tuple[int, ...]:
     stat = file.stat()
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _encoded(files: dict[str, File]) -> bytes:

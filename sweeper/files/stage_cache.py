@@ -17,7 +17,7 @@ def seal(folder: Path) -> None:
     """Of the checkpoint as it is now; on disk, whole, when this returns."""
     new = folder / f"{SEAL}.new"
     with open(new, "w", encoding="utf-8") as file:
-        file.write(f"{_sha256(folder / LAST)}  {LAST}\n")
+        file.write(f"{sha256_of(folder / LAST)}  {LAST}\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, folder / SEAL)
@@ -72,10 +72,10 @@ def heavy(folder: Path) -> list[Path]:
 
 def _is_sealed(folder: Path) -> bool:
     return (folder / SEAL).read_text(encoding="utf-8", errors="replace").split()[:1] == [
-        _sha256(folder / LAST)
+        sha256_of(folder / LAST)
     ]
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from sweeper.words import clock, in_bytes
 from trainer.config.train_config import TrainConfig
 
 
-class Room(NamedTuple):
+class Capacity(NamedTuple):
     """Of this machine, in bytes; None where it cannot be told."""
 
     memory: int | None
@@ -52,7 +52,7 @@ def runs_of(spec: SweepSpec) -> list[TrainConfig]:
     return [*(examples(spec, spec.search.seed) if spec.search.trials else []), *baselines]
 
 
-def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, room: Room) -> Forecast:
+def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, capacity: Capacity) -> Forecast:
     estimates = CostEstimates(slots.gpu, tried.measured)
     all_values = [run.to_dotted() for run in runs_of(spec)]
     finetunes = [estimates.of(values, "finetune", values["finetune.steps"]) for values in all_values]
@@ -82,7 +82,7 @@ def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, room: Roo
         (),
     )
     return forecast._replace(
-        lacking=tuple(_lacking(forecast, tried, slots, room)),
+        lacking=tuple(_lacking(forecast, tried, slots, capacity)),
         beyond=tuple(_beyond(forecast, runs, spec.budget)),
     )
 
@@ -100,9 +100,9 @@ def _disk(spec: SweepSpec, tried: Tried, runs: int, stages: int) -> int | None:
     return runs * most["finetune"] + stages * most["pretrain"] if tried.measured else None
 
 
-def _lacking(said: Forecast, tried: Tried, slots: Slots, room: Room) -> list[str]:
+def _lacking(said: Forecast, tried: Tried, slots: Slots, capacity: Capacity) -> list[str]:
     lacking = list(tried.failed.values())
-    available = room.gpu_memory if slots.gpu else room.memory
+    available = capacity.gpu_memory if slots.gpu else capacity.memory
     beside = min(slots.number, int(1 / slots.gpu + 1e-9) or 1) if slots.gpu else slots.number
     what = "GPU memory" if slots.gpu else "memory"
     if said.memory is not None and available is not None and beside * said.memory > available:
@@ -112,8 +112,8 @@ def _lacking(said: Forecast, tried: Tried, slots: Slots, room: Room) -> list[str
             f"{what}: {beside} trials at a time need {in_bytes(beside * said.memory)}, and "
             f"{in_bytes(available)} are there; {what_to_do}"
         )
-    if said.disk is not None and room.disk is not None and said.disk > room.disk:
-        need, free = in_bytes(said.disk), in_bytes(room.disk)
+    if said.disk is not None and capacity.disk is not None and said.disk > capacity.disk:
+        need, free = in_bytes(said.disk), in_bytes(capacity.disk)
         lacking.append(f"disk: all checkpoints take {need}, and {free} are free; see `keep`, or --files")
     return lacking
 

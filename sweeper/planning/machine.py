@@ -4,7 +4,7 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 
 class Slots(NamedTuple):

@@ -8,7 +8,8 @@ from sweeper.planning.calibration import Probe, calibrate
 from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.forecast import shapes_of
 from sweeper.planning.machine import LacksError, usable_cores, visible_gpus
-from sweeper.spec.spec import Resources, SweepSpec
+from sweeper.spec.sections import Resources
+from sweeper.spec.spec import SweepSpec
 from sweeper.words import in_bytes
 
 HEADROOM = 0.1  # of a GPU's memory: what is measured in 20 steps is not all that a run may need

@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
 def plan(spec: SweepSpec) -> Plan:
     """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
-    size = spec.space.size() if spec.dimensions else 0
+    size, sampler = spec.space.size() if spec.dimensions else 0, spec.search.strategy
     trials = spec.search.trials if size is None else min(spec.search.trials, size)
     search = examples(spec, spec.search.seed) if trials else []
     baselines = [
@@ -47,7 +47,7 @@ def plan(spec: SweepSpec) -> Plan:
         + sum(run.finetune.steps for run in baselines)
         + distinct * max(stages.values(), default=0),
         at_most=open_stages or len(finetunes) > 1 or bool(spec.early_stopping or replicates or confirmed),
-        skipped=(Space(spec.dimensions).size() or 0) - (size or 0) if spec.search.sampler == "grid" else 0,
+        skipped=(sampler.length(Space(spec.dimensions)) or 0) - (sampler.length(spec.space) or 0),
         replicates=replicates,
         confirmed=confirmed,
     )

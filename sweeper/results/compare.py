@@ -54,10 +54,10 @@ class Comparison(NamedTuple):
             **self._asdict(),
             "a": self.a._asdict(),
             "b": self.b._asdict(),
-            "low": _finite(self.low),
-            "high": _finite(self.high),
+            "low": finite(self.low),
+            "high": finite(self.high),
             "told_apart": self.told_apart,
-            **{f"val_ppl_ratio{end}": _finite(math.exp(value)) for end, value in ratio.items()},
+            **{f"val_ppl_ratio{end}": finite(math.exp(value)) for end, value in ratio.items()},
         }
 
 
@@ -179,5 +179,6 @@ def _quantile(degrees: int) -> float:
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, max(degrees, 1)))
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """JSON has no word for infinity."""
     return value if math.isfinite(value) else None

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sweeper.results.pareto import with_front
+from sweeper.results.pareto import on_the_front
 from sweeper.results.ranking import STATES, Entry, Ranked, entries_of, ranking
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, TrialRecord
+from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
 
 SCHEMA_VERSION = 1
 
@@ -91,10 +91,7 @@ class Board(NamedTuple):
 
 def leaderboard(reader: Reader, sweep_name: str) -> Board:
     """Raises StoreError where the store has no such sweep."""
-    sweep = reader.sweep(sweep_name)
-    if sweep is None:
-        names = ", ".join(each.name for each in reader.sweeps()) or "none"
-        raise StoreError(f"there is no sweep {sweep_name} in this database; there are: {names}")
+    sweep = sweep_named(reader, sweep_name)
     # In this order: what is read later may know more, never less, than what was read before.
     trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
     evaluations = {each.trial: each for each in reader.evaluations(sweep.id, "valid")}
@@ -110,9 +107,10 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     confirming = [trial for trial in trials if trial.role == "confirm"]
     rows = _with_confirmed(rows, ranking(entries_of(confirming, evaluations, latest)), confirming)
 
-    metric = sweep.spec.get("metric", "val_ppl")
-    metrics = [metric] if isinstance(metric, str) else metric
-    rows = with_front(rows, metrics)
+    metrics = metrics_of(sweep)
+    if len(metrics) > 1:
+        best = on_the_front(rows, metrics)
+        rows = [row._replace(pareto=row.configuration in best) for row in rows]
     states: dict[str, int] = defaultdict(int)
     for trial in trials:
         states[trial.state] += 1
@@ -127,6 +125,21 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         rows=rows + rest,
         also=tuple(metrics[1:]),
     )
+
+
+def sweep_named(reader: Reader, name: str) -> SweepRecord:
+    """Raises StoreError where the store has no such sweep."""
+    sweep = reader.sweep(name)
+    if sweep is None:
+        names = ", ".join(each.name for each in reader.sweeps()) or "none"
+        raise StoreError(f"there is no sweep {name} in this database; there are: {names}")
+    return sweep
+
+
+def metrics_of(sweep: SweepRecord) -> list[str]:
+    """What the search optimises; the first one ranks and prunes."""
+    metric = sweep.spec.get("metric", "val_ppl")
+    return [metric] if isinstance(metric, str) else list(metric)
 
 
 def searched(values: Sequence[dict[str, Any]]) -> list[str]:

@@ -122,8 +122,6 @@ class Results:
         return DataFrame(rows, columns=["time", "trial", "kind", "text"])
 
     def _sweep(self, name: str) -> SweepRecord:
-        sweep = self._reader.sweep(name)
-        if sweep is None:
-            names = ", ".join(each.name for each in self._reader.sweeps()) or "none"
-            raise ValueError(f"there is no sweep {name} in this database; there are: {names}")
-        return sweep
+        from sweeper.results.leaderboard import sweep_named
+
+        return sweep_named(self._reader, name)

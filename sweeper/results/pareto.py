@@ -1,14 +1,20 @@
 """The Pareto front: what no other configuration beats in every metric that a sweep searches on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from trainer.metrics import ALSO_SEARCHED
+from trainer.metrics import lower_is_better
 
-if TYPE_CHECKING:
-    from sweeper.results.leaderboard import Row
+
+class Measured(Protocol):
+    """The part of a board's row that is compared."""
+
+    @property
+    def configuration(self) -> int: ...
+    @property
+    def val_nelbo(self) -> float | None: ...
+    @property
+    def metrics(self) -> dict[str, float]: ...
 
 
 def front(points: Sequence[Sequence[float]]) -> list[bool]:
@@ -23,19 +29,16 @@ def front(points: Sequence[Sequence[float]]) -> list[bool]:
     return [on_it[tuple(point)] for point in points]
 
 
-def with_front(rows: Sequence[Row], metrics: Sequence[str]) -> list[Row]:
-    """Ranked rows with `pareto` said, by the search's numbers as they are, without regard to their errors.
+def on_the_front(rows: Sequence[Measured], metrics: Sequence[str]) -> set[int]:
+    """Configurations, by the search's numbers as they are, without regard to their errors.
 
-    metrics: the sweep's; of a sweep with one nothing is said. The first ranks, and val_nelbo stands for it.
+    metrics: the sweep's, two at least. The first ranks, and val_nelbo stands for it.
     """
-    _, *others = metrics
-    if not others:
-        return list(rows)
-    signs = {name: 1.0 if ALSO_SEARCHED[name] == "min" else -1.0 for name in others}
+    signs = {name: 1.0 if lower_is_better(name) else -1.0 for name in metrics[1:]}
     points = {
         row.configuration: (row.val_nelbo, *(sign * row.metrics[name] for name, sign in signs.items()))
         for row in rows
         if row.val_nelbo is not None and signs.keys() <= row.metrics.keys()
     }
-    on_it = dict(zip(points, front(list(points.values())), strict=True))
-    return [row._replace(pareto=on_it.get(row.configuration, False)) for row in rows]
+    on_it = front(list(points.values()))
+    return {configuration for configuration, is_on_it in zip(points, on_it, strict=True) if is_on_it}

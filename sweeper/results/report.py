@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
+from sweeper.results.compare import finite
 from sweeper.results.measured import Measured, Trials, complete, difference, measure, weights
-from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Reference
-from sweeper.spec.reference import Sentence as Claim
+from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Claim, Reference
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.intervals import CONFIDENCE
 from sweeper.store.queries import Reader
@@ -123,7 +123,7 @@ class Report(NamedTuple):
         rows = [
             {
                 "row": row.name,
-                "weight": row.weight and {**row.weight._asdict(), "half": _finite(row.weight.half)},
+                "weight": row.weight and {**row.weight._asdict(), "half": finite(row.weight.half)},
                 **{
                     key: {**cell._asdict(), "ratio": cell.ratio and cell.ratio._asdict()}
                     for key, cell in row.cells.items()
@@ -136,7 +136,7 @@ class Report(NamedTuple):
                 "says": each.claim.says,
                 "by": each.claim.by,
                 "word": each.word,
-                "parts": [{**part._asdict(), "half": _finite(part.half)} for part in each.differences],
+                "parts": [{**part._asdict(), "half": finite(part.half)} for part in each.differences],
             }
             for each in self.findings
         ]
@@ -242,10 +242,6 @@ def _ends(log: float, half: float) -> tuple[float, float | None, float | None]:
     """A number and the ends of its interval, from their logarithms."""
     low, high = (_exp(end) if math.isfinite(end) else None for end in (log - half, log + half))
     return _exp(log), low, high
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _exp(log: float) -> float:

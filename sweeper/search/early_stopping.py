@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.study import StudyDirection
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeper.search.proposals import UNFINISHED
+from sweeper.search.study import directions
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
 from sweeper.strategies.pruners import AnyPruner
 from trainer.evaluation.record import Report
-from trainer.metrics import BY_NAME
 
 ENDS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 EVERY = 1 << 40  # points of a curve: none is left out
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
     pruned: str = ""
 
 
-class Unstopped:
+class NoEarlyStopping:
     """Of a sweep that ends no trial early."""
 
     def add(self, record: TrialRecord, values: Mapping[str, Any]) -> None:
@@ -56,11 +56,15 @@ class EarlyStopping:
     def __init__(self, name: str, pruner: AnyPruner, metric: str, steps: int):
         """name: the sweep's. steps: of the longest fine-tune."""
         self._rule, self._metric = pruner, metric
-        lower = BY_NAME[metric].direction == "min"
-        direction = StudyDirection.MINIMIZE if lower else StudyDirection.MAXIMIZE
+        self._storage = InMemoryStorage()
         self._study = optuna.create_study(
-            study_name=name, direction=direction, sampler=RandomSampler(seed=0), pruner=pruner.make(steps)
+            study_name=name,
+            storage=self._storage,
+            directions=directions([metric]),
+            sampler=RandomSampler(seed=0),
+            pruner=pruner.make(steps),
         )
+        self._id = self._storage.get_study_id_from_name(name)
         self._first: list[int] = []  # by number: the pretrain's last step
 
     def add(
@@ -100,7 +104,8 @@ class EarlyStopping:
         value, tuned = report.values.get(self._metric), report.step - self._first[number]
         if value is None or tuned <= 0 or tuned in self._frozen(number).intermediate_values:
             return ""
-        trial = Trial(self._study, self._frozen(number)._trial_id)
+        id = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        trial = Trial(self._study, id)
         trial.report(value, tuned)
         if report.step >= steps or tuned < self._rule.min_steps or not trial.should_prune():
             return ""
@@ -121,10 +126,10 @@ class EarlyStopping:
 
 def early_stopping(
     spec: SweepSpec, sweep: SweepRecord, trials: Iterable[TrialRecord], reader: Reader
-) -> EarlyStopping | Unstopped:
+) -> EarlyStopping | NoEarlyStopping:
     """As it stood when the store was written."""
     if spec.early_stopping is None:
-        return Unstopped()
+        return NoEarlyStopping()
     stopping = EarlyStopping(spec.name, spec.early_stopping, spec.metric, spec.longest)
     studied = sorted((t for t in trials if t.number is not None), key=lambda trial: trial.number or 0)
     values = reader.configurations(sweep.id)

@@ -8,7 +8,8 @@ import warnings
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 
-from sweeper.search.study import best_values, directions, frozen, metrics_of
+from sweeper.results.leaderboard import metrics_of
+from sweeper.search.study import best_values, directions, frozen
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 

@@ -18,7 +18,8 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from sweeper.search.study import best_values, directions, frozen, metrics_of
+from sweeper.results.leaderboard import metrics_of
+from sweeper.search.study import best_values, directions, frozen
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 

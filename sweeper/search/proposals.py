@@ -19,13 +19,12 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
+from sweeper.search.study import directions
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
-from sweeper.strategies.samplers import SAMPLERS
-from trainer.metrics import ALSO_SEARCHED, BY_NAME
+from sweeper.strategies.samplers import Random
 
 UNFINISHED = ("queued", "running", "paused")
 SAMPLED, AT_RANDOM = 20, 980  # tries for a point that satisfies the constraints: by the sampler, then blindly
@@ -69,43 +68,42 @@ class Proposals:
         optuna.logging.disable_default_handler()
         logging.getLogger("optuna").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self._spec, self._sampler = spec, SAMPLERS[spec.search.sampler]
+        self._spec, self._sampler = spec, spec.search.strategy
         self._storage = self._sampler.storage()
         self._study = optuna.create_study(
-            study_name=spec.name,
-            storage=self._storage,
-            directions=[_direction(name) for name in spec.metrics],
+            study_name=spec.name, storage=self._storage, directions=directions(spec.metrics)
         )
         self._id = self._storage.get_study_id_from_name(spec.name)
         self._points = [*spec.search.points, *self._sampler.points(spec.space)]
+        self._ends = self._sampler.length(spec.space) is not None
         for each in foreign:
             self._add(each.params, TrialState.COMPLETE, each.values, self._sampler.foreign())
-        # Where each number stands in the study: not at itself, for foreign trials and what was refused.
-        self._places: list[int] = []
-        place = len(foreign)
+        # Of each number the one it has in the study: another, for foreign trials and what was refused.
+        self._in_study: list[int] = []
+        count = len(foreign)
         for trial in sorted((t for t in trials if t.number is not None), key=lambda t: t.number or 0):
             refused = trial.system_attrs.get(REFUSED, [])
             for point in refused:
                 self._add(point, TrialState.PRUNED)
             outcome = outcomes.get(trial.repeat_of or trial.id, FAILED)
             self._study.add_trial(self._frozen(trial, None if trial.state in UNFINISHED else outcome))
-            self._places.append(place + len(refused))
-            place = self._places[-1] + 1
+            self._in_study.append(count + len(refused))
+            count = self._in_study[-1] + 1
 
     @property
     def count(self) -> int:
-        return len(self._places)
+        return len(self._in_study)
 
     @property
     def exhausted(self) -> bool:
         """A list of points, or a grid, has been proposed to its end."""
-        return self._sampler.listed and self.count >= len(self._points)
+        return self._ends and self.count >= len(self._points)
 
     def ask(self) -> Proposal | None:
         """None: no point was found that satisfies the constraints, nor will one ever be."""
         refused: list[dict[str, Any]] = []
         for tries in range(SAMPLED + AT_RANDOM):
-            sampler = self._sampler if tries < SAMPLED else SAMPLERS["random"]
+            sampler = self._sampler if tries < SAMPLED else Random()
             self._study.sampler = sampler.make(_seed(self._spec.search.seed, self.count, tries))
             if self.count < len(self._points):
                 self._study.enqueue_trial(dict(self._points[self.count]))
@@ -124,22 +122,22 @@ class Proposals:
         distributions = {name: distribution_to_json(each) for name, each in frozen.distributions.items()}
         attributes = {**frozen.system_attrs, **({REFUSED: refused} if refused else {})}
         proposal = Proposal(self.count, dict(frozen.params), distributions, attributes)
-        self._places.append(trial.number)
+        self._in_study.append(trial.number)
         return proposal
 
     def tell(self, number: int, outcome: Outcome) -> None:
         """Of a trial that was asked for, once. Optuna refuses NaN, so it is never told one."""
-        place = self._places[number]
+        in_study = self._in_study[number]
         state, values, reached = self._told(outcome)
         for step, value in reached.items():
-            self._storage.set_trial_intermediate_value(self._trial_id(place), step, value)
-        self._study.tell(place, values if state == TrialState.COMPLETE else None, state)
+            self._storage.set_trial_intermediate_value(self._trial_id(in_study), step, value)
+        self._study.tell(in_study, values if state == TrialState.COMPLETE else None, state)
 
-    def _trial_id(self, place: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._id, place)
+    def _trial_id(self, in_study: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, in_study)
 
-    def _frozen_at(self, place: int) -> FrozenTrial:
-        return self._storage.get_trial(self._trial_id(place))
+    def _frozen_at(self, in_study: int) -> FrozenTrial:
+        return self._storage.get_trial(self._trial_id(in_study))
 
     def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None, dict[int, float]]:
         """State, values, and the values on the way, as Optuna wants them."""
@@ -184,11 +182,6 @@ class Proposals:
                 system_attrs=dict(attributes or {}),
             )
         )
-
-
-def _direction(metric: str) -> StudyDirection:
-    direction = ALSO_SEARCHED.get(metric) or BY_NAME[metric].direction
-    return StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
 
 
 def _seed(seed: int, number: int, tries: int) -> int:

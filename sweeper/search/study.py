@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
-from trainer.metrics import BY_NAME
+from trainer.metrics import lower_is_better
 
 STATES = {
     "queued": TrialState.WAITING,
@@ -23,15 +23,8 @@ STATES = {
 }  # any other is FAIL
 
 
-def metrics_of(sweep: SweepRecord) -> list[str]:
-    """What the search optimises; the first one ranks and prunes."""
-    metric = sweep.spec.get("metric", "val_ppl")
-    return [metric] if isinstance(metric, str) else list(metric)
-
-
 def directions(metrics: Iterable[str]) -> list[StudyDirection]:
-    by_word = {"max": StudyDirection.MAXIMIZE}
-    return [by_word.get(BY_NAME[name].direction, StudyDirection.MINIMIZE) for name in metrics]
+    return [StudyDirection.MINIMIZE if lower_is_better(name) else StudyDirection.MAXIMIZE for name in metrics]
 
 
 def best_values(reader: Reader, sweep: SweepRecord, metrics: list[str]) -> dict[int, list[float]]:

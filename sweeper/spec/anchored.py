@@ -1,4 +1,4 @@
-"""Places in a specification mean what they meant where it was run, wherever it is read or resumed."""
+"""Paths in a specification mean what they meant where it was run, wherever it is read or resumed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Makes every run that a specification's parts stand for, as far as they can be listed, before any starts.
+"""Would every run start that a specification's parts stand for, as far as they can be listed? Each is made.
 
 Nothing that can be known then is left to fail later: every baseline, every fixed point, every choice, every
 range's ends and some values between, and every pair of these, becomes a TrainConfig. No torch.
@@ -15,11 +15,11 @@ from trainer.values import Scalar
 MOST_PAIRS = 20_000  # a second's work
 
 
-class Rehearsal:
+class DryRun:
     """Adds what it finds to the reading's problems."""
 
     def __init__(self, reading: Reading):
-        self.reading = reading
+        self.reading, self.problems = reading, reading.problems
         self.space = reading.space
         self._unconstrained = Space(reading.dimensions)
         # What is wrong with the fixed values by themselves needs no example of the space to explain it.
@@ -30,24 +30,24 @@ class Rehearsal:
             self._try(entry, f"always[{i}]", "")
             broken = self.space.broken(entry)
             if broken:
-                self.reading.problem(f"always[{i}]", f"always[{i}]", f"breaks the constraint {broken.text}")
+                self.problems.add(f"always[{i}]", f"breaks the constraint {broken.text}")
         for i, entry in enumerate(self.reading.points):
             at = f"search.points[{i}]"
             outside = self.space.problem(entry)
             if outside:
-                self.reading.problem(f"{at}.{outside[0]}", f"{at}.{outside[0]}", outside[1])
+                self.problems.add(f"{at}.{outside[0]}", outside[1])
             else:
                 self._try(entry, at, "")
         self._check_always_differ()
         if not self.space.dimensions:
             self._try({}, "trainer", "")
-        if any(problem.key.startswith("constraints") for problem in self.reading.problems):
-            return  # what the constraint was to forbid would be rehearsed, and blamed
-        before = len(self.reading.problems)
+        if any(problem.key.startswith("constraints") for problem in self.problems.found):
+            return  # what the constraint was to forbid would be tried, and blamed
+        before = len(self.problems.found)
         for name, dimension in self.space.dimensions.items():
             for value in dimension.probes():
                 self._try_example({name: value})
-        if len(self.reading.problems) == before:
+        if len(self.problems.found) == before:
             every = [[(name, value) for value in d.probes()] for name, d in self.space.dimensions.items()]
             pairs = (pair for two in combinations(every, 2) for pair in product(*two))
             for pair in islice(pairs, MOST_PAIRS):
@@ -59,9 +59,7 @@ class Rehearsal:
             values = {**self.reading.fixed, **entry}
             content = str(entry if _problems(values) else TrainConfig.from_dotted(values).content())
             if first.setdefault(content, i) != i:
-                self.reading.problem(
-                    f"always[{i}]", f"always[{i}]", f"the same run as always[{first[content]}]"
-                )
+                self.problems.add(f"always[{i}]", f"the same run as always[{first[content]}]")
 
     def _try_example(self, wanted: Mapping[str, Scalar]) -> None:
         point = self.space.example(wanted)
@@ -70,9 +68,7 @@ class Rehearsal:
             self._try(point, f"space.{next(iter(wanted))}", where)
         elif len(wanted) == 1 and self._unconstrained.example(wanted) is None:
             (name,) = wanted
-            self.reading.problem(
-                f"space.{name}.when", name, "never exists: its conditions exclude each other"
-            )
+            self.problems.add(f"space.{name}.when", "never exists: its conditions exclude each other", name)
 
     def _try(self, point: Mapping[str, Scalar], at: str, where: str) -> None:
         """Makes the run that the point stands for; reports what is wrong with it at the place to change."""
@@ -82,14 +78,12 @@ class Rehearsal:
             sentence = self._belongs(key, values) if problem.sentence == "unknown" else problem.sentence
             to_blame = "" if (problem.key, problem.sentence) in self._alone else _where(where, key)
             if key in point and at.startswith("space."):
-                self.reading.problem(self._value_path(key, point[key]), key, sentence)
+                self.problems.add(self._value_path(key, point[key]), sentence, key)
             elif key in point:
-                self.reading.problem(f"{at}.{key}", key, sentence)
-            elif key in self.reading.fixed:
-                self.reading.problem(f"trainer.{key}", key, sentence + to_blame)
+                self.problems.add(f"{at}.{key}", sentence, key)
             else:
-                alone = (problem.key, problem.sentence) in self._alone
-                self.reading.problem(f"trainer.{key}" if alone else at, key, sentence + to_blame)
+                itself = key in self.reading.fixed or (problem.key, problem.sentence) in self._alone
+                self.problems.add(f"trainer.{key}" if itself else at, sentence + to_blame, key)
 
     def _value_path(self, name: str, value: Scalar) -> str:
         values = self.reading.document.values.get(f"space.{name}.choice")
@@ -97,7 +91,7 @@ class Rehearsal:
 
     def _named(self, key: str) -> str:
         """The part of a key that a user knows: finetune.clip for what is wrong with its fields together."""
-        known = self.reading.names.groups | set(self.reading.names.leaves)
+        known = self.reading.keys.groups | set(self.reading.keys.leaves)
         while key and key not in known:
             key = key.rpartition(".")[0]
         return key
@@ -105,7 +99,7 @@ class Rehearsal:
     def _belongs(self, key: str, values: Mapping[str, Scalar]) -> str:
         """Why a right name is unknown here: its union holds another kind."""
         union = f"{key.rpartition('.')[0]}.name"
-        owners = self.reading.names.leaves.get(key, ())
+        owners = self.reading.keys.leaves.get(key, ())
         if not owners or union not in values:
             return "unknown"
         condition = owners[0] if len(owners) == 1 else f"[{', '.join(owners)}]"

@@ -11,8 +11,8 @@ ROW, EXACT, OVER, SAME, DRAWN = "row", "bound", "over", "same", "drawn"
 NOT_MEASURED = "none"  # a column that no run of the sweep measures
 
 
-class Sentence(Settings):
-    """A claim, as comparisons of rows: in each pair the first has less of the metric."""
+class Claim(Settings):
+    """A sentence that was printed, as comparisons of rows: in each pair the first has less of the metric."""
 
     says: str
     by: str = "test_nelbo"
@@ -46,7 +46,7 @@ class Reference(Settings):
         description="Columns in which a row and its `over` are taken to be of one draw: without `noise`.",
     )
     rows: tuple[dict[str, str | float | bool | None], ...] = ()
-    sentences: tuple[Sentence, ...] = ()
+    sentences: tuple[Claim, ...] = ()
     notes: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
 
     @model_validator(mode="before")

@@ -1,174 +1,21 @@
-"""What a sweep varies: dimensions, and the space they make. No torch, no optuna: a trial is what suggests.
+"""What does a sweep vary? Its dimensions, and the points that they make together. No torch, no optuna.
 
 A dimension with `when` exists only where another key has one of the values said; a condition on a key
 outside the space is about a fixed value, checked with the spec, and always holds here.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice, product
 from types import MappingProxyType
-from typing import Annotated, Any, Protocol
-
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, model_validator
 
 from sweeper.spec.constraints import Constraint
-from trainer.values import Scalar, Settings
+from sweeper.spec.dimensions import AnyDimension, Trial
+from trainer.values import Scalar
 
-MOST_PROBES = 64  # of an int range
 MOST_COUNTED = 100_000  # combinations of what conditions and constraints depend on: about a second's work
 MOST_EXAMPLES = 500  # tried for one that satisfies the constraints
-
-
-class Trial(Protocol):
-    """The part of optuna.Trial that a space needs."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Allowed = Annotated[tuple[Scalar, ...], Field(min_length=1), BeforeValidator(_as_list)]
-
-
-class Dimension(Settings):
-    """Abstract. A subclass is final; its one field beside `when` carries the name that YAML uses."""
-
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
-
-    when: dict[str, Allowed] = Field({})
-
-    @abstractmethod
-    def suggest(self, trial: Trial, name: str) -> Scalar: ...
-
-    @abstractmethod
-    def values(self) -> Sequence[Scalar] | None:
-        """Every value, in order; None where there is a continuum."""
-
-    @abstractmethod
-    def probes(self) -> Sequence[Scalar]:
-        """The values rehearsed before anything runs: every choice, the ends of a range, some between."""
-
-    @abstractmethod
-    def holds(self, value: Scalar) -> bool: ...
-
-
-class Choice(Dimension):
-    choice: tuple[Scalar, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _once(self) -> "Choice":
-        for i, value in enumerate(self.choice):
-            if value in self.choice[:i]:
-                raise ValueError(f"{value!r} stands twice")
-        return self
-
-    def suggest(self, trial: Trial, name: str) -> Scalar:
-        return trial.suggest_categorical(name, self.choice)
-
-    def values(self) -> Sequence[Scalar]:
-        return self.choice
-
-    def probes(self) -> Sequence[Scalar]:
-        return self.choice
-
-    def holds(self, value: Scalar) -> bool:
-        return value in self.choice
-
-
-class _Range(Dimension):
-    """Abstract. From low to high, both included."""
-
-    bounds: tuple[Any, Any]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "_Range":
-        if not self.low < self.high:
-            raise ValueError(f"from low to high, but {self.low} is not below {self.high}")
-        return self
-
-    @property
-    def low(self) -> Any:
-        return self.bounds[0]
-
-    @property
-    def high(self) -> Any:
-        return self.bounds[1]
-
-    def values(self) -> Sequence[Scalar] | None:
-        return None
-
-    def probes(self) -> Sequence[Scalar]:
-        between = self.low + (self.high - self.low) * 0.618034  # no whole number: a field may want one
-        return self.low, self.high, between
-
-    def holds(self, value: Scalar) -> bool:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
-        )
-
-
-Positive = Annotated[FiniteFloat, Field(gt=0)]
-PositiveInt = Annotated[StrictInt, Field(gt=0)]
-
-
-class Uniform(_Range):
-    bounds: tuple[FiniteFloat, FiniteFloat] = Field(alias="uniform")
-
-    def suggest(self, trial: Trial, name: str) -> float:
-        return trial.suggest_float(name, self.low, self.high)
-
-
-class LogUniform(_Range):
-    bounds: tuple[Positive, Positive] = Field(alias="log_uniform")
-
-    def suggest(self, trial: Trial, name: str) -> float:
-        return trial.suggest_float(name, self.low, self.high, log=True)
-
-
-class _IntRange(_Range):
-    """Abstract."""
-
-    def values(self) -> Sequence[int]:
-        return range(self.low, self.high + 1)
-
-    def probes(self) -> Sequence[int]:
-        every = self.values()
-        return [*every[:: max(1, len(every) // MOST_PROBES)], self.high]
-
-    def holds(self, value: Scalar) -> bool:
-        return isinstance(value, int) and super().holds(value)
-
-
-class IntUniform(_IntRange):
-    bounds: tuple[StrictInt, StrictInt] = Field(alias="int")
-
-    def suggest(self, trial: Trial, name: str) -> int:
-        return trial.suggest_int(name, self.low, self.high)
-
-
-class LogInt(_IntRange):
-    bounds: tuple[PositiveInt, PositiveInt] = Field(alias="log_int")
-
-    def suggest(self, trial: Trial, name: str) -> int:
-        return trial.suggest_int(name, self.low, self.high, log=True)
-
-
-# The word in YAML -> the dimension it makes. A new one is one class and one line here.
-KINDS: dict[str, type[Dimension]] = {
-    "choice": Choice,
-    "uniform": Uniform,
-    "log_uniform": LogUniform,
-    "int": IntUniform,
-    "log_int": LogInt,
-}
-AnyDimension = Choice | Uniform | LogUniform | IntUniform | LogInt
 
 
 class ConditionCycle(ValueError):

@@ -19,7 +19,7 @@ SECTION = "variants"
 Knobs = dict[str, dict[str, dict[str, Any]]]  # by knob and choice: values by dotted path
 
 
-def settle(document: Document, overrides: Sequence[str], name: str) -> list[str]:
+def apply_variants(document: Document, overrides: Sequence[str], name: str) -> list[str]:
     """Puts what was picked in its place; returns the overrides that pick nothing.
 
     name: the sweep's, if the file has none. A pick other than its knob's first is added to it: NAME-small.

@@ -8,8 +8,10 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.strategies.optuna_private import ENQUEUED
 
-class Window(InMemoryStorage):
+
+class BoundedStudy(InMemoryStorage):
     """Of one study. Half of what is seen are the best trials, the rest the latest; failures are never seen.
 
     The best by several metrics: equal shares of the best by each. What is seen depends on the trials
@@ -19,6 +21,7 @@ class Window(InMemoryStorage):
     def __init__(self, size: int):
         super().__init__()
         self._size = size
+        self._only_study = 0
         self._there: list[int] = []  # ids in order, failures left out
         self._ended: dict[int, FrozenTrial] = {}
         self._ranked: list[list[tuple[float, int]]] = []  # by each metric: the best first
@@ -26,19 +29,20 @@ class Window(InMemoryStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         trial_id = super().create_new_trial(study_id, template_trial)
+        self._only_study = study_id
         self._there.append(trial_id)
-        self._note(study_id, trial_id)
+        self._note(trial_id)
         return trial_id
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: object = None) -> bool:
         changed = super().set_trial_state_values(trial_id, state, values)  # type: ignore[arg-type]
-        self._note(0, trial_id)  # one study: its id is 0
+        self._note(trial_id)
         return changed
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        if states == (TrialState.WAITING,):  # the study's own question, for what was enqueued
+        if states == ENQUEUED:
             return super().get_all_trials(study_id, deepcopy, states)
         if self._seen is None:
             self._seen = self._choose()
@@ -46,7 +50,7 @@ class Window(InMemoryStorage):
         kept = [trial for trial in trials if states is None or trial.state in states]
         return copy_of(kept) if deepcopy else kept
 
-    def _note(self, study_id: int, trial_id: int) -> None:
+    def _note(self, trial_id: int) -> None:
         self._seen = None
         trial = self.get_trial(trial_id)
         if not trial.state.is_finished():
@@ -56,7 +60,7 @@ class Window(InMemoryStorage):
             return
         self._ended[trial_id] = trial
         if trial.state == TrialState.COMPLETE:
-            directions = self.get_study_directions(study_id)
+            directions = self.get_study_directions(self._only_study)
             self._ranked = self._ranked or [[] for _ in directions]
             for ranked, direction, value in zip(self._ranked, directions, trial.values, strict=True):
                 sign = 1.0 if direction == StudyDirection.MINIMIZE else -1.0

@@ -6,6 +6,8 @@ from optuna.trial import FrozenTrial
 
 
 class Evolution(NSGAIISampler):
+    """Its name is part of the attributes that Optuna gives a trial, and so of every store: it must stay."""
+
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
         """In the order of their numbers: Optuna's first answer is in another order than its later ones,
         which it takes from a memory that dies with the process; and crossover picks by place."""

@@ -1,10 +1,11 @@
-"""Rules by which a trial that does badly is ended early: settings, and the Optuna pruner each stands for.
+"""When is a trial that does badly ended early? One class a pruner: its settings, and what it makes of Optuna.
 
-A rule sees one value of the sweep's (first) metric for each evaluation, by fine-tune step: a shared pretrain
-tells no two trials apart. A new rule is one class here and its name in the union at the foot.
+A pruner sees one value of the sweep's (first) metric for each evaluation, by fine-tune step: a shared
+pretrain tells no two trials apart. A new one is one class here and its name in the union at the foot.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.study import Study
     from optuna.trial import FrozenTrial
-
-RUNG = "completed_rung_"  # Optuna's attribute: the value with which a trial came to a rung
 
 
 class Pruner(Settings):
@@ -43,6 +42,8 @@ class _Halving(Pruner):
         return study.get_trials(deepcopy=False)
 
     def why(self, study: "Study", trial: "FrozenTrial") -> str:
+        from sweeper.strategies.optuna_private import RUNG
+
         sign, others = _sign(study), self.compared(study, trial)
         rung = max(int(key.removeprefix(RUNG)) for key in trial.system_attrs if key.startswith(RUNG))
         name = f"{RUNG}{rung}"
@@ -80,10 +81,14 @@ class Hyperband(_Halving):
         return HyperbandPruner(self.min_steps, max(steps, self.min_steps), self.reduction_factor)
 
     def compared(self, study: "Study", trial: "FrozenTrial") -> list["FrozenTrial"]:
-        bracket = study.pruner._get_bracket_id  # type: ignore[attr-defined]
-        return [
-            each for each in super().compared(study, trial) if bracket(study, each) == bracket(study, trial)
-        ]
+        from optuna.pruners import HyperbandPruner
+
+        from sweeper.strategies.optuna_private import bracket_of
+
+        pruner = study.pruner
+        assert isinstance(pruner, HyperbandPruner)
+        bracket = bracket_of(pruner, study, trial)
+        return [each for each in super().compared(study, trial) if bracket_of(pruner, study, each) == bracket]
 
 
 class Median(Pruner):
@@ -136,4 +141,7 @@ AnyPruner = Annotated[
     SuccessiveHalving | Hyperband | Median | Patient,
     Field(discriminator="pruner"),
 ]
-PRUNERS: tuple[type[Pruner], ...] = get_args(get_args(AnyPruner)[0])
+# By the word in YAML.
+PRUNERS: Mapping[str, type[Pruner]] = {
+    each.model_fields["pruner"].default: each for each in get_args(get_args(AnyPruner)[0])
+}

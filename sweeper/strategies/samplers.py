@@ -1,105 +1,143 @@
-"""How configurations are proposed: one class a sampler. Optuna is imported where one is made, not before.
+"""How are configurations proposed? One class a sampler: its settings, and what it makes of Optuna.
 
 A sampler is made anew for every proposal, from a seed, and what it knows is in the study alone: whatever
-keeps a state of its own (a sequence, an evolution) would not survive a resume, and is not here.
+keeps a state of its own (a sequence, an evolution) would not survive a resume, and is not here. Optuna is
+imported where one is made, not before. A new one is one class here and its name in SAMPLERS at the foot.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from sweeper.spec.space import Space
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import InMemoryStorage
 
-MOST_SEEN = 400  # trials that TPE is fitted on: 25 ms of CPU a proposal with nine parameters
-POPULATION = 20  # of NSGA-II; trials of a generation
+MOST_GRID_POINTS = 10_000
+
+
+class Space(Protocol):
+    """The part of a space that samplers look at."""
+
+    def continuous(self) -> list[str]: ...
+    def size(self) -> int | None: ...
+    def points(self) -> Iterable[Mapping[str, Any]]: ...
 
 
 class Sampler(ABC):
-    listed: ClassVar[bool] = False  # proposes a list of points, and nothing after it
+    name: ClassVar[str]  # the word in YAML
     learns: ClassVar[bool] = False  # from what has been tried
+    only_points: ClassVar[bool] = False  # proposes the spec's own points alone
 
     @abstractmethod
-    def make(self, seed: int) -> BaseSampler:
+    def make(self, seed: int) -> "BaseSampler":
         """For one proposal."""
 
-    def storage(self) -> InMemoryStorage:
+    def storage(self) -> "InMemoryStorage":
         """Of the study."""
         from optuna.storages import InMemoryStorage
 
         return InMemoryStorage()
 
+    def length(self, space: Space) -> int | None:
+        """How many it proposes after the spec's own points; None: as many as are asked for."""
+        return None
+
     def points(self, space: Space) -> Sequence[Mapping[str, Any]]:
         """Proposed in this order, after the spec's own points."""
         return ()
+
+    def unfit(self, space: Space) -> str:
+        """'' where it can search the space; else why not, in a sentence."""
+        return ""
 
     def foreign(self) -> dict[str, Any]:
         """Optuna's attributes of a trial of another sweep, so that it is learned from."""
         return {}
 
 
+@dataclass(frozen=True)
 class Tpe(Sampler):
     """Tree-structured Parzen estimator, multivariate, by groups of parameters that exist together."""
 
+    name = "tpe"
     learns = True
+    most_seen: int = 400  # trials that it is fitted on: 25 ms of CPU a proposal with nine parameters
 
-    def make(self, seed: int) -> BaseSampler:
+    def make(self, seed: int) -> "BaseSampler":
         from optuna.samplers import TPESampler
 
         return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
-    def storage(self) -> InMemoryStorage:
-        from sweeper.strategies.bounded_study import Window
+    def storage(self) -> "InMemoryStorage":
+        from sweeper.strategies.bounded_study import BoundedStudy
 
-        return Window(MOST_SEEN)
+        return BoundedStudy(self.most_seen)
 
 
+@dataclass(frozen=True)
 class Random(Sampler):
-    def make(self, seed: int) -> BaseSampler:
+    name = "random"
+
+    def make(self, seed: int) -> "BaseSampler":
         from optuna.samplers import RandomSampler
 
         return RandomSampler(seed=seed)
 
 
+@dataclass(frozen=True)
 class Grid(Random):
-    listed = True
+    """Every point of a space without a continuum."""
+
+    name = "grid"
+
+    def length(self, space: Space) -> int:
+        return space.size() or 0
 
     def points(self, space: Space) -> Sequence[Mapping[str, Any]]:
         return list(space.points())
 
+    def unfit(self, space: Space) -> str:
+        if continuous := ", ".join(space.continuous()):
+            return f"no grid over a continuous range: {continuous}"
+        size = space.size()
+        if size is not None and size <= MOST_GRID_POINTS:
+            return ""
+        points = "too many points to count" if size is None else f"{size:,} points"
+        return f"a grid of {points}; use tpe or random above {MOST_GRID_POINTS:,}"
 
+
+@dataclass(frozen=True)
 class Fixed(Random):
     """The spec's own points alone."""
 
-    listed = True
+    name = "fixed"
+    only_points = True
+
+    def length(self, space: Space) -> int:
+        return 0
 
 
+@dataclass(frozen=True)
 class NsgaII(Sampler):
     """Deb et al. 2002. A trial's generation is one of Optuna's attributes, stored with the trial."""
 
+    name = "nsgaii"
     learns = True
+    population: int = 20  # trials of a generation
 
-    def make(self, seed: int) -> BaseSampler:
+    def make(self, seed: int) -> "BaseSampler":
         from sweeper.strategies.evolution import Evolution
 
-        return Evolution(seed=seed, population_size=POPULATION)
+        return Evolution(seed=seed, population_size=self.population)
 
     def foreign(self) -> dict[str, Any]:
         from sweeper.strategies.evolution import Evolution
+        from sweeper.strategies.optuna_private import generation_key
 
-        return {Evolution._get_generation_key(): 0}
+        return {generation_key(Evolution): 0}
 
 
-# The word in YAML -> the sampler. A new one is one class, one line here, and its word in spec.py.
-SAMPLERS: Mapping[str, Sampler] = {
-    "tpe": Tpe(),
-    "random": Random(),
-    "grid": Grid(),
-    "fixed": Fixed(),
-    "nsgaii": NsgaII(),
-}
+# By the word in YAML.
+SAMPLERS: Mapping[str, Sampler] = {each.name: each for each in (Tpe(), Random(), Grid(), Fixed(), NsgaII())}

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import reproduce, texts
 from benchmarks.reproduce import BEGIN, END, ROOT
-from sweeper.spec.spec import read_spec
+from sweeper.spec.load import read_spec
 from trainer.data.lm1b import Lm1b
 from trainer.data.wikitext import WikiText
 

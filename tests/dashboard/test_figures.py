@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import figures, frame, words
-from dashboard.figures import Line
+from dashboard import frame, values, words
+from dashboard.figures import curves, parallel
+from dashboard.figures.intervals import intervals
+from dashboard.figures.scatter import against
+from dashboard.figures.style import Line, empty
 from dashboard.noise import UnknownNoise, noise_shape
 
 HOSTILE = '<a href="javascript:alert(1)"><img src=x onerror=alert(1)>%{x}'
@@ -46,7 +49,7 @@ def rows() -> pd.DataFrame:
 
 
 def test_intervals_show_the_lowest_on_top_and_the_ties_apart(rows: pd.DataFrame) -> None:
-    figure = figures.intervals(rows)
+    figure = intervals(rows)
     assert [trace.name for trace in figure.data] == ["lowest", "tied with it", "behind"]
     assert [list(trace.x) for trace in figure.data] == [[100.0], [102.0], [120.0]]
     assert [list(trace.y) for trace in figure.data] == [[0], [1], [2]]
@@ -58,18 +61,18 @@ def test_intervals_show_the_lowest_on_top_and_the_ties_apart(rows: pd.DataFrame)
 
 
 def test_intervals_of_nothing_say_so(rows: pd.DataFrame) -> None:
-    assert figures.intervals(rows[3:]).layout.annotations[0].text == "No evaluation yet."
+    assert intervals(rows[3:]).layout.annotations[0].text == "No evaluation yet."
 
 
 def test_stored_strings_never_become_markup(rows: pd.DataFrame) -> None:
     name = "finetune.schedule.name"
     drawn = [
-        figures.intervals(rows),
-        figures.against(rows, name, colour_by=name),
-        figures.parallel(rows, [name], [HOSTILE]),
-        figures.curves([Line(HOSTILE, 1, [1, 2], [3.0, 2.0])], HOSTILE, HOSTILE),
-        figures.panel([Line(HOSTILE, 1, [0, 1], [0, 1])], "t", "p"),
-        figures.empty(HOSTILE),
+        intervals(rows),
+        against(rows, name, colour_by=name),
+        parallel.parallel(rows, [name], [HOSTILE]),
+        curves.curves([Line(HOSTILE, 1, [1, 2], [3.0, 2.0])], HOSTILE, HOSTILE),
+        curves.panel([Line(HOSTILE, 1, [0, 1], [0, 1])], "t", "p"),
+        empty(HOSTILE),
     ]
     for figure in drawn:
         text = json.dumps(figure.to_plotly_json(), default=str)
@@ -83,32 +86,32 @@ def test_stored_strings_never_become_markup(rows: pd.DataFrame) -> None:
 
 def test_curves_have_a_colour_a_configuration_and_a_dash_a_seed() -> None:
     lines = [Line("1", 1, [1, 2], [3.0, 2.0]), Line("1b", 1, [1, 2], [3.1, 2.1]), Line("2", 2, [1], [4.0])]
-    first, second, third = figures.curves(lines, "NELBO", "nats/token", start=1).data
+    first, second, third = curves.curves(lines, "NELBO", "nats/token", start=1).data
     assert first.line.color == second.line.color != third.line.color
     assert first.line.dash != second.line.dash
-    assert figures.curves([], "NELBO").layout.annotations[0].text == "No NELBO stored for what is chosen."
+    assert curves.curves([], "NELBO").layout.annotations[0].text == "No NELBO stored for what is chosen."
 
 
 def test_a_long_curve_is_cut() -> None:
     steps = np.arange(5000)
-    (line,) = figures.curves([Line("long", 1, steps, steps)], "x").data
-    assert len(line.x) == figures.MOST_POINTS
+    (line,) = curves.curves([Line("long", 1, steps, steps)], "x").data
+    assert len(line.x) == curves.MOST_POINTS
 
 
 def test_few_numbers_and_categories_are_strips_many_numbers_a_scatter(rows: pd.DataFrame) -> None:
-    strip = figures.against(rows, "finetune.block_size")
+    strip = against(rows, "finetune.block_size")
     assert list(strip.layout.xaxis.ticktext) == ["4", "16"]  # in order of size; 8 is not evaluated
     assert sorted(round(x) for x in strip.data[0].x) == [0, 1, 1]
     many = pd.concat([rows.assign(**{"finetune.block_size": size}) for size in range(1, 12)])
-    assert figures.against(many, "finetune.block_size").layout.xaxis.ticktext is None
-    assert len(figures.against(rows, "finetune.schedule.mu").data[0].x) == 1
+    assert against(many, "finetune.block_size").layout.xaxis.ticktext is None
+    assert len(against(rows, "finetune.schedule.mu").data[0].x) == 1
 
 
 def test_parallel_coordinates_are_capped_and_end_in_the_metric(rows: pd.DataFrame) -> None:
     many = pd.concat([rows] * 400, ignore_index=True)
     names = ["finetune.block_size", "finetune.schedule.mu", "finetune.schedule.name"]
-    (drawn,) = figures.parallel(many, names, names).data
-    assert len(drawn.line.color) == figures.MOST_LINES
+    (drawn,) = parallel.parallel(many, names, names).data
+    assert len(drawn.line.color) == parallel.MOST_LINES
     assert [dimension.label for dimension in drawn.dimensions] == [*names, "val_ppl"]
     assert drawn.dimensions[1].ticktext[0] == "none"  # a conditional value has a place for its absence
 
@@ -125,7 +128,7 @@ def test_parallel_coordinates_are_capped_and_end_in_the_metric(rows: pd.DataFram
     ],
 )
 def test_numbers_have_four_significant_digits(value: float | None, text: str) -> None:
-    assert figures.number(value) == text
+    assert values.number(value) == text
 
 
 def test_the_verdict_names_no_winner_that_is_not_known(rows: pd.DataFrame) -> None:
@@ -183,9 +186,9 @@ def test_a_label_says_what_differs_from_the_baseline() -> None:
 
 
 def test_names_lose_the_groups_that_all_share() -> None:
-    assert words.common_prefix(["finetune.schedule.mu", "finetune.schedule.name"]) == "finetune.schedule."
-    assert words.common_prefix(["finetune.schedule.mu", "finetune.block_size"]) == "finetune."
-    assert words.common_prefix(["finetune.lr", "seed"]) == ""
+    assert values.common_prefix(["finetune.schedule.mu", "finetune.schedule.name"]) == "finetune.schedule."
+    assert values.common_prefix(["finetune.schedule.mu", "finetune.block_size"]) == "finetune."
+    assert values.common_prefix(["finetune.lr", "seed"]) == ""
 
 
 def test_the_nelbo_is_flat_and_a_weight_is_not() -> None:

@@ -10,7 +10,7 @@ from sweeper.execution.runner import Means, run_sweep
 from sweeper.planning import machine, packing
 from sweeper.planning.calibration import Shape
 from sweeper.planning.cost_estimates import Measured
-from sweeper.spec.spec import load_spec
+from sweeper.spec.load import load_spec
 
 
 def probe(shape: Shape, device: str, threads: int) -> Measured:

@@ -15,7 +15,8 @@ from sweeper.driver.jobs import Cost, Job, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Status
 from sweeper.driver.spending import Allowance
-from sweeper.spec.spec import SweepSpec, read_spec
+from sweeper.spec.load import read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store

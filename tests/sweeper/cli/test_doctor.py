@@ -16,9 +16,9 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from sweeper.cli import doctor
-from sweeper.cli import doctor_places as places
+from sweeper.cli import doctor_storage as storage
 from sweeper.cli.doctor import available_memory, gpus, machine, packages, rays_room
-from sweeper.cli.doctor_places import Finding, folders, open_to_others, room, store
+from sweeper.cli.doctor_storage import Finding, folders, open_to_others, room, store
 from sweeper.cli.main import app
 from sweeper.store.probe import Probe
 from sweeper.store.schema import SCHEMA_VERSION
@@ -149,7 +149,7 @@ def test_a_store_on_a_server(tmp_path: Path) -> None:
 
 def test_a_password_in_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql+psycopg://me:s3cret@127.0.0.1:1/db"
-    monkeypatch.setattr(places, "probe", _a_store)
+    monkeypatch.setattr(storage, "probe", _a_store)
     assert not only("note", store(url))
     monkeypatch.setattr(sys, "argv", ["sweeper", "doctor", "--db", url])
     (note,) = only("note", store(url))
@@ -175,7 +175,7 @@ def test_a_full_disk() -> None:
 
 
 def test_sqlite_on_a_network_disk(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "_file_system", lambda path: "nfs4")
+    monkeypatch.setattr(storage, "_file_system", lambda path: "nfs4")
     (problem,) = only("problem", store(url))
     assert "is on nfs4, where SQLite's WAL does not work" in problem.text
     assert "PostgreSQL" in problem.todo

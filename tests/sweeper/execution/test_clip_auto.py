@@ -2,7 +2,8 @@
 
 import pytest
 
-from sweeper.spec.spec import SweepSpec, read_spec
+from sweeper.spec.load import read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
 from trainer.noise.schedules import AutoClip, Clip
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from sweeper.cli.main import app
 from sweeper.execution.cluster_ray import Introduction, Pulse, disagreement, find, slots_on, why_not
 from sweeper.planning.machine import LacksError
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 from sweeper.store.queries import Reader
 from tests.sweeper.clusters import LoopbackCluster, cluster
 from tests.sweeper.driving import make_spec, run_to_end, told

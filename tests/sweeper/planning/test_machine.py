@@ -2,7 +2,7 @@ import pytest
 
 from sweeper.execution.runner import exit_code
 from sweeper.planning.machine import LacksError, slots_for, visible_gpus
-from sweeper.spec.spec import Resources
+from sweeper.spec.sections import Resources
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,20 @@ from sweeper.cli.main import app
 from sweeper.planning import calibration
 from sweeper.planning.calibration import CannotRun, Shape, Tried, calibrate, in_a_process, remembered
 from sweeper.planning.cost_estimates import Measured
-from sweeper.planning.forecast import Forecast, Room, forecast, shapes_of, unmeasured
+from sweeper.planning.forecast import Capacity, Forecast, forecast, shapes_of, unmeasured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import plan
+from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
+from sweeper.strategies.samplers import SAMPLERS
 from tests.sweeper.driving import make_spec
+from tests.sweeper.spec.texts import GOOD, read
 from tests.trainer.tiny_runs import tiny_config, write_corpus
 
 ROOT = Path(__file__).parents[3]
 SMOKE = str(ROOT / "search_spaces" / "smoke.yaml")
 STAGED = ("trainer.pretrain.steps=100", "trainer.pretrain.block_size=64", "search.trials=10")
-ROOMY = Room(10**12, 10**12, 10**12)
+AMPLE = Capacity(10**12, 10**12, 10**12)
 PER_STEP = {4: 1.0, 8: 2.0, 16: 3.0}  # seconds, by block size
 
 
@@ -35,8 +38,8 @@ def probe(shape: Shape, device: str, threads: int) -> Measured:
 TWO = Slots(2, 1, 0)
 
 
-def forecast_of(spec: SweepSpec, slots: Slots = TWO, room: Room = ROOMY) -> Forecast:
-    return forecast(spec, plan(spec), calibrate(shapes_of(spec), "cpu", 1, probe=probe), slots, room)
+def forecast_of(spec: SweepSpec, slots: Slots = TWO, capacity: Capacity = AMPLE) -> Forecast:
+    return forecast(spec, plan(spec), calibrate(shapes_of(spec), "cpu", 1, probe=probe), slots, capacity)
 
 
 def test_each_shape_is_tried_once_and_nothing_else() -> None:
@@ -84,7 +87,7 @@ def test_time_is_of_trials_and_of_each_pretrain_once() -> None:
 
 def test_without_a_calibration_counts_are_said_and_no_times() -> None:
     spec = make_spec(*STAGED)
-    said = forecast(spec, plan(spec), unmeasured(), Slots(2, 1, 0), Room(1, 1, 1))
+    said = forecast(spec, plan(spec), unmeasured(), Slots(2, 1, 0), Capacity(1, 1, 1))
     assert (said.seconds, said.gpu_seconds, said.memory, said.disk, said.lacking) == (
         None,
         None,
@@ -97,8 +100,8 @@ def test_without_a_calibration_counts_are_said_and_no_times() -> None:
 
 def test_what_cannot_fit_is_named() -> None:
     spec = make_spec(*STAGED, "budget={hours: 0.01, gpu_hours: 0.001, trials: 3, tokens: 100}")
-    room = Room(memory=100 * 10**6, gpu_memory=None, disk=5000)
-    said = forecast_of(spec, Slots(2, 1, 0), room)
+    capacity = Capacity(memory=100 * 10**6, gpu_memory=None, disk=5000)
+    said = forecast_of(spec, Slots(2, 1, 0), capacity)
     assert said.lacking == (
         "memory: 2 trials at a time need 128 MB, and 100 MB are there; 1 at a time would fit",
         "disk: all checkpoints take 11 kB, and 5 kB are free; see `keep`, or --files",
@@ -109,7 +112,7 @@ def test_what_cannot_fit_is_named() -> None:
         "budget.tokens",
     ]
     assert "budget.trials = 3 is for about 30% of it: all takes 10" in said.beyond
-    on_gpu = forecast_of(spec, Slots(8, 1, 0.25), Room(1, 200 * 10**6, 10**12))
+    on_gpu = forecast_of(spec, Slots(8, 1, 0.25), Capacity(1, 200 * 10**6, 10**12))
     assert on_gpu.lacking == (
         "GPU memory: 4 trials at a time need 256 MB, and 200 MB are there; 3 at a time would fit",
     )
@@ -124,7 +127,7 @@ def test_a_shape_that_does_not_run_is_named_with_its_reason() -> None:
 
     spec = make_spec(*STAGED)
     tried = calibrate(shapes_of(spec), "cpu", 1, probe=failing)
-    said = forecast(spec, plan(spec), tried, Slots(1, 1, 0), ROOMY)
+    said = forecast(spec, plan(spec), tried, Slots(1, 1, 0), AMPLE)
     assert said.lacking == ("finetune, block size 8: out of memory",)
     assert said.seconds is not None
 
@@ -172,7 +175,7 @@ def test_a_machine_that_lacks_room_is_exit_code_7(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(calibration, "in_a_process", probe)
     monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(plan_cli, "_room", lambda *given: Room(1000, None, 10**12))
+    monkeypatch.setattr(plan_cli, "_capacity", lambda *given: Capacity(1000, None, 10**12))
     result = CliRunner().invoke(app, ["plan", SMOKE])
     assert result.exit_code == 7
     assert "lacking     memory: " in result.stdout
@@ -194,3 +197,21 @@ def test_twenty_steps_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pyt
     assert set(Path(tempfile.gettempdir()).glob("calibration-*")) <= before
     with pytest.raises(CannotRun, match="nowhere"):
         in_a_process(Shape({**values, "data.train": "/nowhere"}, "finetune"), "cpu", 1)
+
+
+def test_the_default_sweep_shares_its_pretrain() -> None:
+    would = plan(load_spec(ROOT / "search_spaces" / "schedules.yaml"))
+    assert (would.trials, would.baselines, would.stages, would.at_most) == (8, 9, 3, False)
+    assert would.steps == 17 * 200 + 3 * 1500
+
+
+def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:
+    would = plan(read(GOOD, "space.optimizer.beta1.uniform=[0.8, 0.9]"))
+    assert would.at_most
+    assert would.stages == 3 + 6
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_without_a_space_no_sampler_proposes_or_skips_anything(sampler: str) -> None:
+    would = plan(read("always: [{finetune.block_size: 4}]", f"search.sampler={sampler}"))
+    assert (would.trials, would.skipped, would.baselines) == (0, 0, 3)

@@ -4,7 +4,8 @@ import pytest
 
 from sweeper.planning import precision
 from sweeper.planning.precision import KEY, in_one_precision
-from sweeper.spec.spec import SweepSpec, differences, read_spec
+from sweeper.spec.load import read_spec
+from sweeper.spec.spec import SweepSpec, differences
 from sweeper.spec.yaml_source import InvalidSpec
 
 TEXT = """

@@ -21,7 +21,8 @@ from sweeper.driver.trials import steps
 from sweeper.results import measured
 from sweeper.results import report as reports
 from sweeper.results.report import DIFFERS, NO_PPL, NOT_RUN, REPRODUCED, UNTOLD, Difference, verdict
-from sweeper.spec.spec import SweepSpec, load_spec, read_spec
+from sweeper.spec.load import load_spec, read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow

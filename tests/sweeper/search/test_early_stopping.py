@@ -5,16 +5,14 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-import optuna
 import pytest
 
 from sweeper.driver.driver import Driver
 from sweeper.results.leaderboard import leaderboard
-from sweeper.search.early_stopping import EarlyStopping
 from sweeper.spec.yaml_source import InvalidSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from sweeper.strategies.pruners import Hyperband, Median, Patient, SuccessiveHalving
+from sweeper.strategies.pruners import PRUNERS
 from tests import fakes
 from tests.sweeper.driving import (
     Killed,
@@ -27,14 +25,15 @@ from tests.sweeper.driving import (
     told,
 )
 from tests.sweeper.processes import Work, end_of, kill, wait_for
-from trainer.evaluation.record import Report
 
-RULES = {
-    "successive_halving": "{pruner: successive_halving, min_steps: 2, reduction_factor: 2}",
-    "hyperband": "{pruner: hyperband, min_steps: 2, reduction_factor: 2}",
-    "median": "{pruner: median, min_steps: 2, startup_trials: 1}",
-    "patient": "{pruner: patient, min_steps: 4, patience: 1}",
+# Settings with which ten short trials are enough to end one: those that a pruner has beside its name.
+SHARP = {
+    "successive_halving": "min_steps: 2, reduction_factor: 2",
+    "hyperband": "min_steps: 2, reduction_factor: 2",
+    "median": "min_steps: 2, startup_trials: 1",
+    "patient": "min_steps: 4, patience: 1",
 }
+RULES = {name: f"{{pruner: {name}, {SHARP.get(name, 'min_steps: 2')}}}" for name in PRUNERS}
 STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
 BASELINE = "always=[{finetune.block_size: 16}]"
 
@@ -144,89 +143,7 @@ def test_with_more_slots_all_end_once(rule: str, tmp_path: Path) -> None:
     assert set(states) == {"complete", "pruned"}
 
 
-def record(number: int, state: str = "queued", **more: object) -> TrialRecord:
-    fields = dict.fromkeys(TrialRecord._fields)
-    fields |= {"id": number + 1, "number": number, "state": state, "steps": 100, "system_attrs": {}, **more}
-    return TrialRecord(**fields)  # type: ignore[arg-type]
-
-
-def values_of(stopping: EarlyStopping, number: int, *values: float) -> str:
-    stopping.add(record(number), {})
-    reports = [Report(10 * (i + 1), {"val_ppl": value}) for i, value in enumerate(values)]
-    return stopping.judge(record(number), reports).pruned
-
-
-def test_reasons() -> None:
-    halving = EarlyStopping("s", SuccessiveHalving(min_steps=10, reduction_factor=2), "val_ppl", 100)
-    assert values_of(halving, 0, 5.0) == ""
-    assert values_of(halving, 1, 4.0) == ""
-    said = "at step 10 of 100 of the fine-tune val_ppl 6 is not the best of the 3 trials at rung 0, where 4 "
-    assert values_of(halving, 2, 6.0) == said + "goes on"
-
-    patient = EarlyStopping("s", Patient(min_steps=10, patience=1), "val_ppl", 100)
-    said = (
-        "at step 30 of 100 of the fine-tune val_ppl 6.5, like the 1 before it, is worse than 5, the trial's"
-    )
-    assert values_of(patient, 0, 5.0, 7.0, 6.5) == f"{said} best until then"
-
-    median = EarlyStopping("s", Median(min_steps=10, startup_trials=1), "val_ppl", 100)
-    values_of(median, 0, 5.0, 4.0)
-    median.end(record(0), "complete")
-    said = (
-        "at step 20 of 100 of the fine-tune val_ppl 6 (at best 4.5) is worse than the median 4 of 1 complete"
-    )
-    assert values_of(median, 1, 4.5, 6.0) == f"{said} trials"
-
-
-def test_the_last_evaluation_ends_nothing_and_what_was_reported_decides_nothing_again() -> None:
-    stopping = EarlyStopping("s", Patient(min_steps=1, patience=0), "val_ppl", 100)
-    stopping.add(record(0), {"pretrain.steps": 80})
-    reports = [Report(step, {"val_ppl": value}) for step, value in ((80, 1.0), (90, 4.0), (100, 5.0))]
-    assert stopping.judge(record(0), reports).pruned == ""  # 80 is the pretrain's
-    again = EarlyStopping("s", Patient(min_steps=1, patience=0), "val_ppl", 100)
-    again.add(record(0, "running"), {}, [(10, 4.0), (20, 5.0)])
-    assert again.judge(record(0), [Report(20, {"val_ppl": 5.0})]).pruned == ""
-    assert again.judge(record(0), [Report(30, {"val_ppl": 6.0})]).pruned != ""
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        SuccessiveHalving(min_steps=10),
-        Hyperband(min_steps=10),
-        Median(min_steps=20),
-        Patient(min_steps=20, patience=2),
-    ],
-    ids=lambda rule: rule.pruner,
-)
-def test_decisions_are_those_of_a_study_that_optuna_runs(rule) -> None:
-    """On random curves, against study.optimize with the same pruner under the same name."""
-    chance = random.Random(0)
-    curves = [[chance.uniform(4, 5) - 0.1 * i for i in range(10)] for _ in range(40)]
-
-    def objective(trial: optuna.Trial) -> float:
-        for i, value in enumerate(curves[trial.number][:-1]):
-            trial.report(value, 10 * (i + 1))
-            if 10 * (i + 1) >= rule.min_steps and trial.should_prune():
-                raise optuna.TrialPruned
-        return curves[trial.number][-1]
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name="s", sampler=optuna.samplers.RandomSampler(0), pruner=rule.make(100)
-    )
-    study.optimize(objective, n_trials=len(curves))
-    stopping = EarlyStopping("s", rule, "val_ppl", 100)
-    pruned = []
-    for number, curve in enumerate(curves):
-        pruned.append(bool(values_of(stopping, number, *curve)))
-        stopping.end(record(number), "pruned" if pruned[-1] else "complete")
-    assert pruned == [trial.state.name == "PRUNED" for trial in study.trials]
-    assert any(pruned)
-    assert not all(pruned)
-
-
-KINDS = "successive_halving, hyperband, median, patient"
+KINDS = ", ".join(PRUNERS)
 RULE = "early_stopping={pruner: median, "
 
 

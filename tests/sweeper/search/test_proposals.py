@@ -9,6 +9,7 @@ import pytest
 from sweeper.search.proposals import FAILED, Outcome, Proposal, Proposals
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import TrialRecord
+from tests.sweeper.conftest import ENDLESS
 from tests.sweeper.driving import make_spec
 
 
@@ -65,12 +66,8 @@ def ask(proposals: Proposals) -> Proposal:
 
 
 @pytest.mark.parametrize("metric", ["val_ppl", "[val_ppl, seconds]"])
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
-def test_rebuilding_before_every_ask_changes_nothing(
-    sampler: str, metric: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 5)
-    monkeypatch.setattr("sweeper.strategies.samplers.MOST_SEEN", 14)
+@pytest.mark.parametrize("sampler", ENDLESS)
+def test_rebuilding_before_every_ask_changes_nothing(sampler: str, metric: str, small_samplers: None) -> None:
     spec = make_spec(
         f"search.sampler={sampler}", f"metric={metric}", "search.trials=60",
         "constraints=['finetune.schedule.mu < 0.7', 'finetune.block_size < 16 or finetune.schedule.mu > .3']",

@@ -127,8 +127,7 @@ def _spec(sampler: str) -> SweepSpec:
     return make_spec(f"search.sampler={sampler}", "name=second", "search.warm_start=test")
 
 
-def test_nsgaii_takes_them_for_its_first_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 5)
+def test_nsgaii_takes_them_for_its_first_generation(small_samplers: None) -> None:
     params = {"finetune.block_size": 8, "finetune.schedule.name": "gaussian", "finetune.schedule.mu": 0.3125}
     foreign = [ForeignTrial("test", number, params, [1.0 + number]) for number in range(6)]
     proposals = Proposals(_spec("nsgaii"), [], {}, foreign)

@@ -7,7 +7,8 @@ import pytest
 
 from sweeper.execution.runner import run_sweep
 from sweeper.spec.anchored import anchored
-from sweeper.spec.spec import SweepSpec, read_spec
+from sweeper.spec.load import read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.sweeper.driving import Silent

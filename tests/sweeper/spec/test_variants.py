@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.spec.spec import SweepSpec, load_spec, read_spec
+from sweeper.spec.load import load_spec, read_spec
+from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
 
 TEXT = """

@@ -526,7 +526,8 @@ def test_a_corpus_that_brings_its_own_tokenizer_keeps_it(tmp_path: Path) -> None
 
 
 def test_a_sweep_is_told_where_its_checkpoint_is_not() -> None:
-    from sweeper.spec.spec import InvalidSpec, read_spec
+    from sweeper.spec.load import read_spec
+    from sweeper.spec.yaml_source import InvalidSpec
 
     text = "name: a\nmetric: val_ppl\ntrainer:\n  pretrain.from: nowhere\n"
     text += "space:\n  finetune.block_size: {choice: [4, 8]}\nsearch: {sampler: grid}\n"

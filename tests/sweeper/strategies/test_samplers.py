@@ -3,32 +3,25 @@
 import random
 from contextlib import closing
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
 
 from benchmarks.search import regrets
 from sweeper.search.proposals import Outcome, Proposal, Proposals
-from sweeper.spec.spec import Search
 from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial, TrialRecord
-from sweeper.strategies.bounded_study import Window
-from sweeper.strategies.samplers import MOST_SEEN, SAMPLERS
+from sweeper.strategies.samplers import SAMPLERS, Tpe
+from tests.sweeper.conftest import ENDLESS
 from tests.sweeper.driving import make_spec, run_to_end, run_until_killed, told
 from tests.sweeper.search.test_proposals import ask, ended, outcome
 
 CONSTRAINT = "constraints=['finetune.schedule.mu < 0.7']"
 POINT = "{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.5}"
 TAKEN = {"finetune.block_size": 8, "finetune.schedule.name": "loglinear"}
-
-
-def test_the_words_of_the_spec_are_the_samplers() -> None:
-    assert get_args(Search.model_fields["sampler"].annotation) == tuple(SAMPLERS)
 
 
 # --- after a kill ------------------------------------------------------------------------------------
@@ -49,15 +42,12 @@ def _search(proposals: Proposals, asked: list[Proposal], until: int, metrics: in
     running=st.booleans(),
 )
 def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
-    sampler: str, metric: str, constrained: bool, foreign: int, kill: int, running: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    sampler: str, metric: str, constrained: bool, foreign: int, kill: int, running: bool, small_samplers: None
 ) -> None:  # fmt: skip
     """running: it is killed between the proposal and what comes of it."""
-    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
-    monkeypatch.setattr("sweeper.strategies.samplers.MOST_SEEN", 12)
-    points = [POINT] * (24 if sampler == "fixed" else 1)
+    points = [POINT] * (24 if SAMPLERS[sampler].only_points else 1)
     overrides = [f"search.sampler={sampler}", f"metric={metric}", f"search.points=[{', '.join(points)}]"]
-    if sampler == "grid":
+    if SAMPLERS[sampler].unfit(make_spec().space):  # a continuum
         mu = "{choice: [0.3, 0.4, 0.5, 0.6, 0.65, 0.9], when: {finetune.schedule.name: gaussian}}"
         overrides.append(f"space.finetune.schedule.mu={mu}")
     spec = make_spec(*overrides, *([CONSTRAINT] if constrained else []))
@@ -78,9 +68,8 @@ def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
 
 @pytest.mark.parametrize("sampler", ["nsgaii", pytest.param("tpe", marks=pytest.mark.long)])
 def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_nobody_had(
-    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: str, tmp_path: Path, small_samplers: None
 ) -> None:
-    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
     spec = make_spec(f"search.sampler={sampler}", "metric=[val_ppl, tokens]", CONSTRAINT, "search.trials=12")
     run_to_end(f"sqlite:///{tmp_path}/whole.db", spec, tmp_path / "whole")
     lifetimes, kills = random.Random(sampler), 0
@@ -92,9 +81,8 @@ def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_n
     assert told(f"sqlite:///{tmp_path}/cut.db") == told(f"sqlite:///{tmp_path}/whole.db")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
-def test_no_configuration_is_run_twice(sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.strategies.samplers.POPULATION", 4)
+@pytest.mark.parametrize("sampler", ENDLESS)
+def test_no_configuration_is_run_twice(sampler: str, tmp_path: Path, small_samplers: None) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     text = """
 name: test
@@ -113,44 +101,6 @@ search: {trials: 9}
 
 
 # --- what it costs -----------------------------------------------------------------------------------
-@settings(deadline=None, max_examples=30)
-@given(
-    values=st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 9), st.integers(0, 9))), max_size=40),
-    size=st.integers(2, 12),
-    metrics=st.integers(1, 2),
-    rebuilt=st.booleans(),
-)
-def test_a_window_shows_the_best_and_the_latest(
-    values: list[tuple[int, int] | None], size: int, metrics: int, rebuilt: bool
-) -> None:
-    """None: a failure. The second metric is maximised."""
-    window = Window(size)
-    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][:metrics]
-    study = optuna.create_study(storage=window, directions=directions)
-    for each in values:
-        if rebuilt:
-            state = TrialState.FAIL if each is None else TrialState.COMPLETE
-            study.add_trial(create_trial(state=state, values=None if each is None else each[:metrics]))
-        else:
-            trial = study.ask()
-            if each is None:
-                study.tell(trial, state=TrialState.FAIL)
-            else:
-                study.tell(trial, each[:metrics])
-    good = [number for number, each in enumerate(values) if each is not None]
-    share = size // 2 // metrics
-    wanted: set[int] = set()
-    if len(good) > size:
-        for metric, sign in list(enumerate((1, -1)))[:metrics]:
-            ranked = sorted(good, key=lambda number: (sign * (values[number] or (0, 0))[metric], number))
-            wanted |= set(ranked[:share])
-        wanted |= set([number for number in good if number not in wanted][len(wanted) - size :])
-    else:
-        wanted = set(good)
-    assert [trial.number for trial in study.get_trials(deepcopy=False)] == sorted(wanted)
-    assert len(wanted) == min(size, len(good))
-
-
 def test_tpe_is_fitted_on_no_more_than_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     original = optuna.samplers.TPESampler.infer_relative_search_space
@@ -159,8 +109,8 @@ def test_tpe_is_fitted_on_no_more_than_it_should_be(monkeypatch: pytest.MonkeyPa
         seen.append(len(study.get_trials(deepcopy=False)))
         return original(self, study, trial)
 
-    assert MOST_SEEN <= 1000
-    monkeypatch.setattr("sweeper.strategies.samplers.MOST_SEEN", 30)
+    assert Tpe().most_seen <= 1000
+    monkeypatch.setitem(SAMPLERS, "tpe", Tpe(most_seen=30))
     monkeypatch.setattr(optuna.samplers.TPESampler, "infer_relative_search_space", spy)
     asked = Proposals(make_spec("search.sampler=random", "search.trials=9"), [], {})
     trials: list[TrialRecord] = []

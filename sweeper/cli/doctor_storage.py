@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sweeper.cli.console import in_bytes
 from sweeper.files.remote import InvalidPlace
 from sweeper.files.snapshots import try_out
 from sweeper.store.engine import NoStore, StoreError, parse, sqlite_file
 from sweeper.store.probe import probe
+from sweeper.words import in_bytes
 from trainer.data.packing import cache_root
 
 DISK_LEAST, DISK_SCARCE = 1_000_000_000, 10_000_000_000  # bytes

@@ -1,0 +1,80 @@
+"""The commands that show a sweep's board, and one of its trials."""
+
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.opening import opened_sweep, trial_of
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
+
+app = typer.Typer()
+
+
+@app.command()
+def leaderboard(
+    name: Name,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows shown.")] = None,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Configurations by their bound on perplexity, with intervals and ties."""
+    show_board(name, db, json, limit)
+
+
+@app.command()
+def show(
+    name: Name,
+    trial: Trial,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """One trial: its state, values, latest metrics and error."""
+    from sweeper.cli.console import moment, number, print_json, print_text, shown
+
+    with opened_sweep(db, name, json) as (reader, sweep):
+        record = trial_of(reader, sweep, trial, json)
+        values = reader.configurations(sweep.id)[record.configuration]
+        latest = [row for row in reader.latest(sweep.id) if row.trial == trial]
+        events = reader.events(sweep.id, trial)
+    if json:
+        metrics = {row.name: row._asdict() for row in latest}
+        document = {**record._asdict(), "values": values, "metrics": metrics}
+        print_json({"trial": document, "events": [event._asdict() for event in events]})
+        return
+    about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
+    print_text(f"trial {trial} of {name}: {record.state}, {about}")
+    if record.repeat_of is not None:
+        print_text(f"the same configuration as trial {record.repeat_of}: it was not run again")
+    print_text(*(text for text in (record.reason, record.error) if text), "values of its own:")
+    print_text(
+        *(f"  {key}: {shown(value)}" for key, value in sorted(record.params.items())), "all other values:"
+    )
+    others = {key: value for key, value in values.items() if key not in record.params}
+    print_text(*(f"  {key}: {shown(value)}" for key, value in sorted(others.items())), "latest metrics:")
+    for row in latest:
+        best = "" if row.best == row.value else f"; best {number(row.best)} at step {row.best_step:,}"
+        print_text(f"  {row.name} {number(row.value)} at step {row.step:,}{best}")
+    print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
+
+
+def show_board(name: str, db: str, json: bool, limit: int | None = None) -> None:
+    from sweeper.cli import console
+    from sweeper.cli.board_table import print_board
+    from sweeper.results.leaderboard import leaderboard as make_board
+    from sweeper.results.savings import savings
+
+    with opened_sweep(db, name, json) as (reader, sweep):
+        spec = sweep.spec
+        board = make_board(reader, name)
+        saved = savings(reader, sweep)
+    if json:
+        document = board.to_json()
+        rows, saving = document["rows"][:limit], saved and saved._asdict()
+        console.print_json({**document, "rows": rows, "saved": saving})
+        return
+    varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
+    print_board(board, list(varied), limit)
+    if limit and limit < len(board.rows):
+        console.print_text(f"{len(board.rows) - limit} more rows without --limit")
+    if saved:
+        console.print_text(f"Shared pretrains {saved.words()}.")

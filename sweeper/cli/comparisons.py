@@ -1,0 +1,98 @@
+"""The commands that hold a thing against another: two configurations, a trial run again, what was printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, say, trial_of
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
+
+DIFFERS = 4  # exit code of a repro that came out otherwise
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    name: Name,
+    a: Annotated[int, typer.Argument(metavar="A", help="A trial's number on the board.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="Another's.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Two configurations: what differs, and their paired difference with its interval.
+
+    A trial stands for its configuration: all seeds that both were trained with count.
+    """
+    from sweeper.cli.compare_text import parameters, verdict
+    from sweeper.cli.console import print_json, print_table, print_text
+    from sweeper.results.compare import NotComparable
+    from sweeper.results.compare import compare as compared
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(NotComparable, USAGE, json):
+        found = compared(reader, sweep, a, b)
+    if json:
+        print_json({"comparison": found.to_json()})
+        return
+    print_table(["", f"A: trial {a}", f"B: trial {b}"], parameters(found))
+    print_text("", *verdict(found))
+
+
+@app.command()
+def repro(
+    name: Name,
+    trial: Trial,
+    check: Annotated[bool, typer.Option("--check", help="Run it now, and compare.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder that the command shall name.", file_okay=False)
+    ] = None,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """The command that makes a trial again, without the sweep, its pretrain included.
+
+    --check: exit code 0 where val_nelbo comes out equal to the bit, 4 where it does not.
+    """
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.results import repro as again
+    from trainer.config.train_config import InvalidConfig
+
+    with opened_sweep(db, name, json) as (reader, sweep):
+        record = trial_of(reader, sweep, trial, json)
+        checked = None
+        try:
+            found = again.repro(reader, sweep, record)
+            line = found.line(out or Path("runs") / f"{name}-{trial}")
+            if check:
+                say(line)
+                checked = again.check(reader, record, found)
+        except (again.CannotRepeat, InvalidConfig) as error:
+            fail(USAGE, f"trial {trial} of {name} cannot be made again: {error}", json)
+    if json:
+        print_json({"command": line, **(checked._asdict() if checked else {})})
+    else:
+        print_text(checked.words() if checked else line)
+    if checked and not checked.equal:
+        raise typer.Exit(DIFFERS)
+
+
+@app.command()
+def report(
+    name: Name,
+    html: Annotated[bool, typer.Option("--html", help="A page instead of Markdown.")] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """What was printed (`reference`) against ours: each number, and each claim, with a word."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.cli.report_text import html_page, markdown
+    from sweeper.results.report import NoReference
+    from sweeper.results.report import report as held_against
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(NoReference, USAGE, json):
+        found = held_against(reader, sweep)
+    if json:
+        print_json({"report": found.to_json()})
+    else:
+        print_text((html_page if html else markdown)(found).rstrip())

@@ -1,0 +1,99 @@
+"""The commands that run a sweep, go on with it, or check what would run."""
+
+from json import dumps
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sweeper.cli.board import show_board
+from sweeper.cli.controls import goes_on_by_itself
+from sweeper.cli.opening import changed, files_beside, folder, load, opened_sweep
+from sweeper.cli.options import (
+    DEFAULT_URL,
+    Address,
+    AsJson,
+    Database,
+    Files,
+    FreeOverrides,
+    Name,
+    NoCalibration,
+    OneTrial,
+    Overrides,
+    Spec,
+)
+from sweeper.cli.plan import counts, show_plan
+
+if TYPE_CHECKING:
+    from sweeper.spec.spec import SweepSpec
+
+STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    db: Database = DEFAULT_URL,
+    files: Files = None,
+    as_name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Another name for the sweep.")
+    ] = None,
+    address: Address = "local",
+    plan: Annotated[bool, typer.Option("--plan", help="What `plan` says; nothing is run.")] = False,
+    no_calibration: NoCalibration = False,
+    json: AsJson = False,
+) -> None:
+    """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
+    given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
+    checked = load(spec, given, json)
+    if plan:
+        show_plan(checked, db, files, no_calibration, json)
+        return
+    _drive(checked, db, folder(files, json) if files else files_beside(db, json), address, json)
+
+
+@app.command()
+def resume(
+    name: Name,
+    overrides: FreeOverrides = None,
+    trial: OneTrial = None,
+    db: Database = DEFAULT_URL,
+    address: Address = "local",
+    json: AsJson = False,
+) -> None:
+    """Go on with a sweep by its name alone; or have what was paused go on, the sweep or one of its trials."""
+    from sweeper.spec.spec import SweepSpec
+
+    with opened_sweep(db, name, json) as (reader, sweep):
+        if goes_on_by_itself(reader, sweep, trial, db, json):
+            return
+    spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
+    _drive(spec, db, sweep.folder, address, json)
+
+
+@app.command()
+def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None:
+    """Check a specification, and say what would run. Starts nothing."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.planning.plan import plan
+
+    checked = load(spec, overrides or [], json)
+    would = plan(checked)
+    if json:
+        print_json({"plan": would._asdict(), "spec": checked.resolved()})
+        return
+    print_text(*counts(checked, would))
+
+
+def _drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
+    from sweeper.cli import console
+    from sweeper.execution.runner import Means, run_sweep
+
+    code = run_sweep(spec, url, files, console.progress(), Means(address=address))
+    if code in STATED:
+        show_board(spec.name, url, json)
+    elif json:
+        console.print_json({"error": "see stderr", "exit_code": code})
+    raise typer.Exit(code)

@@ -1,0 +1,71 @@
+"""The commands that say how far a sweep is, and which ones there are."""
+
+import typer
+
+from sweeper.cli.opening import opened, opened_sweep, say, state_in_words, summary, to_go_on
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, MaybeName
+
+DRIVEN = ("running", "paused")  # states that a driver leaves behind only if it was killed
+RESUMABLE = (*DRIVEN, "interrupted")  # states of a sweep that has not come to its end
+
+app = typer.Typer()
+
+
+@app.command()
+def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """How far a sweep is."""
+    from sweeper.cli.console import moment, print_json, print_text
+    from sweeper.driver.spending import spent_in_words
+    from sweeper.files.disk import use
+    from sweeper.results.savings import savings
+
+    if name is None:
+        _list(db, json)
+        return
+    with opened_sweep(db, name, json) as (reader, sweep):
+        document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
+        running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
+        steps = {trial.id: reader.last_step(trial.id) for trial in running}
+        saved, disk = savings(reader, sweep), use(reader, sweep, db)
+        spent = spent_in_words(reader, sweep)
+    if json:
+        last, saving = [event._asdict() for event in events], saved and saved._asdict()
+        print_json({"sweep": document, "saved": saving, "disk": disk._asdict(), "events": last})
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
+    print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
+    if sweep.note and sweep.note != counts:
+        print_text(f"note: {sweep.note}")
+    print_text(
+        *(f"trial {t.id}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
+    )
+    if saved:
+        print_text(f"shared pretrains {saved.words()}")
+    if spent:
+        print_text(f"budget: {spent}")
+    print_text(f"disk: {disk.words()}")
+    if document["driver"] is None and sweep.state in RESUMABLE:
+        print_text(to_go_on(name, db))
+    print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
+
+
+@app.command(name="list")
+def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
+    """Every sweep in the database."""
+    _list(db, json)
+
+
+def _list(db: str, json: bool) -> None:
+    from sweeper.cli.console import moment, print_json, print_text
+
+    with opened(db, json) as reader:
+        sweeps = [summary(reader, sweep) for sweep in reader.sweeps()]
+    if json:
+        print_json({"sweeps": sweeps})
+        return
+    for each in sweeps:
+        counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
+        cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
+        print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}")
+    if not sweeps:
+        say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")

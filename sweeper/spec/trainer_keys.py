@@ -1,0 +1,56 @@
+"""Is a dotted name one of a trainer's settings, and may it be searched? If not, why."""
+
+from sweeper.spec.problems import Problems
+from trainer.config.names import did_you_mean, train_names
+
+NOT_SEARCHED = {
+    "data": "rows measured on different text cannot be compared",
+    "evaluation": "rows measured in different ways cannot be compared",
+    "samples": "text drawn in different ways cannot be compared",
+    "compute": "trials computed in different ways cannot be compared",
+    "seed": "trials share search.seed, so that their rows can be compared; always_seeds is for baselines",
+    "accumulate": "it does not move a result",
+    "checkpoint": "it does not move a result",
+    "log_every": "it does not move a result",
+}
+
+
+class TrainerKeys:
+    """invalid: names with a problem of their own; conditions and constraints on them are not to blame."""
+
+    def __init__(self, problems: Problems):
+        self._problems = problems
+        self._names = train_names()
+        self.leaves, self.groups, self.kinds = self._names.leaves, self._names.groups, self._names.kinds
+        self.invalid: set[str] = set()
+
+    def is_field(self, path: str, name: str) -> bool:
+        """Whether name is a field of TrainConfig; path ends with it, and says where it stands."""
+        if name in self.leaves:
+            return True
+        wrong = self._names.unknown(name)
+        at = path[: len(path) - len(name) + len(wrong)]
+        if wrong in self.groups:
+            fields = [each for each in self.leaves if each.startswith(f"{wrong}.")]
+            self._problems.add(at, f"a group of values ({', '.join(fields[:3])}, ...), not a value", wrong)
+            return False
+        meant = self._names.nearest(name)
+        self._problems.add(at, f"unknown{did_you_mean(meant)}", wrong)
+        if meant:
+            self.invalid.add(meant + name[len(wrong) :])
+        return False
+
+    def unknown(self, name: str) -> str:
+        """'' of a field; else 'finetune.shedule is unknown; did you mean finetune.schedule?'."""
+        if name in self.leaves:
+            return ""
+        return f"{self._names.unknown(name)} is unknown{did_you_mean(self._names.nearest(name))}"
+
+    def is_searchable(self, path: str, name: str) -> bool:
+        reason = NOT_SEARCHED.get(name.split(".")[0])
+        if reason:
+            self._problems.add(path, f"cannot be searched: {reason}", name)
+        return not reason
+
+    def is_invalid(self, name: str) -> bool:
+        return any(f"{each}.".startswith(f"{name}.") for each in self.invalid)
