@@ -101,8 +101,8 @@ def opened(
         yield Driver(held, Silent(), settings, Allowance(spec.budget, clock=clock))
 
 
-def drive(driver: Driver, slots: int = 1) -> None:
-    """To the end: up to `slots` jobs at a time, one step of each in turn."""
+def drive(driver: Driver, slots: int = 1, train: str = "tests.fakes") -> None:
+    """To the end: up to `slots` jobs at a time, one step of each in turn. train: the trainer's module."""
     running: dict[str, tuple[Job, Any]] = {}
     while True:
         while len(running) < slots:
@@ -110,7 +110,7 @@ def drive(driver: Driver, slots: int = 1) -> None:
             if job is None or job is EXHAUSTED:
                 break
             Path(job.folder).mkdir(parents=True, exist_ok=True)
-            running[job.name] = (job, job.run("tests.fakes", "cpu"))
+            running[job.name] = (job, job.run(train, "cpu"))
         if not running and driver.stop_reason is not None:
             driver.interrupt(driver.stop_reason.reason)
             return
@@ -192,10 +192,10 @@ def kill_points(url: str, spec: SweepSpec, place: Path, stride: int) -> Iterator
         yield f"sqlite:///{each}/s.db"
 
 
-def told(url: str) -> dict[str, Any]:
+def told(url: str, name: str = "test") -> dict[str, Any]:
     """Everything that a sweep ends up with, times, costs and attempts aside."""
     with closing(Reader(url)) as reader:
-        sweep = reader.sweep("test")
+        sweep = reader.sweep(name)
         assert sweep is not None
         trials = reader.trials(sweep.id)
         own = [trial.id for trial in trials if trial.repeat_of is None]
