@@ -17,8 +17,9 @@ from plotly.subplots import make_subplots
 from benchmarks.document import finish
 from benchmarks.drawing import save
 from trainer.noise import reweighting, schedules
+from trainer.noise.clips import FIRST_TIME, Clip
 from trainer.noise.reweighting import Reweighting, mean_weight
-from trainer.noise.schedules import FIRST_TIME, Clip, NoiseSchedule
+from trainer.noise.schedules import NoiseSchedule
 
 OUT = Path(__file__).parent.parent / "docs"
 # Okabe and Ito's palette, told apart by the colour-blind; dashes tell the lines apart without colour.

@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks import drawing
 from benchmarks.schedules_figures import PUBLIC, REPORT, WEIGHTS, c, table9, table12
+from trainer.noise.clips import FIRST_TIME
 from trainer.noise.reweighting import REWEIGHTINGS
-from trainer.noise.schedules import FIRST_TIME, SCHEDULES
+from trainer.noise.schedules import SCHEDULES
 
 
 def test_every_schedule_and_every_weight_is_drawn():

@@ -16,7 +16,7 @@ from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer, pretrained
 from trainer.errors import CheckpointError
-from trainer.noise.schedules import FIRST_TIME
+from trainer.noise.clips import FIRST_TIME
 from trainer.settings.sizes import SIZES
 from trainer.training.learner import shape_for
 

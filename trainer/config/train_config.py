@@ -14,9 +14,10 @@ from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyCorpus, AnyDataSet
 from trainer.errors import CheckpointError
+from trainer.noise.clips import AnyClip, AutoClip, Clip
 from trainer.noise.masking import AnyMasking, Uniform
 from trainer.noise.reweighting import AnyReweighting, Unweighted
-from trainer.noise.schedules import AnyClip, AnySchedule, AutoClip, Clip, LogLinear
+from trainer.noise.schedules import AnySchedule, LogLinear
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import OBJECTIVES, AnyObjective
 from trainer.sampling.config import SamplesConfig

@@ -12,8 +12,8 @@ from trainer.config.train_config import EvaluationConfig, Phase
 from trainer.data.packing import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser
+from trainer.noise.clips import Clip
 from trainer.noise.reweighting import Unweighted, normalizer
-from trainer.noise.schedules import Clip
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
 

@@ -14,8 +14,8 @@ from trainer.config.train_config import EvaluationConfig, Phase
 from trainer.data.packing import Corpus
 from trainer.evaluation.variance import block_means, loss_of, valid_batch
 from trainer.network.model import Denoiser
+from trainer.noise.clips import AutoClip, Clip
 from trainer.noise.reweighting import normalizer
-from trainer.noise.schedules import AutoClip, Clip
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
 

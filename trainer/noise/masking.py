@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from trainer.noise.schedules import FIRST_TIME, AnyClip, AutoClip, Clip
-from trainer.values import Settings
+from trainer.noise.clips import FIRST_TIME, AnyClip, AutoClip, Clip
+from trainer.values import Settings, kinds
 
 if TYPE_CHECKING:
     import torch
@@ -207,4 +207,4 @@ def _place(sorted_BNP: torch.Tensor, count_BNP: torch.Tensor, *, right: bool) ->
 
 
 AnyMasking = Annotated[Uniform | Frequency | Resampled, Field(discriminator="name")]
-MASKINGS: tuple[type[Masking], ...] = get_args(get_args(AnyMasking)[0])
+MASKINGS: tuple[type[Masking], ...] = kinds(AnyMasking)

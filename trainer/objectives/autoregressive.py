@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
-from trainer.noise.schedules import Clip, LogLinear
+from trainer.noise.schedules import LogLinear
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.sampling.base import Sampler
 from trainer.sampling.first_hitting import FirstHitting

@@ -28,7 +28,7 @@ from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
 from trainer.network.hardware import Memory
 from trainer.network.model import Denoiser
-from trainer.noise.schedules import AutoClip, Clip
+from trainer.noise.clips import AutoClip, Clip
 from trainer.randomness import batch_rows
 from trainer.training.learner import Learner, learning_rate, pick_device, progress_of, shape_of
 from trainer.training.rows import Ledger, Rows

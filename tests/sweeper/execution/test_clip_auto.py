@@ -4,7 +4,7 @@ import pytest
 
 from sweeper.spec.spec import SweepSpec, read_spec
 from sweeper.spec.yaml_source import InvalidSpec
-from trainer.noise.schedules import AutoClip, Clip
+from trainer.noise.clips import AutoClip, Clip
 
 SPACE = "search: {trials: 2}\nspace:\n  finetune.block_size: {choice: [4, 8]}\n"
 

@@ -15,8 +15,9 @@ from tests.trainer.tiny_runs import returned
 from trainer.config.train_config import EvaluationConfig, Finetune, Phase
 from trainer.evaluation.clip_search import Cell, cells_of, clip_search, variance_within
 from trainer.evaluation.variance import block_means, loss_of
+from trainer.noise.clips import AutoClip, Clip
 from trainer.noise.reweighting import Iddpm, Sigmoid, normalizer
-from trainer.noise.schedules import AutoClip, Clip, Cosine, LogLinear
+from trainer.noise.schedules import Cosine, LogLinear
 from trainer.objectives.base import TokenLoss
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.forward import sample_time

@@ -17,7 +17,8 @@ from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME
-from trainer.noise.schedules import Clip, LogLinear
+from trainer.noise.clips import Clip
+from trainer.noise.schedules import LogLinear
 from trainer.training.learner import Learner, shape_of
 
 

@@ -6,6 +6,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from scipy.integrate import quad
 
+from trainer.noise.clips import Clip
 from trainer.noise.reweighting import (
     REWEIGHTINGS,
     AnyReweighting,
@@ -22,7 +23,6 @@ from trainer.noise.reweighting import (
 from trainer.noise.schedules import (
     SCHEDULES,
     BimodalGaussian,
-    Clip,
     Cosine,
     Gaussian,
     Logarithmic,

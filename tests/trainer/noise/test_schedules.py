@@ -12,13 +12,11 @@ from scipy.stats import truncnorm
 
 from tests.reference import schedules as reference
 from trainer.config.train_config import InvalidConfig, TrainConfig, content_hash
+from trainer.noise.clips import AnyClip, AutoClip, Clip
 from trainer.noise.schedules import (
     SCHEDULES,
-    AnyClip,
     AnySchedule,
-    AutoClip,
     BimodalGaussian,
-    Clip,
     Cosine,
     Gaussian,
     LogLinear,

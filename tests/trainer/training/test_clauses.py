@@ -23,8 +23,9 @@ from trainer.evaluation import bound
 from trainer.evaluation.record import Evaluation
 from trainer.heartbeat import meanwhile
 from trainer.network.model import Denoiser, Shape
+from trainer.noise.clips import Clip
 from trainer.noise.reweighting import REWEIGHTINGS, Sigmoid
-from trainer.noise.schedules import SCHEDULES, BimodalGaussian, Clip, Gaussian
+from trainer.noise.schedules import SCHEDULES, BimodalGaussian, Gaussian
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.training.learner import Learner, shape_of
 from trainer.training.rows import read_rows
