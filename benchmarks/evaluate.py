@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.document import finish
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.evaluation.variance import loss_of
 from trainer.objectives.subsets import ENUMERATED_BLOCK_SIZE, subset_bound, subsets_of
 from trainer.randomness import batch_rows, seed_of

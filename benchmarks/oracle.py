@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.document import finish
 from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.data.synthetic import Synthetic
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.noise.reweighting import REWEIGHTINGS

@@ -73,7 +73,7 @@ def ours(folder: Path, overrides: list[str]) -> None:
     from sweeper.execution.runner import run_sweep
     from sweeper.spec.spec import load_spec
     from sweeper.store.queries import Reader
-    from trainer.data.packing import load
+    from trainer.data.corpus import load
 
     spec, url = load_spec(SPEC, overrides), f"sqlite:///{folder / 'sweeps.db'}"
     code = run_sweep(spec, spec.text, url, folder / "files", progress=Lines())
@@ -127,7 +127,7 @@ def train(config: Any) -> tuple[float, int]:
     import torch
 
     from tests.reference.step import Step
-    from trainer.data.packing import load, prepare
+    from trainer.data.corpus import load, prepare
     from trainer.objectives.forward import corrupt, sample_time
     from trainer.randomness import batch_rows, seed_of
     from trainer.training.learner import Learner, learning_rate, progress_of, shape_of

@@ -23,7 +23,7 @@ from sweeper.cli.console import in_bytes
 from sweeper.cli.doctor_places import Finding, beside, cache, folders, object_store, store
 from sweeper.files.remote import is_remote
 from sweeper.planning.machine import Slots, usable_cores, visible_gpus
-from trainer.data.hub import hub_answers
+from trainer.data.online import hub_answers
 
 WORKER = 1_000_000_000  # bytes of memory that a worker with torch and a small model takes
 SHOWN = ("torch", "ray", "optuna", "sqlalchemy", "streamlit")  # of the packages, all of which are looked at

@@ -15,6 +15,7 @@ from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer, pretrained
+from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
 from trainer.noise.clips import FIRST_TIME
 from trainer.settings.sizes import SIZES
@@ -57,7 +58,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
             "corpus": {"tokenizer": tokenizer.fingerprint},
             "progress": {"step": 0},
         }
-        checkpoint.write_durably(folder / "config.json", about)
+        write_durably(folder / "config.json", about)
         checkpoint.save(folder / "best.safetensors", tensors, facts)
 
 
@@ -154,8 +155,8 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         for each in partial.rglob("*"):
-            checkpoint.to_disk(each)
-        checkpoint.replace_durably(partial, out)
+            to_disk(each)
+        replace_durably(partial, out)
     except OSError as error:
         raise CheckpointError(f"{out}: cannot be written ({error.strerror})") from None
     finally:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from trainer.checkpoints import checkpoint
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.errors import CheckpointError
 from trainer.network.model import Denoiser
 from trainer.settings.compute import ComputeConfig

@@ -37,8 +37,7 @@ def fail(code: int, *sentences: str) -> NoReturn:
 def sentences() -> Iterator[None]:
     """What a user can do something about ends in one sentence, not in a traceback."""
     from trainer.config.train_config import InvalidConfig, TrainConfig
-    from trainer.data.base import DataError
-    from trainer.errors import CheckpointError, JudgeError, OtherRun, SamplesError, TrainingError
+    from trainer.errors import CheckpointError, DataError, JudgeError, OtherRun, SamplesError, TrainingError
 
     try:
         yield

@@ -89,7 +89,7 @@ def lengths(folder: Folder, samples: Samples, as_json: AsJson = False) -> None:
     """Lengths in tokens: of a file of samples, and of the documents that FOLDER was trained on."""
     with sentences():
         settings = stored_config(folder, {})
-        from trainer.data.packing import load
+        from trainer.data.corpus import load
         from trainer.evaluation.lengths import document_lengths, sample_lengths, statistics
         from trainer.sampling.samples_file import read_samples
 

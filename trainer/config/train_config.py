@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from trainer.config.published import weights_hash
-from trainer.data.base import absolute_if_there
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyCorpus, AnyDataSet
 from trainer.errors import CheckpointError
@@ -20,6 +19,7 @@ from trainer.noise.reweighting import AnyReweighting, Unweighted
 from trainer.noise.schedules import AnySchedule, LogLinear
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import OBJECTIVES, AnyObjective
+from trainer.paths import Place
 from trainer.sampling.config import SamplesConfig
 from trainer.settings.compute import ComputeConfig
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
@@ -62,17 +62,11 @@ class Pretrain(Phase):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    from_: str | None = Field(
+    from_: Place | None = Field(
         None,
         alias="from",
-        min_length=1,
         description="A published checkpoint that the weights start from: a folder, or a safetensors file.",
     )
-
-    @field_validator("from_")
-    @classmethod
-    def _absolute(cls, path: str | None) -> str | None:
-        return path and absolute_if_there(path)
 
     @field_validator("clip")
     @classmethod

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from trainer.data.base import Split, part_of_train
 from trainer.data.hub import HubDataSet
+from trainer.paths import Place
 
 
 class Lm1b(HubDataSet):
@@ -18,7 +19,7 @@ class Lm1b(HubDataSet):
     tables: ClassVar[str | None] = "plain_text"
 
     name: Literal["lm1b"] = "lm1b"
-    path: str = Field(
+    path: Place = Field(
         "billion-word-benchmark/lm1b", description="Name on the hub, or a folder with a copy of it."
     )
     detokenize: bool = Field(

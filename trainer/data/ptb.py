@@ -10,6 +10,7 @@ from pydantic import Field
 
 from trainer.data.base import Split
 from trainer.data.hub import HubDataSet
+from trainer.paths import Place
 
 
 class Ptb(HubDataSet):
@@ -19,7 +20,9 @@ class Ptb(HubDataSet):
     tables: ClassVar[str | None] = "penn_treebank"
 
     name: Literal["ptb"] = "ptb"
-    path: str = Field("ptb-text-only/ptb_text_only", description="Name on the hub, or a folder with a copy.")
+    path: Place = Field(
+        "ptb-text-only/ptb_text_only", description="Name on the hub, or a folder with a copy."
+    )
     detokenize: bool = Field(
         True, description="Undo the spaces, and put '1' for N and '?' for <unk>, as the field does."
     )

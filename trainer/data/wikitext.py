@@ -10,6 +10,7 @@ from pydantic import Field
 
 from trainer.data.base import Split
 from trainer.data.hub import HubDataSet
+from trainer.paths import Place
 
 # After a blank line, ' = Title = ' starts an article; ' = = Section = = ' goes on with it.
 _TITLE = re.compile(r"^ ?= (?!= )[^\n]*[^=\s] = ?\n?$")
@@ -19,7 +20,7 @@ class WikiText(HubDataSet):
     """WikiText-2 or -103. A document is an article; the source's own splits."""
 
     name: Literal["wikitext"] = "wikitext"
-    path: str = Field("Salesforce/wikitext", description="Name on the hub, or a folder with a copy of it.")
+    path: Place = Field("Salesforce/wikitext", description="Name on the hub, or a folder with a copy of it.")
     config: Literal["wikitext-2-raw-v1", "wikitext-103-raw-v1", "wikitext-2-v1", "wikitext-103-v1"] = Field(
         "wikitext-2-raw-v1", description="Without 'raw', rare words are '<unk>'."
     )

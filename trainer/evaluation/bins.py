@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser
 from trainer.noise.clips import Clip

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import block_means, loss_of, valid_batch
 from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip

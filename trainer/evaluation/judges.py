@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.train_config import TrainConfig
-from trainer.data.hub import hub_answers
+from trainer.data.online import hub_answers
 from trainer.errors import JudgeError
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
 from trainer.network.attention import block_causal

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.data.corpus import Corpus
 from trainer.network.model import Denoiser, evaluating
 from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform

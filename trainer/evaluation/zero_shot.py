@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.config.train_config import EvaluationConfig, TrainConfig
-from trainer.data.base import DataError, Split
-from trainer.data.packing import Corpus, load
+from trainer.data.base import Split
+from trainer.data.corpus import Corpus, load
 from trainer.data.union import AnyCorpus
+from trainer.errors import DataError
 from trainer.values import Settings
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
@@ -29,9 +30,8 @@ from trainer.noise.clips import FIRST_TIME, AnyClip, AutoClip, Clip
 from trainer.values import Settings, kinds
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
-
-    from trainer.data.packing import Corpus
 
 # Tokens of a block up to which the tilt is the strength's own. E[W^2] is then at most 1.4 at strength 0.5 and
 # 4.2 at strength 1, whatever the block size and p; without this it would be 2e39 at L' = 1,024.
@@ -42,8 +42,11 @@ class Masking(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
     @abstractmethod
-    def counted(self, corpus: Corpus) -> Masking:
-        """The same with what it needs to know of the corpus it trains on: called once, before `tilt`."""
+    def counted(self, count: Callable[[], np.ndarray]) -> Masking:
+        """The same with what it needs to know of the text it trains on: called once, before `tilt`.
+
+        count: says how often each word occurs in the train split, count_V. It takes a pass over it.
+        """
 
     @abstractmethod
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:
@@ -67,7 +70,7 @@ class Masking(Settings):
 class _Untilted(Masking):
     """Abstract: every token of a block with the same chance p."""
 
-    def counted(self, corpus: Corpus) -> Masking:
+    def counted(self, count: Callable[[], np.ndarray]) -> Masking:
         return self
 
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:
@@ -173,18 +176,11 @@ class Frequency(Masking):
     )
     _count_V: Any = PrivateAttr(None)
 
-    def counted(self, corpus: Corpus) -> Frequency:
-        """Counts the words of the train split: one pass, of at most 50 million tokens."""
-        from trainer.evaluation.floors import token_counts
-
-        return self.with_counts(token_counts(corpus.train.tokens_SL, corpus.tokenizer.vocab_size))
-
-    def with_counts(self, count_V: Any) -> Frequency:
-        """count_V: how often each word occurs, an array of integers."""
+    def counted(self, count: Callable[[], np.ndarray]) -> Frequency:
         import torch
 
         same = self.model_copy()
-        same._count_V = torch.as_tensor(count_V)
+        same._count_V = torch.as_tensor(count())
         return same
 
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:

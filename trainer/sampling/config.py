@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from trainer.data.base import absolute_if_there
+from trainer.paths import Place
 from trainer.sampling.base import Sampler
 from trainer.sampling.stopping import Stopping
 from trainer.sampling.union import AnySampler
@@ -44,16 +44,10 @@ class SamplesConfig(Settings):
         None, description="None: the objective's first, which is also the name where only fields are given."
     )
     stopping: Stopping | None = Field(None, description="Any key of it turns both rules on.")
-    judge: str | None = Field(
+    judge: Place | None = Field(
         None,
-        min_length=1,
         description="Of gen_ppl: a causal model of transformers, by name or folder, or an AR run's folder.",
     )
-
-    @field_validator("judge")
-    @classmethod
-    def _absolute(cls, judge: str | None) -> str | None:
-        return judge and absolute_if_there(judge)
 
     def tokens(self, objective: Objective, trained: int, block_size: int) -> int:
         """The length of a sample, or with `stopping` its limit: whole blocks where nothing is said."""

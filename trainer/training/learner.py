@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from trainer.config.train_config import Phase, TrainConfig
-from trainer.data.packing import Corpus
+from trainer.data.corpus import Corpus
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import TrainingError
 from trainer.network.backends import attention_named, place_of

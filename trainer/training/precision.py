@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 from trainer.errors import TrainingError
 from trainer.noise.masking import Uniform
 

@@ -17,7 +17,8 @@ from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
 from trainer.config.train_config import EvaluationConfig, Phase, TrainConfig
 from trainer.data.base import Split
-from trainer.data.packing import Corpus, identity, load
+from trainer.data.corpus import Corpus, identity, load
+from trainer.data.counts import token_counts
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.bins import bins
 from trainer.evaluation.bins import rows as bin_rows
@@ -94,7 +95,8 @@ class Run:
     ):
         self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
         self.corpus: Corpus = load(config.data)
-        self.masking = part.phase.masking.counted(self.corpus)
+        train_SL, words = self.corpus.train.tokens_SL, self.corpus.tokenizer.vocab_size
+        self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
         self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
         self.progress = Progress(part.before, part.before)

@@ -12,11 +12,11 @@ import numpy as np
 
 from trainer.checkpoints.trained import computed_here
 from trainer.config.train_config import EvaluationConfig, TrainConfig
-from trainer.data.base import DataError, Split
-from trainer.data.packing import Corpus, prepare
+from trainer.data.base import Split
+from trainer.data.corpus import Corpus, prepare
 from trainer.data.tokenizer import Tokenizer
 from trainer.data.union import AnyCorpus
-from trainer.errors import CheckpointError, JudgeError, TrainingError
+from trainer.errors import CheckpointError, DataError, JudgeError, TrainingError
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.generative import NoText, judging
 from trainer.evaluation.judges import check_judge, open_judge

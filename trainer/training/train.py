@@ -16,10 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainer.checkpoints.checkpoint import write_durably
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import prepare
-from trainer.disk import is_full, no_room
+from trainer.data.corpus import prepare
+from trainer.disk import is_full, no_room, write_durably
 from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile

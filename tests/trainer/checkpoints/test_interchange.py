@@ -32,9 +32,8 @@ from trainer.checkpoints.trained import open_trained, read_config
 from trainer.cli.main import app
 from trainer.config.published import weights_hash
 from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.base import DataError
 from trainer.data.tokenizer import Tokenizer
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DataError
 from trainer.evaluation.bound import evaluate
 from trainer.network.attention import block_causal, noised
 from trainer.network.model import Denoiser, Shape

@@ -15,15 +15,16 @@ from pydantic import TypeAdapter
 
 from trainer.config.train_config import InvalidConfig, TrainConfig
 from trainer.data import hub, lambada, ptb
-from trainer.data.base import DataError, DataSet, Split
+from trainer.data.base import DataSet, Split
+from trainer.data.corpus import identity, load
 from trainer.data.files import Files
 from trainer.data.lambada import Lambada
 from trainer.data.lm1b import Lm1b
 from trainer.data.openwebtext import OpenWebText
-from trainer.data.packing import identity, load
 from trainer.data.ptb import Ptb
 from trainer.data.union import AnyCorpus
 from trainer.data.wikitext import WikiText
+from trainer.errors import DataError
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared")) / "data"

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from benchmarks import oracle
 from trainer.config.train_config import TrainConfig
-from trainer.data.base import DataError
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.data.synthetic import Synthetic, _entropy, _zipf
+from trainer.errors import DataError
 from trainer.objectives.block_diffusion import BlockDiffusion
 
 TOYS = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.base import DataError
 from trainer.data.tokenizer import Tokenizer, pretrained, train_bpe
+from trainer.errors import DataError
 
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared"))
 TEXTS = [f"The {noun} is {i}, and good: naïve café 世界.\n\n" for i in range(50) for noun in ("cat", "dog")]

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints.trained import Trained, open_trained
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.variance import variance

@@ -19,7 +19,8 @@ from tests.reference.weights import weight
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
 from trainer.config.train_config import InvalidConfig, TrainConfig, content_hash
-from trainer.data.packing import load
+from trainer.data.corpus import load
+from trainer.data.counts import token_counts
 from trainer.noise.masking import MASKINGS, Frequency, Uniform
 from trainer.objectives import diffusion_loss as diffusion
 from trainer.objectives import forward as masking
@@ -35,7 +36,7 @@ COUNTS = [50, 1, 7, 7, 0]
 
 
 def informed(strength=1.0):
-    return Frequency(strength=strength).with_counts(np.array(COUNTS))
+    return Frequency(strength=strength).counted(lambda: np.array(COUNTS))
 
 
 def toy(objective, length):
@@ -267,7 +268,7 @@ def test_rarer_tokens_are_masked_more_often_and_the_block_as_often():
 @pytest.mark.parametrize(("strength", "most"), [(0.5, 1.4), (1.0, 4.2)])
 @pytest.mark.parametrize("block_size", [4, 16, 100, 1024])
 def test_the_second_moment_of_the_weight_is_bounded_whatever_the_block_size(block_size, strength, most):
-    rule = Frequency(strength=strength).with_counts(np.arange(block_size))
+    rule = Frequency(strength=strength).counted(lambda: np.arange(block_size))
     tilt_P = rule.tilt(torch.arange(block_size).view(1, 1, -1)).flatten().double()
     for p in torch.linspace(0.01, 0.99, 99).double():
         chance_P = p + p * (1 - p) * tilt_P
@@ -359,10 +360,10 @@ def run_config(corpus, **changes):
 
 def test_counts_are_those_of_the_train_split(tmp_path):
     corpus = load(run_config(write_corpus(tmp_path)).data)
-    counted = Frequency().counted(corpus)
+    counted = Frequency().counted(lambda: token_counts(corpus.train.tokens_SL, corpus.tokenizer.vocab_size))
     tokens = corpus.train.tokens_SL[:, 1:].ravel().tolist()
     assert counted._count_V.tolist() == [tokens.count(word) for word in range(corpus.tokenizer.vocab_size)]
-    assert Uniform().counted(corpus) == Uniform()
+    assert Uniform().counted(lambda: pytest.fail("nothing needs counting")) == Uniform()
     with pytest.raises(AssertionError, match="comes first"):
         Frequency().tilt(torch.zeros(1, 1, 2, dtype=torch.long))
 

@@ -97,7 +97,7 @@ def phase_of(objective: Objective, length: int, values: dict[str, Any], counts: 
         dotted["pretrain.block_size"] = 1
     phase = TrainConfig.from_dotted({**dotted, "finetune": values}).finetune
     if isinstance(phase.masking, Frequency):
-        return phase.model_copy(update={"masking": phase.masking.with_counts(counts)})
+        return phase.model_copy(update={"masking": phase.masking.counted(lambda: counts)})
     return phase
 
 

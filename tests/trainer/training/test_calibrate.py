@@ -35,7 +35,7 @@ def test_twenty_steps_are_measured(phase: str, tmp_path: Path, monkeypatch: pyte
 
 
 def shape(config: Any) -> Any:
-    from trainer.data.packing import load
+    from trainer.data.corpus import load
     from trainer.training.learner import shape_of
 
     return shape_of(config, load(config.data))

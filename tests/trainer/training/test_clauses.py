@@ -17,7 +17,7 @@ from tests.trainer.networks import network
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints import checkpoint
 from trainer.data.base import Split
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.data.tokenizer import Tokenizer
 from trainer.evaluation import bound
 from trainer.evaluation.record import Evaluation

@@ -15,9 +15,8 @@ from tests.trainer.cli.test_trainer_cli import run
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, without_seconds, write_corpus
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.base import DataError
-from trainer.data.packing import load
-from trainer.errors import TrainingError
+from trainer.data.corpus import load
+from trainer.errors import DataError, TrainingError
 from trainer.evaluation.generative import judged
 from trainer.evaluation.judges import open_judge
 from trainer.evaluation.lengths import sample_lengths

@@ -22,7 +22,7 @@ from tests.trainer.tiny_runs import (
 )
 from trainer.checkpoints import checkpoint
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.errors import CheckpointError, OtherRun, TrainingError
 from trainer.evaluation.floors import unigram_nelbo
 from trainer.randomness import batch_rows, strided_rows
