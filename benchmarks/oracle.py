@@ -23,7 +23,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from benchmarks.document import finish
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
 from trainer.data.synthetic import Synthetic
 from trainer.evaluation.record import Evaluation, ratio_and_se

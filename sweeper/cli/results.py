@@ -110,7 +110,7 @@ def repro(
     """
     from sweeper.cli.console import print_json, print_text
     from sweeper.results import repro as again
-    from trainer.config.train_config import InvalidConfig
+    from trainer.config.problems import InvalidConfig
 
     with Opened(db, json) as reader:
         sweep = sweep_named(reader, name, json)

@@ -8,7 +8,8 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
 from sweeper.store.store import Writer
 from sweeper.strategies.samplers import SAMPLERS
-from trainer.config.train_config import InvalidConfig, content_hash
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import content_hash
 
 MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
 

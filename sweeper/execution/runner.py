@@ -40,7 +40,7 @@ from sweeper.spec.spec import SweepSpec, differences
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store, StoreError
-from trainer.config.train_config import InvalidConfig
+from trainer.config.problems import InvalidConfig
 
 INTERNAL, BAD_SPEC, LACKS = 1, 3, 7
 LOCAL = "local"

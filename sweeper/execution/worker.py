@@ -20,7 +20,7 @@ from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import Ahead, NotReady
 from sweeper.files.remote import is_remote
-from trainer.config.train_config import InvalidConfig
+from trainer.config.problems import InvalidConfig
 from trainer.disk import is_full, no_room
 from trainer.errors import CheckpointError, DataError, TrainingError
 from trainer.evaluation.record import Report

@@ -36,7 +36,8 @@ def fail(code: int, *sentences: str) -> NoReturn:
 @contextmanager
 def sentences() -> Iterator[None]:
     """What a user can do something about ends in one sentence, not in a traceback."""
-    from trainer.config.train_config import InvalidConfig, TrainConfig
+    from trainer.config.problems import InvalidConfig
+    from trainer.config.train_config import TrainConfig
     from trainer.errors import CheckpointError, DataError, JudgeError, OtherRun, SamplesError, TrainingError
 
     try:
@@ -57,8 +58,8 @@ def sentences() -> Iterator[None]:
 
 def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     """Settings from dotted values; each problem is a sentence."""
-    from trainer.config.train_config import InvalidConfig
-    from trainer.config.train_config import checked as build
+    from trainer.config.problems import InvalidConfig
+    from trainer.config.problems import checked as build
 
     try:
         return build(kind, values)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.config.train_config import EvaluationConfig, Phase
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from trainer.config.train_config import EvaluationConfig
+from trainer.config.evaluation import EvaluationConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, identity
 from trainer.disk import replace_durably

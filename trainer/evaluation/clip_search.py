@@ -10,7 +10,8 @@ from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from trainer.config.train_config import EvaluationConfig, Phase
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import block_means, loss_of, valid_batch
 from trainer.network.model import Denoiser

@@ -14,7 +14,7 @@ from trainer.data.counts import counted_rows, pieces, token_counts
 from trainer.randomness import strided_rows
 
 if TYPE_CHECKING:
-    from trainer.config.train_config import EvaluationConfig
+    from trainer.config.evaluation import EvaluationConfig
     from trainer.data.corpus import Corpus
 
 

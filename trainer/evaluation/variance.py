@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import EvaluationConfig, Phase
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.network.model import Denoiser, evaluating
 from trainer.noise.clips import Clip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.train_config import EvaluationConfig, TrainConfig
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, load
 from trainer.data.union import AnyCorpus

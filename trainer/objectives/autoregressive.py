@@ -15,7 +15,7 @@ from trainer.sampling.first_hitting import FirstHitting
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
+    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 
@@ -26,6 +26,10 @@ class Autoregressive(Objective):
     name: Literal["ar"] = "ar"
     noisy: ClassVar[bool] = False
     samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(),)
+
+    @classmethod
+    def only_block_size(cls, length: int) -> int | None:
+        return 1
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != 1:

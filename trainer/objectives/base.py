@@ -19,7 +19,7 @@ from trainer.values import Settings
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
+    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 
@@ -42,6 +42,11 @@ class Objective(Settings):
     samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(), Ancestral())
 
     name: str
+
+    @classmethod
+    def only_block_size(cls, length: int) -> int | None:
+        """The block size that every phase has where there is no other, else None."""
+        return length if cls.whole else None
 
     @abstractmethod
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:

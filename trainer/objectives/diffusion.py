@@ -9,7 +9,7 @@ from trainer.objectives.base import Objective, TokenLoss
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
+    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
 
 

@@ -8,7 +8,7 @@ block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase
+from trainer.settings.phase import Phase
 from trainer.network.attention import noised
 from trainer.network.model import Denoiser
 from trainer.noise.reweighting import normalizer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from trainer.objectives.diffusion import Diffusion
 
 if TYPE_CHECKING:
-    from trainer.config.train_config import Phase
+    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
 

@@ -12,7 +12,7 @@ from trainer.sampling.base import Sampler
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
+    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
 

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase
+from trainer.settings.phase import Phase
 from trainer.network.attention import noised
 from trainer.network.model import Denoiser, evaluating
 from trainer.objectives.base import TokenLoss

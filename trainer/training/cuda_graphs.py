@@ -11,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase, TrainConfig
+from trainer.settings.phase import Phase
+from trainer.config.train_config import TrainConfig
 from trainer.network.attention import noised
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser

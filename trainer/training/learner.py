@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
-from trainer.config.train_config import Phase, TrainConfig
+from trainer.settings.phase import Phase
+from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import Corpus
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import TrainingError

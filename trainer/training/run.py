@@ -15,7 +15,9 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
-from trainer.config.train_config import EvaluationConfig, Phase, TrainConfig
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Phase
+from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, identity, load
 from trainer.data.counts import token_counts

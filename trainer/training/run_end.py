@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.checkpoints.trained import computed_here
-from trainer.config.train_config import EvaluationConfig, TrainConfig
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, prepare
 from trainer.data.tokenizer import Tokenizer

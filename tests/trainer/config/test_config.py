@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.settings.sizes import SIZES
 from trainer.values import TwoMeanings, flatten, nest
 

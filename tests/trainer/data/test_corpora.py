@@ -13,7 +13,8 @@ import pytest
 from huggingface_hub import constants
 from pydantic import TypeAdapter
 
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data import hub, lambada, ptb
 from trainer.data.base import DataSet, Split
 from trainer.data.corpus import identity, load

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.data import lm1b, pydocs, wikitext
 from trainer.data.base import DataSet, Split, split_of
 from trainer.data.files import Files

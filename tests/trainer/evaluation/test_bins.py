@@ -9,7 +9,8 @@ import pytest
 
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import returned
-from trainer.config.train_config import EvaluationConfig, Finetune, Phase
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Finetune, Phase
 from trainer.evaluation.bins import Bin, bins, rows
 from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import returned
-from trainer.config.train_config import EvaluationConfig, Finetune, Phase
+from trainer.config.evaluation import EvaluationConfig
+from trainer.settings.phase import Finetune, Phase
 from trainer.evaluation.clip_search import Cell, cells_of, clip_search, variance_within
 from trainer.evaluation.variance import block_means, loss_of
 from trainer.noise.clips import AutoClip, Clip

@@ -15,7 +15,8 @@ from torch.nn.attention.flex_attention import create_mask, flex_attention
 
 from tests.reference.attention import mask as slow_mask
 from tests.trainer.networks import network
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.network import attention_flash, attention_flex, backends
 from trainer.network.attention import Layout, Recall, block_causal, dense, dense_mask, noised, recall_densely

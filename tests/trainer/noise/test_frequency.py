@@ -18,7 +18,8 @@ from tests.reference.loss import nats
 from tests.reference.weights import weight
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
-from trainer.config.train_config import InvalidConfig, TrainConfig, content_hash
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig, content_hash
 from trainer.data.corpus import load
 from trainer.data.counts import token_counts
 from trainer.noise.masking import MASKINGS, Frequency, Uniform

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from scipy.stats import truncnorm
 
 from tests.reference import schedules as reference
-from trainer.config.train_config import InvalidConfig, TrainConfig, content_hash
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig, content_hash
 from trainer.noise.clips import AnyClip, AutoClip, Clip
 from trainer.noise.schedules import (
     SCHEDULES,
