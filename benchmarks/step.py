@@ -34,12 +34,11 @@ from benchmarks.levers import LEVERS
 from tests.reference.step import Step
 from trainer.config.train_config import TrainConfig
 from trainer.network.attention import Layout, block_causal, noised
-from trainer.network.hardware import Memory
+from trainer.network.hardware import Memory, has_bfloat16
 from trainer.network.model import Shape
 from trainer.objectives.forward import corrupt, sample_time
 from trainer.randomness import seed_of
 from trainer.training.learner import Learner, learning_rate
-from trainer.training.precision import has_bfloat16
 
 
 class Case(NamedTuple):

@@ -127,15 +127,16 @@ def train(config: Any) -> tuple[float, int]:
     import torch
 
     from tests.reference.step import Step
+    from trainer.config.network import shape_of
     from trainer.data.corpus import load, prepare
     from trainer.objectives.forward import corrupt, sample_time
     from trainer.randomness import batch_rows, seed_of
-    from trainer.training.learner import Learner, learning_rate, progress_of, shape_of
+    from trainer.training.learner import Learner, learning_rate, progress_of
 
     for _ in prepare(config.data):
         pass
     corpus, length = load(config.data), config.data.length
-    learner = Learner(config, shape_of(config, corpus), torch.device("cpu"))
+    learner = Learner(config, shape_of(config, corpus.tokenizer), torch.device("cpu"))
     mask_id = learner.model.shape.mask_id
 
     def noised(x0_BL: Any, phase: Any, progress: float, generator: Any) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
 from trainer.checkpoints.trained import open_trained, read_config
+from trainer.config.network import shape_of
 from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer, pretrained
@@ -19,7 +20,6 @@ from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
 from trainer.noise.clips import FIRST_TIME
 from trainer.settings.sizes import SIZES
-from trainer.training.learner import shape_for
 
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt")  # a tokenizer has one of them
 BESIDE = ("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "special_ids.json")
@@ -48,7 +48,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
                 f"the tokenizer {tokenizer.vocab_size}"
             )
         with torch.device("meta"):
-            model = config.objective.build(shape_for(config, tokenizer), config.model.dropout)
+            model = config.objective.build(shape_of(config, tokenizer), config.model.dropout)
         weights = load_published(path, model)
         # Two copies, since a file cannot hold one tensor under two names.
         tensors = {f"{part}.{name}": w.clone() for part in ("model", "ema") for name, w in weights.items()}

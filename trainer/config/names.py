@@ -107,5 +107,3 @@ def _walk(settings: type[BaseModel], prefix: str, kind: tuple[str, ...], names: 
         for member in members:
             in_union = (kind_of(member),) if len(members) > 1 else ()
             _walk(member, f"{name}.", in_union, names)
-
-

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.config.evaluation import EvaluationConfig
-from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser
@@ -17,6 +16,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.reweighting import Unweighted, normalizer
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 BINS = 10
 DRAWS = 20_000  # stratified times behind the shares

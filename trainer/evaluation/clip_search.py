@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from trainer.config.evaluation import EvaluationConfig
-from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import block_means, loss_of, valid_batch
 from trainer.network.model import Denoiser
@@ -19,6 +18,7 @@ from trainer.noise.clips import AutoClip, Clip
 from trainer.noise.reweighting import normalizer
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 
 class Cell(NamedTuple):

@@ -16,8 +16,8 @@ from trainer.data.online import hub_answers
 from trainer.errors import JudgeError
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
 from trainer.network.attention import block_causal
+from trainer.network.hardware import pick_device
 from trainer.network.model import evaluating
-from trainer.training.learner import pick_device
 
 PROBE = "The judge reads this."
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from trainer.config.evaluation import EvaluationConfig
-from trainer.settings.phase import Phase
 from trainer.data.corpus import Corpus
 from trainer.network.model import Denoiser, evaluating
 from trainer.noise.clips import Clip
@@ -19,6 +18,7 @@ from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 
 def variance(

@@ -15,9 +15,9 @@ from trainer.sampling.first_hitting import FirstHitting
 if TYPE_CHECKING:
     import torch
 
-    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class Autoregressive(Objective):

@@ -19,9 +19,9 @@ from trainer.values import Settings
 if TYPE_CHECKING:
     import torch
 
-    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class TokenLoss(NamedTuple):

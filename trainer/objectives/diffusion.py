@@ -9,8 +9,8 @@ from trainer.objectives.base import Objective, TokenLoss
 if TYPE_CHECKING:
     import torch
 
-    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
+    from trainer.settings.phase import Phase
 
 
 class Diffusion(Objective):

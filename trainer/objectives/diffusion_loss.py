@@ -8,16 +8,12 @@ block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
 import torch
 from torch import Tensor
 
-from trainer.settings.phase import Phase
 from trainer.network.attention import noised
 from trainer.network.model import Denoiser
 from trainer.noise.reweighting import normalizer
 from trainer.objectives.base import TokenLoss
 from trainer.objectives.forward import corrupt, sample_time
-
-# Logits made at once: bounds the memory of a batch of many masked tokens.
-MAX_LOGITS = 2**23
-MIN_ROWS = 512  # fewer at once are slow
+from trainer.settings.phase import Phase
 
 
 def masked_cross_entropy(

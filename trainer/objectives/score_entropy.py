@@ -12,9 +12,9 @@ from trainer.sampling.base import Sampler
 if TYPE_CHECKING:
     import torch
 
-    from trainer.settings.phase import Phase
     from trainer.network.model import Denoiser, Shape
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class ScoreEntropy(Objective):

@@ -21,7 +21,7 @@ class Analytic(Sampler):
     """T steps by Tweedie's formula (Lou et al. 2024, arXiv 2310.16834, theorem 4.2), then a final denoising.
 
     For absorbing diffusion a step from p to q decides a masked token with probability (1 - q / p) * e^z, at
-    most 1, where e^z is the mass of its scores (objectives.score_entropy_loss), and draws the word from
+    most 1, where e^z is the mass of its scores (network/score.py), and draws the word from
     softmax(logits): an ancestral step where they sum to 1. p falls evenly from 1 to 1e-5; the final
     denoising decides what is left. The network is told p, so every step is a pass: NFE is T + 1 (the
     public code reports T), or less for a sample that is complete before.

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainer.settings.phase import Phase
 from trainer.config.train_config import TrainConfig
 from trainer.network.attention import noised
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser
+from trainer.settings.phase import Phase
 
 SMALL = 2**13  # tokens of a batch (B * L), up to which a graph is captured
 WARM_UP = 3  # steps before the capture, as torch asks

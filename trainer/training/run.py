@@ -16,7 +16,7 @@ from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
 from trainer.config.evaluation import EvaluationConfig
-from trainer.settings.phase import Phase
+from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, identity, load
@@ -29,11 +29,12 @@ from trainer.evaluation.clip_search import clip_search
 from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
-from trainer.network.hardware import Memory
+from trainer.network.hardware import Memory, pick_device
 from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip
 from trainer.randomness import batch_rows
-from trainer.training.learner import Learner, learning_rate, pick_device, progress_of, shape_of
+from trainer.settings.phase import Phase
+from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.rows import Ledger, Rows
 from trainer.training.run_end import generated, zero_shot
 
@@ -100,7 +101,7 @@ class Run:
         train_SL, words = self.corpus.train.tokens_SL, self.corpus.tokenizer.vocab_size
         self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
-        self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
+        self.learner = Learner(config, shape_of(config, self.corpus.tokenizer), pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()

@@ -12,6 +12,7 @@ import numpy as np
 
 from trainer.checkpoints.trained import computed_here
 from trainer.config.evaluation import EvaluationConfig
+from trainer.config.network import network_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, prepare
@@ -29,7 +30,6 @@ from trainer.network.model import Denoiser
 from trainer.randomness import seed_of
 from trainer.sampling.draw import drawn
 from trainer.sampling.samples_file import SavedSample, saved, write_samples
-from trainer.training.learner import network_of
 
 PATIENCE = 10.0  # seconds, for a pass or the opening of a judge to end
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints.trained import Trained, open_trained
+from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
 from trainer.evaluation.bound import evaluate
@@ -19,7 +20,7 @@ from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME
 from trainer.noise.clips import Clip
 from trainer.noise.schedules import LogLinear
-from trainer.training.learner import Learner, shape_of
+from trainer.training.learner import Learner
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_the_run_reports_what_its_checkpoint_is_worth(
 def test_a_fresh_network_costs_log_v(config: TrainConfig) -> None:
     """Head at zero: uniform over the words without the mask, whatever the block size."""
     corpus = load(config.data)
-    learner = Learner(config, shape_of(config, corpus), torch.device("cpu"))
+    learner = Learner(config, shape_of(config, corpus.tokenizer), torch.device("cpu"))
     fresh = Trained(learner.average, corpus, 4, 0)
     for block_size in (1, 4, 16):
         evaluation = bound_of(fresh, config, block_size)
