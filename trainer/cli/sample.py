@@ -112,8 +112,10 @@ def lengths(folder: Folder, samples: Samples, as_json: AsJson = False) -> None:
 
 def _how(settings: TrainConfig, overrides: dict[str, Any]) -> SamplingConfig:
     from trainer.sampling.config import SamplingConfig
+    from trainer.sampling.union import default_sampler
 
-    return checked(SamplingConfig, {"sampler.name": settings.objective.samplers[0].name, **overrides})
+    first = default_sampler(settings.objective)
+    return checked(SamplingConfig, {"sampler.name": first.name, **overrides})
 
 
 def _show(

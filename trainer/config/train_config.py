@@ -19,6 +19,7 @@ from trainer.objectives.base import Objective
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import OBJECTIVES, AnyObjective
 from trainer.sampling.config import SamplesConfig
+from trainer.sampling.union import samplers_of
 from trainer.settings.compute import ComputeConfig
 from trainer.settings.phase import Finetune, Pretrain
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
@@ -167,9 +168,9 @@ def content_hash(values: Mapping[str, Any]) -> str:
 
 
 def _with_a_sampler(nested: dict[str, Any], objective: type[Objective] | None) -> dict[str, Any]:
-    """Where only a sampler's fields are given, it is the objective's first."""
+    """Where only a sampler's fields are given, it is the first that suits the objective."""
     samples = group(nested, "samples")
     if objective is None or not group(samples, "sampler"):
         return nested
-    first = {"name": objective.samplers[0].name}
+    first = {"name": kind_of(samplers_of(objective)[0])}
     return {**nested, "samples": with_defaults(samples, "sampler", first)}

@@ -9,8 +9,6 @@ from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.sampling.base import Sampler
-from trainer.sampling.first_hitting import FirstHitting
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +23,6 @@ class Autoregressive(Objective):
 
     name: Literal["ar"] = "ar"
     noisy: ClassVar[bool] = False
-    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(),)
 
     @classmethod
     def only_block_size(cls, length: int) -> int | None:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer.sampling.ancestral import Ancestral
-from trainer.sampling.base import Sampler
-from trainer.sampling.first_hitting import FirstHitting
-from trainer.values import Settings
+from trainer.sampling.base import Sampled
 
 if TYPE_CHECKING:
     import torch
 
     from trainer.network.model import Denoiser, Shape
-    from trainer.sampling.decoder import Decoder
     from trainer.settings.phase import Phase
 
 
@@ -31,17 +27,8 @@ class TokenLoss(NamedTuple):
     scored_BL: torch.Tensor  # bool: the maskable tokens (BOS excluded), the denominator of every mean
 
 
-class Objective(Settings):
+class Objective(Sampled):
     """Abstract. A subclass is final and carries a Literal `name`."""
-
-    # Tokens are masked at times that the phase's schedule and clip draw.
-    noisy: ClassVar[bool] = True
-    # A sample is one block, no longer than the trained length, instead of block after block.
-    whole: ClassVar[bool] = False
-    # The kinds of sampler that suit it; the first is the default.
-    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(), Ancestral())
-
-    name: str
 
     @classmethod
     def only_block_size(cls, length: int) -> int | None:
@@ -123,7 +110,3 @@ class Objective(Settings):
     @abstractmethod
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         """How `bound` arrives at its number: 'bound' (exact | enumerated | sampled), estimator, draws."""
-
-    @abstractmethod
-    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
-        """What the network predicts of a text, block after block; an empty text to begin with."""

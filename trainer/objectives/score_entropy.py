@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trainer.noise.reweighting import Unweighted
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.sampling.analytic import Analytic
-from trainer.sampling.base import Sampler
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +23,7 @@ class ScoreEntropy(Objective):
 
     name: Literal["sedd"] = "sedd"
     whole: ClassVar[bool] = True
-    samplers: ClassVar[tuple[Sampler, ...]] = (Analytic(),)
+    told: ClassVar[bool] = True
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != length:

@@ -30,6 +30,7 @@ from trainer.sampling.first_hitting import FirstHitting
 from trainer.sampling.generate import sample
 from trainer.sampling.reader import Reader
 from trainer.sampling.stopping import Stopping, unigram_entropy
+from trainer.sampling.union import default_sampler
 from trainer.sampling.words import Draws, draw, within_nucleus
 
 TRAINED, MASK = 8, 10
@@ -42,7 +43,7 @@ def network(objective=BlockDiffusion(), **shape):  # noqa: B008
 
 def drawn(model, objective, **changes):
     values = {"num": 3, "length": 8, "block_size": 4, "bos_id": 7, "seed": 0, **changes}
-    sampler = values.pop("sampler", objective.samplers[0])
+    sampler = values.pop("sampler", default_sampler(objective))
     nucleus = values.pop("nucleus", sampler.nucleus)
     return sample(model, objective, sampler=type(sampler)(**{**dict(sampler), "nucleus": nucleus}), **values)
 
