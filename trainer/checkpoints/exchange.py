@@ -74,6 +74,8 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         raise CheckpointError(f"{path}: was trained with another tokenizer than {config.data.name} has now")
     clip = config.pretrain.clip if facts["phase"] == "pretrain" else config.finetune.clip
     low, high = facts["progress"].get("clip") or (clip.low, clip.high)  # the first is what a search has found
+    objective = config.objective
+    by_blocks = objective.noisy and not objective.whole
     public = PublicConfig(
         block_size=block_size,
         vocab_size=corpus.tokenizer.vocab_size,
@@ -85,9 +87,9 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         dropout=config.model.dropout,
         adaln=not model.causal,
         causal=model.causal,
-        cross_attn=config.objective.name == "bd3lm",
-        time_conditioning=config.objective.name == "sedd",
-        var_min=config.objective.name == "bd3lm",
+        cross_attn=by_blocks,
+        time_conditioning=objective.told,
+        var_min=by_blocks,
         sampling_eps_min=max(low, FIRST_TIME),
         sampling_eps_max=high,
     )

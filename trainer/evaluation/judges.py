@@ -48,7 +48,7 @@ def _is_run(folder: Path) -> bool:
 
 def _config_of(run: Path) -> TrainConfig:
     config = read_config(run)
-    if config.objective.name != "ar":
+    if config.objective.noisy:
         kind = config.objective.name
         raise JudgeError(f"{run}: trained with objective.name={kind}; a judge is autoregressive (ar)")
     return config

@@ -13,7 +13,7 @@ from trainer.objectives.base import Objective, TokenLoss
 if TYPE_CHECKING:
     import torch
 
-    from trainer.network.model import Denoiser, Shape
+    from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
     from trainer.settings.phase import Phase
 
@@ -34,26 +34,11 @@ class Autoregressive(Objective):
                 "block_size",
                 f"ar predicts one token at a time: it must be 1, not {phase.block_size}",
             )
-        if phase.schedule != LogLinear():
-            return "schedule", "ar has no noise: leave the schedule out"
-        if phase.clip != Clip():
-            return "clip", "ar has no noise: leave the clip out"
-        if phase.reweighting != Unweighted():
-            return "reweighting", "ar has no noise: leave the reweighting out"
-        if phase.masking != Uniform():
-            return "masking", "ar has no noise: leave the masking out"
+        unread = {"schedule": LogLinear(), "clip": Clip(), "reweighting": Unweighted(), "masking": Uniform()}
+        for part, default in unread.items():
+            if getattr(phase, part) != default:
+                return part, f"ar has no noise: leave the {part} out"
         return None
-
-    def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.network.model import Denoiser
-
-        return Denoiser(shape, causal=True, dropout=dropout)
-
-    def draw(
-        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, ...]:
-        """Nothing."""
-        return ()
 
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase

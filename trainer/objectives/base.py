@@ -39,21 +39,33 @@ class Objective(Sampled):
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         """(field, sentence) where the phase makes no sense for this objective, else None."""
 
-    @abstractmethod
+    def problem_of_whole(self, phase: Phase, length: int) -> tuple[str, str] | None:
+        """The same, of one that has a single block."""
+        if phase.block_size == length:
+            return None
+        return "block_size", f"{self.name} has one block, of data.length = {length}, not {phase.block_size}"
+
     def build(self, shape: Shape, dropout: float) -> Denoiser:
-        """A freshly initialised network of the kind this objective trains.
+        """A freshly initialised network of the kind this objective trains; without noise it is causal.
 
         Its weights are drawn from torch's global generator: the caller seeds it.
         """
+        from trainer.network.model import Denoiser
 
-    @abstractmethod
+        return Denoiser(shape, causal=not self.noisy, dropout=dropout)
+
     def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, ...]:
-        """What is random in the objective of a batch, a row a sequence: its times and masks, by `generator`.
+        """What is random in the objective of a batch, a row a sequence: `Noised` by `generator`, or nothing.
 
         progress in [0, 1] is how far the phase has come.
         """
+        if not self.noisy:
+            return ()
+        from trainer.objectives.forward import noise
+
+        return noise(x0_BL, phase, progress, model.shape.mask_id, generator)
 
     @abstractmethod
     def drawn_loss(

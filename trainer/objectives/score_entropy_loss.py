@@ -18,8 +18,6 @@ from trainer.network.attention import noised
 from trainer.network.model import MAX_LOGITS, Denoiser, evaluating
 from trainer.network.score import log_mass, sigma_of
 from trainer.objectives.base import TokenLoss
-from trainer.objectives.forward import corrupt, sample_time
-from trainer.settings.phase import Phase
 
 MIN_ROWS = 512  # whose logits are made at once: fewer are slow
 
@@ -44,18 +42,6 @@ def score_entropy(
         a_M = logits_MV.gather(1, target[:, None]).squeeze(1) - math.log(logits_MV.shape[1] - 1)
         nats.append(log_mass(logits_MV).expm1() - a_M)
     return torch.cat(nats)
-
-
-def draw(
-    model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """xt_BL, masked_BL, move_chance_B1 and charge_B1: a time for each sequence, its masks, and loss_scale."""
-    u_B1 = sample_time(len(x0_BL), 1, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
-    level = phase.clip.level(phase.schedule, u_B1, progress)
-    xt_BL, masked_BL, importance_B1 = corrupt(
-        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
-    )
-    return xt_BL, masked_BL, level.move_chance, importance_B1 * level.loss_scale
 
 
 def score_loss(

@@ -51,8 +51,9 @@ def sample(
     end anywhere in a block: its tokens are given there, as BOS is, and the others of the block are sampled
     beside them. A finished sample leaves the batch. Past the trained length each block reads a sliding
     window of it (network.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
-    The sampler defaults to the first that suits the source. cached=False reads the whole text in every pass:
-    slow, for comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop` is set.
+    The sampler defaults to the first that suits the source. cached=False reads the whole text in every
+    pass: slow, for comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop`
+    is set.
     """
     sampler = sampler or default_sampler(source)
     if source.whole:

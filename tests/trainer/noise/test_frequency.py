@@ -23,9 +23,7 @@ from trainer.config.train_config import TrainConfig, content_hash
 from trainer.data.corpus import load
 from trainer.data.counts import token_counts
 from trainer.noise.masking import MASKINGS, Frequency, Uniform
-from trainer.objectives import diffusion_loss as diffusion
-from trainer.objectives import forward as masking
-from trainer.objectives import score_entropy_loss as score_entropy
+from trainer.objectives import forward
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.forward import corrupt
 from trainer.objectives.masked_diffusion import MaskedDiffusion
@@ -80,9 +78,8 @@ def losses_of_all_masks(monkeypatch, objective, phase, x0_L, u_Q, progress):
         masked_BL[:, 0] = False
         return torch.where(masked_BL, mask_id, x0_BL), masked_BL
 
-    for module in (diffusion, score_entropy):
-        monkeypatch.setattr(module, "sample_time", lambda *_, **__: u_RN)
-    monkeypatch.setattr(masking, "mask_tokens", masks)
+    monkeypatch.setattr(forward, "sample_time", lambda *_, **__: u_RN)
+    monkeypatch.setattr(forward, "mask_tokens", masks)
     model = toy(objective, length)
     with torch.no_grad():
         loss = objective.loss(model, x0_L.expand(rows, -1), phase, progress, torch.Generator())
