@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 Folder = Annotated[Path, typer.Argument(help="A folder that `train` made.", exists=True, file_okay=False)]
+Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]
 Which = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="By val_nelbo, or the latest.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

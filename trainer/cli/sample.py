@@ -12,6 +12,7 @@ from trainer.cli.console import (
     AsJson,
     Device,
     Folder,
+    Samples,
     Which,
     checked,
     fail,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from trainer.config.train_config import TrainConfig
     from trainer.sampling.config import SamplingConfig
     from trainer.sampling.samples_file import SavedSample
-
-Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]
 
 
 def sample(

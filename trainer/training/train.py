@@ -23,9 +23,10 @@ from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile
 from trainer.training.learner import warm_up
+from trainer.training.part import PARTS, Part, finetune_of, pretrain_of
 from trainer.training.precision import said_in, settled, with_precision
 from trainer.training.rows import read_rows
-from trainer.training.run import PARTS, Part, Run, finetune_of, pretrain_of
+from trainer.training.run import Run
 from trainer.training.run_end import look_ahead
 from trainer.training.saver import Saver
 

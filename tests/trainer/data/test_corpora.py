@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
-from trainer.data import hub, lambada, ptb
+from trainer.data import hub, lambada
 from trainer.data.base import DataSet, Split
 from trainer.data.corpus import identity, load
 from trainer.data.files import Files
@@ -128,7 +128,7 @@ def test_ptb_has_its_own_splits_and_says_sentence(copy, streaming):
     ],
 )
 def test_ptb_detokenised(tokenised, typeset):
-    assert ptb.detokenize(tokenised) == typeset
+    assert Ptb.typeset(tokenised) == typeset
 
 
 @BOTH_WAYS

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
-from trainer.data import lm1b, pydocs, wikitext
+from trainer.data import pydocs, wikitext
 from trainer.data.base import DataSet, Split, split_of
 from trainer.data.files import Files
 from trainer.data.lm1b import Lm1b
@@ -330,7 +330,7 @@ def test_lm1b_from_a_copy_holds_valid_out_of_train(hub_folder):
     ],
 )
 def test_lm1b_detokenised(tokenised, typeset):
-    assert lm1b.detokenize(tokenised) == typeset
+    assert Lm1b.typeset(tokenised) == typeset
 
 
 @pytest.mark.parametrize("data", [WikiText(), Lm1b(), OpenWebText(streaming=True), Ptb()])

@@ -284,7 +284,8 @@ def test_the_union_reads_every_name():
 
 def test_no_torch_for_numpy():
     code = (
-        "import sys, numpy as np; from trainer.noise.clips import Clip; from trainer.noise.schedules import SCHEDULES;"
+        "import sys, numpy as np; from trainer.noise.clips import Clip;"
+        "from trainer.noise.schedules import SCHEDULES;"
         "import trainer.config.train_config;"
         "from trainer.noise.reweighting import REWEIGHTINGS;"
         "[w().weight(Clip().level(s(), np.linspace(0, 1, 5))) for s in SCHEDULES for w in REWEIGHTINGS];"
