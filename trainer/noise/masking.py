@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -40,6 +40,9 @@ FULL_TILT = 16
 
 class Masking(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
+
+    # The loss times W has the mean that it has under uniform masking: the objective stays a bound.
+    unbiased: ClassVar[bool] = True
 
     @abstractmethod
     def counted(self, count: Callable[[], np.ndarray]) -> Masking:
@@ -94,6 +97,8 @@ class Resampled(_Untilted):
     on [0.3, 0.8] only those with 2 or 3 masked tokens are ever seen. On the whole interval it does nothing.
     The fraction is of all L' tokens of the draw: where BOS was one of them, it is given back afterwards.
     """
+
+    unbiased: ClassVar[bool] = False
 
     name: Literal["resampled"] = "resampled"
     _interval: Any = PrivateAttr(None)  # (low, high)
