@@ -1,4 +1,4 @@
-"""The curves of a configuration's noise that the dashboard draws: every schedule and weight, at any values."""
+"""The curves of a configuration's noise that the dashboard draws: every schedule and weight, any values."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Settings at random, made from their own fields: a class is covered by standing in its union.
 
-A number is drawn from its field's range (ge, gt, le, lt). Where that has no end, it goes to ten times the
+A number is drawn from its field's range (ge, gt, le, lt). Where that has no end, it goes to `far` times the
 default; where it has one that it does not reach, to a thousandth of the default's distance from it.
 """
 
@@ -26,9 +26,9 @@ def any_of(classes: tuple[type[Kind], ...]) -> st.SearchStrategy[Kind]:
     return st.sampled_from(classes).flatmap(settings_of)
 
 
-def settings_of(kind: type[Kind]) -> st.SearchStrategy[Kind]:
+def settings_of(kind: type[Kind], far: float = 10) -> st.SearchStrategy[Kind]:
     """Of this class, any values that it takes; each field now and then at its default."""
-    fields = {info.alias or word: _of_field(info) for word, info in kind.model_fields.items()}
+    fields = {info.alias or word: _of_field(info, far) for word, info in kind.model_fields.items()}
     return st.fixed_dictionaries(fields).map(lambda values: _checked(kind, values))
 
 
@@ -42,8 +42,8 @@ def _checked(kind: type[Kind], values: dict[str, Any]) -> Kind:
         raise
 
 
-def _of_field(info: FieldInfo) -> st.SearchStrategy[Any]:
-    drawn = _of_annotation(info.annotation, info)
+def _of_field(info: FieldInfo, far: float) -> st.SearchStrategy[Any]:
+    drawn = _of_annotation(info.annotation, info, far)
     if info.is_required():
         assert drawn is not None, f"no values known for {info}"
         return drawn
@@ -51,24 +51,24 @@ def _of_field(info: FieldInfo) -> st.SearchStrategy[Any]:
     return default if drawn is None else st.one_of(drawn, default)
 
 
-def _of_annotation(annotation: Any, info: FieldInfo) -> st.SearchStrategy[Any] | None:
+def _of_annotation(annotation: Any, info: FieldInfo, far: float) -> st.SearchStrategy[Any] | None:
     """None where nothing but the default is known to be right."""
     if members := kinds(annotation):
         return any_of(members)
     if get_origin(annotation) is Literal:
         return st.sampled_from(get_args(annotation))
     if get_origin(annotation) in (Union, UnionType):
-        parts = [_of_annotation(each, info) for each in get_args(annotation) if each is not NoneType]
+        parts = [_of_annotation(each, info, far) for each in get_args(annotation) if each is not NoneType]
         return st.one_of([st.none(), *(each for each in parts if each is not None)])
     if annotation is bool:
         return st.booleans()
     if annotation is str:
         return st.just("word") if info.is_required() else None
     if annotation is int:
-        low, high = bounds(info)
+        low, high = bounds(info, far)
         return st.integers(math.ceil(low), math.floor(high))
     if annotation is float:
-        low, high = bounds(info)
+        low, high = bounds(info, far)
         plain = st.floats(low, high)
         if 0 < low < high / 100:  # over orders of magnitude
             return plain | st.floats(math.log(low), math.log(high)).map(math.exp).filter(within(low, high))
@@ -76,10 +76,10 @@ def _of_annotation(annotation: Any, info: FieldInfo) -> st.SearchStrategy[Any] |
     return None
 
 
-def bounds(info: FieldInfo) -> tuple[float, float]:
+def bounds(info: FieldInfo, far: float) -> tuple[float, float]:
     """The least and the largest value that a number's field is given here."""
     default = info.default if isinstance(info.default, int | float) else 1
-    far = 10 * max(1, abs(default))
+    most = max(1, far * abs(default))
     low = next((each.ge for each in info.metadata if isinstance(each, Ge)), None)
     high = next((each.le for each in info.metadata if isinstance(each, Le)), None)
     above = next((each.gt for each in info.metadata if isinstance(each, Gt)), None)
@@ -88,7 +88,7 @@ def bounds(info: FieldInfo) -> tuple[float, float]:
         low = above + 1 if info.annotation is int else above + NEAR * abs(default - above)
     if below is not None:
         high = below - 1 if info.annotation is int else below - NEAR * abs(below - default)
-    return (-far if low is None else low), (far if high is None else high)
+    return (-most if low is None else low), (most if high is None else high)
 
 
 def within(low: float, high: float) -> Callable[[float], bool]:
