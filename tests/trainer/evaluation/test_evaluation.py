@@ -19,8 +19,12 @@ from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME
 from trainer.noise.clips import Clip
-from trainer.noise.schedules import LogLinear
+from trainer.noise.masking import MASKINGS
+from trainer.noise.reweighting import REWEIGHTINGS
+from trainer.noise.schedules import SCHEDULES, LogLinear
+from trainer.settings.phase import Finetune
 from trainer.training.learner import Learner
+from trainer.values import kind_of
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +52,13 @@ def bound_of(trained: Trained, config: TrainConfig, block_size: int = 8, **chang
 
 
 UNDER = [
-    {"finetune__schedule__name": name}
-    for name in ("square", "square_root", "logarithmic", "cosine", "gaussian", "bimodal_gaussian")
-] + [
+    *(
+        {f"finetune__{part}__name": kind_of(each)}
+        for part, union in (("schedule", SCHEDULES), ("reweighting", REWEIGHTINGS), ("masking", MASKINGS))
+        for each in union
+        if not isinstance(Finetune.model_fields[part].default, each)
+    ),
     {"finetune__clip__low": 0.3, "finetune__clip__high": 0.8},
-    *({"finetune__reweighting__name": name} for name in ("edm", "iddpm", "fm", "simple")),
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__k": -3},
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__normalize": True},
     {"finetune__antithetic": False},

@@ -29,6 +29,7 @@ from trainer.objectives.forward import corrupt
 from trainer.objectives.masked_diffusion import MaskedDiffusion
 from trainer.objectives.score_entropy import ScoreEntropy
 from trainer.training.train import train
+from trainer.values import kind_of
 
 WORDS = 4  # a toy vocabulary: four letters, and the mask
 COUNTS = [50, 1, 7, 7, 0]
@@ -313,7 +314,6 @@ def test_uniform_masking_leaves_names_of_configurations_and_stages_as_they_were(
     assert {each.stage_key() for each in informed} == {config().stage_key()}
     assert config(pretrain__masking__name="frequency").stage_key() != config().stage_key()
     assert [TrainConfig.from_dotted(each.to_dotted()) for each in informed] == informed
-    assert {each.model_fields["name"].default for each in MASKINGS} == {"uniform", "frequency", "resampled"}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_uniform_masking_leaves_names_of_configurations_and_stages_as_they_were(
         (
             {"finetune__masking__name": "freq"},
             "finetune.masking.name",
-            "'freq' is none of uniform, frequency, resampled",
+            f"'freq' is none of {', '.join(map(kind_of, MASKINGS))}",
         ),
         (
             {"finetune__masking__strength": 0.2},

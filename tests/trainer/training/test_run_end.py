@@ -27,9 +27,11 @@ from trainer.randomness import seed_of
 from trainer.sampling import generate
 from trainer.sampling.config import LONGEST
 from trainer.sampling.samples_file import read_samples
+from trainer.sampling.union import SAMPLERS
 from trainer.training.calibrate import short
 from trainer.training.run_end import generated, look_ahead
 from trainer.training.train import train
+from trainer.values import kind_of
 
 MEASURED = (
     "zero_shot_nelbo",
@@ -359,6 +361,7 @@ def test_the_settings_are_listed() -> None:
     lines = run("fields").stdout.splitlines()
     for name in ("evaluation.zero_shot = (): ", "samples.num = 0: ", "samples.judge = None: "):
         assert any(line.startswith(name) for line in lines), name
-    assert "samples.sampler.name: one of first_hitting, ancestral, analytic" in lines
-    assert "samples.sampler.steps = 64 (ancestral, analytic): T, for each block." in lines
+    assert f"samples.sampler.name: one of {', '.join(map(kind_of, SAMPLERS))}" in lines
+    with_steps = [kind_of(each) for each in SAMPLERS if "steps" in each.model_fields]
+    assert f"samples.sampler.steps = 64 ({', '.join(with_steps)}): T, for each block." in lines
     assert any(line.startswith("samples.stopping.eos = True: ") for line in lines)
