@@ -42,8 +42,10 @@ def padded_loss(
 
 
 def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
-    """Block diffusion and MDLM on a GPU, the whole batch at once: where asked for, else where it is small."""
-    if device.type != "cuda" or config.accumulate > 1 or not isinstance(config.objective, Diffusion):
+    """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
+    `padded_loss` pads, block diffusion's and MDLM's."""
+    padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
+    if device.type != "cuda" or config.accumulate > 1 or not padded:
         return False
     small = phase.batch_size * config.data.length <= SMALL
     return config.compute.graph == "step" or (config.compute.graph == "auto" and small)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -49,6 +49,7 @@ class InMemory(DataSet):
 documents = st.lists(st.text(max_size=3), max_size=30)
 
 
+@settings(deadline=None)
 @given(documents, documents, documents)
 def test_no_text_stands_in_two_splits_even_where_the_source_repeats_itself(train, valid, test):
     data = InMemory(texts={"train": train, "valid": valid, "test": test})
@@ -61,6 +62,7 @@ def test_no_text_stands_in_two_splits_even_where_the_source_repeats_itself(train
     assert found["test"] == test  # a published test set stays as it is
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(alphabet="ab \n", max_size=4), min_size=1, max_size=40),
     st.sets(st.sampled_from(["valid", "test"])),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,6 +19,7 @@ tokens = st.tuples(st.integers(1, 6), st.integers(2, 5)).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(tokens, tokens)
 def test_floors_equal_obvious_loops(train_SL, eval_SL):
     ones: Counter[int] = Counter()
