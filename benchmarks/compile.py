@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.document import finish, options
-from benchmarks.step import Case, our_step, prepared
+from benchmarks.forms import Case, our_step, prepared
 
 CASES = (Case("bd3lm", "nano", 64, 2_048, 16, 4), Case("bd3lm", "tiny", 128, 4_096, 16, 16))
 STEPS = 500

@@ -17,7 +17,7 @@ import torch
 from benchmarks.document import finish, options
 from benchmarks.evaluate import trained
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.sizing import mask_error

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 
 from benchmarks.document import finish, options
+from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.evaluation.variance import loss_of
 from trainer.objectives.subsets import ENUMERATED_BLOCK_SIZE, subset_bound, subsets_of
 from trainer.randomness import batch_rows, seed_of
-from trainer.training.learner import Learner, shape_of
+from trainer.training.learner import Learner
 
 LENGTH, BATCH = 128, 16
 BLOCK_SIZES = (1, 4, 16, 128)
@@ -108,7 +109,7 @@ def measured(block_size: int, steps: int, repeats: int, batches: int) -> dict[st
 
 
 def trained(config: TrainConfig, corpus: Corpus) -> Learner:
-    learner = Learner(config, shape_of(config, corpus), torch.device("cpu"))
+    learner = Learner(config, shape_of(config, corpus.tokenizer), torch.device("cpu"))
     for step in range(1, config.finetune.steps + 1):
         rows_B = batch_rows(0, "finetune", step, BATCH, len(corpus.train.tokens_SL))
         x0_BL = torch.from_numpy(np.asarray(corpus.train.tokens_SL[rows_B], np.int64))

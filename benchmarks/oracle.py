@@ -17,22 +17,23 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.document import finish, options
-from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.packing import load
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
+from trainer.data.corpus import load
 from trainer.data.synthetic import Synthetic
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.noise.reweighting import REWEIGHTINGS
 from trainer.noise.schedules import SCHEDULES
-from trainer.objectives.union import AnyObjective
+from trainer.objectives.union import OBJECTIVES
 from trainer.randomness import strided_rows
 from trainer.training.train import pretrain, train
+from trainer.values import kind_of
 
-OBJECTIVES: tuple[type[Any], ...] = get_args(get_args(AnyObjective)[0])
 BLOCK_SIZES = (4, 16)  # of objectives that can choose; else the one there is
 Z95 = 1.959964
 
@@ -99,7 +100,7 @@ def described(row: Row) -> str:
 
 def configs(settings: dict[str, Any], *, quick: bool) -> Iterator[TrainConfig]:
     """Every objective at its block sizes, with every schedule, weight and masking that it takes."""
-    for objective in (each.model_fields["name"].default for each in OBJECTIVES):
+    for objective in map(kind_of, OBJECTIVES):
         plain = {**settings, "objective.name": objective}
         sizes = [{"finetune.block_size": size, "pretrain.block_size": size} for size in BLOCK_SIZES]
         chosen = [size for size in sizes if config_or_none({**plain, **size})] or [{}]
@@ -114,7 +115,7 @@ def noises(quick: bool) -> list[dict[str, str]]:
     if quick:
         choices = [("loglinear", "none", "uniform"), ("gaussian", "sigmoid", "frequency")]
     else:
-        names = [[each.model_fields["name"].default for each in u] for u in (SCHEDULES, REWEIGHTINGS)]
+        names = [[kind_of(each) for each in union] for union in (SCHEDULES, REWEIGHTINGS)]
         choices = [*product(*names, ["uniform"]), *product(names[0], ["none"], ["frequency"])]
         choices += product(["gaussian", "bimodal_gaussian"], ["sigmoid"], ["frequency"])
     keys = ("finetune.schedule.name", "finetune.reweighting.name", "finetune.masking.name")

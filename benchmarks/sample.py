@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.document import RESULTS, finish, options
-from benchmarks.step import Case, prepared
+from benchmarks.forms import Case, prepared
 from tests.reference.step import Step
 from tests.reference.uncached import WINDOW, block_probs, first_hitting
 from trainer.sampling.first_hitting import FirstHitting

@@ -16,8 +16,9 @@ from plotly.subplots import make_subplots
 from benchmarks.document import DOCS, finish, options
 from benchmarks.drawing import drawings
 from trainer.noise import reweighting, schedules
+from trainer.noise.clips import FIRST_TIME, Clip
 from trainer.noise.reweighting import Reweighting, mean_weight
-from trainer.noise.schedules import FIRST_TIME, Clip, NoiseSchedule
+from trainer.noise.schedules import NoiseSchedule
 
 # Okabe and Ito's palette, told apart by the colour-blind; dashes tell the lines apart without colour.
 BLACK, GREY, BLUE, SKY = "#000000", "#8a8a8a", "#0072B2", "#56B4E9"

@@ -32,9 +32,8 @@ from benchmarks.forms import Case, clock, named, noise, our_step, plain_step, pr
 from benchmarks.levers import LEVERS
 from tests.reference.step import Step
 from trainer.network.attention import Layout, block_causal, noised
-from trainer.network.hardware import Memory
+from trainer.network.hardware import Memory, has_bfloat16
 from trainer.training.learner import Learner
-from trainer.training.precision import has_bfloat16
 
 CASES = (
     Case("bd3lm", "tiny", 128, 30_522, 16, 16),

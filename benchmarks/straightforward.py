@@ -70,7 +70,7 @@ def run(side: str, vocab: int, quick: bool) -> dict[str, Any]:
 
 def ours(folder: Path, overrides: list[str]) -> None:
     from sweeper.spec.load import load_spec
-    from trainer.data.packing import load
+    from trainer.data.corpus import load
 
     spec = load_spec(SPEC, overrides)
     with swept(spec, folder) as reader:
@@ -121,15 +121,16 @@ def train(config: Any) -> tuple[float, int]:
     import torch
 
     from tests.reference.step import Step
-    from trainer.data.packing import load, prepare
+    from trainer.config.network import shape_of
+    from trainer.data.corpus import load, prepare
     from trainer.objectives.forward import corrupt, sample_time
     from trainer.randomness import batch_rows, seed_of
-    from trainer.training.learner import Learner, learning_rate, progress_of, shape_of
+    from trainer.training.learner import Learner, learning_rate, progress_of
 
     for _ in prepare(config.data):
         pass
     corpus, length = load(config.data), config.data.length
-    learner = Learner(config, shape_of(config, corpus), torch.device("cpu"))
+    learner = Learner(config, shape_of(config, corpus.tokenizer), torch.device("cpu"))
     mask_id = learner.model.shape.mask_id
 
     def noised(x0_BL: Any, phase: Any, progress: float, generator: Any) -> tuple[Any, Any]:

@@ -16,7 +16,8 @@ import streamlit as st
 from dashboard import frame
 from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.results.progress_estimate import ProgressEstimate, stored_progress
-from sweeper.store.queries import Reader, StoreError
+from sweeper.store.engine import StoreError
+from sweeper.store.queries import Reader
 from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling

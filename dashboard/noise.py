@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from trainer.noise.clips import AnyClip, Clip
 from trainer.noise.reweighting import AnyReweighting, Unweighted, normalizer
-from trainer.noise.schedules import AnyClip, AnySchedule, Clip, LogLinear
+from trainer.noise.schedules import AnySchedule, LogLinear
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density

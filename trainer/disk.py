@@ -1,17 +1,49 @@
-"""Room on disk: looked for before a checkpoint is written; where there is none, a sentence. No torch."""
+"""Files written whole or not at all, to stay; where caches are; and a full disk in a sentence. No torch."""
 
 import errno
+import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from trainer.errors import DiskFull
 
 RESERVE = 32_000_000  # bytes that a checkpoint leaves free: for rows, ledgers, logs
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_IN_WORDS = re.compile(rf"os error ({'|'.join(map(str, FULL))})\b")  # of libraries in Rust
+
+
+def cache_root() -> Path:
+    """Where what can be made again is kept: $TRAINER_CACHE, else a folder in the user's own cache."""
+    return Path(os.environ.get("TRAINER_CACHE") or Path.home() / ".cache" / "bd3lm-sweep").expanduser()
+
+
+def write_durably(path: Path, value: Any) -> None:
+    """A JSON file, atomically."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with writing(temporary):
+        temporary.write_text(json.dumps(value, indent=1))
+        replace_durably(temporary, path)
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Renames a finished file or folder to `path` so that either survives a loss of power whole."""
+    to_disk(temporary)
+    os.replace(temporary, path)
+    to_disk(path.parent)
+
+
+def to_disk(path: Path) -> None:
+    """A file's or a folder's contents survive a loss of power from here on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_full(error: BaseException) -> bool:

@@ -9,6 +9,10 @@ class DiskFull(TrainingError):
     """Nothing is wrong with the run: it goes on from its last checkpoint once there is room."""
 
 
+class DataError(Exception):
+    """A corpus or a tokenizer cannot be had."""
+
+
 class CheckpointError(ValueError):
     """A checkpoint is missing, cut off, or made for another network."""
 

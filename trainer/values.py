@@ -1,11 +1,13 @@
 """The base of everything that comes from outside, and the two forms it takes: nested, and dotted.
 
 A hyperparameter is one field of one class; its dotted path (`finetune.schedule.mu`) is its name in
-YAML, on the command line, in the store, in the leaderboard and in plots.
+YAML, on the command line, in the store, in the leaderboard and in plots. Where there are several classes
+to choose from, a union lists them, and each has a `name`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +18,27 @@ class Settings(BaseModel):
     """Frozen values from outside; an unknown key is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def kinds(annotation: Any) -> tuple[type[Any], ...]:
+    """The settings classes that a field so annotated may hold, in order; none where it is a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    if get_origin(annotation) is Annotated:
+        return kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(each for part in get_args(annotation) for each in kinds(part))
+    return ()
+
+
+def kind_of(settings: type[BaseModel]) -> str:
+    """The `name` that chooses this class in its union."""
+    return settings.model_fields["name"].default
+
+
+def named(name: object, classes: tuple[type[Any], ...]) -> type[Any] | None:
+    """The class among these that the name chooses; None where there is no such one."""
+    return next((each for each in classes if kind_of(each) == name), None)
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:

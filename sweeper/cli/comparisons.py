@@ -56,7 +56,7 @@ def repro(
     """
     from sweeper.cli.console import print_json, print_text
     from sweeper.results import repro as again
-    from trainer.config.train_config import InvalidConfig
+    from trainer.config.problems import InvalidConfig
 
     with opened_sweep(db, name, json) as (reader, sweep):
         record = trial_of(reader, sweep, trial, json)

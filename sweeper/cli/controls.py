@@ -62,7 +62,7 @@ def extend(
     from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NoExtension
     from sweeper.driver.extension import extend as make_longer
-    from sweeper.store.store import StoreError
+    from sweeper.store.engine import StoreError
 
     with opened(db, json) as reader:
         sweep_named(reader, name, json)
@@ -96,7 +96,7 @@ def ask(db: str, sweep: "SweepRecord", verb: str, trial: int | None, json: bool,
     """Appends to the store's controls, and says so."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.store import controls
-    from sweeper.store.store import StoreError
+    from sweeper.store.engine import StoreError
 
     with failing(StoreError, USAGE, json):
         controls.request(db, sweep.id, verb, trial)

@@ -23,7 +23,7 @@ from sweeper.cli.doctor_storage import Finding, beside, cache, folders, object_s
 from sweeper.files.remote import is_remote
 from sweeper.planning.machine import Slots, usable_cores, visible_gpus
 from sweeper.words import in_bytes
-from trainer.data.hub import hub_answers
+from trainer.data.online import hub_answers
 
 WORKER = 1_000_000_000  # bytes of memory that a worker with torch and a small model takes
 SHOWN = ("torch", "ray", "optuna", "sqlalchemy", "streamlit")  # of the packages, all of which are looked at

@@ -14,7 +14,7 @@ from sweeper.files.snapshots import try_out
 from sweeper.store.engine import NoStore, StoreError, parse, sqlite_file
 from sweeper.store.probe import probe
 from sweeper.words import in_bytes
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 
 DISK_LEAST, DISK_SCARCE = 1_000_000_000, 10_000_000_000  # bytes
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "lustre")

@@ -15,9 +15,9 @@ app = typer.Typer()
 def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Bring a database of an older version up to date. An SQLite file is copied first."""
     from sweeper.cli.console import print_json, print_text
+    from sweeper.store.engine import StoreError
     from sweeper.store.migrate import migrate as bring_up_to_date
     from sweeper.store.queries import Reader
-    from sweeper.store.store import StoreError
 
     with failing(StoreError, LACKS, json):
         done = bring_up_to_date(db)
@@ -42,7 +42,7 @@ def gc(
     """
     from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.driver.gc import collect
-    from sweeper.store.store import StoreError
+    from sweeper.store.engine import StoreError
 
     with failing(StoreError, LACKS, json):
         found = collect(db, dry_run=dry_run)

@@ -93,8 +93,8 @@ def failing(kind: type[Exception] | tuple[type[Exception], ...], code: int, json
 @contextmanager
 def opened(url: str, json: bool) -> Iterator["Reader"]:
     """A store that cannot be read ends the command with a sentence."""
+    from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader
-    from sweeper.store.store import StoreError
 
     with failing(StoreError, LACKS, json), closing(Reader(url)) as reader:
         yield reader

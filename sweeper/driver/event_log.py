@@ -7,7 +7,7 @@ from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.driver.progress import Progress
 from sweeper.search.proposals import UNFINISHED
 from sweeper.store.records import TrialRecord
-from sweeper.store.store import Writer
+from sweeper.store.writer import Writer
 
 KINDS = {
     "complete": "end",

@@ -8,9 +8,10 @@ from time import time
 from sweeper.driver.lease import new_holder
 from sweeper.spec.spec import SweepSpec
 from sweeper.store import controls
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import ControlRecord
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store
 
 VERB = "extend"  # in `controls` it stands with its amount: 'extend +20'
 LEASE = 10.0  # seconds: for one write

@@ -20,9 +20,10 @@ from sweeper.files.disk import bytes_of
 from sweeper.files.kept_stages import kept_stages, refusal
 from sweeper.files.remote import is_remote
 from sweeper.files.scratch import end_orphans, left_behind
+from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, host_and_pid
-from sweeper.store.store import LeaseLost, Store
+from sweeper.store.store import Store
 
 PATIENCE = 600.0  # seconds of a lease; it is given back at the end
 HALF_WRITTEN = ("*.tmp", "*.new")  # checkpoints, configurations, seals

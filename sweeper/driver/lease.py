@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
-from sweeper.store.store import Store, StoreError, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 
 LEASE = 60.0  # seconds; renewed three times in that time
 

@@ -6,7 +6,8 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials, steps
 from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
 from sweeper.store.records import ForeignTrial, TrialRecord
-from trainer.config.train_config import InvalidConfig, content_hash
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import content_hash
 
 MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
 

@@ -18,7 +18,7 @@ from sweeper.driver.jobs import Job, Reports, StageJob, TrialJob
 from sweeper.files.remote import name_of
 from sweeper.files.snapshots import Damaged, Snapshots, Superseded
 from sweeper.files.stage_cache import LAST
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 from trainer.errors import CheckpointError
 
 T = TypeVar("T")

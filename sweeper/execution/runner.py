@@ -24,9 +24,10 @@ from sweeper.planning.calibration import Probe
 from sweeper.planning.machine import LacksError
 from sweeper.planning.packing import Packing, pack
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.store import Store, StoreError
-from trainer.config.train_config import InvalidConfig
+from sweeper.store.store import Store
+from trainer.config.problems import InvalidConfig
 
 INTERNAL, BAD_SPEC, LACKS = 1, 3, 7
 LOCAL = "local"

@@ -20,10 +20,9 @@ from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import NotReady, Prefetch
 from sweeper.files.remote import is_remote
-from trainer.config.train_config import InvalidConfig
-from trainer.data.base import DataError
+from trainer.config.problems import InvalidConfig
 from trainer.disk import is_full, no_room
-from trainer.errors import CheckpointError, TrainingError
+from trainer.errors import CheckpointError, DataError, TrainingError
 from trainer.evaluation.record import Report
 
 BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together

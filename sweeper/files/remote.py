@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sweeper.planning.cost_estimates import Measured, shape_of
 from trainer.config.train_config import content_hash
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 
 TRY = 300.0  # seconds for one shape: its corpus may have to be tokenised first
 ALL = 600.0  # seconds after which no other one is begun

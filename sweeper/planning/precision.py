@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from sweeper.planning.machine import visible_gpus
 from sweeper.spec.spec import SweepSpec
-from trainer.training.precision import CHOICES, VARIABLE, has_bfloat16
+from trainer.network.hardware import has_bfloat16
+from trainer.training.precision import CHOICES, VARIABLE
 
 KEY = "compute.precision"
 PATIENCE = 300  # seconds that a measurement may take; torch is imported for it

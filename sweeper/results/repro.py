@@ -18,7 +18,8 @@ from ruamel.yaml import YAML, YAMLError
 
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.training.rows import read_rows
 
 LAST_DROPPED = ("name", "size", "length", "steps", "block_size")  # other defaults follow from these

@@ -12,7 +12,8 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial
 from trainer.config.names import did_you_mean, nearest
-from trainer.config.train_config import InvalidConfig, Problem, TrainConfig
+from trainer.config.problems import InvalidConfig, Problem
+from trainer.config.train_config import TrainConfig
 
 # With data.*, what an evaluation's identity is made of: the rest says how the same number is estimated.
 MEASURED_ON = ("evaluation.sequences", "evaluation.seed")

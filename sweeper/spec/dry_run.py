@@ -9,7 +9,8 @@ from itertools import combinations, islice, product
 
 from sweeper.spec.reading import Reading
 from sweeper.spec.space import Space
-from trainer.config.train_config import InvalidConfig, Problem, TrainConfig
+from trainer.config.problems import InvalidConfig, Problem
+from trainer.config.train_config import TrainConfig
 from trainer.values import Scalar
 
 MOST_PAIRS = 20_000  # a second's work

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.step import ON_GPU, Case, beside_floors, needed_work, our_step, plain_step, prepared
+from benchmarks.forms import Case, our_step, plain_step, prepared
+from benchmarks.step import ON_GPU, beside_floors, needed_work
 
 NANO = Case("bd3lm", "nano", 64, 31, 2, 4)
 MDLM = NANO._replace(objective="mdlm", block_size=64)

@@ -4,7 +4,6 @@ A save is atomic and on disk when it returns; a load is strict about names, shap
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from trainer.disk import writing
+from trainer.disk import replace_durably, writing
 from trainer.errors import CheckpointError
 
 FORMAT = 1
@@ -31,21 +30,6 @@ def save(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, An
         whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         save_file(whole, temporary, metadata=header)
         replace_durably(temporary, path)
-
-
-def write_durably(path: Path, value: Any) -> None:
-    """A JSON file, atomically."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with writing(temporary):
-        temporary.write_text(json.dumps(value, indent=1))
-        replace_durably(temporary, path)
-
-
-def replace_durably(temporary: Path, path: Path) -> None:
-    """Renames a finished file over `path` so that either survives a loss of power whole."""
-    to_disk(temporary)
-    os.replace(temporary, path)
-    to_disk(path.parent)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -95,12 +79,3 @@ def open_tensors(path: Path) -> Any:
 def _words(kind: tuple[tuple[int, ...], torch.dtype]) -> str:
     shape, dtype = kind
     return f"{list(shape)} of {str(dtype).removeprefix('torch.')}"
-
-
-def to_disk(path: Path) -> None:
-    """A file's or a folder's contents survive a loss of power from here on."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,13 +12,14 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
 from trainer.checkpoints.trained import open_trained, read_config
+from trainer.config.network import shape_of
 from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer, pretrained
+from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
-from trainer.noise.schedules import FIRST_TIME
+from trainer.noise.clips import FIRST_TIME
 from trainer.settings.sizes import SIZES
-from trainer.training.learner import shape_for
 
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt")  # a tokenizer has one of them
 BESIDE = ("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "special_ids.json")
@@ -47,7 +48,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
                 f"the tokenizer {tokenizer.vocab_size}"
             )
         with torch.device("meta"):
-            model = config.objective.build(shape_for(config, tokenizer), config.model.dropout)
+            model = config.objective.build(shape_of(config, tokenizer), config.model.dropout)
         weights = load_published(path, model)
         # Two copies, since a file cannot hold one tensor under two names.
         tensors = {f"{part}.{name}": w.clone() for part in ("model", "ema") for name, w in weights.items()}
@@ -57,7 +58,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
             "corpus": {"tokenizer": tokenizer.fingerprint},
             "progress": {"step": 0},
         }
-        checkpoint.write_durably(folder / "config.json", about)
+        write_durably(folder / "config.json", about)
         checkpoint.save(folder / "best.safetensors", tensors, facts)
 
 
@@ -73,6 +74,8 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         raise CheckpointError(f"{path}: was trained with another tokenizer than {config.data.name} has now")
     clip = config.pretrain.clip if facts["phase"] == "pretrain" else config.finetune.clip
     low, high = facts["progress"].get("clip") or (clip.low, clip.high)  # the first is what a search has found
+    objective = config.objective
+    by_blocks = objective.noisy and not objective.whole
     public = PublicConfig(
         block_size=block_size,
         vocab_size=corpus.tokenizer.vocab_size,
@@ -84,9 +87,9 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         dropout=config.model.dropout,
         adaln=not model.causal,
         causal=model.causal,
-        cross_attn=config.objective.name == "bd3lm",
-        time_conditioning=config.objective.name == "sedd",
-        var_min=config.objective.name == "bd3lm",
+        cross_attn=by_blocks,
+        time_conditioning=objective.told,
+        var_min=by_blocks,
         sampling_eps_min=max(low, FIRST_TIME),
         sampling_eps_max=high,
     )
@@ -154,8 +157,8 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         for each in partial.rglob("*"):
-            checkpoint.to_disk(each)
-        checkpoint.replace_durably(partial, out)
+            to_disk(each)
+        replace_durably(partial, out)
     except OSError as error:
         raise CheckpointError(f"{out}: cannot be written ({error.strerror})") from None
     finally:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainer.checkpoints import checkpoint
+from trainer.config.network import network_of, shape_of
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import Corpus, load
+from trainer.data.corpus import Corpus, load
 from trainer.errors import CheckpointError
+from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.network.model import Denoiser
 from trainer.settings.compute import ComputeConfig
-from trainer.training.learner import network_of, pick_device, shape_of
-from trainer.training.precision import has_bfloat16
 
 
 class Trained(NamedTuple):
@@ -39,7 +39,7 @@ def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: 
     """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
     facts = checkpoint.read_facts(path)
     corpus = load(config.data)
-    model = network_of(computed_here(config, device), shape_of(config, corpus), pick_device(device))
+    model = network_of(computed_here(config, device), shape_of(config, corpus.tokenizer), pick_device(device))
     load_weights(model, path, raw=raw)
     block_size = facts["config"][f"{facts['phase']}.block_size"]
     return Trained(model, corpus, block_size, facts["progress"]["step"])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 Folder = Annotated[Path, typer.Argument(help="A folder that `train` made.", exists=True, file_okay=False)]
+Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]
 Which = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="By val_nelbo, or the latest.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -36,9 +37,9 @@ def fail(code: int, *sentences: str) -> NoReturn:
 @contextmanager
 def sentences() -> Iterator[None]:
     """What a user can do something about ends in one sentence, not in a traceback."""
-    from trainer.config.train_config import InvalidConfig, TrainConfig
-    from trainer.data.base import DataError
-    from trainer.errors import CheckpointError, JudgeError, OtherRun, SamplesError, TrainingError
+    from trainer.config.problems import InvalidConfig
+    from trainer.config.train_config import TrainConfig
+    from trainer.errors import CheckpointError, DataError, JudgeError, OtherRun, SamplesError, TrainingError
 
     try:
         yield
@@ -58,8 +59,8 @@ def sentences() -> Iterator[None]:
 
 def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     """Settings from dotted values; each problem is a sentence."""
-    from trainer.config.train_config import InvalidConfig
-    from trainer.config.train_config import checked as build
+    from trainer.config.problems import InvalidConfig
+    from trainer.config.problems import checked as build
 
     try:
         return build(kind, values)

@@ -13,6 +13,7 @@ from trainer.cli.console import (
     AsJson,
     Device,
     Folder,
+    Samples,
     Which,
     checked,
     fail,
@@ -22,7 +23,6 @@ from trainer.cli.console import (
     sentences,
     stored_config,
 )
-from trainer.cli.sample import Samples
 
 if TYPE_CHECKING:
     from trainer.evaluation.generative import Verdict

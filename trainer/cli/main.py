@@ -154,7 +154,7 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
 
 def _print_floors(settings: TrainConfig) -> None:
     """What the bound must come below: counts of one token and of two, on the tokens that it scores."""
-    from trainer.data.packing import load
+    from trainer.data.corpus import load
     from trainer.evaluation.floors import floors
 
     for name, floor in floors(load(settings.data), settings.evaluation).items():

@@ -12,6 +12,7 @@ from trainer.cli.console import (
     AsJson,
     Device,
     Folder,
+    Samples,
     Which,
     checked,
     fail,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from trainer.config.train_config import TrainConfig
     from trainer.sampling.config import SamplingConfig
     from trainer.sampling.samples_file import SavedSample
-
-Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]
 
 
 def sample(
@@ -89,7 +88,7 @@ def lengths(folder: Folder, samples: Samples, as_json: AsJson = False) -> None:
     """Lengths in tokens: of a file of samples, and of the documents that FOLDER was trained on."""
     with sentences():
         settings = stored_config(folder, {})
-        from trainer.data.packing import load
+        from trainer.data.corpus import load
         from trainer.evaluation.lengths import document_lengths, sample_lengths, statistics
         from trainer.sampling.samples_file import read_samples
 
@@ -112,8 +111,10 @@ def lengths(folder: Folder, samples: Samples, as_json: AsJson = False) -> None:
 
 def _how(settings: TrainConfig, overrides: dict[str, Any]) -> SamplingConfig:
     from trainer.sampling.config import SamplingConfig
+    from trainer.sampling.union import default_sampler
 
-    return checked(SamplingConfig, {"sampler.name": settings.objective.samplers[0].name, **overrides})
+    first = default_sampler(settings.objective)
+    return checked(SamplingConfig, {"sampler.name": first.name, **overrides})
 
 
 def _show(

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from trainer.config.train_config import TrainConfig
+from trainer.values import kind_of, kinds
 
 
 @dataclass
@@ -96,29 +96,14 @@ def names_of(settings: type[BaseModel]) -> Names:
 def _walk(settings: type[BaseModel], prefix: str, kind: tuple[str, ...], names: Names) -> None:
     for word, info in settings.model_fields.items():
         name = f"{prefix}{info.alias or word}"  # pretrain.from: a word that Python keeps for itself
-        members = _settings_in(info.annotation)
+        members = kinds(info.annotation)
         if not members:
             names.infos.setdefault(name, info)
             names.leaves[name] = tuple(dict.fromkeys((*names.leaves.get(name, ()), *kind)))
             continue
         names.groups.add(name)
         if all("name" in member.model_fields for member in members):
-            names.kinds[f"{name}.name"] = tuple(_kind(member) for member in members)
+            names.kinds[f"{name}.name"] = tuple(kind_of(member) for member in members)
         for member in members:
-            in_union = (_kind(member),) if len(members) > 1 else ()
+            in_union = (kind_of(member),) if len(members) > 1 else ()
             _walk(member, f"{name}.", in_union, names)
-
-
-def _settings_in(annotation: Any) -> list[type[BaseModel]]:
-    """The settings classes that a field may hold; none where it is a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) is Annotated:
-        return _settings_in(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [each for part in get_args(annotation) for each in _settings_in(part)]
-    return []
-
-
-def _kind(member: type[BaseModel]) -> str:
-    return member.model_fields["name"].default

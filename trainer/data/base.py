@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from trainer.paths import absolute_if_there
 from trainer.values import Settings
 
 if TYPE_CHECKING:
     from trainer.data.tokenizer import Tokenizer
 
 Split = Literal["train", "valid", "test"]
-
-
-class DataError(Exception):
-    """What a user can do something about, as one sentence."""
 
 
 class DataSet(Settings):
@@ -82,9 +78,3 @@ def part_of_train(texts: Iterable[str], split: Split, lacking: set[Split]) -> It
         home = split_of(text)
         if split == (home if home in lacking else "train"):
             yield text
-
-
-def absolute_if_there(path: str) -> str:
-    """A folder's absolute path, since workers may run elsewhere; a name on the hub stays as it is."""
-    path = os.path.expanduser(path)
-    return os.path.abspath(path) if os.path.exists(path) else path

@@ -11,10 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from trainer.data.base import DataError, DataSet, Split, part_of_train
+from trainer.data.base import DataSet, Split, part_of_train
 from trainer.data.wikitext import articles
+from trainer.errors import DataError
+from trainer.paths import Pattern
 
 JSON_LINES = {".jsonl", ".ndjson"}
 
@@ -26,21 +28,17 @@ class Files(DataSet):
     """
 
     name: Literal["files"] = "files"
-    train: str = Field(min_length=1, description="Path or glob (** for folders below).")
-    valid: str | None = Field(None, min_length=1, description="The same; none: 5% of the train documents.")
-    test: str | None = Field(None, min_length=1, description="The same; none: 5% of the train documents.")
+    train: Pattern = Field(description="Path or glob (** for folders below).")
+    valid: Pattern | None = Field(
+        None, min_length=1, description="The same; none: 5% of the train documents."
+    )
+    test: Pattern | None = Field(None, description="The same; none: 5% of the train documents.")
     field: str = Field("text", description="Where the text stands in a row of jsonl or parquet.")
     document: Literal["file", "line", "blank_lines", "heading"] = Field(
         "file",
         description="What one document of a text file is: the file, a line, what stands between blank lines, "
         "or an article under a ' = Title = ' line (WikiText).",
     )
-
-    @field_validator("train", "valid", "test")
-    @classmethod
-    def _absolute(cls, pattern: str | None) -> str | None:
-        # Workers may run in another folder than the one the path was typed in.
-        return pattern and os.path.abspath(os.path.expanduser(pattern))
 
     def documents(self, split: Split) -> Iterator[str]:
         lacking: set[Split] = {each for each in ("valid", "test") if getattr(self, each) is None}

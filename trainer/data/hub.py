@@ -10,11 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from trainer.data.base import DataError, DataSet, Split, absolute_if_there
-
-SECONDS_TO_ANSWER = 5.0
+from trainer.data.base import DataSet, Split
+from trainer.data.online import hub_answers
+from trainer.errors import DataError
+from trainer.paths import Place
 
 
 class HubDataSet(DataSet):
@@ -24,16 +25,11 @@ class HubDataSet(DataSet):
     # The folder of its tables on the hub's parquet branch, where the repository itself holds a script.
     tables: ClassVar[str | None] = None
 
-    path: str = Field(min_length=1)
+    path: Place
     max_documents: int | None = Field(None, ge=1, description="Of each split, from its start; none: all.")
     streaming: bool = Field(
         False, description="Read the source as it arrives, and no more of it than is needed; keep no copy."
     )
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        return absolute_if_there(path)
 
     @abstractmethod
     def split_documents(self, split: Split) -> Iterator[str]:
@@ -117,19 +113,6 @@ class HubDataSet(DataSet):
             has = ", ".join(columns) or "nothing"
             raise DataError(f"{path} has no column '{self.column}' (it has {has}): {advice}.")
         return loaded.select_columns(self.column)
-
-
-def hub_answers(seconds: float = SECONDS_TO_ANSWER) -> bool:
-    """Asked first, because the libraries themselves try for half a minute and print each attempt."""
-    from huggingface_hub import constants, get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        get_session().head(constants.ENDPOINT, timeout=seconds)
-    except Exception:  # whatever its HTTP library raises, the answer is no
-        return False
-    return True
 
 
 def _hash_folder(folder: Path) -> str:

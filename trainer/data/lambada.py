@@ -9,6 +9,7 @@ from pydantic import Field
 
 from trainer.data.base import Split
 from trainer.data.hub import HubDataSet
+from trainer.paths import Place
 
 
 class Lambada(HubDataSet):
@@ -18,7 +19,7 @@ class Lambada(HubDataSet):
     tables: ClassVar[str | None] = "default"
 
     name: Literal["lambada"] = "lambada"
-    path: str = Field("EleutherAI/lambada_openai", description="Name on the hub, or a folder with a copy.")
+    path: Place = Field("EleutherAI/lambada_openai", description="Name on the hub, or a folder with a copy.")
     config: Literal["default", "en"] = "default"
 
     def split_documents(self, split: Split) -> Iterator[str]:

@@ -7,15 +7,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.data.base import DataError, Split
+from trainer.data.base import Split
 from trainer.data.hub import HubDataSet
+from trainer.errors import DataError
+from trainer.paths import Place
 
 
 class OpenWebText(HubDataSet):
     """A document is a page. The source has one split, and the field's valid is its last 100,000."""
 
     name: Literal["openwebtext"] = "openwebtext"
-    path: str = Field("Skylion007/openwebtext", description="Name on the hub, or a folder with a copy of it.")
+    path: Place = Field(
+        "Skylion007/openwebtext", description="Name on the hub, or a folder with a copy of it."
+    )
     held_out: int = Field(
         100_000, ge=1, description="Pages of valid, at the source's end; test has as many before them."
     )

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from trainer.data.base import DataError, DataSet, Split, split_of
+from trainer.data.base import DataSet, Split, split_of
+from trainer.errors import DataError
 
 # Raise it when a change here changes a single character of a document.
 TEXT_VERSION = 1

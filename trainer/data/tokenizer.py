@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.data.base import DataError
+from trainer.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,7 +205,7 @@ def _bert(folder: Path) -> Tokenizer:
 def _transformers(name: str) -> Tokenizer:
     from transformers import AutoTokenizer
 
-    from trainer.data.hub import hub_answers
+    from trainer.data.online import hub_answers
 
     try:
         here_only = Path(name).is_dir() or not hub_answers()

@@ -14,11 +14,12 @@ from trainer.data.ptb import Ptb
 from trainer.data.pydocs import PyDocs
 from trainer.data.synthetic import Synthetic
 from trainer.data.wikitext import WikiText
+from trainer.values import kind_of, kinds
 
 
 def _pydocs_unless_named(raw: Any) -> Any:
     """`data.length=32` alone is about the default corpus."""
-    return {"name": "pydocs", **raw} if isinstance(raw, Mapping) else raw
+    return {"name": kind_of(PyDocs), **raw} if isinstance(raw, Mapping) else raw
 
 
 def _with_train(data: DataSet) -> DataSet:
@@ -36,5 +37,6 @@ AnyCorpus = Annotated[
     Field(discriminator="name"),
     BeforeValidator(_pydocs_unless_named),
 ]
+CORPORA: tuple[type[DataSet], ...] = kinds(AnyCorpus)
 # What a model may be trained on.
 AnyDataSet = Annotated[AnyCorpus, AfterValidator(_with_train)]

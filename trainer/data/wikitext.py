@@ -9,7 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from trainer.data.base import Split
+from trainer.data.detokenize import BRACKETS, CONTRACTIONS, CURRENCY, NEGATIONS, PUNCTUATION, Rules
 from trainer.data.hub import HubDataSet
+from trainer.paths import Place
 
 # After a blank line, ' = Title = ' starts an article; ' = = Section = = ' goes on with it.
 _TITLE = re.compile(r"^ ?= (?!= )[^\n]*[^=\s] = ?\n?$")
@@ -19,7 +21,7 @@ class WikiText(HubDataSet):
     """WikiText-2 or -103. A document is an article; the source's own splits."""
 
     name: Literal["wikitext"] = "wikitext"
-    path: str = Field("Salesforce/wikitext", description="Name on the hub, or a folder with a copy of it.")
+    path: Place = Field("Salesforce/wikitext", description="Name on the hub, or a folder with a copy of it.")
     config: Literal["wikitext-2-raw-v1", "wikitext-103-raw-v1", "wikitext-2-v1", "wikitext-103-v1"] = Field(
         "wikitext-2-raw-v1", description="Without 'raw', rare words are '<unk>'."
     )
@@ -48,24 +50,19 @@ def articles(lines: Iterable[str]) -> Iterator[str]:
 
 def detokenize(text: str) -> str:
     """The text as it would be typeset: punctuation joined to its word, headings in '= =' kept."""
-    for pattern, replacement in _DETOKENIZE:
-        text = pattern.sub(replacement, text)
-    return text
+    return _RULES(text)
 
 
-_DETOKENIZE = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r" @([-,.])@ ", r"\1"),  # role @-@ playing, 10 @,@ 000
-        (r" +([,.:;?!%)\]}])(?=\s|[,.:;?!%)\]}'\"]|$)", r"\1"),
-        (r"([(\[{]) +", r"\1"),
-        (r"([$£€#]) (?=\d)", r"\1"),
-        (r'" ([^"\n]*?) "', r'"\1"'),
-        (r"(?<=\w) '(s|re|ve|ll|d|m|t)\b", r"'\1"),
-        (r"(?<=s) ' (?=\w)", "' "),
-        (r"(?<=\w) n't\b", "n't"),
-        (r"(?<=\d) – (?=\d)", "–"),
-        (r"(?m)^ +| +$", ""),
-        (r"\n{2,}", "\n\n"),
-    )
-]
+_RULES = Rules(
+    (r" @([-,.])@ ", r"\1"),  # role @-@ playing, 10 @,@ 000
+    PUNCTUATION,
+    BRACKETS,
+    CURRENCY,
+    (r'" ([^"\n]*?) "', r'"\1"'),
+    CONTRACTIONS,
+    (r"(?<=s) ' (?=\w)", "' "),
+    NEGATIONS,
+    (r"(?<=\d) – (?=\d)", "–"),
+    (r"(?m)^ +| +$", ""),
+    (r"\n{2,}", "\n\n"),
+)

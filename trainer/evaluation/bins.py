@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.config.evaluation import EvaluationConfig
+from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser
+from trainer.noise.clips import Clip
 from trainer.noise.reweighting import Unweighted, normalizer
-from trainer.noise.schedules import Clip
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 BINS = 10
 DRAWS = 20_000  # stratified times behind the shares

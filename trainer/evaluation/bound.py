@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from trainer.checkpoints.checkpoint import replace_durably
-from trainer.config.train_config import EvaluationConfig
+from trainer.config.evaluation import EvaluationConfig
 from trainer.data.base import Split
-from trainer.data.packing import Corpus, identity
+from trainer.data.corpus import Corpus, identity
+from trainer.disk import replace_durably
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.sizing import draws_of
 from trainer.network.model import Denoiser, evaluating

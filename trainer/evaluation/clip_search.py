@@ -10,14 +10,15 @@ from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.config.evaluation import EvaluationConfig
+from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import block_means, loss_of, valid_batch
 from trainer.network.model import Denoiser
+from trainer.noise.clips import AutoClip, Clip
 from trainer.noise.reweighting import normalizer
-from trainer.noise.schedules import AutoClip, Clip
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 
 class Cell(NamedTuple):

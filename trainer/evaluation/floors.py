@@ -6,25 +6,22 @@ sequence (BOS is given). Shapes: S sequences, L length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.data.counts import counted_rows, pieces, token_counts
 from trainer.randomness import strided_rows
 
 if TYPE_CHECKING:
-    from trainer.config.train_config import EvaluationConfig
-    from trainer.data.packing import Corpus
-
-ROWS = 65_536  # sequences read at once: a train split may be larger than memory
-MOST_TOKENS = 50_000_000  # of the train split, its first, are counted
+    from trainer.config.evaluation import EvaluationConfig
+    from trainer.data.corpus import Corpus
 
 
 def floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
     """Both floors on the sequences of the valid split that the bound is estimated on."""
     train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
-    counted_SL = train_SL[: max(1, MOST_TOKENS // train_SL.shape[1])]
+    counted_SL = counted_rows(train_SL)
     scored_SL = valid_SL[strided_rows(evaluation.seed, evaluation.sequences, len(valid_SL))]
     size = corpus.tokenizer.vocab_size
     return {
@@ -40,14 +37,6 @@ def unigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) ->
     return float(np.log(counts_V.sum() + vocab_size) - np.log(counts_V[scored] + 1.0).mean())
 
 
-def token_counts(train_SL: np.ndarray, vocab_size: int) -> np.ndarray:
-    """counts_V: how often each word occurs in the train split's first MOST_TOKENS tokens, BOS left out."""
-    counts_V = np.zeros(vocab_size, np.int64)
-    for rows_SL in _pieces(train_SL[: max(1, MOST_TOKENS // train_SL.shape[1])]):
-        counts_V += np.bincount(rows_SL[:, 1:].ravel(), minlength=vocab_size)
-    return counts_V
-
-
 def bigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> float:
     """-log p(x | y), y the token before, with p(x | y) = (count(y x) + 1) / (count(y) + vocab_size).
 
@@ -57,18 +46,13 @@ def bigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> 
     wanted, where = np.unique(_pairs(eval_SL, vocab_size), return_inverse=True)
     counts = np.zeros(len(wanted), np.int64)
     before_V = np.zeros(vocab_size, np.int64)
-    for rows_SL in _pieces(train_SL):
+    for rows_SL in pieces(train_SL):
         pairs = _pairs(rows_SL, vocab_size)
         places = np.minimum(np.searchsorted(wanted, pairs), len(wanted) - 1)
         counts += np.bincount(places[wanted[places] == pairs], minlength=len(wanted))
         before_V += np.bincount(rows_SL[:, :-1].ravel(), minlength=vocab_size)
     given = eval_SL[:, :-1].ravel()
     return float((np.log(before_V[given] + float(vocab_size)) - np.log(counts[where.ravel()] + 1.0)).mean())
-
-
-def _pieces(tokens_SL: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, len(tokens_SL), ROWS):
-        yield np.asarray(tokens_SL[first : first + ROWS])
 
 
 def _pairs(tokens_SL: np.ndarray, vocab_size: int) -> np.ndarray:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.train_config import TrainConfig
-from trainer.data.hub import hub_answers
+from trainer.data.online import hub_answers
 from trainer.errors import JudgeError
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
 from trainer.network.attention import block_causal
+from trainer.network.hardware import pick_device
 from trainer.network.model import evaluating
-from trainer.training.learner import pick_device
 
 PROBE = "The judge reads this."
 
@@ -48,7 +48,7 @@ def _is_run(folder: Path) -> bool:
 
 def _config_of(run: Path) -> TrainConfig:
     config = read_config(run)
-    if config.objective.name != "ar":
+    if config.objective.noisy:
         kind = config.objective.name
         raise JudgeError(f"{run}: trained with objective.name={kind}; a judge is autoregressive (ar)")
     return config

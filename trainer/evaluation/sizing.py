@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from trainer.config.train_config import EvaluationConfig
+from trainer.config.evaluation import EvaluationConfig
 
 MOST_DRAWS = 64  # beyond, more sequences are the better buy: text has an error, too
 

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import EvaluationConfig, Phase
-from trainer.data.packing import Corpus
+from trainer.config.evaluation import EvaluationConfig
+from trainer.data.corpus import Corpus
 from trainer.network.model import Denoiser, evaluating
+from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
-from trainer.noise.schedules import Clip, LogLinear
+from trainer.noise.schedules import LogLinear
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 
 
 def variance(

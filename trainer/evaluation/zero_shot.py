@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.train_config import EvaluationConfig, TrainConfig
-from trainer.data.base import DataError, Split
-from trainer.data.packing import Corpus, load
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.train_config import TrainConfig
+from trainer.data.base import Split
+from trainer.data.corpus import Corpus, load
 from trainer.data.union import AnyCorpus
+from trainer.errors import DataError
 from trainer.values import Settings
 
 

@@ -1,15 +1,52 @@
-"""What torch sees from inside a process, which may be less than the machine has."""
+"""What a process sees of the machine, which may be less than it has. No torch at module level."""
+
+from __future__ import annotations
 
 import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from trainer.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+FLAGS = ("amx_bf16", "avx512_bf16")  # of /proc/cpuinfo
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto': the GPU where there is one. Raises TrainingError where the machine has no such device."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f"device {name}: {str(error).splitlines()[0]}") from None
+
+
+def has_bfloat16(device: str) -> bool:
+    """In hardware. device: cpu, cuda or auto."""
+    if device != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        if device != "auto":
+            return False
+    with suppress(OSError):
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+        return any(flag in flags for flag in FLAGS)
+    return False
 
 
 def seen_in_words() -> str:
     """'torch 2.13.0, threads 2, NVIDIA H200 with 140 GiB and bf16', or '..., no GPU'."""
+    import torch
+
     gpus = []
     for index in range(torch.cuda.device_count()):
         of = torch.cuda.get_device_properties(index)
@@ -27,6 +64,8 @@ class Memory:
     """
 
     def __init__(self, device: torch.device):
+        import torch
+
         self._device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -35,6 +74,8 @@ class Memory:
 
     def peak_mb(self) -> float:
         if self._device.type == "cuda":
+            import torch
+
             return torch.cuda.max_memory_reserved(self._device) / 1e6
         with suppress(OSError):
             for line in Path("/proc/self/status").read_text().splitlines():

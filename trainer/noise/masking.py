@@ -21,17 +21,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from trainer.noise.schedules import FIRST_TIME, AnyClip, AutoClip, Clip
-from trainer.values import Settings
+from trainer.noise.clips import FIRST_TIME, AnyClip, AutoClip, Clip
+from trainer.values import Settings, kinds
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
-
-    from trainer.data.packing import Corpus
 
 # Tokens of a block up to which the tilt is the strength's own. E[W^2] is then at most 1.4 at strength 0.5 and
 # 4.2 at strength 1, whatever the block size and p; without this it would be 2e39 at L' = 1,024.
@@ -41,9 +41,15 @@ FULL_TILT = 16
 class Masking(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
+    # The loss times W has the mean that it has under uniform masking: the objective stays a bound.
+    unbiased: ClassVar[bool] = True
+
     @abstractmethod
-    def counted(self, corpus: Corpus) -> Masking:
-        """The same with what it needs to know of the corpus it trains on: called once, before `tilt`."""
+    def counted(self, count: Callable[[], np.ndarray]) -> Masking:
+        """The same with what it needs to know of the text it trains on: called once, before `tilt`.
+
+        count: says how often each word occurs in the train split, count_V. It takes a pass over it.
+        """
 
     @abstractmethod
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:
@@ -67,7 +73,7 @@ class Masking(Settings):
 class _Untilted(Masking):
     """Abstract: every token of a block with the same chance p."""
 
-    def counted(self, corpus: Corpus) -> Masking:
+    def counted(self, count: Callable[[], np.ndarray]) -> Masking:
         return self
 
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:
@@ -91,6 +97,8 @@ class Resampled(_Untilted):
     on [0.3, 0.8] only those with 2 or 3 masked tokens are ever seen. On the whole interval it does nothing.
     The fraction is of all L' tokens of the draw: where BOS was one of them, it is given back afterwards.
     """
+
+    unbiased: ClassVar[bool] = False
 
     name: Literal["resampled"] = "resampled"
     _interval: Any = PrivateAttr(None)  # (low, high)
@@ -173,18 +181,11 @@ class Frequency(Masking):
     )
     _count_V: Any = PrivateAttr(None)
 
-    def counted(self, corpus: Corpus) -> Frequency:
-        """Counts the words of the train split: one pass, of at most 50 million tokens."""
-        from trainer.evaluation.floors import token_counts
-
-        return self.with_counts(token_counts(corpus.train.tokens_SL, corpus.tokenizer.vocab_size))
-
-    def with_counts(self, count_V: Any) -> Frequency:
-        """count_V: how often each word occurs, an array of integers."""
+    def counted(self, count: Callable[[], np.ndarray]) -> Frequency:
         import torch
 
         same = self.model_copy()
-        same._count_V = torch.as_tensor(count_V)
+        same._count_V = torch.as_tensor(count())
         return same
 
     def tilt(self, x0_BNP: torch.Tensor) -> torch.Tensor:
@@ -207,4 +208,4 @@ def _place(sorted_BNP: torch.Tensor, count_BNP: torch.Tensor, *, right: bool) ->
 
 
 AnyMasking = Annotated[Uniform | Frequency | Resampled, Field(discriminator="name")]
-MASKINGS: tuple[type[Masking], ...] = get_args(get_args(AnyMasking)[0])
+MASKINGS: tuple[type[Masking], ...] = kinds(AnyMasking)

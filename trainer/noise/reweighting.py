@@ -8,14 +8,15 @@ A new one is one class and one line in the union at the foot.
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
-from trainer.noise.schedules import Interval, NoiseLevel, NoiseSchedule
-from trainer.values import Settings
+from trainer.noise.clips import Interval
+from trainer.noise.schedules import NoiseLevel, NoiseSchedule
+from trainer.values import Settings, kinds
 
 _NORMALIZE = (
     "Divide by the weight's mean over the schedule and clip, so that gradient clipping means the same."
@@ -99,7 +100,7 @@ class Simple(Reweighting):
 AnyReweighting = Annotated[
     Unweighted | Edm | Iddpm | Sigmoid | FlowMatching | Simple, Field(discriminator="name")
 ]
-REWEIGHTINGS: tuple[type[Reweighting], ...] = get_args(get_args(AnyReweighting)[0])
+REWEIGHTINGS: tuple[type[Reweighting], ...] = kinds(AnyReweighting)
 
 
 def normalizer(

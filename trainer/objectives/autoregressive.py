@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
-from trainer.noise.schedules import Clip, LogLinear
+from trainer.noise.schedules import LogLinear
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.sampling.base import Sampler
-from trainer.sampling.first_hitting import FirstHitting
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
-    from trainer.network.model import Denoiser, Shape
+    from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class Autoregressive(Objective):
@@ -24,7 +23,10 @@ class Autoregressive(Objective):
 
     name: Literal["ar"] = "ar"
     noisy: ClassVar[bool] = False
-    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(),)
+
+    @classmethod
+    def only_block_size(cls, length: int) -> int | None:
+        return 1
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         if phase.block_size != 1:
@@ -32,26 +34,11 @@ class Autoregressive(Objective):
                 "block_size",
                 f"ar predicts one token at a time: it must be 1, not {phase.block_size}",
             )
-        if phase.schedule != LogLinear():
-            return "schedule", "ar has no noise: leave the schedule out"
-        if phase.clip != Clip():
-            return "clip", "ar has no noise: leave the clip out"
-        if phase.reweighting != Unweighted():
-            return "reweighting", "ar has no noise: leave the reweighting out"
-        if phase.masking != Uniform():
-            return "masking", "ar has no noise: leave the masking out"
+        unread = {"schedule": LogLinear(), "clip": Clip(), "reweighting": Unweighted(), "masking": Uniform()}
+        for part, default in unread.items():
+            if getattr(phase, part) != default:
+                return part, f"ar has no noise: leave the {part} out"
         return None
-
-    def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.network.model import Denoiser
-
-        return Denoiser(shape, causal=True, dropout=dropout)
-
-    def draw(
-        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, ...]:
-        """Nothing."""
-        return ()
 
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase

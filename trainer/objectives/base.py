@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer.sampling.ancestral import Ancestral
-from trainer.sampling.base import Sampler
-from trainer.sampling.first_hitting import FirstHitting
-from trainer.values import Settings
+from trainer.sampling.base import Sampled
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
     from trainer.network.model import Denoiser, Shape
-    from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class TokenLoss(NamedTuple):
@@ -31,37 +27,45 @@ class TokenLoss(NamedTuple):
     scored_BL: torch.Tensor  # bool: the maskable tokens (BOS excluded), the denominator of every mean
 
 
-class Objective(Settings):
+class Objective(Sampled):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
-    # Tokens are masked at times that the phase's schedule and clip draw.
-    noisy: ClassVar[bool] = True
-    # A sample is one block, no longer than the trained length, instead of block after block.
-    whole: ClassVar[bool] = False
-    # The kinds of sampler that suit it; the first is the default.
-    samplers: ClassVar[tuple[Sampler, ...]] = (FirstHitting(), Ancestral())
-
-    name: str
+    @classmethod
+    def only_block_size(cls, length: int) -> int | None:
+        """The block size that every phase has where there is no other, else None."""
+        return length if cls.whole else None
 
     @abstractmethod
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
         """(field, sentence) where the phase makes no sense for this objective, else None."""
 
-    @abstractmethod
+    def problem_of_whole(self, phase: Phase, length: int) -> tuple[str, str] | None:
+        """The same, of one that has a single block."""
+        if phase.block_size == length:
+            return None
+        return "block_size", f"{self.name} has one block, of data.length = {length}, not {phase.block_size}"
+
     def build(self, shape: Shape, dropout: float) -> Denoiser:
-        """A freshly initialised network of the kind this objective trains.
+        """A freshly initialised network of the kind this objective trains; without noise it is causal.
 
         Its weights are drawn from torch's global generator: the caller seeds it.
         """
+        from trainer.network.model import Denoiser
 
-    @abstractmethod
+        return Denoiser(shape, causal=not self.noisy, dropout=dropout)
+
     def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, ...]:
-        """What is random in the objective of a batch, a row a sequence: its times and masks, by `generator`.
+        """What is random in the objective of a batch, a row a sequence: `Noised` by `generator`, or nothing.
 
         progress in [0, 1] is how far the phase has come.
         """
+        if not self.noisy:
+            return ()
+        from trainer.objectives.forward import noise
+
+        return noise(x0_BL, phase, progress, model.shape.mask_id, generator)
 
     @abstractmethod
     def drawn_loss(
@@ -118,7 +122,3 @@ class Objective(Settings):
     @abstractmethod
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         """How `bound` arrives at its number: 'bound' (exact | enumerated | sampled), estimator, draws."""
-
-    @abstractmethod
-    def decoder(self, model: Denoiser, block_size: int) -> Decoder:
-        """What the network predicts of a text, block after block; an empty text to begin with."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from trainer.objectives.diffusion import Diffusion
 
 if TYPE_CHECKING:
-    from trainer.config.train_config import Phase
     from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class BlockDiffusion(Diffusion):

@@ -1,4 +1,4 @@
-"""What the objectives of masked diffusion share: the network, the loss and the bound. B batch, L length."""
+"""What the objectives of masked diffusion share: the loss and the bound. B batch, L length."""
 
 from __future__ import annotations
 
@@ -9,31 +9,20 @@ from trainer.objectives.base import Objective, TokenLoss
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
-    from trainer.network.model import Denoiser, Shape
+    from trainer.network.model import Denoiser
+    from trainer.settings.phase import Phase
 
 
 class Diffusion(Objective):
     """Abstract: blocks of masked diffusion, each noised at its own time (diffusion_loss.py)."""
-
-    def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.network.model import Denoiser
-
-        return Denoiser(shape, causal=False, dropout=dropout)
-
-    def draw(
-        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, ...]:
-        from trainer.objectives.diffusion_loss import draw
-
-        return draw(model, x0_BL, phase, progress, generator)
 
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
         from trainer.objectives.diffusion_loss import diffusion_loss
 
-        return diffusion_loss(model, x0_BL, *drawn, block_size=phase.block_size)
+        xt_BL, masked_BL, _, charge_BN = drawn
+        return diffusion_loss(model, x0_BL, xt_BL, masked_BL, charge_BN, block_size=phase.block_size)
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]

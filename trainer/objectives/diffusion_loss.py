@@ -8,16 +8,9 @@ block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase
 from trainer.network.attention import noised
 from trainer.network.model import Denoiser
-from trainer.noise.reweighting import normalizer
 from trainer.objectives.base import TokenLoss
-from trainer.objectives.forward import corrupt, sample_time
-
-# Logits made at once: bounds the memory of a batch of many masked tokens.
-MAX_LOGITS = 2**23
-MIN_ROWS = 512  # fewer at once are slow
 
 
 def masked_cross_entropy(
@@ -41,31 +34,6 @@ def masked_cross_entropy(
     target_M = x0_BL[:, None].expand_as(masked_BKL).flatten().index_select(0, masked_M)
     charge_M = hidden_MD.new_ones(len(masked_M)) if charge_BKL is None else charge_BKL.flatten()[masked_M]
     return model.cross_entropy(hidden_MD, target_M, charge_M)
-
-
-def draw(
-    model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """xt_BL, masked_BL and charge_BN: a time for each block, its masks, and what its loss is multiplied by.
-
-    w * loss_scale: loss_scale = p'/p makes the mean over time and masks the NELBO where w = 1; the importance
-    keeps that mean where the masks are not uniform (trainer/noise/masking.py).
-    """
-    batch, length = x0_BL.shape
-    u_BN = sample_time(
-        batch,
-        length // phase.block_size,
-        antithetic=phase.antithetic,
-        generator=generator,
-        device=x0_BL.device,
-    )
-    level = phase.clip.level(phase.schedule, u_BN, progress)
-    xt_BL, masked_BL, importance_BN = corrupt(
-        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
-    )
-    mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
-    charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
-    return xt_BL, masked_BL, charge_BN
 
 
 def diffusion_loss(

@@ -1,14 +1,44 @@
-"""The forward process: times per block, and masks per token.
+"""The forward process: times per block, masks per token, and what the loss is charged for them.
 
 Shapes: B batch, L length, N blocks, P positions in a block (L = N * P).
 Everything is drawn on the generator's device and then moved, so a CPU and a GPU see the same masks.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
 from trainer.noise.masking import Masking
+from trainer.noise.reweighting import normalizer
+from trainer.settings.phase import Phase
+
+
+class Noised(NamedTuple):
+    """A batch under noise."""
+
+    xt_BL: torch.Tensor
+    masked_BL: torch.Tensor  # bool
+    move_chance_BN: torch.Tensor
+    charge_BN: torch.Tensor  # what the loss of a block's masked tokens is multiplied by
+
+
+def noise(
+    x0_BL: torch.Tensor, phase: Phase, progress: float, mask_id: int, generator: torch.Generator
+) -> Noised:
+    """A time for each block, its masks, and their charge: the importance times w * loss_scale.
+
+    loss_scale = p'/p makes the mean over time and masks the NELBO where w = 1; the importance keeps that mean
+    where the masks are not uniform (trainer/noise/masking.py). progress in [0, 1] is the phase's.
+    """
+    batch, length = x0_BL.shape
+    blocks = length // phase.block_size
+    u_BN = sample_time(batch, blocks, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
+    level = phase.clip.level(phase.schedule, u_BN, progress)
+    xt_BL, masked_BL, importance_BN = corrupt(x0_BL, level.move_chance, phase.masking, mask_id, generator)
+    mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
+    charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
+    return Noised(xt_BL, masked_BL, level.move_chance, charge_BN)
 
 
 def sample_time(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from trainer.objectives.diffusion import Diffusion
 
 if TYPE_CHECKING:
-    from trainer.config.train_config import Phase
     from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class MaskedDiffusion(Diffusion):
@@ -19,12 +19,7 @@ class MaskedDiffusion(Diffusion):
     whole: ClassVar[bool] = True
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
-        if phase.block_size != length:
-            return (
-                "block_size",
-                f"mdlm has one block, of data.length = {length}, not {phase.block_size}",
-            )
-        return None
+        return self.problem_of_whole(phase, length)
 
     def decoder(self, model: Denoiser, block_size: int) -> Decoder:
         from trainer.sampling.decoder import WholeDecoder

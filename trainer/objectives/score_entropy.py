@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trainer.noise.reweighting import Unweighted
 from trainer.objectives.base import Objective, TokenLoss
-from trainer.sampling.analytic import Analytic
-from trainer.sampling.base import Sampler
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.config.train_config import Phase
-    from trainer.network.model import Denoiser, Shape
+    from trainer.network.model import Denoiser
     from trainer.sampling.decoder import Decoder
+    from trainer.settings.phase import Phase
 
 
 class ScoreEntropy(Objective):
@@ -25,29 +23,14 @@ class ScoreEntropy(Objective):
 
     name: Literal["sedd"] = "sedd"
     whole: ClassVar[bool] = True
-    samplers: ClassVar[tuple[Sampler, ...]] = (Analytic(),)
+    told: ClassVar[bool] = True
 
     def problem(self, phase: Phase, length: int) -> tuple[str, str] | None:
-        if phase.block_size != length:
-            return (
-                "block_size",
-                f"sedd has one block, of data.length = {length}, not {phase.block_size}",
-            )
+        if wrong := self.problem_of_whole(phase, length):
+            return wrong
         if phase.reweighting != Unweighted():
             return "reweighting", "sedd's loss takes no weight: leave the reweighting out"
         return None
-
-    def build(self, shape: Shape, dropout: float) -> Denoiser:
-        from trainer.network.model import Denoiser
-
-        return Denoiser(shape, causal=False, dropout=dropout)
-
-    def draw(
-        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, ...]:
-        from trainer.objectives.score_entropy_loss import draw
-
-        return draw(model, x0_BL, phase, progress, generator)
 
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase

@@ -1,7 +1,7 @@
 """Score entropy of absorbing diffusion (SEDD; Lou et al. 2024, arXiv 2310.16834): the loss, and its bound.
 
-The network is told sigma = -log(1 - p) and gives log scores: logits - log(e^sigma - 1) - log(V - 1). With
-a = logits - log(V - 1) over the V - 1 words, the denoising score entropy of a masked token is
+The network is read as network/score.py has it. With a = logits - log(V - 1) over the V - 1 words, the
+denoising score entropy of a masked token is
 
     (p' / p) * (sum_y exp(a_y) - 1 - a_x0)  =  (p' / p) * (-log softmax(logits)_x0 + e^z - 1 - z),
 
@@ -14,27 +14,15 @@ import math
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase
 from trainer.network.attention import noised
-from trainer.network.model import Denoiser, evaluating
+from trainer.network.model import MAX_LOGITS, Denoiser, evaluating
+from trainer.network.score import log_mass, sigma_of
 from trainer.objectives.base import TokenLoss
-from trainer.objectives.diffusion_loss import MAX_LOGITS, MIN_ROWS
-from trainer.objectives.forward import corrupt, sample_time
 
-MAX_SIGMA = -math.log(1e-3)
+MIN_ROWS = 512  # whose logits are made at once: fewer are slow
 
 # Tokens of one pass of the bound: bounds memory.
 MAX_TOKENS = 2**13
-
-
-def sigma_of(move_chance: Tensor) -> Tensor:
-    """What the network is told of p, in p's shape: sigma, at most MAX_SIGMA."""
-    return (-torch.log1p(-move_chance)).clamp(max=MAX_SIGMA)
-
-
-def log_mass(logits_MV: Tensor) -> Tensor:
-    """z_M: log of the sum of exp(a) over the words; 0 where the scores are those of a distribution."""
-    return logits_MV.logsumexp(dim=-1) - math.log(logits_MV.shape[-1] - 1)
 
 
 def score_entropy(
@@ -54,18 +42,6 @@ def score_entropy(
         a_M = logits_MV.gather(1, target[:, None]).squeeze(1) - math.log(logits_MV.shape[1] - 1)
         nats.append(log_mass(logits_MV).expm1() - a_M)
     return torch.cat(nats)
-
-
-def draw(
-    model: Denoiser, x0_BL: Tensor, phase: Phase, progress: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """xt_BL, masked_BL, move_chance_B1 and charge_B1: a time for each sequence, its masks, and loss_scale."""
-    u_B1 = sample_time(len(x0_BL), 1, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
-    level = phase.clip.level(phase.schedule, u_B1, progress)
-    xt_BL, masked_BL, importance_B1 = corrupt(
-        x0_BL, level.move_chance, phase.masking, model.shape.mask_id, generator
-    )
-    return xt_BL, masked_BL, level.move_chance, importance_B1 * level.loss_scale
 
 
 def score_loss(

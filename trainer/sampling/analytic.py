@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from trainer.sampling.base import Sampler
+from trainer.sampling.base import Filled, Sampled, Sampler
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from trainer.sampling.decoder import Decoder
     from trainer.sampling.words import Draws
@@ -21,7 +21,7 @@ class Analytic(Sampler):
     """T steps by Tweedie's formula (Lou et al. 2024, arXiv 2310.16834, theorem 4.2), then a final denoising.
 
     For absorbing diffusion a step from p to q decides a masked token with probability (1 - q / p) * e^z, at
-    most 1, where e^z is the mass of its scores (objectives.score_entropy_loss), and draws the word from
+    most 1, where e^z is the mass of its scores (network/score.py), and draws the word from
     softmax(logits): an ancestral step where they sum to 1. p falls evenly from 1 to 1e-5; the final
     denoising decides what is left. The network is told p, so every step is a pass: NFE is T + 1 (the
     public code reports T), or less for a sample that is complete before.
@@ -30,13 +30,11 @@ class Analytic(Sampler):
     name: Literal["analytic"] = "analytic"
     steps: int = Field(64, ge=1, description="T, without the final denoising.")
 
-    def fill(
-        self,
-        decoder: Decoder,
-        block_BP: torch.Tensor,
-        masked_BP: torch.Tensor,
-        draws: Draws,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    @classmethod
+    def suits(cls, source: type[Sampled]) -> bool:
+        return source.told
+
+    def fill(self, decoder: Decoder, block_BP: Tensor, masked_BP: Tensor, draws: Draws) -> Filled:
         import torch
 
         from trainer.sampling.words import log_masses, words
@@ -58,4 +56,4 @@ class Analytic(Sampler):
                 decided_BP = masked_BP.masked_scatter(masked_BP, decided_M)
                 block_BP[decided_BP] = words(decoder, hidden_MD[decided_M], u_BP[decided_BP], p, self.nucleus)
                 masked_BP &= ~decided_BP
-        return block_BP, nfe_B
+        return Filled(block_BP, nfe_B)

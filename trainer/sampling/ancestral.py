@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from trainer.sampling.base import Sampler
+from trainer.sampling.base import Filled, Sampled, Sampler
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from trainer.sampling.decoder import Decoder
     from trainer.sampling.words import Draws
@@ -25,13 +25,11 @@ class Ancestral(Sampler):
     name: Literal["ancestral"] = "ancestral"
     steps: int = Field(64, ge=1, description="T, for each block.")
 
-    def fill(
-        self,
-        decoder: Decoder,
-        block_BP: torch.Tensor,
-        masked_BP: torch.Tensor,
-        draws: Draws,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    @classmethod
+    def suits(cls, source: type[Sampled]) -> bool:
+        return source.noisy and not source.told
+
+    def fill(self, decoder: Decoder, block_BP: Tensor, masked_BP: Tensor, draws: Draws) -> Filled:
         import torch
 
         from trainer.sampling.words import words
@@ -47,4 +45,4 @@ class Ancestral(Sampler):
             hidden_MD = decoder.hidden(block_BP, decided_BP, move_chance)
             block_BP[decided_BP] = words(decoder, hidden_MD, u_BP[decided_BP], move_chance, self.nucleus)
             nfe_B += decided_BP.any(dim=1)
-        return block_BP, nfe_B
+        return Filled(block_BP, nfe_B)

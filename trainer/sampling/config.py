@@ -1,19 +1,12 @@
 """How text is drawn from a trained network: by `python -m trainer sample`, and at a run's end. No torch."""
 
-from __future__ import annotations
+from pydantic import Field
 
-from typing import TYPE_CHECKING
-
-from pydantic import Field, field_validator
-
-from trainer.data.base import absolute_if_there
-from trainer.sampling.base import Sampler
+from trainer.paths import Place
+from trainer.sampling.base import Sampled
 from trainer.sampling.stopping import Stopping
-from trainer.sampling.union import AnySampler
+from trainer.sampling.union import AnySampler, problem_of_sampler
 from trainer.values import Settings
-
-if TYPE_CHECKING:
-    from trainer.objectives.base import Objective
 
 LONGEST = 16_384  # tokens, where a sample may stop by itself
 
@@ -44,40 +37,32 @@ class SamplesConfig(Settings):
         None, description="None: the objective's first, which is also the name where only fields are given."
     )
     stopping: Stopping | None = Field(None, description="Any key of it turns both rules on.")
-    judge: str | None = Field(
+    judge: Place | None = Field(
         None,
-        min_length=1,
         description="Of gen_ppl: a causal model of transformers, by name or folder, or an AR run's folder.",
     )
 
-    @field_validator("judge")
-    @classmethod
-    def _absolute(cls, judge: str | None) -> str | None:
-        return judge and absolute_if_there(judge)
-
-    def tokens(self, objective: Objective, trained: int, block_size: int) -> int:
+    def tokens(self, source: Sampled, trained: int, block_size: int) -> int:
         """The length of a sample, or with `stopping` its limit: whole blocks where nothing is said."""
         if self.length is None:
-            return LONGEST // block_size * block_size if self._grows(objective) else trained
-        return min(self.length, trained) if self.stopping and objective.whole else self.length
+            return LONGEST // block_size * block_size if self._grows(source) else trained
+        return min(self.length, trained) if self.stopping and source.whole else self.length
 
-    def problem(self, objective: Objective, trained: int, block_size: int) -> tuple[str, str] | None:
-        """(field, sentence) where nothing can be drawn so from the objective's networks, else None."""
-        if self.sampler and (wrong := problem_of_sampler(objective, self.sampler)):
+    def problem(self, source: Sampled, trained: int, block_size: int) -> tuple[str, str] | None:
+        """(field, sentence) where nothing can be drawn so from its networks, else None."""
+        if self.sampler and (wrong := problem_of_sampler(source, self.sampler)):
             return "sampler", wrong
-        length = self.tokens(objective, trained, block_size)
-        wrong = problem_of_size(length, length if objective.whole else block_size, 1, trained, objective)
+        length = self.tokens(source, trained, block_size)
+        wrong = problem_of_size(length, length if source.whole else block_size, 1, trained, source)
         return ("length", wrong) if wrong else None
 
-    def _grows(self, objective: Objective) -> bool:
-        return self.stopping is not None and not objective.whole
+    def _grows(self, source: Sampled) -> bool:
+        return self.stopping is not None and not source.whole
 
 
-def problem_of_size(
-    length: int, block_size: int, given: int, trained: int, objective: Objective
-) -> str | None:
+def problem_of_size(length: int, block_size: int, given: int, trained: int, source: Sampled) -> str | None:
     """given: tokens that BOS and the prompt take. block_size: of a model of one block, the length."""
-    if objective.whole and length > trained:
+    if source.whole and length > trained:
         return f"a sample is one block here, of at most the trained length {trained}, not {length}"
     if not 1 <= block_size <= trained:
         return f"block size must be from 1 to the trained length {trained}, not {block_size}"
@@ -85,11 +70,4 @@ def problem_of_size(
         return f"a sample's length must be a multiple of the block size {block_size}, not {length}"
     if given >= length:
         return f"BOS and the prompt take {given} tokens, which leaves nothing of a length of {length}"
-    return None
-
-
-def problem_of_sampler(objective: Objective, sampler: Sampler) -> str | None:
-    if type(sampler) not in map(type, objective.samplers):
-        names = " or ".join(each.name for each in objective.samplers)
-        return f"{objective.name} is sampled from by {names}, not by {sampler.name}"
     return None

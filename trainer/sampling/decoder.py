@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.network.attention import Cache, noised
 from trainer.network.model import Denoiser
-from trainer.objectives.score_entropy_loss import sigma_of
+from trainer.network.score import sigma_of
 from trainer.sampling.reader import Reader
 
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from trainer.data.tokenizer import Tokenizer
 from trainer.network.model import Denoiser
-from trainer.objectives.base import Objective
+from trainer.sampling.base import Sampled
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.generate import Sample, sample
 
 
 def drawn(
     model: Denoiser,
-    objective: Objective,
+    source: Sampled,
     tokenizer: Tokenizer,
     block_size: int,
     how: SamplesConfig,
@@ -25,10 +25,10 @@ def drawn(
     for first in range(0, how.num, how.batch_size):
         yield from sample(
             model,
-            objective,
+            source,
             num=min(how.batch_size, how.num - first),
             first=first,
-            length=how.tokens(objective, model.shape.length, block_size),
+            length=how.tokens(source, model.shape.length, block_size),
             block_size=block_size,
             bos_id=tokenizer.bos_id,
             eos_id=tokenizer.eos_id,

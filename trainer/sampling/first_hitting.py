@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from trainer.sampling.base import Sampler
+from trainer.sampling.base import Filled, Sampled, Sampler
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from trainer.sampling.decoder import Decoder
     from trainer.sampling.words import Draws
@@ -23,13 +23,11 @@ class FirstHitting(Sampler):
 
     name: Literal["first_hitting"] = "first_hitting"
 
-    def fill(
-        self,
-        decoder: Decoder,
-        block_BP: torch.Tensor,
-        masked_BP: torch.Tensor,
-        draws: Draws,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    @classmethod
+    def suits(cls, source: type[Sampled]) -> bool:
+        return not source.told
+
+    def fill(self, decoder: Decoder, block_BP: Tensor, masked_BP: Tensor, draws: Draws) -> Filled:
         import torch
 
         from trainer.sampling.words import words
@@ -43,4 +41,4 @@ class FirstHitting(Sampler):
             hidden_BD = decoder.hidden(block_BP, chosen_BP, left / num_masked)
             block_BP[chosen_BP] = words(decoder, hidden_BD, u_B2[:, 1], left / num_masked, self.nucleus)
             masked_BP &= ~chosen_BP
-        return block_BP, torch.full_like(block_BP[:, 0], num_masked)
+        return Filled(block_BP, torch.full_like(block_BP[:, 0], num_masked))

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import torch
 
 from trainer.network.model import Denoiser, evaluating
-from trainer.objectives.base import Objective
-from trainer.sampling.base import Sampler
-from trainer.sampling.config import problem_of_sampler, problem_of_size
+from trainer.sampling.base import Sampled, Sampler
+from trainer.sampling.config import problem_of_size
 from trainer.sampling.decoder import Rereading, Stoppable
 from trainer.sampling.stopping import End, Stopping
+from trainer.sampling.union import default_sampler, problem_of_sampler
 from trainer.sampling.words import Draws
 
 
@@ -30,7 +30,7 @@ class Sample:
 
 def sample(
     model: Denoiser,
-    objective: Objective,
+    source: Sampled,
     *,
     num: int,
     length: int,
@@ -51,18 +51,19 @@ def sample(
     end anywhere in a block: its tokens are given there, as BOS is, and the others of the block are sampled
     beside them. A finished sample leaves the batch. Past the trained length each block reads a sliding
     window of it (network.attention.Cache); mdlm and sedd, one block whatever block_size says, end there.
-    The sampler defaults to the objective's first. cached=False reads the whole text in every pass: slow, for
-    comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop` is set.
+    The sampler defaults to the first that suits the source. cached=False reads the whole text in every
+    pass: slow, for comparison. Raises ValueError in a sentence, and Stopped before the next pass once `stop`
+    is set.
     """
-    sampler = sampler or objective.samplers[0]
-    if objective.whole:
+    sampler = sampler or default_sampler(source)
+    if source.whole:
         block_size = length
     given = [bos_id, *prompt]
     problem = (
         _problem_of_number(num)
-        or problem_of_size(length, block_size, len(given), model.shape.length, objective)
+        or problem_of_size(length, block_size, len(given), model.shape.length, source)
         or _problem_of_words(given, model.shape.vocab_size, model.shape.mask_id)
-        or problem_of_sampler(objective, sampler)
+        or problem_of_sampler(source, sampler)
         or _problem_of_stopping(stopping, eos_id)
     )
     if problem:
@@ -73,7 +74,7 @@ def sample(
     draws = Draws(seed, range(first, first + num), device)
     samples: dict[int, Sample] = {}
     with evaluating(model):
-        decoder = objective.decoder(model, block_size)
+        decoder = source.decoder(model, block_size)
         if not cached:
             decoder = Rereading(decoder)
         if stop is not None:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.attention import Cache
-from trainer.network.model import Block, Denoiser, rotate
+from trainer.network.layers import Block, rotate
+from trainer.network.model import Denoiser
 
 
 class Reader:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trainer.disk import replace_durably
 from trainer.errors import SamplesError
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def saved(sample: Sample, tokenizer: Tokenizer, prompt: str, given: int) -> Save
 
 def write_samples(path: Path, samples: Iterable[SavedSample]) -> None:
     """Atomically: `path` is the old file or all of the new one. Raises OSError."""
-    from trainer.checkpoints.checkpoint import replace_durably
-
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:

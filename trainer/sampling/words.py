@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.objectives.diffusion_loss import MAX_LOGITS
-from trainer.objectives.score_entropy_loss import log_mass
+from trainer.network.model import MAX_LOGITS
+from trainer.network.score import log_mass
 from trainer.randomness import seed_of
 from trainer.sampling.decoder import Decoder
 

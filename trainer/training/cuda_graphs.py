@@ -11,10 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainer.config.train_config import Phase, TrainConfig
+from trainer.config.train_config import TrainConfig
 from trainer.network.attention import noised
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser
+from trainer.objectives.diffusion import Diffusion
+from trainer.settings.phase import Phase
 
 SMALL = 2**13  # tokens of a batch (B * L), up to which a graph is captured
 WARM_UP = 3  # steps before the capture, as torch asks
@@ -40,8 +42,10 @@ def padded_loss(
 
 
 def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
-    """Block diffusion and MDLM on a GPU, the whole batch at once: where asked for, else where it is small."""
-    if device.type != "cuda" or config.accumulate > 1 or config.objective.name not in ("bd3lm", "mdlm"):
+    """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
+    `padded_loss` pads, block diffusion's and MDLM's."""
+    padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
+    if device.type != "cuda" or config.accumulate > 1 or not padded:
         return False
     small = phase.batch_size * config.data.length <= SMALL
     return config.compute.graph == "step" or (config.compute.graph == "auto" and small)
@@ -81,7 +85,7 @@ class CapturedStep:
 
     def _step(self) -> tuple[Tensor, Tensor]:
         self._model.zero_grad(set_to_none=True)
-        x0_BL, xt_BL, masked_BL, charge_BN = self._given
+        x0_BL, xt_BL, masked_BL, _, charge_BN = self._given
         loss = padded_loss(self._model, x0_BL, xt_BL, masked_BL, charge_BN, self._block_size)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm, foreach=True)

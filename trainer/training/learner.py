@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import torch
 
-from trainer.config.train_config import Phase, TrainConfig
-from trainer.data.packing import Corpus
-from trainer.data.tokenizer import Tokenizer
+from trainer.config.network import network_of
+from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
-from trainer.network.backends import attention_named, place_of
 from trainer.network.ema import MovingAverage
-from trainer.network.model import Denoiser, Shape
+from trainer.network.hardware import pick_device
+from trainer.network.model import Shape
 from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 from trainer.training.cuda_graphs import CapturedStep, captures
 
 
@@ -123,21 +123,6 @@ class Learner:
             own[name].copy_(tensor)
 
 
-def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoiser:
-    """Freshly drawn, on the device, computed as config.compute says; a precision left open is float32.
-
-    Raises TrainingError where this machine has no such backend.
-    """
-    model = config.objective.build(shape, config.model.dropout).to(device)
-    model.low_precision = config.compute.precision == "bfloat16"
-    place = place_of(torch.empty(0, dtype=model.dtype, device=device))
-    model.attention, model.recalling = attention_named(config.compute.attention, place)
-    compiled = config.compute.compile
-    if compiled == "layers" or (compiled == "auto" and device.type == "cuda"):
-        model.compile_layers()
-    return model
-
-
 def progress_of(phase: Phase, step_of_phase: int) -> float:
     """How far the phase has come: 0 at its first step, 1 at its last."""
     return (step_of_phase - 1) / max(1, phase.steps - 1)
@@ -148,33 +133,6 @@ def learning_rate(phase: Phase, step_of_phase: int) -> float:
     return phase.lr * min(1.0, step_of_phase / max(1, phase.warmup_steps))
 
 
-def pick_device(name: str) -> torch.device:
-    """'auto': the GPU where there is one. Raises TrainingError where the machine has no such device."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"device {name}: {str(error).splitlines()[0]}") from None
-
-
 def warm_up(device: str) -> None:
     """Done once in a process, in seconds: the first AdamW imports torch's compiler, a GPU has to wake up."""
     torch.optim.AdamW([torch.zeros(1, device=pick_device(device), requires_grad=True)], fused=True)
-
-
-def shape_of(config: TrainConfig, corpus: Corpus) -> Shape:
-    return shape_for(config, corpus.tokenizer)
-
-
-def shape_for(config: TrainConfig, tokenizer: Tokenizer) -> Shape:
-    model = config.model
-    return Shape(
-        width=model.width,
-        layers=model.layers,
-        heads=model.heads,
-        cond_width=model.cond_width,
-        length=config.data.length,
-        vocab_size=tokenizer.vocab_size,
-        mask_id=tokenizer.mask_id,
-    )

@@ -13,12 +13,13 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from trainer.config.network import network_of
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import cache_root
+from trainer.disk import cache_root
 from trainer.errors import TrainingError
+from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.noise.masking import Uniform
 
-FLAGS = ("amx_bf16", "avx512_bf16")  # of /proc/cpuinfo
 WORTH = 1.1  # times as fast, for less would be noise
 TOKENS, VOCABULARY, REPEATS = 1024, 4096, 3
 CHOICES = ("float32", "bfloat16")
@@ -75,27 +76,11 @@ def measured(config: TrainConfig, device: str) -> str:
     return known[name]
 
 
-def has_bfloat16(device: str) -> bool:
-    """In hardware. device: cpu, cuda or auto."""
-    if device != "cpu":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        if device != "auto":
-            return False
-    with suppress(OSError):
-        flags = set(Path("/proc/cpuinfo").read_text().split())
-        return any(flag in flags for flag in FLAGS)
-    return False
-
-
 def step_seconds(config: TrainConfig, device: str) -> dict[str, float]:
     """Of forward and backward of two of its layers on about TOKENS tokens: the best of a few, in turns."""
     import torch
 
     from trainer.network.model import Denoiser, Shape
-    from trainer.training.learner import network_of, pick_device
 
     place = pick_device(device)
     state = torch.get_rng_state()
@@ -123,8 +108,6 @@ def step_seconds(config: TrainConfig, device: str) -> dict[str, float]:
 def _name(config: TrainConfig, device: str) -> str:
     """What the measurement depends on."""
     import torch
-
-    from trainer.training.learner import pick_device
 
     place = pick_device(device)
     where = torch.cuda.get_device_name(place) if place.type == "cuda" else _processor()

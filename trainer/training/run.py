@@ -5,9 +5,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,12 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
-from trainer.config.train_config import EvaluationConfig, Phase, TrainConfig
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.network import shape_of
+from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
-from trainer.data.packing import Corpus, identity, load
+from trainer.data.corpus import Corpus, identity, load
+from trainer.data.counts import token_counts
 from trainer.errors import CheckpointError, TrainingError
 from trainer.evaluation.bins import bins
 from trainer.evaluation.bins import rows as bin_rows
@@ -26,64 +29,15 @@ from trainer.evaluation.clip_search import clip_search
 from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
-from trainer.network.hardware import Memory
+from trainer.network.hardware import Memory, pick_device
 from trainer.network.model import Denoiser
-from trainer.noise.schedules import AutoClip, Clip
+from trainer.noise.clips import AutoClip, Clip
 from trainer.randomness import batch_rows
-from trainer.training.learner import Learner, learning_rate, pick_device, progress_of, shape_of
+from trainer.settings.phase import Phase
+from trainer.training.learner import Learner, learning_rate, progress_of
+from trainer.training.part import Part, Progress
 from trainer.training.rows import Ledger, Rows
 from trainer.training.run_end import generated, zero_shot
-
-
-class Part(NamedTuple):
-    """What a folder is about: one phase of a run."""
-
-    name: str
-    phase: Phase
-    before: int  # steps of the run before this phase
-    evaluate_every: int
-    content: dict[str, Any]  # the dotted values that tell it from another
-    ends_run: bool  # keeps the best checkpoint, and closes with var_nelbo and test
-
-    @property
-    def last(self) -> int:
-        return self.before + self.phase.steps
-
-
-def pretrain_of(config: TrainConfig) -> Part:
-    phase = config.pretrain
-    return Part("pretrain", phase, 0, max(1, phase.steps), config.stage_content(), False)
-
-
-def finetune_of(config: TrainConfig) -> Part:
-    content = {"seed": config.seed, **config.content()}
-    return Part("finetune", config.finetune, config.pretrain.steps, config.evaluation.every, content, True)
-
-
-PARTS: dict[str, Callable[[TrainConfig], Part]] = {"pretrain": pretrain_of, "finetune": finetune_of}
-
-
-@dataclass
-class Progress:
-    """The scalars of a checkpoint."""
-
-    step: int  # trained
-    recorded: int  # its row, if one is due, is written
-    seconds: float = 0.0
-    loss_sum: float = 0.0  # this and the next three: since the last row
-    norm_sum: float = 0.0
-    norm_square_sum: float = 0.0
-    steps_since_row: int = 0
-    best_nelbo: float = math.inf
-    best_step: int = -1
-    rows_bytes: int = 0
-    clip: list[float] | None = None  # the [low, high] that a search has found and the run goes on with
-
-    @property
-    def norm_variance(self) -> float:
-        """Unbiased, of the gradient's norm over the steps since the last row; two or more."""
-        n = self.steps_since_row
-        return max(0.0, self.norm_square_sum - self.norm_sum**2 / n) / (n - 1)
 
 
 class Run:
@@ -94,9 +48,10 @@ class Run:
     ):
         self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
         self.corpus: Corpus = load(config.data)
-        self.masking = part.phase.masking.counted(self.corpus)
+        train_SL, words = self.corpus.train.tokens_SL, self.corpus.tokenizer.vocab_size
+        self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
-        self.learner = Learner(config, shape_of(config, self.corpus), pick_device(device))
+        self.learner = Learner(config, shape_of(config, self.corpus.tokenizer), pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from trainer.checkpoints.trained import computed_here
-from trainer.config.train_config import EvaluationConfig, TrainConfig
-from trainer.data.base import DataError, Split
-from trainer.data.packing import Corpus, prepare
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.network import network_of
+from trainer.config.train_config import TrainConfig
+from trainer.data.base import Split
+from trainer.data.corpus import Corpus, prepare
 from trainer.data.tokenizer import Tokenizer
 from trainer.data.union import AnyCorpus
-from trainer.errors import CheckpointError, JudgeError, TrainingError
+from trainer.errors import CheckpointError, DataError, JudgeError, TrainingError
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.generative import NoText, judging
 from trainer.evaluation.judges import check_judge, open_judge
@@ -28,7 +30,6 @@ from trainer.network.model import Denoiser
 from trainer.randomness import seed_of
 from trainer.sampling.draw import drawn
 from trainer.sampling.samples_file import SavedSample, saved, write_samples
-from trainer.training.learner import network_of
 
 PATIENCE = 10.0  # seconds, for a pass or the opening of a judge to end
 

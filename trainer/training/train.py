@@ -16,17 +16,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainer.checkpoints.checkpoint import write_durably
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import prepare
-from trainer.disk import is_full, no_room
+from trainer.data.corpus import prepare
+from trainer.disk import is_full, no_room, write_durably
 from trainer.errors import OtherRun, TrainingError
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile
 from trainer.training.learner import warm_up
+from trainer.training.part import PARTS, Part, finetune_of, pretrain_of
 from trainer.training.precision import said_in, settled, with_precision
 from trainer.training.rows import read_rows
-from trainer.training.run import PARTS, Part, Run, finetune_of, pretrain_of
+from trainer.training.run import Run
 from trainer.training.run_end import look_ahead
 from trainer.training.saver import Saver
 

@@ -12,8 +12,8 @@ from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.jobs import Cost, Job, StageJob, TrialJob
 from sweeper.driver.stop_reason import STOPPED, StopReason, by_signal
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.store import StoreError
 from tests import fakes
 from tests.sweeper.driving import STAGED, Killed, drive, make_spec, opened, run_to_end, told, trial_of
 from tests.sweeper.processes import pairs

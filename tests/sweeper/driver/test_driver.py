@@ -10,8 +10,9 @@ from sweeper.driver.driver import EXHAUSTED
 from sweeper.driver.jobs import NOTHING, Cost, StageJob, TrialJob
 from sweeper.files.stage_cache import seal
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store
 from tests.sweeper.driving import (
     STAGED,
     Killed,

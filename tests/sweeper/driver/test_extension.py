@@ -12,8 +12,9 @@ from sweeper.driver.extension import NoExtension, extend, extended, grown
 from sweeper.execution.runner import run_sweep
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store
 from tests.sweeper.driving import Silent, drive, make_spec, opened, run_to_end, run_until_killed, told
 
 PLAIN = ("search.sampler=random", "trainer.evaluation.every=4")

@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import make_url
 
 from sweeper.driver.lease import lease, new_holder
+from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
-from sweeper.store.store import LeaseLost, Store
+from sweeper.store.store import Store
 from tests.sweeper import postgres
 from tests.sweeper.driving import make_spec, run_to_end, told
 from tests.sweeper.processes import Work, end_of, kill, pairs, wait_for

@@ -52,9 +52,6 @@ def test_a_sweep_is_the_same_whatever_its_test_numbers(
 
 def test_no_number_of_the_test_split_may_rank() -> None:
     assert not [name for name in RANKABLE if "test" in name]
-    assert [metric.name for metric in METRICS if metric.name.startswith("test")] == [
-        "test_nelbo",
-        "test_ppl",
-        "test_bpb",
-        "test_nelbo_se",
-    ]
+    of_test = [metric for metric in METRICS if metric.name.startswith("test")]
+    assert "test_nelbo" in [metric.name for metric in of_test]
+    assert {metric.direction for metric in of_test} == {"none"}

@@ -5,7 +5,7 @@ import pytest
 from sweeper.spec.load import read_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
-from trainer.noise.schedules import AutoClip, Clip
+from trainer.noise.clips import AutoClip, Clip
 
 SPACE = "search: {trials: 2}\nspace:\n  finetune.block_size: {choice: [4, 8]}\n"
 

@@ -17,7 +17,7 @@ from sweeper.driver.disk_guard import DiskGuard
 from sweeper.driver.driver import Driver
 from sweeper.driver.jobs import TrialJob
 from sweeper.execution.worker import describe
-from sweeper.store.store import StoreError
+from sweeper.store.engine import StoreError
 from tests import fakes
 from tests.sweeper.driving import advance, make_spec, opened, run_to_end, told
 from tests.sweeper.processes import ROOT, Work, end_of, wait_for

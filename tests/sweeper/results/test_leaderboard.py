@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from sweeper.results.leaderboard import Board, leaderboard, searched
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from tests.sweeper.filled import fill
 from trainer.evaluation.record import Evaluation, ratio_and_se

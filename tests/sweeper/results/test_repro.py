@@ -22,7 +22,8 @@ from tests.sweeper import filled
 from tests.sweeper.driving import make_spec, opened
 from tests.trainer.tiny_runs import write_corpus
 from trainer.cli.console import read_overrides
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Evaluation, Report
 from trainer.training.rows import Rows
 

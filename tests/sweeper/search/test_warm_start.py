@@ -15,7 +15,7 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial
 from tests.sweeper.driving import make_spec, run_to_end, run_until_killed
-from trainer.config.train_config import InvalidConfig
+from trainer.config.problems import InvalidConfig
 
 OVERRIDES = ("search.warm_start=test", "name=second", "search.seed=8", "search.trials=6")
 

@@ -7,7 +7,8 @@ import pytest
 
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
-from sweeper.store.store import Store, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from tests.sweeper import postgres
 from tests.sweeper.store.stores import new_sweep
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, SweepRecord, TrialRecord
-from sweeper.store.store import Store, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from trainer.evaluation.record import Evaluation
 
 FEW = settings(

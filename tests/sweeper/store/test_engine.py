@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import make_url
 
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import (
     SweepRecord,
 )
-from sweeper.store.store import Store, StoreError, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from tests.sweeper import postgres
 from tests.sweeper.store.stores import in_threads, new_sweep, new_trial
 

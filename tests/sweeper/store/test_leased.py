@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.store.controls import request
+from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import (
     SweepRecord,
 )
-from sweeper.store.store import LeaseLost, Store, StoreError, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from tests.sweeper.store.stores import FEW, WRITES, contents, in_threads, new_sweep, new_trial, numbers
 
 

@@ -20,10 +20,11 @@ from typer.testing import CliRunner
 from sweeper.cli.main import app
 from sweeper.store import migrate as migrating
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.migrate import STEPS, migrate
 from sweeper.store.queries import Reader
 from sweeper.store.schema import SCHEMA_VERSION, metadata
-from sweeper.store.store import Store, StoreError
+from sweeper.store.store import Store
 from tests.sweeper import postgres, schema_1
 from tests.sweeper.schema_1 import content
 

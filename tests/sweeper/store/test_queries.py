@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import (
     MetricRow,
     SweepRecord,
 )
-from sweeper.store.store import Store, StoreError, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from tests.sweeper.store.stores import WRITES, in_threads, new_sweep, new_trial
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.controls import request
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import (
     LatestRecord,
@@ -17,7 +18,8 @@ from sweeper.store.records import (
     NewTrial,
     SweepRecord,
 )
-from sweeper.store.store import Store, StoreError, Writer
+from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 from tests.sweeper.store.stores import FEW, an_evaluation, contents, new_sweep, new_trial
 
 names = st.sampled_from(["val_nelbo", "train_loss", "unheard_of"])

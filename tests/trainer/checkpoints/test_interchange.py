@@ -30,11 +30,11 @@ from trainer.checkpoints.exchange import export_run, import_checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.cli.main import app
+from trainer.config.problems import InvalidConfig
 from trainer.config.published import weights_hash
-from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.base import DataError
+from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DataError
 from trainer.evaluation.bound import evaluate
 from trainer.network.attention import block_causal, noised
 from trainer.network.model import Denoiser, Shape

@@ -18,10 +18,15 @@ from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.cli.main import app
+from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.sampling.ancestral import Ancestral
 from trainer.sampling.generate import sample
+from trainer.sampling.union import SAMPLERS, samplers_of
+from trainer.values import kind_of
 
 ROOT = Path(__file__).parents[3]
+WITH_STEPS = [kind_of(each) for each in SAMPLERS if "steps" in each.model_fields]
+OF_BLOCKS = " or ".join(map(kind_of, samplers_of(BlockDiffusion)))
 
 
 class Ran(NamedTuple):
@@ -196,12 +201,12 @@ def test_variable_length_is_turned_on_by_any_rule(trained: tuple[Path, Ran], tmp
         (
             ["sampler.name=analytic"],
             2,
-            "bd3lm is sampled from by first_hitting or ancestral, not by analytic",
+            f"bd3lm is sampled from by {OF_BLOCKS}, not by analytic",
         ),
-        (["sampler.steps=3"], 3, "sampler.steps: needs sampler.name=ancestral or analytic"),
+        (["sampler.steps=3"], 3, f"sampler.steps: needs sampler.name={' or '.join(WITH_STEPS)}"),
         (["sampler.nucleus=0"], 3, "sampler.nucleus: must be greater than 0, got 0"),
         (["sampler.nucles=0.9"], 3, "sampler.nucles: unknown; did you mean sampler.nucleus?"),
-        (["sampler.name=best"], 3, "sampler.name: 'best' is none of first_hitting, ancestral, analytic"),
+        (["sampler.name=best"], 3, f"sampler.name: 'best' is none of {', '.join(map(kind_of, SAMPLERS))}"),
         (["stopping.min_entropy=-1"], 3, "stopping.min_entropy: must be greater than or equal to 0, got -1"),
         (["--length", "14"], 2, "a sample's length must be a multiple of the block size 4, not 14"),
         (["--length", "4", "--prompt", "mask token noise"], 2, "BOS and the prompt take "),
@@ -292,7 +297,7 @@ def test_every_setting_is_listed_with_what_it_is() -> None:
     assert any(line.startswith("finetune.schedule.mu = 0.5 (gaussian): ") for line in lines)
     assert any(line.startswith("finetune.schedule.name: one of loglinear, ") for line in lines)
     assert "finetune.steps = 200: Optimizer steps." in lines
-    assert "sampler.steps = 64 (ancestral, analytic): T, for each block." in lines
+    assert f"sampler.steps = 64 ({', '.join(WITH_STEPS)}): T, for each block." in lines
     assert set(run("fields", "finetune.clip").stdout.split("\n")) < {*lines, ""}
     assert run("fields", "nonsense").returncode == 2
 

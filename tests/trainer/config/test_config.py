@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
+from trainer.noise.schedules import SCHEDULES
 from trainer.settings.sizes import SIZES
-from trainer.values import TwoMeanings, flatten, nest
+from trainer.values import TwoMeanings, flatten, kind_of, nest
 
 
 def problems(**values) -> dict[str, str]:
@@ -88,7 +90,7 @@ def test_warmup_is_a_fraction_or_a_count():
     assert config(finetune__steps=200, finetune__warmup=30).finetune.warmup_steps == 30
 
 
-NAMES = "loglinear, square, square_root, logarithmic, cosine, gaussian, bimodal_gaussian"
+NAMES = ", ".join(map(kind_of, SCHEDULES))
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,19 @@ import pytest
 from huggingface_hub import constants
 from pydantic import TypeAdapter
 
-from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data import hub, lambada, ptb
-from trainer.data.base import DataError, DataSet, Split
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
+from trainer.data import hub, lambada
+from trainer.data.base import DataSet, Split
+from trainer.data.corpus import identity, load
 from trainer.data.files import Files
 from trainer.data.lambada import Lambada
 from trainer.data.lm1b import Lm1b
 from trainer.data.openwebtext import OpenWebText
-from trainer.data.packing import identity, load
 from trainer.data.ptb import Ptb
 from trainer.data.union import AnyCorpus
 from trainer.data.wikitext import WikiText
+from trainer.errors import DataError
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared")) / "data"
@@ -126,7 +128,7 @@ def test_ptb_has_its_own_splits_and_says_sentence(copy, streaming):
     ],
 )
 def test_ptb_detokenised(tokenised, typeset):
-    assert ptb.detokenize(tokenised) == typeset
+    assert Ptb.typeset(tokenised) == typeset
 
 
 @BOTH_WAYS

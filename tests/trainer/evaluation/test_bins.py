@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import returned
-from trainer.config.train_config import EvaluationConfig, Finetune, Phase
+from trainer.config.evaluation import EvaluationConfig
 from trainer.evaluation.bins import Bin, bins, rows
 from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME
@@ -17,6 +17,7 @@ from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.masked_diffusion import MaskedDiffusion
 from trainer.objectives.score_entropy import ScoreEntropy
+from trainer.settings.phase import Finetune, Phase
 
 LENGTH = 16
 TOKENS_SL = np.random.default_rng(0).integers(0, 10, (40, LENGTH))

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import returned
-from trainer.config.train_config import EvaluationConfig, Finetune, Phase
+from trainer.config.evaluation import EvaluationConfig
 from trainer.evaluation.clip_search import Cell, cells_of, clip_search, variance_within
 from trainer.evaluation.variance import block_means, loss_of
+from trainer.noise.clips import AutoClip, Clip
 from trainer.noise.reweighting import Iddpm, Sigmoid, normalizer
-from trainer.noise.schedules import AutoClip, Clip, Cosine, LogLinear
+from trainer.noise.schedules import Cosine, LogLinear
 from trainer.objectives.base import TokenLoss
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.forward import sample_time
+from trainer.settings.phase import Finetune, Phase
 
 LENGTH = 16
 MODEL = torch.nn.Linear(1, 1)

@@ -11,14 +11,20 @@ from safetensors.numpy import load_file
 
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints.trained import Trained, open_trained
+from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, ratio_and_se
 from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME
-from trainer.noise.schedules import Clip, LogLinear
-from trainer.training.learner import Learner, shape_of
+from trainer.noise.clips import Clip
+from trainer.noise.masking import MASKINGS
+from trainer.noise.reweighting import REWEIGHTINGS
+from trainer.noise.schedules import SCHEDULES, LogLinear
+from trainer.settings.phase import Finetune
+from trainer.training.learner import Learner
+from trainer.values import kind_of
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +52,13 @@ def bound_of(trained: Trained, config: TrainConfig, block_size: int = 8, **chang
 
 
 UNDER = [
-    {"finetune__schedule__name": name}
-    for name in ("square", "square_root", "logarithmic", "cosine", "gaussian", "bimodal_gaussian")
-] + [
+    *(
+        {f"finetune__{part}__name": kind_of(each)}
+        for part, union in (("schedule", SCHEDULES), ("reweighting", REWEIGHTINGS), ("masking", MASKINGS))
+        for each in union
+        if not isinstance(Finetune.model_fields[part].default, each)
+    ),
     {"finetune__clip__low": 0.3, "finetune__clip__high": 0.8},
-    *({"finetune__reweighting__name": name} for name in ("edm", "iddpm", "fm", "simple")),
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__k": -3},
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__normalize": True},
     {"finetune__antithetic": False},
@@ -83,7 +91,7 @@ def test_the_run_reports_what_its_checkpoint_is_worth(
 def test_a_fresh_network_costs_log_v(config: TrainConfig) -> None:
     """Head at zero: uniform over the words without the mask, whatever the block size."""
     corpus = load(config.data)
-    learner = Learner(config, shape_of(config, corpus), torch.device("cpu"))
+    learner = Learner(config, shape_of(config, corpus.tokenizer), torch.device("cpu"))
     fresh = Trained(learner.average, corpus, 4, 0)
     for block_size in (1, 4, 16):
         evaluation = bound_of(fresh, config, block_size)

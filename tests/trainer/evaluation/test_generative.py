@@ -21,7 +21,7 @@ from tests.reference.generative import entropy_of, nats_of
 from tests.trainer.cli.test_trainer_cli import run
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from trainer.checkpoints.trained import open_trained
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.data.tokenizer import train_bpe
 from trainer.errors import JudgeError, SamplesError
 from trainer.evaluation import judges

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
-from trainer.config.train_config import EvaluationConfig, InvalidConfig, TrainConfig
+from trainer.config.evaluation import EvaluationConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.evaluation.sizing import MOST_DRAWS, draws_of, mask_error, surprisal_variance
 from trainer.objectives.subsets import subsets_of
 

@@ -11,7 +11,7 @@ from tests.trainer.data.test_corpora import Copy, copy
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.train_config import TrainConfig
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.evaluation.bound import evaluate
 
 __all__ = ["copy"]  # a fixture

@@ -15,7 +15,8 @@ from torch.nn.attention.flex_attention import create_mask, flex_attention
 
 from tests.reference.attention import mask as slow_mask
 from tests.trainer.networks import network
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.network import attention_flash, attention_flex, backends
 from trainer.network.attention import Layout, Recall, block_causal, dense, dense_mask, noised, recall_densely
@@ -26,6 +27,7 @@ from trainer.objectives.base import Objective
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.masked_diffusion import MaskedDiffusion
 from trainer.sampling.generate import sample
+from trainer.sampling.union import default_sampler
 
 LAYOUTS = [noised(12, 1), noised(12, 3), noised(12, 12), noised(12, 4, copies=3), block_causal(11, 1)]
 CAUSAL_OR_FULL = [block_causal(11, 1), noised(12, 12), noised(8, 8, copies=3)]
@@ -114,7 +116,7 @@ def test_sampling_with_the_cache_by_flash(objective: Objective, flash_attn: Flas
     """The same tokens as torch's kernel, far past the trained length, with a prompt of several blocks."""
     model = network(objective, length=8).double()
     block_size = 4 if objective.noisy else 1
-    kind = objective.samplers[0]
+    kind = default_sampler(objective)
     texts = []
     for recalling in (recall_densely, recall_by_flash):
         model.recalling = recalling

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import masking as reference
-from trainer.noise.schedules import SCHEDULES, BimodalGaussian, Clip
+from trainer.noise.clips import Clip
+from trainer.noise.schedules import SCHEDULES, BimodalGaussian
 from trainer.objectives.forward import mask_tokens, sample_time
 
 

@@ -3,7 +3,8 @@ import torch
 
 from tests.reference.loss import ar_nats, nats
 from tests.trainer.networks import network
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.noise.reweighting import normalizer
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion

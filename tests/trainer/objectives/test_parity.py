@@ -12,10 +12,11 @@ from safetensors import safe_open
 from tests.reference.attention import mask
 from trainer.network.attention import block_causal, noised
 from trainer.network.model import Denoiser, Shape
+from trainer.network.score import sigma_of
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.diffusion_loss import masked_cross_entropy
-from trainer.objectives.score_entropy_loss import score_entropy, sigma_of
+from trainer.objectives.score_entropy_loss import score_entropy
 
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared"))
 FOLDER = SHARED / "parity"

@@ -9,7 +9,8 @@ from numpy.polynomial.legendre import leggauss
 
 from tests.reference.loss import score_entropy_nats
 from tests.trainer.networks import network
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
 from trainer.network.attention import noised
 from trainer.objectives.forward import mask_tokens, sample_time
 from trainer.objectives.masked_diffusion import MaskedDiffusion

@@ -7,7 +7,7 @@ from tests.reference.bound import enumerate_bound
 from tests.reference.loss import nats
 from tests.trainer.networks import network
 from trainer.config.train_config import TrainConfig
-from trainer.noise.schedules import FIRST_TIME
+from trainer.noise.clips import FIRST_TIME
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.subsets import subset_bound, subsets_of
 

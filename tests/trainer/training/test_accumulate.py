@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from trainer.config.train_config import TrainConfig
+from trainer.objectives.base import Objective
+from trainer.objectives.diffusion import Diffusion
+from trainer.objectives.union import OBJECTIVES
 from trainer.training.train import train
+from trainer.values import kind_of
 
 LENGTH, VOCAB_SIZE = 8, 11
-KINDS = [("bd3lm", 1), ("bd3lm", 4), ("mdlm", LENGTH), ("sedd", LENGTH), ("ar", 1)]
+KINDS = [(kind, kind.only_block_size(LENGTH) or size) for kind in OBJECTIVES for size in (1, 4)]
 
 
 def gradients(config: TrainConfig, x0_BL: torch.Tensor, parts: int) -> tuple[float, list[torch.Tensor]]:
@@ -31,12 +35,12 @@ def gradients(config: TrainConfig, x0_BL: torch.Tensor, parts: int) -> tuple[flo
 @settings(max_examples=25, deadline=None)
 @given(kind=st.sampled_from(KINDS), batch=st.integers(1, 7), parts=st.integers(1, 9), weighted=st.booleans())
 def test_the_gradient_is_that_of_the_whole_batch(
-    kind: tuple[str, int], batch: int, parts: int, weighted: bool
+    kind: tuple[type[Objective], int], batch: int, parts: int, weighted: bool
 ) -> None:
     """Micro-batches of unequal size count by their sequences; more than there are sequences make one each."""
     objective, block_size = kind
-    said = {"objective.name": objective, "data.length": LENGTH, "finetune.block_size": block_size}
-    if weighted and objective in ("bd3lm", "mdlm"):
+    said = {"objective.name": kind_of(objective), "data.length": LENGTH, "finetune.block_size": block_size}
+    if weighted and issubclass(objective, Diffusion):
         said |= {"finetune.reweighting.name": "iddpm", "finetune.clip.low": 0.3, "finetune.clip.high": 0.8}
     config = TrainConfig.from_dotted(said)
     x0_BL = torch.randint(0, VOCAB_SIZE - 1, (batch, LENGTH), generator=torch.Generator().manual_seed(batch))

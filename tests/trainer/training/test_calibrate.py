@@ -35,10 +35,10 @@ def test_twenty_steps_are_measured(phase: str, tmp_path: Path, monkeypatch: pyte
 
 
 def shape(config: Any) -> Any:
-    from trainer.data.packing import load
-    from trainer.training.learner import shape_of
+    from trainer.config.network import shape_of
+    from trainer.data.corpus import load
 
-    return shape_of(config, load(config.data))
+    return shape_of(config, load(config.data).tokenizer)
 
 
 def test_memory_of_a_gpu_is_what_torch_held_and_the_context(monkeypatch: pytest.MonkeyPatch) -> None:

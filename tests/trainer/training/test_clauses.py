@@ -16,17 +16,19 @@ from tokenizers import Tokenizer as Backend
 from tests.trainer.networks import network
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
 from trainer.checkpoints import checkpoint
+from trainer.config.network import shape_of
 from trainer.data.base import Split
-from trainer.data.packing import load
+from trainer.data.corpus import load
 from trainer.data.tokenizer import Tokenizer
 from trainer.evaluation import bound
 from trainer.evaluation.record import Evaluation
 from trainer.heartbeat import meanwhile
 from trainer.network.model import Denoiser, Shape
+from trainer.noise.clips import Clip
 from trainer.noise.reweighting import REWEIGHTINGS, Sigmoid
-from trainer.noise.schedules import SCHEDULES, BimodalGaussian, Clip, Gaussian
+from trainer.noise.schedules import SCHEDULES, BimodalGaussian, Gaussian
 from trainer.objectives.block_diffusion import BlockDiffusion
-from trainer.training.learner import Learner, shape_of
+from trainer.training.learner import Learner
 from trainer.training.rows import read_rows
 from trainer.training.train import train
 
@@ -163,7 +165,7 @@ def test_every_sequence_has_masks_of_its_own_whatever_its_batch(
 ) -> None:
     config = tiny_config(corpus, pretrain__steps=0)
     data = load(config.data)
-    model = Learner(config, shape_of(config, data), torch.device("cpu")).average
+    model = Learner(config, shape_of(config, data.tokenizer), torch.device("cpu")).average
     seen: list[int] = []
 
     def nats(_: Any, model: Denoiser, x0_BL: torch.Tensor, *given: Any) -> torch.Tensor:
@@ -208,7 +210,7 @@ def test_an_evaluation_too_large_for_a_heartbeat_is_split(
 ) -> None:
     config = tiny_config(corpus, pretrain__steps=0)
     data = load(config.data)
-    model = Learner(config, shape_of(config, data), torch.device("cpu")).average
+    model = Learner(config, shape_of(config, data.tokenizer), torch.device("cpu")).average
 
     def passes() -> tuple[int, Evaluation]:
         running = bound.evaluate(model, config.objective, 8, "valid", data, config.evaluation, 0)

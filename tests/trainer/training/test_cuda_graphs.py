@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.trainer.networks import network
 from trainer.config.train_config import TrainConfig
 from trainer.network.model import Shape
+from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.diffusion_loss import diffusion_loss
 from trainer.training.cuda_graphs import SMALL, CapturedStep, captures, padded_loss
 from trainer.training.learner import Learner
@@ -96,6 +97,17 @@ def config_of(**changes) -> TrainConfig:
 def test_where_a_graph_is_captured(changes: dict, device: torch.device, expected: bool):
     config = config_of(**changes)
     assert captures(config, config.finetune, device) is expected
+
+
+def test_another_loss_than_the_padded_one_is_not_captured():
+    class Other(BlockDiffusion):
+        def drawn_loss(self, *given):
+            return super().drawn_loss(*given)
+
+    config = config_of()
+    assert captures(config, config.finetune, GPU)
+    other = config.model_copy(update={"objective": Other()})
+    assert not captures(other, config.finetune, GPU)
 
 
 def test_a_graph_takes_the_steps_that_are_taken_without():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.step import Case
+from benchmarks.forms import Case
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from trainer.network.hardware import Memory
 

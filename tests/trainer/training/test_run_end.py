@@ -14,10 +14,10 @@ import pytest
 from tests.trainer.cli.test_trainer_cli import run
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, without_seconds, write_corpus
 from trainer.checkpoints.trained import open_trained, read_config
-from trainer.config.train_config import InvalidConfig, TrainConfig
-from trainer.data.base import DataError
-from trainer.data.packing import load
-from trainer.errors import TrainingError
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
+from trainer.data.corpus import load
+from trainer.errors import DataError, TrainingError
 from trainer.evaluation.generative import judged
 from trainer.evaluation.judges import open_judge
 from trainer.evaluation.lengths import sample_lengths
@@ -27,9 +27,11 @@ from trainer.randomness import seed_of
 from trainer.sampling import generate
 from trainer.sampling.config import LONGEST
 from trainer.sampling.samples_file import read_samples
+from trainer.sampling.union import SAMPLERS
 from trainer.training.calibrate import short
 from trainer.training.run_end import generated, look_ahead
 from trainer.training.train import train
+from trainer.values import kind_of
 
 MEASURED = (
     "zero_shot_nelbo",
@@ -359,6 +361,7 @@ def test_the_settings_are_listed() -> None:
     lines = run("fields").stdout.splitlines()
     for name in ("evaluation.zero_shot = (): ", "samples.num = 0: ", "samples.judge = None: "):
         assert any(line.startswith(name) for line in lines), name
-    assert "samples.sampler.name: one of first_hitting, ancestral, analytic" in lines
-    assert "samples.sampler.steps = 64 (ancestral, analytic): T, for each block." in lines
+    assert f"samples.sampler.name: one of {', '.join(map(kind_of, SAMPLERS))}" in lines
+    with_steps = [kind_of(each) for each in SAMPLERS if "steps" in each.model_fields]
+    assert f"samples.sampler.steps = 64 ({', '.join(with_steps)}): T, for each block." in lines
     assert any(line.startswith("samples.stopping.eos = True: ") for line in lines)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from trainer.data import packing
-from trainer.data.base import DataError
+from trainer.data import corpus as preparing
+from trainer.data.corpus import Corpus, identity, load, prepare
 from trainer.data.files import Files
-from trainer.data.packing import Corpus, disjoint, identity, load, prepare
+from trainer.data.packing import disjoint
 from trainer.data.pydocs import PyDocs
+from trainer.errors import DataError
 
 
 @pytest.fixture
@@ -86,13 +87,13 @@ def test_the_text_comes_back_from_the_tokens(data):
 
 def test_a_large_vocabulary_needs_wider_numbers(data, monkeypatch):
     assert load(data).train.tokens_SL.dtype == np.uint16
-    real = packing.train_bpe
+    real = preparing.train_bpe
 
     def with_mask_far_out(texts, vocab_size):
         small = real(texts, vocab_size)
-        return packing.Tokenizer(small.backend, 70_000, small.bos_id, 69_998, 69_999)
+        return preparing.Tokenizer(small.backend, 70_000, small.bos_id, 69_998, 69_999)
 
-    monkeypatch.setattr(packing, "train_bpe", with_mask_far_out)
+    monkeypatch.setattr(preparing, "train_bpe", with_mask_far_out)
     wide = load(data.model_copy(update={"vocab_size": 310}))
     assert wide.train.tokens_SL.dtype == np.int32
     assert wide.train.tokens_SL.max() == 69_998
@@ -103,7 +104,7 @@ def test_a_large_vocabulary_needs_wider_numbers(data, monkeypatch):
 
 def test_it_is_done_once(data, monkeypatch):
     first = load(data)
-    monkeypatch.setattr(packing, "_build", None)
+    monkeypatch.setattr(preparing, "_build", None)
     again = load(data)
     assert again.fingerprint == first.fingerprint
     assert list(prepare(data)) == []
@@ -161,7 +162,7 @@ def test_a_damaged_cache_is_made_again(data, damage):
 
 
 def test_what_a_killed_process_left_is_cleared_away(data):
-    folder, _ = packing._place(data)
+    folder, _ = preparing._place(data)
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True)
     (partial / "rubbish.npy").write_text("x")
@@ -173,10 +174,10 @@ def test_what_a_killed_process_left_is_cleared_away(data):
 def test_test_is_not_opened_before_it_is_asked_for(data, monkeypatch):
     load(data)
     opened = []
-    for name in ("_open_split", "_sum"):
-        real = getattr(packing, name)
+    for name in ("open_split", "_sum"):
+        real = getattr(preparing, name)
         monkeypatch.setattr(
-            packing,
+            preparing,
             name,
             lambda *given, real=real: (opened.append(" ".join(map(str, given))), real(*given))[1],
         )
@@ -213,15 +214,15 @@ def test_missing_text_is_said_in_a_sentence(cache):
 
 PREPARE_AND_COUNT = """
 import sys
-from trainer.data import packing
+from trainer.data import corpus as preparing
 from trainer.data.files import Files
-real = packing._build
+real = preparing._build
 def counting(*given):
     with open(sys.argv[2], "ab", 0) as log:
         log.write(b"built\\n")
     real(*given)
-packing._build = counting
-corpus = packing.load(Files.model_validate_json(sys.argv[1]))
+preparing._build = counting
+corpus = preparing.load(Files.model_validate_json(sys.argv[1]))
 print(corpus.fingerprint, len(corpus.train.tokens_SL))
 """
 
@@ -237,8 +238,8 @@ def test_two_processes_tokenise_once(data, tmp_path):
 
 
 def test_waiting_for_another_process_goes_on_with_heartbeats_and_ends(data, monkeypatch):
-    monkeypatch.setattr(packing, "HEARTBEAT", 0.05)
-    folder, _ = packing._place(data)
+    monkeypatch.setattr(preparing, "HEARTBEAT", 0.05)
+    folder, _ = preparing._place(data)
     folder.parent.mkdir(parents=True)
     lock = FileLock(f"{folder}.lock")
     lock.acquire()
@@ -253,7 +254,7 @@ def test_waiting_for_another_process_goes_on_with_heartbeats_and_ends(data, monk
 
 
 def test_closing_stops_the_work(data, monkeypatch):
-    monkeypatch.setattr(packing, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(preparing, "HEARTBEAT", 0.02)
     slow = threading.Event()
     real = Files.documents
 
@@ -269,7 +270,7 @@ def test_closing_stops_the_work(data, monkeypatch):
     (work,) = (each for each in threading.enumerate() if each.name == "prepare-corpus")
     work.join(timeout=5)
     assert not work.is_alive()
-    folder, _ = packing._place(data)
+    folder, _ = preparing._place(data)
     assert not folder.exists()
     slow.set()
     assert len(load(data).train.tokens_SL)  # and the lock is free
@@ -297,7 +298,7 @@ def test_pydocs_from_nothing_is_quick(pydocs_cache, monkeypatch):
 
 def test_a_prepared_corpus_opens_without_torch_datasets_or_transformers(pydocs_cache):
     code = (
-        "import sys, time; from trainer.data.packing import load; from trainer.data.pydocs import PyDocs; "
+        "import sys, time; from trainer.data.corpus import load; from trainer.data.pydocs import PyDocs; "
         "import numpy, tokenizers, filelock; t = time.process_time(); load(PyDocs()); "
         "t = time.process_time() - t; "
         "print(t < 1, [m for m in ('torch', 'datasets', 'transformers', 'pyarrow') if m in sys.modules])"

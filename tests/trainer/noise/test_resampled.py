@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from tests.reference.masking import accepted_masks, drawn_again
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
-from trainer.config.train_config import InvalidConfig, TrainConfig
+from trainer.config.problems import InvalidConfig
+from trainer.config.train_config import TrainConfig
+from trainer.noise.clips import Clip
 from trainer.noise.masking import Resampled, Uniform, accepted
-from trainer.noise.schedules import Clip
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.forward import corrupt
 from trainer.objectives.masked_diffusion import MaskedDiffusion

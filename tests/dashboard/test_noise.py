@@ -1,0 +1,45 @@
+"""The curves of a configuration's noise that the dashboard draws: every schedule and weight, any values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboard.noise import noise_shape
+from tests.trainer.random_settings import any_of, settings_of
+from trainer.noise.clips import AnyClip
+from trainer.noise.reweighting import REWEIGHTINGS
+from trainer.noise.schedules import SCHEDULES
+from trainer.values import flatten, kind_of, kinds
+
+SOME = settings(deadline=None, max_examples=20)
+clips = any_of(kinds(AnyClip))
+shares = st.floats(0, 1)
+
+
+def drawn(schedule, weight, clip, progress):
+    """From values as the store has them; every curve is finite, and the density is one."""
+    noise = {"schedule": schedule, "reweighting": weight, "clip": clip}
+    stored = flatten({"finetune": {part: each.model_dump(mode="json") for part, each in noise.items()}})
+    shape = noise_shape({"finetune.lr": 1e-3, **stored}, progress)
+    curves = {name: each for name, each in shape._asdict().items() if isinstance(each, np.ndarray)}
+    assert [name for name, curve in curves.items() if not np.all(np.isfinite(curve))] == []
+    assert [name for name, curve in curves.items() if np.any(curve < 0)] == []
+    assert len({len(shape.t), len(shape.move_chance), len(shape.loss_scale), len(shape.weight)}) == 1
+    assert len({len(shape.p), len(shape.density), len(shape.emphasis)}) == 1
+    assert np.mean(shape.density) == pytest.approx(1)
+    assert shape.moves == schedule.moves
+
+
+@SOME
+@pytest.mark.parametrize("kind", SCHEDULES, ids=kind_of)
+@given(data=st.data(), weight=any_of(REWEIGHTINGS), clip=clips, progress=shares)
+def test_every_schedule_can_be_drawn(kind, data, weight, clip, progress):
+    drawn(data.draw(settings_of(kind)), weight, clip, progress)
+
+
+@SOME
+@pytest.mark.parametrize("kind", REWEIGHTINGS, ids=kind_of)
+@given(data=st.data(), schedule=any_of(SCHEDULES), clip=clips, progress=shares)
+def test_every_weight_can_be_drawn(kind, data, schedule, clip, progress):
+    drawn(schedule, data.draw(settings_of(kind)), clip, progress)

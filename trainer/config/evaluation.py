@@ -1,0 +1,44 @@
+"""What a run is judged on: how many sequences and masks, and which other corpora. No torch."""
+
+from pydantic import Field, field_validator
+
+from trainer.data.union import AnyCorpus
+from trainer.values import Settings
+
+
+class EvaluationConfig(Settings):
+    """What the bound is estimated on: part of the metric's identity or provenance, never searched."""
+
+    every: int = Field(50, ge=1, description="Optimizer steps between two evaluations.")
+    sequences: int = Field(128, ge=2, description="Packed sequences evaluated, of each split.")
+    draws: int = Field(4, ge=1, description="Masks per block where the bound is sampled.")
+    error: float | None = Field(
+        None,
+        gt=0,
+        description="Wanted standard error of masks alone, nats per token: sets their number, at most 64.",
+    )
+    seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
+    batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
+    variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
+    test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
+    zero_shot: tuple[AnyCorpus, ...] = Field(
+        (),
+        description="Other corpora that it is scored on then, with the run's own tokenizer, length and "
+        "forced_eos: on test, or valid where a corpus has no test.",
+    )
+
+    @field_validator("zero_shot")
+    @classmethod
+    def _told_apart(cls, corpora: tuple[AnyCorpus, ...]) -> tuple[AnyCorpus, ...]:
+        names = [data.name for data in corpora]
+        for i, data in enumerate(corpora):
+            if data.name in names[:i]:
+                raise ValueError(f"{data.name} stands twice, and its rows would have one name")
+            for key, value in data.model_dump(include=MODELS_OWN).items():
+                if value != type(data).model_fields[key].default:
+                    raise ValueError(f"{data.name}.{key}: a model is scored with its own; leave it out")
+        return corpora
+
+
+# Of a corpus that a model is scored on: as the model was trained.
+MODELS_OWN = {"tokenizer", "vocab_size", "length", "forced_eos"}
