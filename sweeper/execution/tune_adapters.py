@@ -1,9 +1,13 @@
-"""How does Ray Tune ask and report? As a Searcher and a scheduler, which hand everything to the backend."""
+"""How does Ray Tune ask and report? As a Searcher and a scheduler, which hand everything to the backend.
+
+And it says nothing by itself.
+"""
 
 from typing import Any
 
 import ray
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -63,3 +67,14 @@ class SchedulerAdapter(FIFOScheduler):
             elif trial.status == Trial.PENDING and self._backend.stopping:
                 tune_controller.stop_trial(trial)  # it has not begun: there is nothing to wait for
         return super().choose_trial_to_run(tune_controller)
+
+
+class NoProgress(TrialProgressCallback):
+    """Tune adds a reporter of its own where it is given none, and that says on stdout, however quiet it was
+    told to be, that a trial which was stopped before its first result has "completed"."""
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None: ...
+
+    def on_trial_error(self, *_: Any, **__: Any) -> None: ...
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None: ...

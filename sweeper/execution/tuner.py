@@ -14,7 +14,7 @@ from ray import tune
 from sweeper.execution.cluster_ray import ClusterRay
 from sweeper.execution.local_ray import LocalRay
 from sweeper.execution.trial_backend import TrialBackend
-from sweeper.execution.tune_adapters import SchedulerAdapter, SearcherAdapter
+from sweeper.execution.tune_adapters import NoProgress, SchedulerAdapter, SearcherAdapter
 from sweeper.execution.watchdog import Watchdog
 from sweeper.execution.worker import Worker, environment
 from sweeper.planning.machine import Slots
@@ -78,6 +78,7 @@ class Executor(NamedTuple):
                 storage_path=str(self.place / "tune"),
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[NoProgress()],
                 verbose=0,
             ),
         )
