@@ -32,10 +32,12 @@ test: install
 test-all: install
 	$(PY) -m pytest
 
+# Style, types, and the rules of the house: wings, no circles, no file over 300 lines, the picture of docs/architecture.md.
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(PY) -m pytest -q tests/test_architecture.py tests/test_architecture_document.py
 
 dashboard: install
 	$(PY) -m sweeper dashboard

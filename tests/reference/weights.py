@@ -1,4 +1,4 @@
-"""Loss weights as the table of formulas.md section 3 prints them, for one masking rate p at a time."""
+"""Loss weights as the table of docs/formulas.md section 3 prints them, for one masking rate p at a time."""
 
 import math
 from statistics import NormalDist

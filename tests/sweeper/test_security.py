@@ -182,6 +182,7 @@ def test_rays_files_are_closed_to_other_users(sweep: Sweep) -> None:
     assert sweep.scratch.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_after_a_kill_there_is_another_token(sweep: Sweep) -> None:
     """The last of those that share the sweep: it kills the driver."""
     kill(sweep.driver)

@@ -1,4 +1,4 @@
-"""val_nelbo and test_nelbo: the bound on common sequences and common masks (formulas.md section 4).
+"""val_nelbo and test_nelbo: the bound on common sequences and common masks (docs/formulas.md section 4).
 
 What is evaluated depends on the evaluation's seed and the split alone, never on the run: so every
 difference between two runs is paired. B batch, L length, S sequences, D documents.

@@ -1,4 +1,4 @@
-"""gen_ppl: the perplexity of generated text under a causal judge (formulas.md section 5).
+"""gen_ppl: the perplexity of generated text under a causal judge (docs/formulas.md section 5).
 
 The judge's tokenizer reads the text anew. Before it stands the judge's BOS (its EOS where it has no BOS, as
 GPT-2 has none of its own), so that the first token is scored like the others; a judge with neither scores

@@ -1,6 +1,6 @@
 """Clips: at which times training draws its noise, fixed or searched for. Bounds on TIME, not on p.
 
-Arriola et al. 2025, arXiv 2503.09573, section 5.3.
+Arriola et al. 2025, arXiv 2503.09573, sections 5.2 and 5.3; docs/formulas.md section 2.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Weights on the loss, as functions of the log-SNR lambda. They change what is trained, never the metric.
 
-Shi & Titsias 2025, arXiv 2511.19664. Written in lambda, a weight gives the same expected loss under every
-monotone schedule that covers (0, 1); only `simple` depends on t itself.
+Shi & Titsias 2025, arXiv 2511.19664; docs/formulas.md section 3. Written in lambda, a weight gives the same
+expected loss under every monotone schedule that covers (0, 1); only `simple` depends on t itself.
 A new one is one class and one line in the union at the foot.
 """
 

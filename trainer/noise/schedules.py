@@ -2,7 +2,8 @@
 
 Every schedule serves a float, a numpy array and a torch tensor of any shape, and computes in float64
 whatever comes in. A new one is one class and one line in the union at the foot.
-Mathematics: Arriola et al. 2025, arXiv 2503.09573; Kosmopoulou et al. 2025, BabyLM workshop.
+Mathematics: docs/formulas.md section 2; Arriola et al. 2025, arXiv 2503.09573; Kosmopoulou et al. 2025,
+arXiv 2509.05056.
 """
 
 import math

@@ -112,11 +112,11 @@ class Objective(Sampled):
         draws: int,
         seeds_B: list[int],
     ) -> torch.Tensor:
-        """nats_BL, float64: an unbiased estimate of each token's share of the NELBO (formulas.md section 4).
+        """nats_BL, float64: an unbiased estimate of each token's share of the NELBO.
 
-        Position 0 (BOS) is 0. Depends on the model, the tokens, block_size, draws and seeds alone:
-        never on a schedule, clip or weight. seeds_B: one per sequence, so that a sequence has the same
-        masks in whatever batch it stands. No gradients; dropout is off.
+        Formula: docs/formulas.md section 4. Position 0 (BOS) is 0. Depends on the model, the tokens,
+        block_size, draws and seeds alone: never on a schedule, clip or weight. seeds_B: one per sequence, so
+        that a sequence has the same masks in whatever batch it stands. No gradients; dropout is off.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The subset estimator: the bound of masked diffusion with time integrated out (formulas.md section 4).
+"""The subset estimator: the bound of masked diffusion with time integrated out (docs/formulas.md section 4).
 
     NELBO of a block with M maskable tokens
         = integral over p of (1/p) E_{mask ~ Bernoulli(p)}[sum of -log p(x_i) over the masked i] dp

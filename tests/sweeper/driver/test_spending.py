@@ -224,6 +224,7 @@ def test_a_changed_budget_is_what_the_store_says(place: tuple[str, Path]) -> Non
         assert SweepSpec.from_resolved(sweep.spec).budget == Budget(hours=2)
 
 
+@pytest.mark.long
 def test_exit_code_6_and_on_with_more(tmp_path: Path) -> None:
     """Half a GPU each, by an injected calibration two fit into the cap; they take longer, and are stopped."""
     work = Work(tmp_path)

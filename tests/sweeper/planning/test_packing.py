@@ -101,6 +101,7 @@ def test_what_is_put_on_a_gpu_fits(memory: int, total: int, cores: int, gpus: in
     assert (number + 1) * each > 1 or number == 64
 
 
+@pytest.mark.long
 def test_on_two_logical_gpus_of_ray(tmp_path: Path) -> None:
     """gpu: auto and a probe that measures 30 GB of 100: three on each of two GPUs, with one thread each."""
     work = Work(tmp_path)

@@ -37,7 +37,7 @@ from trainer.values import kind_of
 CASES: list[Reweighting] = [*(each() for each in REWEIGHTINGS), Sigmoid(k=3), Sigmoid(k=-3), Sigmoid(k=20)]
 every_weight = pytest.mark.parametrize("reweighting", CASES, ids=str)
 
-# The table of formulas.md section 3: c, the integral of w over p in (0, 1).
+# The table of docs/formulas.md section 3: c, the integral of w over p in (0, 1).
 TABLE: list[tuple[Reweighting, float]] = [
     (Unweighted(), 1.0),
     (Edm(), 0.54882),
