@@ -23,7 +23,7 @@ from typing import NamedTuple
 from benchmarks.document import finish, options
 from benchmarks.planted import sweeper, trainer
 from benchmarks.planted.fault import Fault
-from benchmarks.planted.trees import copy_tree, python
+from benchmarks.planted.trees import Tree, python, this_tree
 from benchmarks.planted.wings import lookers, suite_of
 
 FAULTS = (*trainer.FAULTS, *sweeper.FAULTS)
@@ -59,8 +59,8 @@ def main() -> None:
     began, rows = time.monotonic(), []
     print(f"{'fault':<28}{'about':<12}{'CPU s':>7}  found by")
     with tempfile.TemporaryDirectory(prefix="sound-") as sound, ThreadPoolExecutor(AT_ONCE) as pool:
-        copy_tree(Path(sound))
-        findings = pool.map(partial(find, sound=Path(sound), quick=given.quick), faults)
+        copy = this_tree().copy(Path(sound))  # once: the tree here may change meanwhile
+        findings = pool.map(partial(find, sound=copy, quick=given.quick), faults)
         for fault, found in zip(faults, findings, strict=True):
             rows.append({"fault": fault.name, "about": fault.about, "wing": fault.wing, **found._asdict()})
             print(f"{fault.name:<28}{fault.about:<12}{found.cpu_seconds:>7.1f}  {_by(found)}", flush=True)
@@ -84,24 +84,23 @@ def _by(found: Finding) -> str:
     return found.found_by or f"-  {'cut in' if found.cut else 'up to'} the tests of {found.tests_of}"
 
 
-def find(fault: Fault, *, sound: Path, quick: bool = False) -> Finding:
-    """sound: a copy of the tree without the fault. quick: the tests of its own wing alone."""
+def find(fault: Fault, *, sound: Tree, quick: bool = False) -> Finding:
+    """sound: a tree without the fault. quick: the tests of its own wing alone."""
     with tempfile.TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as place:
-        planted = Path(place)
-        copy_tree(planted)
-        fault.plant(planted)
+        planted = sound.copy(Path(place))
+        fault.plant(planted.root)
         if fault.command:
             return _by_command(fault, planted, sound)
         return _by_tests(fault, planted, sound, lookers(fault.wing)[: 1 if quick else None])
 
 
-def _by_command(fault: Fault, planted: Path, sound: Path) -> Finding:
+def _by_command(fault: Fault, planted: Tree, sound: Tree) -> Finding:
     ran = python(fault.command, planted, LIMIT)
     found = ran.code != 0 and not ran.cut and python(fault.command, sound, LIMIT).code == 0
     return Finding(" ".join(fault.command) if found else "", fault.wing, ran.cpu_seconds, ran.cut)
 
 
-def _by_tests(fault: Fault, planted: Path, sound: Path, wings: Sequence[str]) -> Finding:
+def _by_tests(fault: Fault, planted: Tree, sound: Tree, wings: Sequence[str]) -> Finding:
     spent, last = 0.0, time.monotonic() + LIMIT
     for wing in wings:
         passed_over: list[str] = []  # tests that have failed, but not because of the fault

@@ -1,4 +1,4 @@
-"""A copy of the tree, and Python in it, with what it said and what it cost."""
+"""Copies of the tree; and Python in one, with what it said and what it cost."""
 
 import os
 import shutil
@@ -14,6 +14,23 @@ from typing import NamedTuple
 from tests.test_architecture import ROOT
 
 
+class Tree(NamedTuple):
+    root: Path
+    files: tuple[str, ...]  # those that belong to it; tests leave others behind
+
+    def copy(self, to: Path) -> "Tree":
+        for name in self.files:
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.root / name, to / name)
+        return Tree(to, self.files)
+
+
+def this_tree() -> Tree:
+    """What git tracks."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return Tree(ROOT, tuple(listed.stdout.split("\0")[:-1]))
+
+
 class Ran(NamedTuple):
     code: int
     said: str
@@ -21,22 +38,18 @@ class Ran(NamedTuple):
     cut: bool  # it was given no more time
 
 
-def copy_tree(to: Path) -> None:
-    """What git tracks, as it stands here."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in listed.stdout.split("\0")[:-1]:
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, to / name)
-
-
-def python(words: Sequence[str], tree: Path, seconds: float) -> Ran:
+def python(words: Sequence[str], tree: Tree, seconds: float) -> Ran:
     """`python WORDS` in the tree: one thread, a cache of its own, and so many seconds at most."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment |= {"PYTHONPATH": str(tree), "TRAINER_CACHE": str(tree / ".cache"), "OMP_NUM_THREADS": "1"}
+    environment |= {
+        "PYTHONPATH": str(tree.root),
+        "TRAINER_CACHE": str(tree.root / ".cache"),
+        "OMP_NUM_THREADS": "1",
+    }
     late = threading.Event()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(
-            [sys.executable, *words], cwd=tree, env=environment, stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, *words], cwd=tree.root, env=environment, stdout=out, stderr=subprocess.STDOUT
         )
 
         def cut() -> None:
