@@ -157,6 +157,23 @@ def test_of_equal_checkpoints_the_first_is_the_best(
     assert checkpoint.read_facts(tmp_path / "best.safetensors")["progress"]["step"] == 10
 
 
+@pytest.mark.parametrize(("valid", "test", "best"), [((5.0, 6.0), 1.0, 10), ((6.0, 5.0), 9.0, 20)])
+def test_the_test_split_has_no_say_in_which_checkpoint_is_the_best(
+    valid: tuple[float, float],
+    test: float,
+    best: int,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = iter([*valid, test])
+    monkeypatch.setattr(bound, "ratio_and_se", lambda *_: (next(found), 1.0))
+    last = reports_of(tiny_config(corpus, pretrain__steps=0, finetune__steps=20), tmp_path)[-1]
+    assert [(each.split, each.nelbo) for each in last.evaluations] == [("valid", valid[1]), ("test", test)]
+    assert last.evaluations[1].step == best
+    assert checkpoint.read_facts(tmp_path / "best.safetensors")["progress"]["step"] == best
+
+
 # --- the metric ---
 
 

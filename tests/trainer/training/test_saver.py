@@ -1,7 +1,10 @@
 """Checkpoints beside training: steps go on, reports wait for the disk, and what is written is one moment."""
 
+import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -92,6 +95,28 @@ def test_closing_waits_for_the_checkpoint_that_is_being_written(corpus: Path, tm
     assert steps_of(folder) == list(range(1, steps_of(folder)[-1] + 1))
     reports = reports_of(config, folder)
     assert [report.step for report in reports] == list(range(5, 31, 5))
+
+
+def test_rows_are_on_disk_before_the_checkpoint_that_vouches_for_them(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[int, int] = {}  # bytes of a file that a loss of power leaves
+    fsync, save = os.fsync, checkpoint.save
+    vouched: list[int] = []
+
+    def on_disk(descriptor: int) -> None:
+        fsync(descriptor)
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    def vouch(path: Path, tensors: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        vouched.append(facts["progress"]["rows_bytes"])
+        assert synced.get((path.parent / "rows.jsonl").stat().st_ino, 0) >= vouched[-1]
+        save(path, tensors, facts)
+
+    monkeypatch.setattr(os, "fsync", on_disk)
+    monkeypatch.setattr(checkpoint, "save", vouch)
+    reports_of(tiny_config(corpus, pretrain__steps=0), tmp_path / "run")
+    assert max(vouched) == (tmp_path / "run" / "rows.jsonl").stat().st_size > 0
 
 
 def test_what_the_writing_raises_ends_the_run(corpus: Path, tmp_path: Path, monkeypatch):
