@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
-
-LISTED = ("grid", "fixed")  # samplers that propose a list, and nothing after it
+from sweeper.strategies.samplers import SAMPLERS
 
 
 class ProgressEstimate(NamedTuple):
@@ -70,8 +69,9 @@ def _search_is_over(
 ) -> bool:
     """proposals: repeats among them. proposed: how many are none."""
     search = sweep.spec.get("search", {})
+    sampler = SAMPLERS.get(search.get("sampler", ""))  # None: of another version
     # A list is at its end when all of it was proposed, though some of it repeated a baseline.
-    reached = len(proposals) if search.get("sampler") in LISTED else proposed
+    reached = len(proposals) if sampler and sampler.lists else proposed
     if reached >= search.get("trials", 0) or reader.said(sweep.id, "search"):
         return True
     try:

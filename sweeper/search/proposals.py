@@ -75,7 +75,7 @@ class Proposals:
         )
         self._id = self._storage.get_study_id_from_name(spec.name)
         self._points = [*spec.search.points, *self._sampler.points(spec.space)]
-        self._ends = self._sampler.length(spec.space) is not None
+        self._ends = self._sampler.lists
         for each in foreign:
             self._add(each.params, TrialState.COMPLETE, each.values, self._sampler.foreign())
         # Of each number the one it has in the study: another, for foreign trials and what was refused.

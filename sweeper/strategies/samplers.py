@@ -28,6 +28,7 @@ class Space(Protocol):
 class Sampler(ABC):
     name: ClassVar[str]  # the word in YAML
     learns: ClassVar[bool] = False  # from what has been tried
+    lists: ClassVar[bool] = False  # proposes a list, and nothing after it: it has a length
     only_points: ClassVar[bool] = False  # proposes the spec's own points alone
 
     @abstractmethod
@@ -91,6 +92,7 @@ class Grid(Random):
     """Every point of a space without a continuum."""
 
     name = "grid"
+    lists = True
 
     def length(self, space: Space) -> int:
         return space.size() or 0
@@ -113,6 +115,7 @@ class Fixed(Random):
     """The spec's own points alone."""
 
     name = "fixed"
+    lists = True
     only_points = True
 
     def length(self, space: Space) -> int:

@@ -81,6 +81,11 @@ def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_n
     assert told(f"sqlite:///{tmp_path}/cut.db") == told(f"sqlite:///{tmp_path}/whole.db")
 
 
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_one_that_proposes_a_list_has_a_length(sampler: str) -> None:
+    assert SAMPLERS[sampler].lists == (SAMPLERS[sampler].length(make_spec().space) is not None)
+
+
 @pytest.mark.parametrize("sampler", ENDLESS)
 def test_no_configuration_is_run_twice(sampler: str, tmp_path: Path, small_samplers: None) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
