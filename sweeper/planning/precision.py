@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sweeper.planning.machine import visible_gpus
 from sweeper.spec.spec import SweepSpec
+from trainer.config.train_config import TrainConfig
 from trainer.network.hardware import has_bfloat16
 from trainer.training.precision import CHOICES, VARIABLE
 
@@ -34,7 +35,7 @@ def measured(spec: SweepSpec) -> str:
     values.update(
         {key: spec.trainer[key] for key in ("objective.name", "data.length") if key in spec.trainer}
     )
-    if "data.length" in values and values.get("objective.name", "bd3lm") == "bd3lm":
+    if "data.length" in values and _has_block_sizes(values.get("objective.name")):
         values["finetune.block_size"] = values["data.length"]
     words = [sys.executable, "-m", "trainer.training.precision", json.dumps(values), device]
     try:
@@ -43,3 +44,9 @@ def measured(spec: SweepSpec) -> str:
         return "float32"
     answer = done.stdout.strip()
     return answer if answer in CHOICES else "float32"
+
+
+def _has_block_sizes(objective: str | None) -> bool:
+    """Whether it leaves a choice. None: the default."""
+    config = TrainConfig.from_dotted({} if objective is None else {"objective.name": objective})
+    return config.objective.only_block_size(config.data.length) is None
