@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -178,6 +179,33 @@ def test_private_names_of_a_library_stand_in_one_file(library: str) -> None:
         and str(path.relative_to(ROOT)) != PRIVATE[library]
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("library", sorted(PRIVATE))
+def test_nobody_else_reaches_into_a_library(library: str) -> None:
+    """By an attribute or a keyword: study._storage, init(_temp_dir=...). Of whoever imports the library."""
+    wrong = [
+        f"{name}: {reached}"
+        for name, path in MODULES.items()
+        if any(other.split(".")[0] == library for other in IMPORTS[name])
+        and str(path.relative_to(ROOT)) != PRIVATE[library]
+        for reached in _reached(path)
+    ]
+    assert not wrong
+
+
+def _reached(path: Path) -> Iterator[str]:
+    """Private names, but a file's own (self, cls) and those that every NamedTuple has."""
+    of_tuples = {name for name in dir(NamedTuple("Empty", [])) if not name.startswith("__")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword):
+            name = node.arg or ""
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            name = node.attr
+        else:
+            continue
+        if name.startswith("_") and not name.startswith("__") and name not in of_tuples:
+            yield ast.unparse(node)
 
 
 def test_the_dashboard_reads_only_what_is_made_for_it() -> None:
