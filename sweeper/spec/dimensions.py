@@ -22,11 +22,11 @@ class Trial(Protocol):
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Allowed = Annotated[tuple[Scalar, ...], Field(min_length=1), BeforeValidator(_as_list)]
+Allowed = Annotated[tuple[Scalar, ...], Field(min_length=1), BeforeValidator(as_list)]
 
 
 class Dimension(Settings):

@@ -6,15 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from sweeper.spec.budget import Budget
+from sweeper.spec.dimensions import as_list
 from sweeper.spec.reference import Reference
 from sweeper.strategies.samplers import SAMPLERS, Sampler, Tpe
 from trainer.values import Scalar, Settings
 
 Values = dict[str, Scalar]
-
-
-def as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 class Search(Settings):

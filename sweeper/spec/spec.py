@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_serializer, field
 
 from sweeper.spec.budget import Budget
 from sweeper.spec.constraints import Constraint
-from sweeper.spec.dimensions import AnyDimension
+from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
-from sweeper.spec.sections import Confirm, Keep, Resources, Search, Values, as_list
+from sweeper.spec.sections import Confirm, Keep, Resources, Search, Values
 from sweeper.spec.space import Space
 from sweeper.strategies.pruners import AnyPruner
 from trainer.config.names import did_you_mean, nearest

@@ -29,6 +29,7 @@ from sweeper.store.engine import (
 )
 from sweeper.store.records import host_and_pid
 from sweeper.store.schema import SCHEMA_VERSION, meta
+from trainer.disk import replace_durably
 
 STEPS = Path(__file__).parent / "migrations"
 
@@ -108,9 +109,7 @@ def _copy(file: Path, schema: int) -> Path:
             into.execute("PRAGMA journal_mode = OFF")
             old.backup(into)
         shutil.copymode(file, new)
-        _to_disk(new)
-        os.replace(new, name)
-        _to_disk(name.parent)
+        replace_durably(new, name)
     except (OSError, sqlite3.Error) as error:
         new.unlink(missing_ok=True)
         raise StoreError(f"{file} cannot be copied, so it stays as it is: {error}") from None
@@ -133,11 +132,3 @@ def _upgrade(connection: Connection, before: int) -> None:
         raise RuntimeError(f"a migration has left a row of {lost[0]} without its {lost[2]}")
     version = meta.update().where(meta.c.key == "schema_version")
     connection.execute(version.values(value=str(SCHEMA_VERSION)))
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
