@@ -3,8 +3,10 @@
 What a row may read, it is told by the pass's layout, as the network's attention is. From the tokens among
 these that are no mask, forward and backward over the chain give the law of the token in question. Under an
 honest bound such a denoiser reaches the exact negative log-likelihood of every sequence, and under one that
-leaks less. Shapes: B batch, C copies, R rows that are read off, Q rows in question, S keys, L length, K
-symbols, E different evidences, V vocabulary."""
+leaks less.
+Shapes: B batch, C copies, R rows that are read off, P patterns of what they may read, Q rows in question,
+S keys, L length, K symbols, E different evidences, V vocabulary.
+"""
 
 from types import SimpleNamespace
 
@@ -58,13 +60,13 @@ class ExactDenoiser(nn.Module):
             [tokens_BS[:, : layout.num_noisy].unflatten(1, (copies, noisy)), clean_BS], dim=2
         )
         code_BCS = self.codes(keys_BCS) * (self.symbols + 1) ** position_S
-        # What two keys say of one position they say once.
-        known_BCRL = torch.zeros(*keys_BCS.shape[:2], rows, length, dtype=torch.long)
-        allowed_RS = self.readable(single, CPU)[:rows]
+        # Rows that may read the same have the same evidence. What two keys say of one position they say once.
+        allowed_PS, pattern_R = self.readable(single, CPU)[:rows].unique(dim=0, return_inverse=True)
+        known_BCPL = torch.zeros(*keys_BCS.shape[:2], len(allowed_PS), length, dtype=torch.long)
         for s, position in enumerate(position_S.tolist()):
-            said_BCR = code_BCS[:, :, s, None] * allowed_RS[:, s]
-            known_BCRL[..., position] = torch.maximum(known_BCRL[..., position], said_BCR)
-        evidence_Q = known_BCRL.sum(dim=-1).flatten()
+            said_BCP = code_BCS[:, :, s, None] * allowed_PS[:, s]
+            known_BCPL[..., position] = torch.maximum(known_BCPL[..., position], said_BCP)
+        evidence_Q = known_BCPL.sum(dim=-1)[..., pattern_R].flatten()
         asked_Q = (position_S[:rows] + int(self.causal)).expand(*keys_BCS.shape[:2], rows).flatten()
         if chosen_M is not None:
             evidence_Q, asked_Q = evidence_Q[chosen_M], asked_Q[chosen_M]

@@ -7,66 +7,68 @@ import torch
 from tests.reference.exact_denoiser import ExactDenoiser
 from tests.trainer.tiny_runs import returned
 from trainer.config.evaluation import EvaluationConfig
-from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
 from trainer.data.synthetic import Synthetic
 from trainer.evaluation.bound import evaluate
 from trainer.network.attention import dense_mask
+from trainer.objectives import subsets
+from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import OBJECTIVES
 from trainer.values import kind_of
 
 LENGTH = 16
 # Few words, so that a sequence is one integer; most nats come from the chain, few from its rare ends.
 SOURCE = Synthetic(
-    length=LENGTH, words=12, branching=6, entropy=1.75, document_words=100,
+    length=LENGTH, words=12, branching=8, entropy=2.0, document_words=100,
     train_sequences=8, held_out_sequences=64,
 )  # fmt: skip
-REPEATS = 8
+DRAWS, REPEATS = 1024, 16
 
 
-def bounds():
-    """(objective, block size) of every objective, at every block size that it takes."""
+def bounds(*, drawn):
+    """(objective, block size) of every objective at every block size: where masks are drawn, or where not."""
     for kind in OBJECTIVES:
         only = kind.only_block_size(LENGTH)
         for block_size in (only,) if only else (1, 2, 4, 8, 16):
-            yield pytest.param(kind(), block_size, id=f"{kind_of(kind)}-{block_size}")
-
-
-every_bound = pytest.mark.parametrize(("objective", "block_size"), bounds())
+            if (kind().passport(block_size, 1)["bound"] == "sampled") == drawn:
+                yield pytest.param(kind(), block_size, id=f"{kind_of(kind)}-{block_size}")
 
 
 def sequences(count):
     return np.asarray(load(SOURCE).valid.tokens_SL[:count], np.int64)
 
 
-def is_sampled(objective, block_size):
-    return objective.passport(block_size, 1)["bound"] == "sampled"
-
-
-@pytest.mark.parametrize("fine", [False, True], ids=["plain", "fine"])
-@every_bound
-def test_the_bound_is_the_likelihood(objective, block_size, fine):
-    """Of each sequence to 1e-9 where no mask is drawn; else of all to 0.1%, four standard errors being
-    less."""
-    sampled = is_sampled(objective, block_size)
-    if fine and not sampled:
-        pytest.skip("no mask is drawn")
+@pytest.mark.parametrize(("objective", "block_size"), bounds(drawn=False))
+def test_where_no_mask_is_drawn_the_bound_is_the_likelihood(objective, block_size):
+    """Of each sequence, to the last digits."""
     x0_SL = sequences(12)
     model = ExactDenoiser(SOURCE, causal=not objective.noisy)
+    nats_SL = objective.bound(model, torch.from_numpy(x0_SL), block_size, 1, [0] * len(x0_SL))
     exact_S = SOURCE.exact_nats_SL(x0_SL).sum(axis=1)
-    if not sampled:
-        nats_SL = objective.bound(model, torch.from_numpy(x0_SL), block_size, 1, [0] * len(x0_SL))
-        np.testing.assert_allclose(nats_SL.sum(dim=1).numpy(), exact_S, rtol=1e-9)
-        return
+    np.testing.assert_allclose(nats_SL.sum(dim=1).numpy(), exact_S, rtol=1e-9)
+
+
+def test_so_is_that_of_larger_blocks_where_every_subset_is_taken(monkeypatch):
+    monkeypatch.setattr(subsets, "ENUMERATED_BLOCK_SIZE", 8)
+    test_where_no_mask_is_drawn_the_bound_is_the_likelihood(BlockDiffusion(), 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fine", [False, True], ids=["plain", "fine"])
+@pytest.mark.parametrize(("objective", "block_size"), bounds(drawn=True))
+def test_where_masks_are_drawn_it_is_the_likelihood_to_a_thousandth(objective, block_size, fine):
+    """Of twelve sequences together, so many masks being drawn that four standard errors are less."""
+    x0_SL = torch.from_numpy(sequences(12))
+    model = ExactDenoiser(SOURCE)
     found_R = []
     for repeat in range(REPEATS):
-        seeds_S = [1000 * repeat + row for row in range(len(x0_SL))]
-        given = (model, torch.from_numpy(x0_SL), block_size, 128 if fine else 1024, seeds_S)
+        given = (model, x0_SL, block_size, DRAWS, [1000 * repeat + row for row in range(len(x0_SL))])
         nats_SL = returned(objective.fine_bound(*given, 2**13)) if fine else objective.bound(*given)
         found_R.append(nats_SL.sum().item())
+    exact = SOURCE.exact_nats_SL(x0_SL.numpy()).sum()
     error = np.std(found_R, ddof=1) / np.sqrt(REPEATS)
-    assert 4 * error < 1e-3 * exact_S.sum(), "too few masks to show anything"
-    assert np.mean(found_R) == pytest.approx(exact_S.sum(), rel=1e-3)
+    assert 4 * error < 1e-3 * exact, "too few masks to show anything"
+    assert np.mean(found_R) == pytest.approx(exact, rel=1e-3)
 
 
 def reads_its_own_answer(layout, device):
@@ -78,7 +80,7 @@ def reads_its_own_answer(layout, device):
 
 def test_a_leak_lies_far_below():
     """The last block, whose clean tokens are in no pass, pays what it did."""
-    objective, x0_SL = TrainConfig.from_dotted({}).objective, sequences(4)
+    objective, x0_SL = BlockDiffusion(), sequences(4)
     model = ExactDenoiser(SOURCE, readable=reads_its_own_answer)
     nats_SL = objective.bound(model, torch.from_numpy(x0_SL), 4, 1, [0] * 4)
     assert nats_SL[:, :-4].abs().max() < 1e-12
@@ -108,9 +110,9 @@ def test_its_posteriors_are_those_of_every_string():
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_an_evaluation_brings_the_sources_own_nats_document_by_document(split):
+    """At block size 1: in a larger block that two documents share, each token's part is another."""
     config = EvaluationConfig(sequences=20)
-    objective = TrainConfig.from_dotted({}).objective
     model = ExactDenoiser(SOURCE)
-    found = returned(evaluate(model, objective, 4, split, load(SOURCE), config, 0))
+    found = returned(evaluate(model, BlockDiffusion(), 1, split, load(SOURCE), config, 0))
     np.testing.assert_allclose(found.nats_D, found.exact_nats_D, rtol=1e-9)
     assert len(found.exact_nats_D) == len(found.tokens_D) > 1
