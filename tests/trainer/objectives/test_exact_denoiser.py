@@ -22,7 +22,7 @@ SOURCE = Synthetic(
     length=LENGTH, words=12, branching=8, entropy=2.0, document_words=100,
     train_sequences=8, held_out_sequences=64,
 )  # fmt: skip
-DRAWS, REPEATS = 1024, 16
+DRAWS, REPEATS = 2560, 16
 
 
 def bounds(*, drawn):
