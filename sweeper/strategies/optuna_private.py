@@ -25,6 +25,11 @@ def generation_key(sampler: "type[NSGAIISampler]") -> str:
     return sampler._get_generation_key()
 
 
+def set_attribute(study: "Study", trial: FrozenTrial, name: str, value: object) -> None:
+    """An attribute of a trial of the study; the trial in hand, a copy, does not get it."""
+    study._storage.set_trial_system_attr(trial._trial_id, name, value)  # type: ignore[arg-type]
+
+
 def bracket_of(pruner: "HyperbandPruner", study: "Study", trial: FrozenTrial) -> int:
     """A hash of the study's name and the trial's number. The pruner must have been asked once."""
     return pruner._get_bracket_id(study, trial)

@@ -98,6 +98,16 @@ def test_the_value_with_which_a_trial_came_to_a_rung_is_an_attribute() -> None:
     assert study.get_trials(deepcopy=False)[0].system_attrs == {f"{private.RUNG}0": 4.5}, said
 
 
+def test_an_attribute_that_is_set_is_the_studys() -> None:
+    said = "look at Study._storage, FrozenTrial._trial_id and BaseStorage.set_trial_system_attr"
+    study = optuna.create_study(sampler=RandomSampler(0))
+    study.ask()
+    study.ask()
+    (_, frozen) = study.get_trials()
+    private.set_attribute(study, frozen, "name", 3)
+    assert [each.system_attrs for each in study.get_trials()] == [{}, {"name": 3}], said
+
+
 @pytest.mark.parametrize(
     ("method", "names"),
     [
