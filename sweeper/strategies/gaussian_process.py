@@ -47,11 +47,14 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class GaussianProcess(RandomSampler):
-    """Random until `startup` trials have ended; and of a parameter that none of them has, always."""
+    """Random until `startup` trials have ended; and a parameter that none of them has stays so.
 
-    def __init__(self, seed: int, space: Space, startup: int):
+    even: points of an even spread, among which the search for the best begins.
+    """
+
+    def __init__(self, seed: int, space: Space, startup: int, even: int):
         super().__init__(seed)
-        self._seed, self._space, self._startup = seed, space, startup
+        self._seed, self._space, self._startup, self._even = seed, space, startup, even
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         ended = study.get_trials(deepcopy=False, states=ENDED)
@@ -94,7 +97,7 @@ class GaussianProcess(RandomSampler):
         for each in processes if running else ():
             each.believe(points.of(running))
         gain = improvement(points.space, processes, self._seed)
-        return promising(gain, x_ND[best], np.random.RandomState(self._seed))
+        return promising(gain, x_ND[best], self._even, np.random.RandomState(self._seed))
 
 
 class Points:

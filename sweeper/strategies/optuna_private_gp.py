@@ -24,7 +24,6 @@ Array = NDArray[np.float64]
 # As in Optuna.
 GRADIENT = 0.01  # at which a fit ends
 DRAWS = 128  # that an expected hypervolume is the mean of
-EVEN = 2048  # points, evenly spread, among which a search begins
 SEARCHES = 9  # that begin there
 
 one_thread = limit_threads_in_optimization  # the driver shares its cores with what it trains
@@ -111,14 +110,14 @@ def improvement(space: SearchSpace, processes: Sequence[KnownNoise], seed: int) 
     return LogEHVI(list(processes), space, torch.from_numpy(expected_NM), DRAWS, seed)
 
 
-def promising(gain: BaseAcquisitionFunc, known_BD: Array, random: np.random.RandomState) -> Array:
-    """Points, the best first: those of an even spread, and those to which a search leads.
+def promising(gain: BaseAcquisitionFunc, known_BD: Array, even: int, random: np.random.RandomState) -> Array:
+    """Points, the best first: those of an even spread of so many, and those to which a search leads.
 
     It begins at the best of the spread, at others by lot, each with its gain for a chance, and at those
     known."""
-    even_BD = gain.search_space.sample_normalized_params(EVEN, random)
+    even_BD = gain.search_space.sample_normalized_params(even, random)
     gain_B = gain.eval_acqf_no_grad(even_BD)
-    lot_B = gain_B + random.gumbel(size=EVEN)  # its order is that of drawing by exp(gain), none twice
+    lot_B = gain_B + random.gumbel(size=even)  # its order is that of drawing by exp(gain), none twice
     lot_B[gain_B.argmax()] = np.inf
     starts_BD = np.concatenate([even_BD[np.argsort(-lot_B, kind="stable")[:SEARCHES]], known_BD])
     ends_BD, reached_B = local_search_mixed_batched(gain, starts_BD)

@@ -143,11 +143,12 @@ class Gp(Sampler):
     weighs_errors = True
     most_seen: int = 100  # trials that it is fitted on
     startup: int = 10  # random ones
+    even: int = 2048  # points among which a search for the most promising begins, as in Optuna
 
     def make(self, seed: int, space: Space) -> "BaseSampler":
         from sweeper.strategies.gaussian_process import GaussianProcess
 
-        return GaussianProcess(seed, space, self.startup)
+        return GaussianProcess(seed, space, self.startup, self.even)
 
     def storage(self) -> "InMemoryStorage":
         from sweeper.strategies.bounded_study import BoundedStudy
