@@ -1,5 +1,4 @@
-"""A Gaussian process that knows how noisy each value is: Optuna's parts, for what a sweep has and they do
-not.
+"""A Gaussian process that knows how noisy each value is: Optuna's parts, for what a sweep has beside them.
 
 Noise. A trial's own error is part of the noise of its value; what else there is, the seed's above all, is
 fitted as one variance for all. Its own is what it does not share: all trials are evaluated on the same
@@ -8,9 +7,9 @@ documents, and what a hard document adds to each of them moves no order.
 Conditions. Optuna's sampler models what every trial has, and draws the rest at random. Here a point has all
 dimensions, and one that does not exist stands at one place, whatever else is proposed.
 
-What was ended early counts as the worst that is complete. What is far worse than the others, as a run that
-diverged is, counts as no worse than FAR times as far from the median as the best: else all that is good would
-look alike.
+What failed or was ended early counts as the worst that is complete: else a promising point that cannot be run
+would be proposed again and again. What is far worse than the others, as a run that diverged is, counts as no
+worse than FAR times as far from the median as the best: else all that is good would look alike.
 
 Of what the process finds promising, the first that satisfies the constraints and has not been tried is
 proposed: a second trial of a configuration would be told the value of the first, not another draw of its
@@ -30,6 +29,7 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.strategies.optuna_private import FAILED
 from sweeper.strategies.optuna_private_gp import (
     Array,
     fitted,
@@ -44,6 +44,7 @@ from sweeper.strategies.shown import DEVIATIONS, Space
 FAR = 3
 NEAR = 1e-9  # two places of a choice, or of an int, are further apart
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+MOST_FAILURES = 20  # the latest, that it is fitted on
 
 
 class GaussianProcess(RandomSampler):
@@ -69,7 +70,7 @@ class GaussianProcess(RandomSampler):
         if not search_space:
             return {}
         points = Points(self._space, search_space)
-        ended = study.get_trials(deepcopy=False, states=ENDED)
+        ended = sorted([*study.get_trials(deepcopy=False, states=ENDED), *self._failures(study)], key=_number)
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         others = [each for each in running if each.params and each.number != trial.number]
         with one_thread():
@@ -79,6 +80,12 @@ class GaussianProcess(RandomSampler):
             if point not in tried and self._space.broken(point) is None:
                 return point
         return {}
+
+    def _failures(self, study: Study) -> list[FrozenTrial]:
+        """Without the points that were refused for a constraint: a rebuilt study does not know them."""
+        failed = study.get_trials(deepcopy=False, states=FAILED)
+        run = [each for each in failed if each.params and self._space.broken(each.params) is None]
+        return run[-MOST_FAILURES:]
 
     def _promising(
         self,
@@ -101,8 +108,7 @@ class GaussianProcess(RandomSampler):
 
 
 class Points:
-    """Between the parameters of a trial and a point of the process, whose dimensions are in the space's
-    order."""
+    """Between the parameters of a trial and a point of the process, whose dimensions stand as the space's."""
 
     def __init__(self, space: Space, distributions: Mapping[str, BaseDistribution]):
         self._space, self._names = space, list(distributions)
@@ -174,6 +180,10 @@ def own_variance(given: Sequence[Sequence[float]]) -> Array:
         variance_N[which] = (deviation_ND**2).sum(axis=1)
     known = variance_N[np.isfinite(variance_N)]
     return np.nan_to_num(variance_N, nan=float(np.median(known)) if len(known) else 0.0)
+
+
+def _number(trial: FrozenTrial) -> int:
+    return trial.number
 
 
 def _once(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -18,6 +18,7 @@ VERSION = "5.0"
 RUNG = "completed_rung_"
 # The states of which a study asks its storage for trials that were enqueued, and nothing else asks.
 ENQUEUED = (TrialState.WAITING,)
+FAILED = (TrialState.FAIL,)  # nothing of Optuna's asks for these alone
 
 
 def generation_key(sampler: "type[NSGAIISampler]") -> str:
