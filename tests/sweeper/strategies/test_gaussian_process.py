@@ -1,6 +1,7 @@
 """The sampler gp: what noise is a trial's own, what one point is, and what it will not propose again."""
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_where_nothing_is_known_of_a_trial_it_is_as_the_others_are() -> None:
 def test_a_value_with_a_large_error_is_believed_less() -> None:
     """The same four values at the same four points, of which one is out of line."""
     spec = make_spec(text=TEXT)
-    points = Points(spec.space, _distributions(spec))
+    points = Points(spec.space, _distributions())
     x_ND = points.of([_trial({**_point(spec), "finetune.lr": 10.0**-k}) for k in (2, 3, 4, 5)])
     value_N = np.array([0.0, 0.1, 3.0, 0.3])
     at_outlier = [
@@ -87,12 +88,12 @@ def test_values_that_are_told_are_turned_clipped_and_scaled() -> None:
 
 
 # --- points ------------------------------------------------------------------------------------------
-@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=10, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1000))
 def test_a_point_and_its_parameters_are_one_whatever_stands_where_nothing_exists(seed: int) -> None:
     spec = make_spec(text=TEXT)
-    points = Points(spec.space, _distributions(spec))
-    x_BD = points.space.sample_normalized_params(16, np.random.RandomState(seed))
+    points = Points(spec.space, _distributions())
+    x_BD = points.space.sample_normalized_params(8, np.random.RandomState(seed))
     for x_D in x_BD:
         params = points.params(x_D)
         assert spec.space.problem(params) is None
@@ -104,8 +105,8 @@ def test_a_point_and_its_parameters_are_one_whatever_stands_where_nothing_exists
 
 def test_what_does_not_exist_makes_no_distance_and_what_does_makes_one() -> None:
     spec = make_spec(text=TEXT)
-    points = Points(spec.space, _distributions(spec))
-    names = list(_distributions(spec))
+    points = Points(spec.space, _distributions())
+    names = list(_distributions())
     mu, schedule = names.index("finetune.schedule.mu"), names.index("finetune.schedule.name")
     one = points.of([_trial(_point(spec))])[0]
     choices = ["loglinear", "cosine", "gaussian"]
@@ -189,9 +190,10 @@ def test_deviations_are_the_studys_alone(small_samplers: None) -> None:
     assert proposals._study.get_trials()[0].system_attrs == {DEVIATIONS: [0.5, -0.5]}
 
 
-def _distributions(spec: SweepSpec) -> dict[str, Any]:
+@cache
+def _distributions() -> dict[str, Any]:
     """Of every dimension, in the space's order."""
-    found: dict[str, Any] = {}
+    spec, found = make_spec(text=TEXT), dict[str, Any]()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     for _ in range(40):
         trial = study.ask()
@@ -207,7 +209,7 @@ def _point(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _trial(params: dict[str, Any], values: list[float] | None = None) -> optuna.trial.FrozenTrial:
-    kinds = _distributions(make_spec(text=TEXT))
+    kinds = _distributions()
     return optuna.trial.create_trial(
         values=values or [0.0], params=params, distributions={name: kinds[name] for name in params}
     )
