@@ -102,17 +102,12 @@ search: {trials: 9}
     assert told(url)["sweep"][1] == "the search has ended: all 5 configurations of the space have been tried"
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_who_weighs_errors_is_told_of_documents_by_a_driver_that_comes_after_too(
-    sampler: str, tmp_path: Path, small_samplers: None
+    sampler: str, tmp_path: Path
 ) -> None:
     url, files = f"sqlite:///{tmp_path}/s.db", tmp_path / "files"
-    points = [f"{{finetune.block_size: {size}, finetune.schedule.name: loglinear}}" for size in (4, 8, 16)]
-    text = "name: test\ntrainer: {finetune.steps: 4, evaluation.every: 2}\nspace: "
-    text += "{finetune.block_size: {choice: [4, 8, 16]}, finetune.schedule.name: {choice: [loglinear]}}"
-    overrides = [f"search.sampler={sampler}", f"search.points=[{', '.join(points)}]"]
-    length = [] if SAMPLERS[sampler].length(make_spec(text=text).space) is not None else ["search.trials=3"]
-    spec = make_spec(*overrides, *length, text=text)
+    spec = make_spec(f"search.sampler={sampler}", "search.trials=3")
     with opened(url, spec, files) as driver:
         drive(driver)
         outcomes = driver._trials.outcomes()
@@ -120,7 +115,7 @@ def test_who_weighs_errors_is_told_of_documents_by_a_driver_that_comes_after_too
         assert driver._trials.outcomes() == outcomes
     with closing(Reader(url)) as reader:
         shown = {each.trial: each for each in reader.evaluations(1, "valid")}
-    assert len(outcomes) >= 3
+    assert len(outcomes) == 3
     for trial, each in outcomes.items():
         assert each.values is not None
         _, error = ratio_and_se(shown[trial].nats, shown[trial].tokens)
