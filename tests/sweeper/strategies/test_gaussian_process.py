@@ -14,6 +14,7 @@ from sweeper.search.proposals import FAILED, Outcome, Proposal, Proposals
 from sweeper.spec.spec import SweepSpec
 from sweeper.strategies.gaussian_process import FAR, GaussianProcess, Points, _observed, own_variance
 from sweeper.strategies.optuna_private_gp import fitted
+from sweeper.strategies.samplers import SAMPLERS, Gp
 from sweeper.strategies.shown import DEVIATIONS
 from tests.sweeper.driving import make_spec
 from tests.sweeper.search.test_proposals import ask, outcome
@@ -159,7 +160,8 @@ def test_a_point_that_fails_is_not_proposed_again_nor_all_about_it(small_sampler
     assert len({tuple(each.params.items()) for each in asked}) == len(asked)
 
 
-def test_what_runs_is_not_proposed_a_second_time(small_samplers: None) -> None:
+def test_what_runs_is_not_proposed_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAMPLERS, Gp.name, Gp(startup=4, even=32))
     text = "name: test\nsearch: {sampler: gp, trials: 9}\nspace: "
     text += "{finetune.block_size: {choice: [4, 8, 16]}, finetune.batch_size: {choice: [1, 2]}}"
     proposals = Proposals(make_spec(text=text), [], {})
