@@ -135,8 +135,9 @@ def test_what_it_proposes_depends_on_the_seed_the_number_and_what_was_told(small
     assert search(make_spec("search.seed=1", text=TEXT), outcome, 8) != asked
 
 
-def test_a_conditional_parameter_is_modelled_not_drawn(small_samplers: None) -> None:
+def test_a_conditional_parameter_is_modelled_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The best mu is .7, of gaussian alone, which alone is good."""
+    monkeypatch.setitem(SAMPLERS, Gp.name, Gp(startup=6, even=256))
 
     def told(proposal: Proposal) -> Outcome:
         mu = proposal.params.get("finetune.schedule.mu")
