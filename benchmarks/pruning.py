@@ -28,7 +28,7 @@ from benchmarks.document import RESULTS, finish, options
 from sweeper.search.early_stopping import EarlyStopping
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from sweeper.strategies.pruners import AnyPruner, Hyperband, Median, Patient, SuccessiveHalving
+from sweeper.strategies.pruners import AnyPruner, Hyperband, Median, Pasha, Patient, SuccessiveHalving
 from trainer.evaluation.record import Report
 
 CURVES = RESULTS / "curves.json"
@@ -39,6 +39,10 @@ RULES: tuple[AnyPruner, ...] = (
     Hyperband(min_steps=20),
     Hyperband(min_steps=60),
     Hyperband(min_steps=60, reduction_factor=2),
+    Pasha(min_steps=20),
+    Pasha(min_steps=60),
+    SuccessiveHalving(min_steps=80, reduction_factor=2),
+    Pasha(min_steps=80),
     Median(min_steps=20),
     Median(min_steps=60),
     Patient(min_steps=20, patience=2),

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from sweeper.driver.jobs import NOTHING, Cost, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.files.remote import within
+from sweeper.search.deviations import deviations
 from sweeper.search.early_stopping import Verdict
 from sweeper.search.proposals import FAILED, UNFINISHED, Outcome, Proposal
 from sweeper.store.records import MetricRow, NewTrial, TrialRecord
 from trainer.config.train_config import TrainConfig, content_hash
-from trainer.evaluation.record import Report
+from trainer.evaluation.record import Evaluation, Report
 from trainer.metrics import BY_NAME
 
 
@@ -20,6 +21,14 @@ class Entry(NamedTuple):
 
     record: TrialRecord
     values: dict[str, Any]  # dotted and complete, the seed included
+
+
+class Documents(NamedTuple):
+    """Of an evaluation."""
+
+    nelbo: float
+    nats_D: Sequence[float]
+    tokens_D: Sequence[int]
 
 
 class Trials:
@@ -40,6 +49,11 @@ class Trials:
         self.last = {row.trial: (row.step, row.value) for row in latest if row.name == self._metric}
         # Of the other metrics the last value counts: most have no best.
         self._also = {(row.trial, row.name): row.value for row in latest if row.name in self._others}
+        # Of each trial the best evaluation's documents, where the sampler weighs errors.
+        self._weighed: dict[int, Documents] = {}
+        self._weighs = held.spec.search.strategy.weighs_errors
+        for each in self._reader.evaluations(self._sweep.id, "valid") if self._weighs else ():
+            self._weighed[each.trial] = Documents(each.nelbo, each.nats, each.tokens)
         hashes = {id: hash for hash, id in self._reader.configuration_hashes(self._sweep.id).items()}
         # The trial that stands for a configuration at a seed: later equal proposals repeat it.
         self._known = {(hashes[each.configuration], each.seed): each.id for each in reversed(self.own)}
@@ -165,6 +179,8 @@ class Trials:
             self._charged[job.trial], self._workers[job.trial] = cost, worker
         for step, values in finite:
             self._remember(job.trial, step, values)
+        for each in evaluations if self._weighs else ():
+            self._weigh(job.trial, each)
         return finite
 
     def _remember(self, trial: int, step: int, values: Mapping[str, float]) -> None:
@@ -174,6 +190,12 @@ class Trials:
             self.best[trial] = self.sign * min(self.sign * known, self.sign * value)
             self.last[trial] = max(self.last.get(trial, (step, value)), (step, value), key=lambda at: at[0])
         self._also |= {(trial, name): values[name] for name in self._others if name in values}
+
+    def _weigh(self, trial: int, given: Evaluation) -> None:
+        """As the store keeps them: the lowest on valid, the earlier of equals."""
+        known = self._weighed.get(trial)
+        if given.split == "valid" and (known is None or given.nelbo < known.nelbo):
+            self._weighed[trial] = Documents(given.nelbo, given.nats_D, given.tokens_D)
 
     def hand_back(self, trial: int, cost: Cost, state: str = "queued") -> None:
         """state: queued or paused."""
@@ -224,7 +246,9 @@ class Trials:
         others = [self._also.get((trial, name)) for name in self._others]
         if None in others:
             return FAILED
-        return Outcome((self.best[trial], *(value for value in others if value is not None)))
+        best, weighed = self.best[trial], self._weighed.get(trial)
+        told = deviations(self._metric, best, weighed.nats_D, weighed.tokens_D) if weighed else ()
+        return Outcome((best, *(value for value in others if value is not None)), deviations=told)
 
     def outcomes(self) -> dict[int, Outcome]:
         """By trial, those that have not ended left out."""

@@ -25,6 +25,7 @@ from sweeper.search.study import directions
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ForeignTrial, TrialRecord
 from sweeper.strategies.samplers import Random
+from sweeper.strategies.shown import DEVIATIONS
 
 UNFINISHED = ("queued", "running", "paused")
 SAMPLED, AT_RANDOM = 20, 980  # tries for a point that satisfies the constraints: by the sampler, then blindly
@@ -45,6 +46,7 @@ class Outcome(NamedTuple):
 
     values: tuple[float, ...] | None = None  # complete: one of each metric
     pruned: tuple[int, float] | None = None  # the last step, and the first metric at it
+    deviations: Sequence[float] = ()  # of the first metric, by document; () where they are not known
 
 
 FAILED = Outcome()
@@ -104,7 +106,8 @@ class Proposals:
         refused: list[dict[str, Any]] = []
         for tries in range(SAMPLED + AT_RANDOM):
             sampler = self._sampler if tries < SAMPLED else Random()
-            self._study.sampler = sampler.make(_seed(self._spec.search.seed, self.count, tries))
+            seed = _seed(self._spec.search.seed, self.count, tries)
+            self._study.sampler = sampler.make(seed, self._spec.space)
             if self.count < len(self._points):
                 self._study.enqueue_trial(dict(self._points[self.count]))
             trial = self._study.ask()
@@ -131,6 +134,8 @@ class Proposals:
         state, values, reached = self._told(outcome)
         for step, value in reached.items():
             self._storage.set_trial_intermediate_value(self._trial_id(in_study), step, value)
+        for name, value in _noted(outcome).items():
+            self._storage.set_trial_system_attr(self._trial_id(in_study), name, value)
         self._study.tell(in_study, values if state == TrialState.COMPLETE else None, state)
 
     def _trial_id(self, in_study: int) -> int:
@@ -159,7 +164,7 @@ class Proposals:
             values=values,
             params=trial.params,
             distributions={name: _distribution(text) for name, text in trial.distributions.items()},
-            system_attrs=trial.system_attrs,
+            system_attrs={**trial.system_attrs, **_noted(outcome)},
             intermediate_values=reached,
         )
 
@@ -182,6 +187,11 @@ class Proposals:
                 system_attrs=dict(attributes or {}),
             )
         )
+
+
+def _noted(outcome: Outcome | None) -> dict[str, Any]:
+    """Attributes of the study's trial. They are not stored: they come of what is."""
+    return {DEVIATIONS: list(outcome.deviations)} if outcome is not None and outcome.deviations else {}
 
 
 def _seed(seed: int, number: int, tries: int) -> int:

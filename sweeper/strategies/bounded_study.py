@@ -8,11 +8,12 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.strategies.optuna_private import ENQUEUED
+from sweeper.strategies.optuna_private import ENQUEUED, FAILED
 
 
 class BoundedStudy(InMemoryStorage):
-    """Of one study. Half of what is seen are the best trials, the rest the latest; failures are never seen.
+    """Of one study. Half of what is seen are the best trials, the rest the latest; failures are seen
+    only where they are asked for alone.
 
     The best by several metrics: equal shares of the best by each. What is seen depends on the trials
     that there are alone, not on the order in which they ended.
@@ -42,7 +43,7 @@ class BoundedStudy(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        if states == ENQUEUED:
+        if states in (ENQUEUED, FAILED):
             return super().get_all_trials(study_id, deepcopy, states)
         if self._seen is None:
             self._seen = self._choose()

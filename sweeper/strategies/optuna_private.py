@@ -18,11 +18,17 @@ VERSION = "5.0"
 RUNG = "completed_rung_"
 # The states of which a study asks its storage for trials that were enqueued, and nothing else asks.
 ENQUEUED = (TrialState.WAITING,)
+FAILED = (TrialState.FAIL,)  # nothing of Optuna's asks for these alone
 
 
 def generation_key(sampler: "type[NSGAIISampler]") -> str:
     """The attribute that says which generation a trial belongs to. The name of the class is part of it."""
     return sampler._get_generation_key()
+
+
+def set_attribute(study: "Study", trial: FrozenTrial, name: str, value: object) -> None:
+    """An attribute of a trial of the study; the trial in hand, a copy, does not get it."""
+    study._storage.set_trial_system_attr(trial._trial_id, name, value)  # type: ignore[arg-type]
 
 
 def bracket_of(pruner: "HyperbandPruner", study: "Study", trial: FrozenTrial) -> int:

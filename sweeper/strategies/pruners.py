@@ -91,6 +91,27 @@ class Hyperband(_Halving):
         return [each for each in super().compared(study, trial) if bracket_of(pruner, study, each) == bracket]
 
 
+class Pasha(_Halving):
+    """Successive halving whose ladder grows while the order at its top is not settled (Bohdal et al. 2022).
+
+    Where it is settled the best so far, and what is within the noise of it, goes on to its end. What of it
+    is the paper's is said in progressive_halving.py.
+    """
+
+    pruner: Literal["pasha"] = "pasha"
+    reduction_factor: int = Field(2, ge=2, description="1 in so many goes on; a rung's step over the last's.")
+
+    def make(self, steps: int) -> "BasePruner":
+        from sweeper.strategies.progressive_halving import ProgressiveHalving
+
+        return ProgressiveHalving(self.min_steps, self.reduction_factor)
+
+    def why(self, study: "Study", trial: "FrozenTrial") -> str:
+        from sweeper.strategies.progressive_halving import settled_in_words
+
+        return settled_in_words(study, trial) or super().why(study, trial)
+
+
 class Median(Pruner):
     """Ends a trial whose best value so far is worse than the median of the complete ones at the same step."""
 
@@ -138,7 +159,7 @@ def _sign(study: "Study") -> float:
 
 
 AnyPruner = Annotated[
-    SuccessiveHalving | Hyperband | Median | Patient,
+    SuccessiveHalving | Hyperband | Pasha | Median | Patient,
     Field(discriminator="pruner"),
 ]
 # By the word in YAML.

@@ -6,9 +6,11 @@ imported where one is made, not before. A new one is one class here and its name
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sweeper.strategies.shown import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -17,22 +19,15 @@ if TYPE_CHECKING:
 MOST_GRID_POINTS = 10_000
 
 
-class Space(Protocol):
-    """The part of a space that samplers look at."""
-
-    def continuous(self) -> list[str]: ...
-    def size(self) -> int | None: ...
-    def points(self) -> Iterable[Mapping[str, Any]]: ...
-
-
 class Sampler(ABC):
     name: ClassVar[str]  # the word in YAML
     learns: ClassVar[bool] = False  # from what has been tried
     lists: ClassVar[bool] = False  # proposes a list, and nothing after it: it has a length
     only_points: ClassVar[bool] = False  # proposes the spec's own points alone
+    weighs_errors: ClassVar[bool] = False  # asks by how much each document misses
 
     @abstractmethod
-    def make(self, seed: int) -> "BaseSampler":
+    def make(self, seed: int, space: Space) -> "BaseSampler":
         """For one proposal."""
 
     def storage(self) -> "InMemoryStorage":
@@ -66,7 +61,7 @@ class Tpe(Sampler):
     learns = True
     most_seen: int = 400  # trials that it is fitted on: 25 ms of CPU a proposal with nine parameters
 
-    def make(self, seed: int) -> "BaseSampler":
+    def make(self, seed: int, space: Space) -> "BaseSampler":
         from optuna.samplers import TPESampler
 
         return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
@@ -81,7 +76,7 @@ class Tpe(Sampler):
 class Random(Sampler):
     name = "random"
 
-    def make(self, seed: int) -> "BaseSampler":
+    def make(self, seed: int, space: Space) -> "BaseSampler":
         from optuna.samplers import RandomSampler
 
         return RandomSampler(seed=seed)
@@ -130,7 +125,7 @@ class NsgaII(Sampler):
     learns = True
     population: int = 20  # trials of a generation
 
-    def make(self, seed: int) -> "BaseSampler":
+    def make(self, seed: int, space: Space) -> "BaseSampler":
         from sweeper.strategies.evolution import Evolution
 
         return Evolution(seed=seed, population_size=self.population)
@@ -142,5 +137,29 @@ class NsgaII(Sampler):
         return {generation_key(Evolution): 0}
 
 
+@dataclass(frozen=True)
+class Gp(Sampler):
+    """A Gaussian process, to which a trial's own error is the noise of its value."""
+
+    name = "gp"
+    learns = True
+    weighs_errors = True
+    most_seen: int = 100  # trials that it is fitted on
+    startup: int = 10  # random ones
+    even: int = 2048  # points among which a search for the most promising begins, as in Optuna
+
+    def make(self, seed: int, space: Space) -> "BaseSampler":
+        from sweeper.strategies.gaussian_process import GaussianProcess
+
+        return GaussianProcess(seed, space, self.startup, self.even)
+
+    def storage(self) -> "InMemoryStorage":
+        from sweeper.strategies.bounded_study import BoundedStudy
+
+        return BoundedStudy(self.most_seen)
+
+
 # By the word in YAML.
-SAMPLERS: Mapping[str, Sampler] = {each.name: each for each in (Tpe(), Random(), Grid(), Fixed(), NsgaII())}
+SAMPLERS: Mapping[str, Sampler] = {
+    each.name: each for each in (Tpe(), Random(), Grid(), Fixed(), NsgaII(), Gp())
+}

@@ -7,7 +7,7 @@ import pytest
 
 from sweeper.files.remote import within
 from sweeper.spec.space import Space
-from sweeper.strategies.samplers import SAMPLERS, NsgaII, Tpe
+from sweeper.strategies.samplers import SAMPLERS, Gp, NsgaII, Tpe
 from tests import fakes
 from tests.sweeper import postgres, s3
 
@@ -25,6 +25,7 @@ def small_samplers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A memory and a generation that a few trials fill."""
     monkeypatch.setitem(SAMPLERS, Tpe.name, Tpe(most_seen=12))
     monkeypatch.setitem(SAMPLERS, NsgaII.name, NsgaII(population=4))
+    monkeypatch.setitem(SAMPLERS, Gp.name, Gp(most_seen=12, startup=6, even=16))
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def test_nothing_else_reads_what_is_private() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         if node.attr not in OF_NAMED_TUPLES and ast.unparse(node.value) not in ("self", "cls")
-        if file.name != Path(private.__file__).name
+        if file.name not in (Path(private.__file__).name, "optuna_private_gp.py")
     ]
     assert not found
 
@@ -45,7 +45,7 @@ def test_the_version_is_the_one_that_was_read() -> None:
     assert installed.split(".")[:2] == private.VERSION.split("."), (
         f"Optuna {installed} is installed, and its private names were read in {private.VERSION}: see that "
         "the other tests here pass, and read BaseGASampler, HyperbandPruner, SuccessiveHalvingPruner, "
-        "InMemoryStorage and Study._pop_waiting_trial_id again; then raise VERSION"
+        "InMemoryStorage, Study._pop_waiting_trial_id and all of optuna/_gp again; then raise VERSION"
     )
 
 
@@ -98,6 +98,16 @@ def test_the_value_with_which_a_trial_came_to_a_rung_is_an_attribute() -> None:
     assert study.get_trials(deepcopy=False)[0].system_attrs == {f"{private.RUNG}0": 4.5}, said
 
 
+def test_an_attribute_that_is_set_is_the_studys() -> None:
+    said = "look at Study._storage, FrozenTrial._trial_id and BaseStorage.set_trial_system_attr"
+    study = optuna.create_study(sampler=RandomSampler(0))
+    study.ask()
+    study.ask()
+    (_, frozen) = study.get_trials()
+    private.set_attribute(study, frozen, "name", 3)
+    assert [each.system_attrs for each in study.get_trials()] == [{}, {"name": 3}], said
+
+
 @pytest.mark.parametrize(
     ("method", "names"),
     [
@@ -109,6 +119,18 @@ def test_the_value_with_which_a_trial_came_to_a_rung_is_an_attribute() -> None:
 def test_a_storage_has_the_methods_that_a_bounded_study_overrides(method: str, names: list[str]) -> None:
     said = f"look at InMemoryStorage.{method}: BoundedStudy overrides it"
     assert parameters(getattr(InMemoryStorage, method, lambda: 0)) == names, said
+
+
+def test_nothing_of_optunas_asks_for_failures_alone() -> None:
+    said = "a bounded study answers it with all there are: is that what this sampler means?"
+    folder = Path(optuna.__file__).parent
+    asking = [
+        str(file.relative_to(folder))
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Tuple | ast.List) and list(map(ast.unparse, node.elts)) == ["TrialState.FAIL"]
+    ]
+    assert not asking, said
 
 
 def test_only_the_question_for_enqueued_trials_is_for_these_states_alone() -> None:

@@ -17,10 +17,11 @@ def record(number: int, state: str = "queued", **more: object) -> TrialRecord:
     return TrialRecord(**fields)  # type: ignore[arg-type]
 
 
-def values_of(stopping: EarlyStopping, number: int, *values: float) -> str:
-    stopping.add(record(number), {})
+def values_of(stopping: EarlyStopping, number: int, *values: float, steps: int = 100) -> str:
+    trial = record(number, steps=steps)
+    stopping.add(trial, {})
     reports = [Report(10 * (i + 1), {"val_ppl": value}) for i, value in enumerate(values)]
-    return stopping.judge(record(number), reports).pruned
+    return stopping.judge(trial, reports).pruned
 
 
 def test_reasons() -> None:
@@ -64,9 +65,9 @@ def test_decisions_are_those_of_a_study_that_optuna_runs(name: str) -> None:
     curves = [[chance.uniform(4, 5) - 0.1 * i for i in range(10)] for _ in range(40)]
 
     def objective(trial: optuna.Trial) -> float:
-        for i, value in enumerate(curves[trial.number][:-1]):
+        for i, value in enumerate(curves[trial.number]):
             trial.report(value, 10 * (i + 1))
-            if 10 * (i + 1) >= rule.min_steps and trial.should_prune():
+            if rule.min_steps <= 10 * (i + 1) < 100 and trial.should_prune():
                 raise optuna.TrialPruned
         return curves[trial.number][-1]
 

@@ -1,5 +1,6 @@
 """Every sampler: what survives a kill, what it costs, and that it finds more than chance."""
 
+import math
 import random
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +17,9 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial, TrialRecord
 from sweeper.strategies.samplers import SAMPLERS, Tpe
 from tests.sweeper.conftest import ENDLESS
-from tests.sweeper.driving import make_spec, run_to_end, run_until_killed, told
+from tests.sweeper.driving import drive, make_spec, opened, run_to_end, run_until_killed, told
 from tests.sweeper.search.test_proposals import ask, ended, outcome
+from trainer.evaluation.record import ratio_and_se
 
 CONSTRAINT = "constraints=['finetune.schedule.mu < 0.7']"
 POINT = "{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.5}"
@@ -66,7 +68,7 @@ def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
     assert _search(rebuilt, asked, 24, metrics) == whole
 
 
-@pytest.mark.parametrize("sampler", ["nsgaii", pytest.param("tpe", marks=pytest.mark.long)])
+@pytest.mark.parametrize("sampler", ["gp", "nsgaii", pytest.param("tpe", marks=pytest.mark.long)])
 def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_nobody_had(
     sampler: str, tmp_path: Path, small_samplers: None
 ) -> None:
@@ -101,8 +103,29 @@ search: {trials: 9}
         trials = reader.trials(1)
     run = [tuple(trial.params.items()) for trial in trials if trial.repeat_of is None]
     assert len(run) == len(set(run)) == 5
-    assert any(trial.repeat_of for trial in trials)
+    assert any(trial.repeat_of for trial in trials) or len(trials) == 5  # some see what has been tried
     assert told(url)["sweep"][1] == "the search has ended: all 5 configurations of the space have been tried"
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_who_weighs_errors_is_told_of_documents_by_a_driver_that_comes_after_too(
+    sampler: str, tmp_path: Path
+) -> None:
+    url, files = f"sqlite:///{tmp_path}/s.db", tmp_path / "files"
+    spec = make_spec(f"search.sampler={sampler}", "search.trials=3")
+    with opened(url, spec, files) as driver:
+        drive(driver)
+        outcomes = driver._trials.outcomes()
+    with opened(url, spec, files) as driver:
+        assert driver._trials.outcomes() == outcomes
+    with closing(Reader(url)) as reader:
+        shown = {each.trial: each for each in reader.evaluations(1, "valid")}
+    assert len(outcomes) == 3
+    for trial, each in outcomes.items():
+        assert each.values is not None
+        _, error = ratio_and_se(shown[trial].nats, shown[trial].tokens)
+        weighed = each.values[0] * error if SAMPLERS[sampler].weighs_errors else 0
+        assert math.hypot(*each.deviations) == pytest.approx(weighed)
 
 
 # --- what it costs -----------------------------------------------------------------------------------
