@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.cli.console import COLOURS, PIPE_WIDTH, common_prefix, number, perplexity, shown
-from sweeper.results.leaderboard import Board, Row
+from sweeper.results.leaderboard import Board
+from sweeper.results.row import Row
 
 FINAL = ("complete", "failed")  # states of a sweep in which its board does not change any more
 INDENT = 6  # of the values below a row

@@ -1,6 +1,7 @@
 """What an evaluation says, and a run reports: plain values, no torch, so that any process may read them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more
@@ -24,6 +25,8 @@ class Evaluation(NamedTuple):
     nats_D: list[float]
     tokens_D: list[int]
     text_bytes: int = 0  # UTF-8 bytes of the scored tokens' text; 0 where the tokenizer loses some
+    ranks: bool = False  # of the best checkpoint, with as many masks as ranking takes
+    exact_nats_D: Sequence[float] = ()  # of a source whose likelihood is known: its own
 
     def metrics(self) -> dict[str, float]:
         """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""

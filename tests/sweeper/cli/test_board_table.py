@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from sweeper.cli import board_table as tables
-from sweeper.results.leaderboard import Board, Row
+from sweeper.results.leaderboard import Board
+from sweeper.results.row import Row
 
 
 def row(rank: int | None, configuration: int, tied: bool = False, why: str = "", **values: object) -> Row:
