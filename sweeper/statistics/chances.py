@@ -6,6 +6,7 @@ seeds, plus an error of the text that all share. Its variance over seeds is that
 towards the mean of all by two degrees; one that ran once has the mean's, and tails as wide as two degrees
 make them. Shapes: C configurations, S seeds, D documents, N draws."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,13 +42,23 @@ def chances(field: Field, margin: float, spread: Pooled | None = None) -> Chance
     degrees_C = PRIOR + seeds_C - 1
     error_C = np.sqrt((PRIOR * spread.variance / 2 + own_C) / degrees_C / seeds_C)
 
-    rng = np.random.default_rng(0)
-    scale_NC = np.sqrt(rng.chisquare(degrees_C, (DRAWS, C)) / degrees_C)
-    value_NC = mean_C + error_C * rng.standard_normal((DRAWS, C)) / scale_NC
+    t_CN = np.array([_draws(c, degrees) for c, degrees in enumerate(degrees_C.astype(int).tolist())])
+    value_CN = mean_C[:, None] + error_C[:, None] * t_CN
     text = Text(field.tokens_D)
     if len(field.tokens_D) > 1:
-        residual_CD = text.residuals(nats_CD)
-        scale_N1 = np.sqrt(rng.chisquare(text.degrees, (DRAWS, 1)) / text.degrees)
-        value_NC = value_NC + rng.standard_normal((DRAWS, residual_CD.shape[1])) @ residual_CD.T / scale_N1
-    lowest_N1 = value_NC.min(1, keepdims=True)
-    return Chances((value_NC == lowest_N1).mean(0), (value_NC <= lowest_N1 + margin).mean(0))
+        value_CN += text.residuals(nats_CD) @ _draws_of_text(len(field.tokens_D), text.degrees)
+    lowest_N = value_CN.min(0)
+    return Chances((value_CN == lowest_N).mean(1), (value_CN <= lowest_N + margin).mean(1))
+
+
+@lru_cache(maxsize=1024)
+def _draws(row: int, degrees: int) -> Array:
+    """t_N of a row. A race asks for the same ones at every look."""
+    return np.random.default_rng((row, degrees)).standard_t(degrees, DRAWS)
+
+
+@lru_cache(maxsize=2)
+def _draws_of_text(documents: int, degrees: float) -> Array:
+    """t_DN: of a draw, all documents are drawn wider or narrower together."""
+    rng = np.random.default_rng(documents)
+    return rng.standard_normal((documents, DRAWS)) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)
