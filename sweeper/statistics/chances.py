@@ -24,30 +24,36 @@ class Chances(NamedTuple):
 
 
 def chances(field: Field, margin: float, spread: Pooled | None = None) -> Chances | None:
-    """margin: nats per token. spread: of more runs than these; None is returned where no spread is known.
+    """margin: nats per token. spread: of more runs than these. The same draws whenever it is asked.
 
-    The same draws whenever it is asked.
+    None is returned where no spread is known, over seeds or over documents, or where nothing connects
+    some configurations to others.
     """
-    value_CS, ran_CS, seeds_C = field.value_CS, field.ran_CS, field.seeds_C
-    spread = spread or pooled(value_CS)
-    if not spread.degrees:
+    spread = spread or pooled(field.value_CS)
+    text = Text(field.tokens_D)
+    if not spread.degrees or len(field.tokens_D) < 2 or len(np.unique(field.island_C)) > 1:
         return None
-    mean_C, nats_CD = field.means()
-    C = len(mean_C)
-    residual_CS = np.where(ran_CS, value_CS - mean_C[:, None], 0.0)
-    effect_S = residual_CS.sum(0) / np.maximum(ran_CS.sum(0), 1)
-    own_CS = np.where(ran_CS, residual_CS - effect_S, 0.0)
-    own_C = (own_CS**2).sum(1) * C / max(C - 1, 1)  # a C-th of it went into the seeds' effects
-    degrees_C = PRIOR + seeds_C - 1
-    error_C = np.sqrt((PRIOR * spread.variance / 2 + own_C) / degrees_C / seeds_C)
+    mean_C, nats_CD = field.means
+    degrees_C = PRIOR + field.seeds_C - 1
+    variance_C = (PRIOR * spread.variance / 2 + _own_squares(field)) / degrees_C
+    error_C = np.sqrt(variance_C / field.seeds_C)
 
     rng = np.random.default_rng(0)
-    scale_NC = np.sqrt(rng.chisquare(degrees_C, (DRAWS, C)) / degrees_C)
-    value_NC = mean_C + error_C * rng.standard_normal((DRAWS, C)) / scale_NC
-    text = Text(field.tokens_D)
-    if len(field.tokens_D) > 1:
-        residual_CD = text.residuals(nats_CD)
-        scale_N1 = np.sqrt(rng.chisquare(text.degrees, (DRAWS, 1)) / text.degrees)
-        value_NC = value_NC + rng.standard_normal((DRAWS, residual_CD.shape[1])) @ residual_CD.T / scale_N1
+    scale_NC = np.sqrt(rng.chisquare(degrees_C, (DRAWS, len(mean_C))) / degrees_C)
+    value_NC = mean_C + error_C * rng.standard_normal((DRAWS, len(mean_C))) / scale_NC
+    residual_CD = text.residuals(nats_CD)
+    scale_N1 = np.sqrt(rng.chisquare(text.degrees, (DRAWS, 1)) / text.degrees)
+    value_NC += rng.standard_normal((DRAWS, residual_CD.shape[1])) @ residual_CD.T / scale_N1
     lowest_N1 = value_NC.min(1, keepdims=True)
     return Chances((value_NC == lowest_N1).mean(0), (value_NC <= lowest_N1 + margin).mean(0))
+
+
+def _own_squares(field: Field) -> Array:
+    """Of each configuration's runs, what neither its mean nor a seed's effect explains, squared; what the
+    effects took of it is given back: of n that tell of seeds, an n-th."""
+    mean_C, _ = field.means
+    residual_CS = np.where(field.ran_CS, field.value_CS - mean_C[:, None], 0.0)
+    effect_S = residual_CS.sum(0) / np.maximum(field.ran_CS.sum(0), 1)
+    own_CS = np.where(field.ran_CS, residual_CS - effect_S, 0.0)
+    several = int((field.seeds_C > 1).sum())
+    return np.asarray((own_CS**2).sum(1) * several / max(several - 1, 1), np.float64)

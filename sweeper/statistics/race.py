@@ -86,7 +86,7 @@ def race(field: Field, cap: int, confidence: float, other: Pooled | None = None)
     np.fill_diagonal(upper_KK, 0.0)
     np.fill_diagonal(worse_KK, -np.inf)
     np.fill_diagonal(half_KK, 0.0)
-    mean_K, _ = field.means()
+    mean_K, _ = field.means
     first = int(np.where(run_K == rounds, mean_K, np.inf).argmin())
     return Race(
         rounds=rounds,
@@ -143,7 +143,7 @@ def against_all(
     if not rest:
         return raced.bound
     K, rounds = len(raced_rows), max(2, raced.rounds)
-    _, nats_KD = race_field.means()
+    _, nats_KD = race_field.means
     nats_CD = alone.nats_CSD[:, 0]
     first_D = nats_KD[raced.first] - nats_KD.mean(0)
     contrast_CD = first_D - (nats_CD[rest] - nats_CD[list(raced_rows)].mean(0))
