@@ -6,6 +6,7 @@ seeds, plus an error of the text that all share. Its variance over seeds is that
 towards the mean of all by two degrees; one that ran once has the mean's, and tails as wide as two degrees
 make them. Shapes: C configurations, S seeds, D documents, N draws."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,14 +39,13 @@ def chances(field: Field, margin: float, spread: Pooled | None = None) -> Chance
     variance_C = (PRIOR * spread.variance / 2 + _own_squares(field)) / degrees_C
     error_C = np.sqrt(variance_C / field.seeds_C)
 
-    rng = np.random.default_rng(0)
-    scale_NC = np.sqrt(rng.chisquare(degrees_C, (DRAWS, len(mean_C))) / degrees_C)
-    value_NC = mean_C + error_C * rng.standard_normal((DRAWS, len(mean_C))) / scale_NC
-    residual_CD = text.residuals(nats_CD)
-    scale_N1 = np.sqrt(rng.chisquare(text.degrees, (DRAWS, 1)) / text.degrees)
-    value_NC += rng.standard_normal((DRAWS, residual_CD.shape[1])) @ residual_CD.T / scale_N1
-    lowest_N1 = value_NC.min(1, keepdims=True)
-    return Chances((value_NC == lowest_N1).mean(0), (value_NC <= lowest_N1 + margin).mean(0))
+    t_CN = np.array([_draws(c, degrees) for c, degrees in enumerate(degrees_C.astype(int).tolist())])
+    value_CN = mean_C[:, None] + error_C[:, None] * t_CN
+    # As many directions in which the text may err as there are documents or configurations.
+    of_text_KC = np.linalg.qr(text.residuals(nats_CD).T, mode="r")
+    value_CN += of_text_KC.T @ _draws_of_text(len(of_text_KC), text.degrees)
+    lowest_N = value_CN.min(0)
+    return Chances((value_CN == lowest_N).mean(1), (value_CN <= lowest_N + margin).mean(1))
 
 
 def _own_squares(field: Field) -> Array:
@@ -57,3 +57,16 @@ def _own_squares(field: Field) -> Array:
     own_CS = np.where(field.ran_CS, residual_CS - effect_S, 0.0)
     several = int((field.seeds_C > 1).sum())
     return np.asarray((own_CS**2).sum(1) * several / max(several - 1, 1), np.float64)
+
+
+@lru_cache(maxsize=1024)
+def _draws(row: int, degrees: int) -> Array:
+    """t_N of a row. A race asks for the same ones at every look."""
+    return np.random.default_rng((row, degrees)).standard_t(degrees, DRAWS)
+
+
+@lru_cache(maxsize=2)
+def _draws_of_text(directions: int, degrees: float) -> Array:
+    """t_KN: of a draw, all are drawn wider or narrower together."""
+    rng = np.random.default_rng(directions)
+    return rng.standard_normal((directions, DRAWS)) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)
