@@ -16,7 +16,7 @@ A configuration may stop and come back: what is claimed of a pair uses the seeds
 choice of who runs next is allowed. Shapes: K configurations, R rounds, D documents."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,9 +29,7 @@ from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
 from sweeper.statistics.field import Array, Field
 from sweeper.statistics.quantiles import dunnett, student
 
-SPENT = (
-    0.8  # of the error that is allowed: unequal noise and seeds whose effects differ take the rest (measured)
-)
+SPENT = 0.8  # of the error that is allowed: unequal noise and slopes of the seeds take the rest (measured)
 RACES = 20_000  # simulated, for a level
 
 
@@ -61,32 +59,41 @@ class Race(NamedTuple):
 def race(field: Field, cap: int, confidence: float, other: Pooled | None = None) -> Race:
     """field: each configuration's rounds are the first of all. other: of more runs, for the mean of all
     variances."""
+    *_, last = looks(field, cap, confidence, other)
+    return last
+
+
+def looks(field: Field, cap: int, confidence: float, other: Pooled | None = None) -> Iterator[Race]:
+    """What was known after 2 rounds, 3, ... by those who have run them."""
     K, run_K = len(field.nats_CSD), field.seeds_C
-    rounds = int(run_K.max(initial=0))
     upper_KK, worse_KK = np.full((K, K), np.inf), np.full((K, K), np.inf)
     half_KK = np.full((K, K), np.inf)
-    for look in range(2, min(rounds, cap) + 1):
-        rows = np.flatnonzero(run_K >= look)
-        if len(rows) < 2:
-            break
-        level, of_winner = levels(K, cap, confidence)
-        spread = pooled(field.first(look).value_CS).plus(other or Pooled())
-        of_all = K > 2 or (
-            other is not None and other.degrees > 0
-        )  # else a pair's own variance is all there is
-        found = differences(field.of(rows).first(look), None, spread, PRIOR if of_all else 0.0)
-        share = (look / cap) ** 2
-        at = np.ix_(rows, rows)
-        text = found.text_degrees
-        bound_KK = found.half_width(_upper(level * share), dunnett(K, text, confidence))
-        own_KK = found.half_width(_upper(of_winner * share), student(text, confidence))
-        upper_KK[at] = np.minimum(upper_KK[at], found.mean_CK + bound_KK)
-        worse_KK[at] = np.minimum(worse_KK[at], found.mean_CK + own_KK)
-        half_KK[at] = bound_KK
+    # Of two alone, a pair's own variance is all there is.
+    prior = PRIOR if K > 2 or (other is not None and other.degrees > 0) else 0.0
+    yield _race(field.first(1), upper_KK, worse_KK, half_KK)
+    for look in range(2, min(int(run_K.max(initial=0)), cap) + 1):
+        rows, so_far = np.flatnonzero(run_K >= look), field.first(look)
+        if len(rows) > 1:
+            level, of_winner = levels(K, cap, confidence)
+            spread = pooled(so_far.value_CS).plus(other or Pooled())
+            found = differences(so_far.of(rows), None, spread, prior)
+            share, text = (look / cap) ** 2, found.text_degrees
+            bound_KK = found.half_width(_upper(level * share), dunnett(K, text, confidence))
+            own_KK = found.half_width(_upper(of_winner * share), student(text, confidence))
+            at = np.ix_(rows, rows)
+            upper_KK[at] = np.minimum(upper_KK[at], found.mean_CK + bound_KK)
+            worse_KK[at] = np.minimum(worse_KK[at], found.mean_CK + own_KK)
+            half_KK[at] = bound_KK
+        yield _race(so_far, upper_KK, worse_KK, half_KK)
+
+
+def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Race:
+    upper_KK, worse_KK, half_KK = upper_KK.copy(), worse_KK.copy(), half_KK.copy()
     np.fill_diagonal(upper_KK, 0.0)
     np.fill_diagonal(worse_KK, -np.inf)
     np.fill_diagonal(half_KK, 0.0)
-    mean_K, _ = field.means
+    run_K, (mean_K, _) = field.seeds_C, field.means
+    rounds = int(run_K.max(initial=0))
     first = int(np.where(run_K == rounds, mean_K, np.inf).argmin())
     return Race(
         rounds=rounds,
@@ -102,8 +109,7 @@ def race(field: Field, cap: int, confidence: float, other: Pooled | None = None)
 @lru_cache
 def levels(groups: int, cap: int, confidence: float) -> tuple[float, float]:
     """(one-sided level of a comparison at the last look; that of the winner's own test), by simulated races
-    of
-    equal configurations of equal noise. The same numbers on every machine."""
+    of equal configurations of equal noise. The same numbers on every machine."""
     rng = np.random.default_rng((groups, cap))
     noise_NKR = rng.standard_normal((RACES, groups, cap))
     others = groups > 2
