@@ -25,30 +25,38 @@ class Chances(NamedTuple):
 
 
 def chances(field: Field, margin: float, spread: Pooled | None = None) -> Chances | None:
-    """margin: nats per token. spread: of more runs than these; None is returned where no spread is known.
+    """margin: nats per token. spread: of more runs than these. The same draws whenever it is asked.
 
-    The same draws whenever it is asked.
+    None is returned where no spread is known, over seeds or over documents, or where nothing connects
+    some configurations to others.
     """
-    value_CS, ran_CS, seeds_C = field.value_CS, field.ran_CS, field.seeds_C
-    spread = spread or pooled(value_CS)
-    if not spread.degrees:
+    spread = spread or pooled(field.value_CS)
+    text = Text(field.tokens_D)
+    if not spread.degrees or len(field.tokens_D) < 2 or len(np.unique(field.island_C)) > 1:
         return None
-    mean_C, nats_CD = field.means()
-    C = len(mean_C)
-    residual_CS = np.where(ran_CS, value_CS - mean_C[:, None], 0.0)
-    effect_S = residual_CS.sum(0) / np.maximum(ran_CS.sum(0), 1)
-    own_CS = np.where(ran_CS, residual_CS - effect_S, 0.0)
-    own_C = (own_CS**2).sum(1) * C / max(C - 1, 1)  # a C-th of it went into the seeds' effects
-    degrees_C = PRIOR + seeds_C - 1
-    error_C = np.sqrt((PRIOR * spread.variance / 2 + own_C) / degrees_C / seeds_C)
+    mean_C, nats_CD = field.means
+    degrees_C = PRIOR + field.seeds_C - 1
+    variance_C = (PRIOR * spread.variance / 2 + _own_squares(field)) / degrees_C
+    error_C = np.sqrt(variance_C / field.seeds_C)
 
     t_CN = np.array([_draws(c, degrees) for c, degrees in enumerate(degrees_C.astype(int).tolist())])
     value_CN = mean_C[:, None] + error_C[:, None] * t_CN
-    text = Text(field.tokens_D)
-    if len(field.tokens_D) > 1:
-        value_CN += text.residuals(nats_CD) @ _draws_of_text(len(field.tokens_D), text.degrees)
+    # As many directions in which the text may err as there are documents or configurations.
+    of_text_KC = np.linalg.qr(text.residuals(nats_CD).T, mode="r")
+    value_CN += of_text_KC.T @ _draws_of_text(len(of_text_KC), text.degrees)
     lowest_N = value_CN.min(0)
     return Chances((value_CN == lowest_N).mean(1), (value_CN <= lowest_N + margin).mean(1))
+
+
+def _own_squares(field: Field) -> Array:
+    """Of each configuration's runs, what neither its mean nor a seed's effect explains, squared; what the
+    effects took of it is given back: of n that tell of seeds, an n-th."""
+    mean_C, _ = field.means
+    residual_CS = np.where(field.ran_CS, field.value_CS - mean_C[:, None], 0.0)
+    effect_S = residual_CS.sum(0) / np.maximum(field.ran_CS.sum(0), 1)
+    own_CS = np.where(field.ran_CS, residual_CS - effect_S, 0.0)
+    several = int((field.seeds_C > 1).sum())
+    return np.asarray((own_CS**2).sum(1) * several / max(several - 1, 1), np.float64)
 
 
 @lru_cache(maxsize=1024)
@@ -58,7 +66,7 @@ def _draws(row: int, degrees: int) -> Array:
 
 
 @lru_cache(maxsize=2)
-def _draws_of_text(documents: int, degrees: float) -> Array:
-    """t_DN: of a draw, all documents are drawn wider or narrower together."""
-    rng = np.random.default_rng(documents)
-    return rng.standard_normal((documents, DRAWS)) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)
+def _draws_of_text(directions: int, degrees: float) -> Array:
+    """t_KN: of a draw, all are drawn wider or narrower together."""
+    rng = np.random.default_rng(directions)
+    return rng.standard_normal((directions, DRAWS)) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)

@@ -29,7 +29,7 @@ class Text(NamedTuple):
 
     @property
     def degrees(self) -> float:
-        return max(self.effective - 1, 0.1)
+        return max(self.effective - 1, 1.0)  # as two equal ones have: below, a quantile says nothing more
 
     def residuals(self, nats_CD: Array) -> Array:
         """residual_CD: their products over documents sum to the covariance of two values."""

@@ -5,6 +5,8 @@ A seed sets the pretrain, the data order and the masks, so its effect a_s is com
 use it, and far larger than what tells them apart (0.1 against 0.01 nats a token)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,20 +21,21 @@ class Run(NamedTuple):
     nats_D: Sequence[float]  # sums per document, in the evaluation set's order
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Field:
     nats_CSD: Array  # NaN where a configuration did not run a seed
     tokens_D: Array
 
-    @property
+    @cached_property
     def value_CS(self) -> Array:
         """Nats per token; NaN where there is no run."""
-        return self.nats_CSD.sum(-1) / self.tokens_D.sum()
+        return np.asarray(self.nats_CSD.sum(-1) / self.tokens_D.sum(), np.float64)
 
-    @property
+    @cached_property
     def ran_CS(self) -> NDArray[np.bool_]:
         return ~np.isnan(self.nats_CSD[..., 0])
 
-    @property
+    @cached_property
     def seeds_C(self) -> NDArray[np.intp]:
         return self.ran_CS.sum(1)
 
@@ -40,30 +43,33 @@ class Field(NamedTuple):
         """The same, as far as the first seeds go."""
         return Field(self.nats_CSD[:, :seeds], self.tokens_D)
 
-    def of(self, rows: "Sequence[int] | NDArray[np.intp]") -> "Field":
+    def of(self, rows: Sequence[int] | NDArray[np.intp]) -> "Field":
         """Some of the configurations."""
-        return Field(self.nats_CSD[list(rows)], self.tokens_D)
+        return Field(self.nats_CSD[np.asarray(rows, np.intp)], self.tokens_D)
 
+    @cached_property
     def means(self) -> tuple[Array, Array]:
         """(mean_C, nats_CD): of each configuration, the seeds' effects taken out.
 
         Least squares, with the effects of the seeds that a configuration is connected to (directly or through
         others) summing to 0. So one that ran on seed 0 alone is not punished for an unlucky seed 0 where
         others show that it is one; where all ran the same seeds it is the plain mean."""
-        ran_CS, share_CS = self.ran_CS.astype(float), self.share_CS
-        nats_CSD = np.where(self.ran_CS[..., None], self.nats_CSD, 0.0)
-        plain_CD = np.einsum("cs,csd->cd", share_CS, nats_CSD)
-        within_SD = nats_CSD.sum(0) - ran_CS.T @ plain_CD
+        ran_CS, share_CS = self.ran_CS, self.share_CS
+        plain_CD = np.zeros((len(ran_CS), len(self.tokens_D)))
+        for s, ran_C in enumerate(ran_CS.T):  # seed by seed: a copy of all nats may be large
+            plain_CD[ran_C] += share_CS[ran_C, s, None] * self.nats_CSD[ran_C, s]
+        within_SD = np.stack(
+            [(self.nats_CSD[ran_C, s] - plain_CD[ran_C]).sum(0) for s, ran_C in enumerate(ran_CS.T)]
+        )
         nats_CD = plain_CD - share_CS @ (self.effects_SS @ within_SD)
         return nats_CD.sum(-1) / self.tokens_D.sum(), nats_CD
 
-    @property
+    @cached_property
     def share_CS(self) -> Array:
         """Of each configuration's runs, the part that each seed is."""
-        ran_CS = self.ran_CS.astype(float)
-        return ran_CS / np.maximum(ran_CS.sum(1, keepdims=True), 1)
+        return np.asarray(self.ran_CS / np.maximum(self.seeds_C, 1)[:, None], np.float64)
 
-    @property
+    @cached_property
     def effects_SS(self) -> Array:
         """The seeds' effects from what is left of their sums once configurations' means are taken out: the
         pseudo-inverse of the normal equations, whose solution is the one of least norm."""
@@ -71,8 +77,20 @@ class Field(NamedTuple):
         normal_SS = np.diag(ran_CS.sum(0)) - ran_CS.T @ self.share_CS
         return np.asarray(np.linalg.pinv(normal_SS, hermitian=True), np.float64)
 
+    @cached_property
+    def island_C(self) -> NDArray[np.intp]:
+        """Equal where configurations are connected: by a common seed, or by others that have one with each.
 
-def field_of(runs: Sequence[Run], tokens_D: Sequence[int]) -> tuple[list[int], Field]:
+        Between islands nothing tells seeds from configurations."""
+        ran_CS = self.ran_CS.astype(float)
+        linked_SS = ran_CS.T @ ran_CS > 0
+        for _ in range(int(np.ceil(np.log2(max(2, len(linked_SS)))))):
+            linked_SS = linked_SS @ linked_SS
+        first_S = linked_SS.argmax(1)
+        return np.asarray(first_S[self.ran_CS.argmax(1)], np.intp)
+
+
+def field_of(runs: Sequence[Run], tokens_D: Sequence[float]) -> tuple[list[int], Field]:
     """The configurations in order, and their runs; the seeds in order.
 
     Raises ValueError where a run's documents are not as many as tokens_D, or a (configuration, seed) comes

@@ -29,9 +29,7 @@ from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
 from sweeper.statistics.field import Array, Field
 from sweeper.statistics.quantiles import dunnett, student
 
-SPENT = (
-    0.8  # of the error that is allowed: unequal noise and seeds whose effects differ take the rest (measured)
-)
+SPENT = 0.8  # of the error that is allowed: unequal noise and slopes of the seeds take the rest (measured)
 RACES = 20_000  # simulated, for a level
 
 
@@ -94,7 +92,7 @@ def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Rac
     np.fill_diagonal(upper_KK, 0.0)
     np.fill_diagonal(worse_KK, -np.inf)
     np.fill_diagonal(half_KK, 0.0)
-    run_K, (mean_K, _) = field.seeds_C, field.means()
+    run_K, (mean_K, _) = field.seeds_C, field.means
     rounds = int(run_K.max(initial=0))
     first = int(np.where(run_K == rounds, mean_K, np.inf).argmin())
     return Race(
@@ -111,8 +109,7 @@ def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Rac
 @lru_cache
 def levels(groups: int, cap: int, confidence: float) -> tuple[float, float]:
     """(one-sided level of a comparison at the last look; that of the winner's own test), by simulated races
-    of
-    equal configurations of equal noise. The same numbers on every machine."""
+    of equal configurations of equal noise. The same numbers on every machine."""
     rng = np.random.default_rng((groups, cap))
     noise_NKR = rng.standard_normal((RACES, groups, cap))
     others = groups > 2
@@ -152,7 +149,7 @@ def against_all(
     if not rest:
         return raced.bound
     K, rounds = len(raced_rows), max(2, raced.rounds)
-    _, nats_KD = race_field.means()
+    _, nats_KD = race_field.means
     nats_CD = alone.nats_CSD[:, 0]
     first_D = nats_KD[raced.first] - nats_KD.mean(0)
     contrast_CD = first_D - (nats_CD[rest] - nats_CD[list(raced_rows)].mean(0))

@@ -4,22 +4,18 @@ stand.
 Three questions, three bounds, each at 95% over everything that it says of the board (differences.py has the
 errors):
 1. Which may be the best? Hsu's comparisons with the best (1984): i may be, unless d_ij - q s_ij > 0 for some
-   j, q being
-   Dunnett's one-sided quantile. One that ran on one seed is screened out so; it is not called worse.
-2. What is lost by taking i? At most max(0, max over j of d_ij + q s_ij) (the same q, simultaneous with 1).
-   Known against
-   those that ran on two seeds or more.
+   j, q being Dunnett's one-sided quantile. One that ran on one seed is screened out so; it is not called
+   worse.
+2. What is lost by taking i? At most max(0, max over j of d_ij + q s_ij) (the same q, simultaneous with 1),
+   against those that ran on two seeds or more.
 3. Is i worse than j? For pairs picked by looking, Tukey's and Kramer's bound. From it come the rank's range,
-   and
-   the margin of the difference to the first.
+   and the margin of the difference to the first (values.py).
 A winner is named where one beats each of the others by its own two-sided test (Gutmann and Maymin 1987).
 
-The error that is allowed is spent to four fifths: unequal noise, and seeds that move one configuration more
-than another, take the rest (`python -m benchmarks.calibration`).
-
-Interval of a value by itself: text and, where it is known, the spread over seeds of the value itself (not of
-a difference), Student's t each, in quadrature. Shapes: C configurations, S seeds, D documents, K
-configurations that the others are held against."""
+2, 3 and a winner are said of pairs that share two seeds or more, by the pair's own spread. The error that is
+allowed is spent to four fifths in 1, 2 and on a winner: unequal noise, and seeds that move one configuration
+more than another, take the rest (`python -m benchmarks.calibration`).
+Shapes: C configurations, S seeds, D documents, K configurations that the others are held against."""
 
 import math
 from collections.abc import Sequence
@@ -33,9 +29,11 @@ from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import differences, pooled
 from sweeper.statistics.field import Array, Field, Run, field_of
 from sweeper.statistics.quantiles import CONFIDENCE, dunnett, student, tukey
+from sweeper.statistics.values import values
 
 SPENT = 1 - 0.8 * (1 - CONFIDENCE)  # confidence that quantiles are taken at
-HELD_AGAINST = 64  # the best, by their means: nobody is excluded by a worse one
+HELD_AGAINST = 64  # the best, by their means: whom they do not exclude, no worse one excludes
+PAIRS = 2**19  # of which the differences are in memory at a time
 MARGIN = math.log(1.01)  # nats: 1% of perplexity
 
 
@@ -70,7 +68,7 @@ class Standings(NamedTuple):
         return self.rows[0]
 
 
-def standings(runs: Sequence[Run], tokens_D: Sequence[int], margin: float = MARGIN) -> Standings:
+def standings(runs: Sequence[Run], tokens_D: Sequence[float], margin: float = MARGIN) -> Standings:
     """All runs are of one evaluation set. margin: of p_within, in nats per token.
 
     Raises ValueError where a run's documents are not as many as tokens_D, or a (configuration, seed) comes
@@ -78,44 +76,75 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[int], margin: float = MARG
     if not runs:
         return Standings([], None, 0.0)
     configurations, field = field_of(runs, tokens_D)
-    mean_C, nats_CD = field.means()
-    text = Text(field.tokens_D)
-    seed_C, degrees = own_spread(field)
-    half_C = student(text.degrees) * text.error(nats_CD)
-    if degrees:
-        half_C = np.hypot(half_C, student(degrees) * seed_C)
-    order = np.argsort(mean_C, kind="stable")
-    first = int(order[0])
-    may_be_C, regret_C, beaten_C = _against_the_best(field, order[:HELD_AGAINST])
-    rank_C, last_C, margin_C, difference_C = _pairs(field, first)
-    chance = chances(field.of(order[:HELD_AGAINST].tolist()), margin)
-    place_C = np.argsort(order)
-    run_once_C = field.seeds_C < 2
-    known = bool(degrees)
-    plain_C = np.nanmean(field.value_CS, axis=1)
+    order = np.argsort(field.means[0], kind="stable")
+    first, near = int(order[0]), order[:HELD_AGAINST]
+    found = values(field, first)
+    claims = _claims(field, near)
+    chance = chances(field.of(near), margin)
+    place_C, plain_C, seeds_C = np.argsort(order), np.nanmean(field.value_CS, axis=1), field.seeds_C
+    known = bool((seeds_C > 1).any())
     rows = [
         Standing(
             configuration=configurations[c],
-            nelbo=float(mean_C[c]),
-            low=float(mean_C[c] - half_C[c]),
-            high=float(mean_C[c] + half_C[c]),
+            nelbo=float(found.nelbo_C[c]),
+            low=float(found.nelbo_C[c] - found.half_C[c]),
+            high=float(found.nelbo_C[c] + found.half_C[c]),
             over_seeds=known,
             mean=float(plain_C[c]),
-            seeds=int(field.seeds_C[c]),
-            difference=float(difference_C[c]),
-            margin=float(margin_C[c]),
-            tied_with_best=bool(may_be_C[c]),
-            why=_why(c == first, bool(may_be_C[c]), bool(run_once_C[c]), known),
-            rank_low=int(rank_C[c]),
-            rank_high=int(last_C[c]),
-            regret=float(regret_C[c]),
+            seeds=int(seeds_C[c]),
+            difference=float(found.difference_C[c]),
+            margin=float(found.margin_C[c]),
+            tied_with_best=bool(claims.may_be_best_C[c]),
+            why=_why(c == first, bool(claims.may_be_best_C[c]), seeds_C[c] < 2, known),
+            rank_low=1 + int(claims.better_C[c]),
+            rank_high=len(configurations) - int(claims.worse_C[c]),
+            regret=float(claims.regret_C[c]),
             p_best=_chance(chance and chance.best_C, place_C[c]),
             p_within=_chance(chance and chance.within_C, place_C[c]),
         )
-        for c in order
+        for c in order.tolist()
     ]
-    alone = len(rows) > 1 and known and not run_once_C.any() and bool(beaten_C[first])
-    return Standings(rows, configurations[first] if alone else None, text.effective)
+    winner = configurations[first] if len(rows) > 1 and _beats_each(field, first) else None
+    return Standings(rows, winner, Text(field.tokens_D).effective)
+
+
+class _Claims(NamedTuple):
+    may_be_best_C: NDArray[np.bool_]
+    regret_C: Array  # infinite: not known
+    better_C: NDArray[np.intp]  # how many are surely better
+    worse_C: NDArray[np.intp]
+
+
+def _claims(field: Field, near: NDArray[np.intp]) -> _Claims:
+    """near: the best by their means. Whoever ran on two seeds or more is held against, too."""
+    C, spread = len(field.nats_CSD), pooled(field.value_CS)
+    excluded_C, regret_C = np.zeros(C, bool), np.full(C, -np.inf)
+    better_C, worse_C = np.zeros(C, np.intp), np.zeros(C, np.intp)
+    against = np.union1d(near, np.flatnonzero(field.seeds_C >= 2))
+    for columns in np.array_split(against, max(1, math.ceil(len(against) * C / PAIRS))):
+        found = differences(field, columns, spread)
+        d_CK, text = found.mean_CK, found.text_degrees
+        other_CK = np.arange(C)[:, None] != columns
+        bound_CK = found.half_width(lambda d: dunnett(C, d, SPENT), dunnett(C, text, SPENT))
+        excluded_C |= ((d_CK - bound_CK > 0) & other_CK).any(1)
+        upper_CK = np.where(found.together_CK, d_CK + bound_CK, np.inf)
+        held_CK = other_CK & (field.seeds_C[columns] >= 2)
+        regret_C = np.maximum(regret_C, np.where(held_CK, upper_CK, -np.inf).max(1))
+        pair_CK = np.where(found.together_CK, found.half_width(lambda d: tukey(C, d), tukey(C, text)), np.inf)
+        better_C += (d_CK - pair_CK > 0).sum(1)
+        worse_C += (d_CK + pair_CK < 0).sum(1)
+    held_against_nobody_C = np.isneginf(regret_C) & (C > 1)
+    regret_C = np.where(held_against_nobody_C, np.inf, np.maximum(regret_C, 0.0))
+    return _Claims(~excluded_C, regret_C, better_C, worse_C)
+
+
+def _beats_each(field: Field, first: int) -> bool:
+    """Of all others; that they ran with it on two seeds or more is a condition."""
+    found = differences(field, [first])
+    half_C1 = found.half_width(lambda d: student(d, SPENT), student(found.text_degrees, SPENT))
+    beaten_C = ((found.mean_CK - half_C1 > 0) & found.together_CK)[:, 0]
+    beaten_C[first] = True
+    return bool(beaten_C.all())
 
 
 def _chance(of_K: Array | None, place: int) -> float:
@@ -123,67 +152,6 @@ def _chance(of_K: Array | None, place: int) -> float:
     if of_K is None:
         return math.nan
     return float(of_K[place]) if place < len(of_K) else 0.0
-
-
-def own_spread(field: Field) -> tuple[Array, int]:
-    """(error_C, degrees): standard error over seeds of each value by itself: of the mean of its runs, by the
-    variance of
-    runs within configurations. The seeds are common, so there are S - 1 degrees however many
-    configurations."""
-    value_CS = field.value_CS
-    seeds_C = field.seeds_C
-    centred_CS = value_CS - np.nanmean(value_CS, axis=1, keepdims=True)
-    own, most = int((seeds_C - 1).sum()), int(seeds_C.max(initial=1))
-    if not own:
-        return np.full(len(seeds_C), np.inf), 0
-    level = float(np.nansum(centred_CS**2) / own)
-    # Where others' runs took out a seed's effect, it is as uncertain as if it had run all their seeds; its
-    # own noise is not.
-    noise = pooled(value_CS).variance / 2
-    alone_C = np.nan_to_num(noise) * (1 / np.maximum(seeds_C, 1) - 1 / most)
-    return np.sqrt(level / most + alone_C), most - 1
-
-
-def _against_the_best(
-    field: Field, at_K: NDArray[np.intp]
-) -> tuple[NDArray[np.bool_], Array, NDArray[np.bool_]]:
-    """(may be the best, regret, beats each of the others) of each configuration."""
-    C, seeds_C = len(field.nats_CSD), field.seeds_C
-    found = differences(field, at_K)
-    other_CK = np.arange(C)[:, None] != at_K
-    bound_CK = found.half_width(lambda d: dunnett(C, d, SPENT), dunnett(C, found.text_degrees, SPENT))
-    excluded_CK = (found.mean_CK - bound_CK > 0) & other_CK
-    tested_CK = (np.minimum(seeds_C[:, None], seeds_C[at_K]) >= 2) & other_CK
-    upper_CK = np.where(tested_CK, found.mean_CK + bound_CK, 0.0)
-    regret_C = np.where(tested_CK.any(axis=1), np.maximum(upper_CK.max(axis=1), 0.0), np.inf)
-    if C == 1:
-        return np.ones(1, bool), np.zeros(1), np.zeros(1, bool)
-    # Whom the first must beat may be beyond the best few: there its own differences are asked for.
-    own = differences(field, [int(at_K[0])])
-    half_C1 = own.half_width(lambda d: student(d, SPENT), student(own.text_degrees, SPENT))
-    beaten_C = np.zeros(C, bool)
-    others_C1 = np.arange(C)[:, None] != at_K[:1]
-    beaten_C[at_K[0]] = bool(((own.mean_CK - half_C1 > 0) | ~others_C1).all())
-    return ~excluded_CK.any(axis=1), regret_C, beaten_C
-
-
-def _pairs(field: Field, first: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
-    """(rank's range from, to; margin of the difference to the first; that difference), by all pairs of those
-    that ran on two seeds or more. One that ran once may have any rank."""
-    C = len(field.nats_CSD)
-    to_first = differences(field, [first])
-    tested = np.flatnonzero(field.seeds_C >= 2)
-    better_C, worse_C = np.zeros(C, np.intp), np.zeros(C, np.intp)
-    some = field.of(tested.tolist())
-    for at in range(0, len(tested), 256):
-        columns = np.arange(at, min(at + 256, len(tested)))
-        found = differences(some, columns)
-        half_CK = found.half_width(lambda d: tukey(C, d), tukey(C, found.text_degrees))
-        better_C[tested] += (found.mean_CK - half_CK > 0).sum(axis=1)
-        worse_C[tested] += (found.mean_CK + half_CK < 0).sum(axis=1)
-    margin_C1 = to_first.half_width(lambda d: tukey(C, d), tukey(C, to_first.text_degrees))
-    margin_C1[first] = 0.0
-    return 1 + better_C, C - worse_C, margin_C1[:, 0], to_first.mean_CK[:, 0]
 
 
 def _why(first: bool, may_be_best: bool, once: bool, known: bool) -> str:
