@@ -84,8 +84,11 @@ class Differences(NamedTuple):
 def pooled(value_CS: Array) -> Pooled:
     """Of all pairs of configurations, each on the seeds that both have run."""
     total = Pooled()
-    patterns, pattern_C = np.unique(~np.isnan(value_CS), axis=0, return_inverse=True)
-    members = [value_CS[pattern_C.ravel() == p] for p in range(len(patterns))]
+    by_pattern: dict[bytes, list[int]] = {}
+    for c, ran_S in enumerate(~np.isnan(value_CS)):
+        by_pattern.setdefault(ran_S.tobytes(), []).append(c)
+    patterns = [np.frombuffer(pattern, bool) for pattern in by_pattern]
+    members = [value_CS[rows] for rows in by_pattern.values()]
     for p, q in combinations_with_replacement(range(len(patterns)), 2):
         common = patterns[p] & patterns[q]
         pairs = len(members[p]) * (len(members[q]) if p != q else (len(members[p]) - 1) / 2)
@@ -122,7 +125,9 @@ def differences(
     # Of nothing (no spread is known) the part is 0, not no number.
     known = prior * spread.variance if prior and spread.degrees else 0.0
     moderated_CK = (known + squares_CK) / np.maximum(prior + own_CK, 1)
-    variance_CK = np.where(together_CK, moderated_CK / np.maximum(shared_CK, 1), _alone(field, at_K, spread))
+    variance_CK = moderated_CK / np.maximum(shared_CK, 1)
+    if not (together_CK | ~other_CK).all():
+        variance_CK = np.where(together_CK, variance_CK, _alone(field, at_K, spread))
     mean_C, nats_CD = field.means
     text = Text(field.tokens_D)
     shared_R = np.arange(field.ran_CS.shape[1] + 1)

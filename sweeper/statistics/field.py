@@ -54,6 +54,9 @@ class Field:
         Least squares, with the effects of the seeds that a configuration is connected to (directly or through
         others) summing to 0. So one that ran on seed 0 alone is not punished for an unlucky seed 0 where
         others show that it is one; where all ran the same seeds it is the plain mean."""
+        if self.ran_CS.all():
+            nats_CD = self.nats_CSD.mean(1)
+            return nats_CD.sum(-1) / self.tokens_D.sum(), nats_CD
         ran_CS, share_CS = self.ran_CS, self.share_CS
         plain_CD = np.zeros((len(ran_CS), len(self.tokens_D)))
         for s, ran_C in enumerate(ran_CS.T):  # seed by seed: a copy of all nats may be large

@@ -131,10 +131,12 @@ def levels(groups: int, cap: int, confidence: float) -> tuple[float, float]:
 
 
 def _upper(level: float) -> Callable[[float], float]:
-    def quantile(degrees: float) -> float:
-        return float(stats.t.isf(level, degrees))
+    return lambda degrees: _exceeded(level, degrees)
 
-    return quantile
+
+@lru_cache(maxsize=4096)
+def _exceeded(level: float, degrees: float) -> float:
+    return float(stats.t.isf(level, degrees))
 
 
 def against_all(
