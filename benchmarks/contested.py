@@ -22,7 +22,9 @@ def ran(board: Board, places: Iterable[Place]) -> list[Run]:
 
 def searched(board: Board, baselines: int = BASELINES) -> list[Ranked]:
     """README's shape: baselines with three seeds, and what the search ran once."""
-    places = [(c, s) for c in range(len(board.truth_C)) for s in range(BASELINE_SEEDS if c < baselines else 1)]
+    places = [
+        (c, s) for c in range(len(board.truth_C)) for s in range(BASELINE_SEEDS if c < baselines else 1)
+    ]
     tokens = board.tokens_D.tolist()
     trials = [_trial(c, s, "baseline" if c < baselines else "search") for c, s in places]
     evaluations = {

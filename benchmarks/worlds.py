@@ -80,7 +80,9 @@ class World(NamedTuple):
             of_size = rng.standard_normal((N, 1 + max(BLOCK_SIZES)))
             slope_NC = np.take_along_axis(of_size, block_size_NC, 1)
         e_NCS = (
-            rng.standard_t(3, (N, C, seeds)) / math.sqrt(3) if self.heavy else rng.standard_normal((N, C, seeds))
+            rng.standard_t(3, (N, C, seeds)) / math.sqrt(3)
+            if self.heavy
+            else rng.standard_normal((N, C, seeds))
         )
         shared_N1S = self.shared * rng.standard_normal((N, 1, seeds))
         own_NCS = math.sqrt(1 - self.smooth) * own_NC[..., None] * e_NCS
