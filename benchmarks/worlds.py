@@ -54,6 +54,10 @@ class Board(NamedTuple):
         """What taking it costs."""
         return float(self.truth_C[configuration] - self.truth_C.min())
 
+    def alone(self, configuration: int) -> bool:
+        """Whether it is the best, and no other is."""
+        return bool((self.truth_C > self.truth_C[configuration]).sum() == len(self.truth_C) - 1)
+
 
 class World(NamedTuple):
     """What moves the values of runs."""
@@ -90,23 +94,23 @@ class World(NamedTuple):
 
     def boards(self, rng: Rng, truth_NC: Array) -> Iterator[Board]:
         block_size_NC = block_sizes(rng, *truth_NC.shape)
-        return self.seen(rng, truth_NC, self.seeds(rng, block_size_NC), block_size_NC)
+        return self.seen(rng, truth_NC, self.seeds(rng, block_size_NC)[..., None], block_size_NC)
 
     def seen(
-        self, rng: Rng, truth_NC: Array, deviation_NCS: Array, block_size_NC: NDArray[np.intp]
+        self, rng: Rng, truth_NC: Array, deviation_NCSD: Array, block_size_NC: NDArray[np.intp]
     ) -> Iterator[Board]:
-        """Board by board: what documents and masks make of it."""
+        """Board by board: what documents and masks make of it. deviation_NCSD: or NCS1, of all documents."""
         t_D = TOKENS_D
         D, effective = len(t_D), t_D.sum() ** 2 / (t_D**2).sum()
-        for truth_C, deviation_CS, block_size_C in zip(truth_NC, deviation_NCS, block_size_NC, strict=True):
-            C, S = deviation_CS.shape
+        for truth_C, deviation_CSD, block_size_C in zip(truth_NC, deviation_NCSD, block_size_NC, strict=True):
+            C, S = deviation_CSD.shape[:2]
             taste_CD = self.text * math.sqrt(effective / 2) * rng.standard_normal((C, D))
             per_token_C1D = (LEVEL + truth_C[:, None] + taste_CD)[:, None]
             # Draw 0 is the search's, 1 to 8 are the rounds'. Of a mask the error falls with a document's tokens.
             of_size_BSD = 0.6 * rng.standard_normal((1 + max(BLOCK_SIZES), S, D))
             masks_CSD = of_size_BSD[block_size_C] + 0.375 * rng.standard_normal((C, S, D))
             masks_CSD *= self.masks * np.sqrt(t_D.sum() / t_D)
-            per_token_CSD = per_token_C1D + deviation_CS[..., None]
+            per_token_CSD = per_token_C1D + deviation_CSD
             yield Board(
                 truth_C,
                 block_size_C,
@@ -151,8 +155,9 @@ def two_equal(C: int, gap: float) -> Truth:
     return truth
 
 
-def spread(C: int, sd: float) -> Truth:
-    return lambda rng, N: sd * rng.standard_normal((N, C))
+def spread(C: int, low: float, high: float | None = None) -> Truth:
+    """Normal; of a standard deviation that is drawn anew for each board."""
+    return lambda rng, N: rng.uniform(low, high or low, (N, 1)) * rng.standard_normal((N, C))
 
 
 def by_looks(world: World, searched: int, depth: float = 0.12) -> Callable[[Rng, int], Iterator[Board]]:
@@ -180,6 +185,6 @@ def by_looks(world: World, searched: int, depth: float = 0.12) -> Callable[[Rng,
             wave_NW = np.cos(np.einsum("nwx,nx->nw", way_NWX, x_NCX[:, c]) + phase_NW)
             deviation_NCS[:, c] += scale * np.einsum("nw,nws->ns", wave_NW, height_NWS)
             truth_NC[:, c] = depth * ((x_NCX[:, c] - lowest_NX) ** 2).sum(1)
-        return world.seen(rng, truth_NC, deviation_NCS, sizes_NC)
+        return world.seen(rng, truth_NC, deviation_NCS[..., None], sizes_NC)
 
     return boards
