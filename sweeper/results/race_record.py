@@ -32,7 +32,7 @@ class Contest:
     value: Any  # of the dimension; None where there is none
     contenders: list[int]  # configurations
     rounds: list[int]  # that each has run: the first of all
-    race: Race | None  # None before anyone has run two
+    race: Race | None  # None before anything can be said
     odds: "Odds | None"
     against_all: float  # what the first may cost against any that was searched, nats; infinite: not known
 
@@ -66,7 +66,7 @@ class Contest:
             return []
         active, most = self._active(settle), max(self.rounds)
         lagging = [(c, r) for c in active for r in range(self.rounds[c] + 1, most + 1)]
-        more = range(most + 1, max(most + 1, 2) + 1)  # nothing can be said of one round: two, to begin with
+        more = range(most + 1, max(most + 1, _least(settle)) + 1)
         places = lagging or [(c, r) for r in more for c in active]
         return [(self.contenders[c], r) for c, r in places]
 
@@ -141,7 +141,7 @@ def _contest(
     have = {(configuration[each.trial], each.round) for each in mine}
     rounds = [next(r for r in range(len(have) + 1) if (c, r + 1) not in have) for c in chosen]
     nobody = Contest(value, chosen, rounds, None, None, math.inf)
-    if max(rounds, default=0) < 2 or not ran:
+    if max(rounds, default=0) < _least(settle) or not ran:
         return nobody
     prefix = dict(zip(chosen, rounds, strict=True))
     runs = [
@@ -170,6 +170,11 @@ def _contest(
             )
     odds = Odds(with_search, settle.margin, pooled(with_search.value_CS).plus(spread))
     return Contest(value, chosen, rounds, found, odds, beside)
+
+
+def _least(settle: Settle) -> int:
+    """Rounds without which nothing can be said: a chance has the search's own seed beside the first."""
+    return 1 if settle.until == "chance" else 2
 
 
 def _spread_of_search(searched: Sequence[Ranked]) -> Pooled:
