@@ -1,4 +1,5 @@
-"""What is asked of the answer: studies (boards of a world, and what is looked at), and the cells of the table that
+"""What is asked of the answer: studies (boards of a world, and what is looked at), and the cells of the table
+that
 each fills."""
 
 import math
@@ -64,7 +65,8 @@ class Study(NamedTuple):
 
 
 def equally_good(by: str, at: tuple[float, ...]) -> Figure:
-    """Of what `confirm: {top: 3, seeds: 5}` spends, the share that a race does that is as often within .5% of the
+    """Of what `confirm: {top: 3, seeds: 5}` spends, the share that a race does that is as often within .5% of
+    the
     best: between two of the rules that were looked at, in proportion; infinite where none is as often."""
 
     def ratio(facts: dict[str, Array]) -> float:

@@ -1,13 +1,14 @@
 """python -m benchmarks.calibration [--quick] [--only WORDS]: does an answer keep what it promises?
 
-Boards of known truth (benchmarks/worlds.py; benchmarks/trained.py: of runs that were really trained) go through
-the product's ranking, race and compare. Each cell has the figure that is asked, the one that was measured, and
-its 95% interval over boards; it fails where the interval lies wholly beyond what is asked. Cells of which
-nothing is asked are reported. Beside: the rule before, had all contenders run all rounds, looked at after
-each; and the best single run.
+Boards of known truth (benchmarks/worlds.py; benchmarks/trained.py: of runs that were really trained) go
+through the product's ranking, race and compare. Each cell has the figure that is asked, the one that was
+measured, and its 95% interval over boards; it fails where the interval lies wholly beyond what is asked.
+Cells of which nothing is asked are reported. Beside: the rule before, had all contenders run all rounds,
+looked at after each; and the best single run.
 
 --minutes ends it early: boards are dealt in turn to all studies, so each has what there was time for."""
 
+import json
 import math
 import time
 import zlib
@@ -19,17 +20,23 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.asked import STUDIES, Cell, Study
-from benchmarks.document import DOCS, finish, options
+from benchmarks.document import DOCS, RESULTS, finish, options
 from benchmarks.worlds import Array
 
 DEAL = 50  # boards at a time
 AGAIN = 200  # draws of the boards, for the interval of what is no share
 PAGE = DOCS / "calibration.md"
+TABLE = "## The table\n"
+KEPT = RESULTS / "calibration.json"
 
 
 def main() -> None:
     parser = options("calibration", __doc__, quick="Two boards of each study.")
-    parser.add_argument("--only", default="", help="Studies and rows that have these words in them.")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="Studies with these words in their name or their rows; of the others, what was kept.",
+    )
     parser.add_argument("--minutes", type=float, default=math.inf, help="No boards are begun after.")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
@@ -43,15 +50,25 @@ def main() -> None:
     else:
         found = _dealt(chosen, given.processes, time.monotonic() + 60 * given.minutes)
     rows = [row for place in chosen if place in found for row in judged(STUDIES[place], found[place])]
-    lines = list(table(rows))
-    print("\n".join(lines))
+    print("\n".join(table(rows)))
+    if given.only:
+        rows = _with_others(rows)
     failed = [f"{row['row']} ({row['study']})" for row in rows if row["passed"] is False]
     asked = sum(row["passed"] is not None for row in rows)
     summary = {"asked": asked, "passed": asked - len(failed), "failed": failed}
     if given.write:
-        PAGE.write_text(page(rows, summary))
+        PAGE.write_text(page(PAGE.read_text(), rows, summary))
     settings = {"studies": len(chosen), "processes": given.processes}
     finish("calibration", settings, rows, summary, write=given.write)
+
+
+def _with_others(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the order of the studies: these, and what was kept of those that were not measured now."""
+    measured = {row["study"] for row in rows}
+    kept = json.loads(KEPT.read_text())["rows"] if KEPT.exists() else []
+    order = {study.name: place for place, study in enumerate(STUDIES)}
+    found = [*rows, *(row for row in kept if row["study"] in order and row["study"] not in measured)]
+    return sorted(found, key=lambda row: order[row["study"]])
 
 
 def observed(place: int, deal: int, boards: int) -> dict[str, Array]:
@@ -146,9 +163,13 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
         verdict = {True: "passes", False: "**fails**", None: "reported"}[row["passed"]]
         beside = " | ".join("" if row[key] is None else f"{row[key]:.3f}" for key in ("formerly", "single"))
-        value, low, high = ("∞" if row[key] is None else f"{row[key]:.3f}" for key in ("measured", "low", "high"))
+        value, low, high = (_said(row[key]) for key in ("measured", "low", "high"))
         measured = f"{value} | {low} to {high}"
         yield f"| {row['study']} | {row['boards']} | {asked} | {measured} | {verdict} | {beside} |"
+
+
+def _said(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.3f}"
 
 
 def _order(rows: Sequence[dict[str, Any]]) -> Any:
@@ -157,12 +178,11 @@ def _order(rows: Sequence[dict[str, Any]]) -> Any:
     return lambda row: (row["passed"] is None, met[row["row"]])
 
 
-def page(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> str:
-    return "\n".join([HEAD, *table(rows), ""])
+def page(text: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> str:
+    """What is written by hand, and the table."""
+    said = f"{summary['passed']} of the {summary['asked']} cells of which something is asked pass."
+    return "\n".join([text.partition(TABLE)[0] + TABLE, said, "", *table(rows), ""])
 
-
-HEAD = """# Calibration
-"""
 
 if __name__ == "__main__":
     main()

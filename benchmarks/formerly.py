@@ -1,4 +1,5 @@
-"""The rule that named winners before comparisons with the best did, for boards on which all ran the same seeds.
+"""The rule that named winners before comparisons with the best did, for boards on which all ran the same
+seeds.
 
 Everybody's error is one, E^2, the mean square of what configurations and seeds do not explain, with
 (K - 1)(S - 1) degrees of freedom; documents count one each; a configuration is tied with the first unless

@@ -1,4 +1,5 @@
-"""What a board of known truth shows of the product's claims: 1 where something was so, 0 where not, NaN where it
+"""What a board of known truth shows of the product's claims: 1 where something was so, 0 where not, NaN where
+it
 could not be; and what was spent. Beside it, on the same board, the rule before ('formerly ...') and the best
 single run ('single ...')."""
 
@@ -169,7 +170,8 @@ def readmitted(board: Board) -> Facts:
 
 
 def compared(board: Board, seeds: int) -> Facts:
-    """Two that were named beforehand, among five that have run so many seeds; and the board's bounds of it."""
+    """Two that were named beforehand, among five that have run so many seeds; and the board's bounds of
+    it."""
     places = [(c, s) for c in range(5) for s in range(1, seeds + 1)]
     nats = {place: board.rounds_CRD[place[0], place[1] - 1] for place in places}
     trials = trials_of(places, "search")

@@ -26,7 +26,8 @@ RUNS = Path(__file__).parent / "data" / "seeds.json"
 
 
 class Trained:
-    """Boards of as many configurations as were trained. A board's seed is a mix of the trained ones, by normal
+    """Boards of as many configurations as were trained. A board's seed is a mix of the trained ones, by
+    normal
     weights, so that variances and covariances, between configurations and between documents, are those that
     were found."""
 

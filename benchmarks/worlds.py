@@ -1,4 +1,5 @@
-"""What is true, what seeds, masks and text do to it, and what is seen of it: boards of which the truth is known.
+"""What is true, what seeds, masks and text do to it, and what is seen of it: boards of which the truth is
+known.
 
 A run of configuration c with seed s has on document d, per token,
 
@@ -106,7 +107,8 @@ class World(NamedTuple):
             C, S = deviation_CSD.shape[:2]
             taste_CD = self.text * math.sqrt(effective / 2) * rng.standard_normal((C, D))
             per_token_C1D = (LEVEL + truth_C[:, None] + taste_CD)[:, None]
-            # Draw 0 is the search's, 1 to 8 are the rounds'. Of a mask the error falls with a document's tokens.
+            # Draw 0 is the search's, 1 to 8 are the rounds'. Of a mask the error falls with a document's
+            # tokens.
             of_size_BSD = 0.6 * rng.standard_normal((1 + max(BLOCK_SIZES), S, D))
             masks_CSD = of_size_BSD[block_size_C] + 0.375 * rng.standard_normal((C, S, D))
             masks_CSD *= self.masks * np.sqrt(t_D.sum() / t_D)
