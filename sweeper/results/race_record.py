@@ -107,7 +107,7 @@ def contests(
     for each in sorted(searched, key=lambda each: each.standing.nelbo):
         value = values[each.entry.configuration].get(settle.by) if settle.by else None
         by_value.setdefault(value, []).append(each)
-    spread = _spread_of_search(searched)
+    spread = spread_of_search(searched)
     mine = [each for each in scores if each.round > 0 and each.split == "valid"]
     raced = {configuration[each.trial] for each in mine}
     found = []
@@ -177,7 +177,7 @@ def _least(settle: Settle) -> int:
     return 1 if settle.until == "chance" else 2
 
 
-def _spread_of_search(searched: Sequence[Ranked]) -> Pooled:
+def spread_of_search(searched: Sequence[Ranked]) -> Pooled:
     """Of what ran on several seeds there: baselines, replicates."""
     several = [each.entry for each in searched if len(each.entry.evaluated) > 1]
     if len(several) < 2:

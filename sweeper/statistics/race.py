@@ -27,7 +27,7 @@ from scipy import stats
 from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
 from sweeper.statistics.field import Array, Field
-from sweeper.statistics.quantiles import dunnett, student
+from sweeper.statistics.quantiles import dunnett, student, tukey
 
 SPENT = 0.8  # of the error that is allowed: unequal noise and slopes of the seeds take the rest (measured)
 RACES = 20_000  # simulated, for a level
@@ -39,7 +39,7 @@ class Race(NamedTuple):
     rounds: int  # the most that anyone has run
     first: int  # the lowest mean, seeds' effects taken out
     difference_K: Array  # to the first
-    half_K: Array  # of it: simultaneous, at the last look that both were in
+    half_K: Array  # of it: of all at once, and over all looks; at the last look that both were in
     upper_KK: Array  # of row minus column
     may_be_best_K: NDArray[np.bool_]
     winner: bool  # the first beats each of the others
@@ -74,16 +74,16 @@ def looks(field: Field, cap: int, confidence: float, other: Pooled | None = None
     for look in range(2, min(int(run_K.max(initial=0)), cap) + 1):
         rows, so_far = np.flatnonzero(run_K >= look), field.first(look)
         if len(rows) > 1:
-            level, of_winner = levels(K, cap, confidence)
+            level = levels(K, cap, confidence)
             spread = pooled(so_far.value_CS).plus(other or Pooled())
             found = differences(so_far.of(rows), None, spread, prior)
             share, text = (look / cap) ** 2, found.text_degrees
-            bound_KK = found.half_width(_upper(level * share), dunnett(K, text, confidence))
-            own_KK = found.half_width(_upper(of_winner * share), student(text, confidence))
+            bound_KK = found.half_width(_upper(level.bound * share), dunnett(K, text, confidence))
+            own_KK = found.half_width(_upper(level.winner * share), student(text, confidence))
             at = np.ix_(rows, rows)
             upper_KK[at] = np.minimum(upper_KK[at], found.mean_CK + bound_KK)
             worse_KK[at] = np.minimum(worse_KK[at], found.mean_CK + own_KK)
-            half_KK[at] = bound_KK
+            half_KK[at] = found.half_width(_upper(level.first * share), tukey(K, text, confidence))
         yield _race(so_far, upper_KK, worse_KK, half_KK)
 
 
@@ -106,28 +106,41 @@ def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Rac
     )
 
 
+class Levels(NamedTuple):
+    """One-sided, of a comparison at the last look."""
+
+    bound: float  # of all with one that is fixed: none falsely undercuts it
+    winner: float  # of one pair, both ways
+    first: float  # of all with the first, whichever that is at a look: none falsely seems worse than it
+
+
 @lru_cache
-def levels(groups: int, cap: int, confidence: float) -> tuple[float, float]:
-    """(one-sided level of a comparison at the last look; that of the winner's own test), by simulated races
-    of equal configurations of equal noise. The same numbers on every machine."""
+def levels(groups: int, cap: int, confidence: float) -> Levels:
+    """By simulated races of equal configurations of equal noise. The same numbers on every machine."""
     rng = np.random.default_rng((groups, cap))
     noise_NKR = rng.standard_normal((RACES, groups, cap))
-    others = groups > 2
-    undercut_N, told_apart_N = np.full(RACES, np.inf), np.full(RACES, np.inf)
+    prior = PRIOR if groups > 2 else 0.0
+    least_3N = np.full((3, RACES), np.inf)
     for look in range(2, cap + 1):
         so_far_NKR = noise_NKR[:, :, :look]
-        left_NKR = so_far_NKR - so_far_NKR.mean(1, keepdims=True)
-        left_NKR = left_NKR - left_NKR.mean(2, keepdims=True)
-        pooled_N1 = 2 * (left_NKR**2).sum((1, 2))[:, None] / (max(groups - 1, 1) * (look - 1))
-        difference_NKR = so_far_NKR[:, :1] - so_far_NKR[:, 1:]
-        prior = PRIOR if others else 0.0
-        variance_NK = (prior * pooled_N1 + (look - 1) * difference_NKR.var(2, ddof=1)) / (prior + look - 1)
-        t_NK = difference_NKR.mean(2) / np.sqrt(variance_NK / look)
-        share, degrees = (look / cap) ** 2, prior + look - 1
-        undercut_N = np.minimum(undercut_N, stats.t.sf(t_NK.max(1), degrees) / share)
-        told_apart_N = np.minimum(told_apart_N, stats.t.sf(np.abs(t_NK[:, 0]), degrees) / share)
-    error = SPENT * (1 - confidence)
-    return float(np.quantile(undercut_N, error)), float(np.quantile(told_apart_N, error))
+        first_N11 = so_far_NKR.mean(2).argmin(1)[:, None, None]
+        to_one_NK = _t(so_far_NKR, so_far_NKR[:, :1], prior)[:, 1:]
+        to_first_NK = _t(so_far_NKR, np.take_along_axis(so_far_NKR, first_N11, 1), prior)
+        worst_3N = [-to_one_NK.min(1), np.abs(to_one_NK[:, 0]), to_first_NK.max(1)]
+        least_3N = np.minimum(least_3N, stats.t.sf(worst_3N, prior + look - 1) / (look / cap) ** 2)
+    return Levels(*np.quantile(least_3N, SPENT * (1 - confidence), axis=1).tolist())
+
+
+def _t(noise_NKR: Array, to_N1R: Array, prior: float) -> Array:
+    """t_NK of the differences to one of them, by moderated variances; 0 of itself."""
+    K, R = noise_NKR.shape[1:]
+    left_NKR = noise_NKR - noise_NKR.mean(1, keepdims=True)
+    left_NKR = left_NKR - left_NKR.mean(2, keepdims=True)
+    pooled_N1 = 2 * (left_NKR**2).sum((1, 2))[:, None] / (max(K - 1, 1) * (R - 1))
+    difference_NKR = noise_NKR - to_N1R
+    mean_NK, variance_NK = difference_NKR.mean(2), difference_NKR.var(2, ddof=1)
+    error_NK = np.sqrt((prior * pooled_N1 + (R - 1) * variance_NK) / (prior + R - 1) / R)
+    return np.divide(mean_NK, error_NK, out=np.zeros_like(mean_NK), where=error_NK > 0)
 
 
 def _upper(level: float) -> Callable[[float], float]:
