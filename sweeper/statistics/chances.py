@@ -42,7 +42,7 @@ def chances(field: Field, margin: float, spread: Pooled | None = None) -> Chance
     t_CN = np.array([_draws(c, degrees) for c, degrees in enumerate(degrees_C.astype(int).tolist())])
     value_CN = mean_C[:, None] + error_C[:, None] * t_CN
     # As many directions in which the text may err as there are documents or configurations.
-    of_text_KC = np.linalg.qr(text.residuals(nats_CD).T, mode="r")
+    of_text_KC = np.asarray(np.linalg.qr(text.residuals(nats_CD).T, mode="r"))
     value_CN += of_text_KC.T @ _draws_of_text(len(of_text_KC), text.degrees)
     lowest_N = value_CN.min(0)
     return Chances((value_CN == lowest_N).mean(1), (value_CN <= lowest_N + margin).mean(1))

@@ -82,20 +82,20 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[float], margin: float = MA
     claims = _claims(field, near)
     chance = chances(field.of(near), margin)
     place_C, plain_C, seeds_C = np.argsort(order), np.nanmean(field.value_CS, axis=1), field.seeds_C
-    known = bool((seeds_C > 1).any())
+    paired_C = (field.ran_CS & field.ran_CS[first]).sum(1) > 1
     rows = [
         Standing(
             configuration=configurations[c],
             nelbo=float(found.nelbo_C[c]),
             low=float(found.nelbo_C[c] - found.half_C[c]),
             high=float(found.nelbo_C[c] + found.half_C[c]),
-            over_seeds=known,
+            over_seeds=bool((seeds_C > 1).any()),
             mean=float(plain_C[c]),
             seeds=int(seeds_C[c]),
             difference=float(found.difference_C[c]),
             margin=float(found.margin_C[c]),
             tied_with_best=bool(claims.may_be_best_C[c]),
-            why=_why(c == first, bool(claims.may_be_best_C[c]), seeds_C[c] < 2, known),
+            why=_why(c == first, bool(claims.may_be_best_C[c]), bool(paired_C[c])),
             rank_low=1 + int(claims.better_C[c]),
             rank_high=len(configurations) - int(claims.worse_C[c]),
             regret=float(claims.regret_C[c]),
@@ -154,9 +154,10 @@ def _chance(of_K: Array | None, place: int) -> float:
     return float(of_K[place]) if place < len(of_K) else 0.0
 
 
-def _why(first: bool, may_be_best: bool, once: bool, known: bool) -> str:
+def _why(first: bool, may_be_best: bool, paired: bool) -> str:
+    """paired: it has two seeds or more in common with the first."""
     if first:
         return "best"
     if may_be_best:
-        return "within the error" if known and not once else "one seed"
-    return "screened out" if once else ""
+        return "within the error" if paired else "one seed"
+    return "" if paired else "screened out"

@@ -52,13 +52,18 @@ def drawn(rows: list[Row], searched: list[str], width: int, monkeypatch: pytest.
         ([], "Nothing can be ranked"),
         ([row(None, 1)], "Nothing can be ranked"),
         ([row(1, 1, True, "best")], "nothing to compare it to"),
-        ([row(1, 1, True, "best"), row(2, 2)], "Rank 1 is better than all others"),
+        ([row(1, 1, True, "best"), row(2, 2)], "No winner: 1 of 2"),
         ([row(1, 1, True, "best"), row(1, 2, True, "within the error")], "No winner: 2 of 2"),
         ([row(1, 1, True, "one seed"), row(1, 2, True, "one seed")], "With one seed"),
     ],
 )
 def test_no_winner_is_named_that_is_none(rows: list[Row], said: str) -> None:
     assert said in tables.verdict(board(*rows))
+
+
+def test_a_winner_is_named_where_the_board_has_one() -> None:
+    won = board(row(1, 1, True, "best"), row(2, 2))._replace(winning=1)
+    assert "Rank 1 is better than all others" in tables.verdict(won)
 
 
 def test_ties_are_marked_and_only_the_values_asked_for_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_the_document_is_as_promised(url: str) -> None:
     fill(url)
     document = board(url, "schedules").to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["sweep"] == {
         "id": 1,
         "name": "schedules",
