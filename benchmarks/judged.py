@@ -6,7 +6,7 @@ single run ('single ...')."""
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -22,9 +22,12 @@ from benchmarks.contested import (
 from benchmarks.formerly import formerly
 from benchmarks.worlds import Array, Board
 from sweeper.results.compare import compare
+from sweeper.results.race_record import spread_of_search
 from sweeper.results.ranking import Ranked
 from sweeper.spec.sections import Settle
-from sweeper.statistics.field import Run
+from sweeper.statistics.differences import pooled
+from sweeper.statistics.field import Field, Run
+from sweeper.statistics.race import Race, against_all, looks
 from sweeper.statistics.standings import standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
@@ -32,23 +35,22 @@ from sweeper.store.records import SweepRecord
 Facts = dict[str, float]
 GOOD = 0.005  # nats: what costs less is as good as the best
 CHANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # at which a race until a chance might stop
-MARGINS = (0.08, 0.05, 0.03, 0.02)  # at which one until an answer might
+MARGINS = (0.05, 0.03, 0.02)  # at which one until an answer might
 KEPT = 2  # fresh seeds of which the baselines' pretrains are there
 FINE = 1e-12
 UNTIL_WINNER = Settle(until="winner")
 
 
 def raced(board: Board, settle: Settle = UNTIL_WINNER) -> Facts:
-    """All looks of a race, and the search's board before it."""
+    """A race as the driver would run it."""
     found = searched(board)
-    looks = list(course(board, found, settle))
-    last = looks[-1]
+    all_looks = list(course(board, found, settle))
+    last = all_looks[-1]
     loss, ended = board.loss(last.contest.first), last.contest.ended(settle)
     alone = int(board.search_CSD[:, 0].sum(1).argmin())
     won = last.contest.race is not None and last.contest.race.winner
     return {
-        **over_looks(board, looks),
-        "board drops the best": float(not _tied(found, board.best)),
+        **over_looks(board, _said(all_looks)),
         "best is raced": float(board.best in last.contest.contenders),
         "right winner": float(won and board.alone(last.contest.first)),
         "settled": float(ended != "cap"),
@@ -64,41 +66,82 @@ def raced(board: Board, settle: Settle = UNTIL_WINNER) -> Facts:
     }
 
 
-def over_looks(board: Board, looks: Sequence[Look]) -> Facts:
-    """Whether anything that was said at any look was false."""
-    false_winner = bound = all_bound = drops = misses = False
-    for look in looks:
-        contest, race = look.contest, look.contest.race
-        if race is None:
-            continue
-        truth_K = board.truth_C[contest.contenders]
-        false_winner |= race.winner and not board.alone(contest.first)
+def watched(board: Board) -> Facts:
+    """What is said after each round where all contenders run all; and the board of the search before it."""
+    found = searched(board)
+    order = [each.entry.configuration for each in found]
+    contenders = Rounds(board, found, UNTIL_WINNER).contest().contenders
+    everyone = [*contenders, *(c for c in order if c not in contenders)]
+    rounds = Field(board.rounds_CRD[contenders], board.tokens_D)
+    alone = Field(board.search_CSD[everyone, :1], board.tokens_D)
+    of_search, places = spread_of_search(found), range(len(contenders))
+    luckiest = board.alone(int(board.search_CSD[:, 0].sum(1).argmin()))
+    said = []
+    for race in looks(rounds, UNTIL_WINNER.seeds, UNTIL_WINNER.confidence, of_search):
+        if race.rounds > 1:
+            so_far = rounds.first(race.rounds)
+            spread = pooled(so_far.value_CS).plus(of_search)
+            beside = against_all(race, so_far, alone, places, UNTIL_WINNER.confidence, spread)
+            said.append(Said(contenders, race, beside))
+    return {
+        **over_looks(board, said),
+        "board drops the best": float(not _tied(found, board.best)),
+        "single right winner": float(luckiest),
+        "single false winner": float(not luckiest),
+        **_formerly(board, contenders),
+    }
+
+
+class Said(NamedTuple):
+    """At a look."""
+
+    contenders: Sequence[int]
+    race: Race
+    against_all: float
+
+
+def over_looks(board: Board, looks: Sequence[Said]) -> Facts:
+    """Whether anything that was said at any look was false; of differences, at the last one too."""
+    false_winner = bound = all_bound = drops = misses = missed = False
+    for contenders, race, beside in looks:
+        first, truth_K = contenders[race.first], board.truth_C[contenders]
+        false_winner |= race.winner and not board.alone(first)
         bound |= truth_K[race.first] - truth_K.min() > race.bound + FINE
-        all_bound |= board.loss(contest.first) > contest.against_all + FINE
+        all_bound |= board.loss(first) > beside + FINE
         drops |= not race.may_be_best_K[truth_K.argmin()]
         error_K = np.abs(race.difference_K - (truth_K - truth_K[race.first]))
-        misses |= bool((error_K > race.half_K + FINE).any())
+        missed = bool((error_K > race.half_K + FINE).any())
+        misses |= missed
     return {
         "false winner": float(false_winner),
         "bound fails": float(bound),
         "bound over all fails": float(all_bound),
         "race drops the best": float(drops),
         "difference covered": float(not misses),
+        "difference covered at the end": float(not missed),
     }
+
+
+def _said(looks: Sequence[Look]) -> list[Said]:
+    """Where something can be."""
+    contests = [look.contest for look in looks]
+    return [Said(each.contenders, each.race, each.against_all) for each in contests if each.race is not None]
 
 
 def _formerly(board: Board, contenders: Sequence[int]) -> Facts:
     """Had all of them run all rounds, by the rule before, looked at after each."""
     nats_KRD, truth_K = board.rounds_CRD[contenders], board.truth_C[contenders]
-    looks = [formerly(nats_KRD[:, :r], board.tokens_D) for r in range(2, nats_KRD.shape[1] + 1)]
-    errors = [np.abs(each.difference_K - (truth_K - truth_K[each.first])) for each in looks]
-    covered = [bool((e <= each.margin_K + FINE).all()) for e, each in zip(errors, looks, strict=True)]
+    before = [formerly(nats_KRD[:, :r], board.tokens_D) for r in range(2, nats_KRD.shape[1] + 1)]
+    errors = [np.abs(each.difference_K - (truth_K - truth_K[each.first])) for each in before]
+    covered = [bool((e <= each.margin_K + FINE).all()) for e, each in zip(errors, before, strict=True)]
     return {
-        "formerly false winner": float(any(x.winner and not board.alone(contenders[x.first]) for x in looks)),
-        "formerly race drops the best": float(any(not x.tied_K[truth_K.argmin()] for x in looks)),
-        "formerly difference covered": float(all(covered)),
-        "formerly right winner": float(looks[-1].winner and board.alone(contenders[looks[-1].first])),
-        "formerly first is right": float(board.loss(contenders[looks[-1].first]) == 0),
+        "formerly false winner": float(
+            any(x.winner and not board.alone(contenders[x.first]) for x in before)
+        ),
+        "formerly race drops the best": float(any(not x.tied_K[truth_K.argmin()] for x in before)),
+        "formerly difference covered": float(covered[-1]),
+        "formerly right winner": float(before[-1].winner and board.alone(contenders[before[-1].first])),
+        "formerly first is right": float(board.loss(contenders[before[-1].first]) == 0),
     }
 
 
@@ -106,10 +149,10 @@ def until_chance(board: Board) -> Facts:
     """At each of CHANCES where it might stop: whether the first is good, and what was spent; and the same of
     `confirm: {top: 3, seeds: 5}`."""
     settle, found = Settle(until="chance"), searched(board)
-    looks = list(course(board, found, settle))
+    seen = list(course(board, found, settle))
     facts = _confirmed(board, found)
     for chance in CHANCES:
-        at = next((look for look in looks if _ends(look, settle, chance)), looks[-1])
+        at = next((look for look in seen if _ends(look, settle, chance)), seen[-1])
         facts |= _spent(board, at, str(chance))
     return facts
 
@@ -155,14 +198,14 @@ def readmitted(board: Board) -> Facts:
     """A race whose end lets in four more, the next of the search's order; it goes on until it ends again."""
     settle, found = Settle(), searched(board)
     rounds = Rounds(board, found, settle)
-    looks = list(course(board, found, settle, rounds))
-    before = looks[-1].contest
+    seen = list(course(board, found, settle, rounds))
+    before = seen[-1].contest
     more = [c for each in found if (c := each.entry.configuration) not in before.contenders][:4]
     rounds.run([(c, r) for c in more for r in (1, 2)])
-    looks.extend(course(board, found, settle, rounds))
-    after = looks[-1].contest
+    seen.extend(course(board, found, settle, rounds))
+    after = seen[-1].contest
     return {
-        **over_looks(board, looks),
+        **over_looks(board, _said(seen)),
         "over all before": before.against_all,
         "over all after": after.against_all,
         "best is raced": float(board.best in after.contenders),
