@@ -81,13 +81,9 @@ def observed(place: int, deal: int, boards: int) -> dict[str, Array]:
 
 def _dealt(chosen: Sequence[int], processes: int, end: float) -> dict[int, dict[str, Array]]:
     """Deal by deal, in turn; as many as a study wants, as long as there is time."""
-    most = max(STUDIES[place].count for place in chosen) // DEAL
-    deals = [
-        (p, deal)
-        for deal in range(most)
-        for p in chosen
-        if deal * DEAL < STUDIES[p].count * (deal + 1) / most
-    ]
+    wanted = {place: math.ceil(STUDIES[place].count / DEAL) for place in chosen}
+    deals = [(place, deal) for place in chosen for deal in range(wanted[place])]
+    deals.sort(key=lambda each: each[1] / wanted[each[0]])
     found: dict[int, list[dict[str, Array]]] = {}
     with ProcessPoolExecutor(processes) as pool:
         waiting, running = iter(deals), {}
