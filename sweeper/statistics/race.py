@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
@@ -132,7 +132,7 @@ def levels(groups: int, cap: int, confidence: float) -> tuple[float, float]:
 
 def _upper(level: float) -> Callable[[float], float]:
     def quantile(degrees: float) -> float:
-        return float(stats.t.isf(level, degrees))
+        return float(-special.stdtrit(degrees, level))  # what scipy.stats says, in a hundredth of the time
 
     return quantile
 
