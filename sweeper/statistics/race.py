@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
@@ -144,12 +144,10 @@ def _t(noise_NKR: Array, to_N1R: Array, prior: float) -> Array:
 
 
 def _upper(level: float) -> Callable[[float], float]:
-    return lambda degrees: _exceeded(level, degrees)
+    def quantile(degrees: float) -> float:
+        return float(-special.stdtrit(degrees, level))  # what scipy.stats says, in a hundredth of the time
 
-
-@lru_cache(maxsize=4096)
-def _exceeded(level: float, degrees: float) -> float:
-    return float(stats.t.isf(level, degrees))
+    return quantile
 
 
 def against_all(
