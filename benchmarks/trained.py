@@ -43,8 +43,9 @@ class Trained:
 
     @cached_property
     def deviation_CSD(self) -> Array:
-        """Nats per token, of a configuration's run from the mean of its runs."""
-        per_token_CSD = np.array(self.runs["nats"]) / np.array(self.runs["tokens"])
+        """Nats per token, of a configuration's run from the mean of its runs; documents as in TOKENS_D."""
+        tokens_D = np.array(self.runs["tokens"])
+        per_token_CSD = (np.array(self.runs["nats"]) / tokens_D)[..., np.argsort(tokens_D, kind="stable")]
         return np.asarray(per_token_CSD - per_token_CSD.mean(1, keepdims=True), np.float64)
 
     def boards(self, rng: Rng, truth_NC: Array) -> Iterator[Board]:
