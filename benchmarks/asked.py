@@ -54,7 +54,10 @@ class Cell(NamedTuple):
     single: str = ""  # and of the best single run
 
     def of(self, facts: dict[str, Array]) -> float:
-        return self.figure(facts) if callable(self.figure) else float(np.nanmean(facts[self.figure]))
+        if callable(self.figure):
+            return self.figure(facts)
+        counted = facts[self.figure][~np.isnan(facts[self.figure])]
+        return float(counted.mean()) if len(counted) else math.nan
 
 
 class Study(NamedTuple):

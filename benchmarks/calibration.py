@@ -119,7 +119,7 @@ def judged(study: Study, facts: dict[str, Array]) -> Iterator[dict[str, Any]]:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no word for infinity: what was never reached."""
+    """JSON has no word for what was never reached, or never seen."""
     return value if math.isfinite(value) else None
 
 
@@ -165,7 +165,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _said(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.3f}"
+    return "—" if value is None else f"{value:.3f}"
 
 
 def _order(rows: Sequence[dict[str, Any]]) -> Any:

@@ -125,3 +125,15 @@ def test_who_never_raced_is_held_against_the_raced() -> None:
     assert bound(1.0) == found.bound
     assert bound(-0.1) > bound(0.0) > found.bound
     assert against_all(found, board, field(np.full((3, 1), 5.0)), [0, 1, 2], 0.95, spread) == found.bound
+
+
+def test_a_difference_to_the_first_has_both_ends_and_knows_that_the_first_was_picked() -> None:
+    """Of eleven equal ones, all differences are in their intervals on 95% of the boards; of two, the first is
+    either and the level that of a pair."""
+    rng, missed, boards = np.random.default_rng(8), 0, 150
+    for _ in range(boards):
+        found = race(planted(rng, np.zeros(11), 0.01), CAP, 0.95)
+        missed += bool((np.abs(found.difference_K) > found.half_K).any())
+    assert missed / boards < 0.05 + 2 * 0.018
+    assert levels(2, CAP, 0.95).first == levels(2, CAP, 0.95).winner
+    assert levels(11, CAP, 0.95).first < levels(11, CAP, 0.95).bound
