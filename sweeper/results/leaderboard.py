@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sweeper.results.answer import Answer, answers
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.pareto import on_the_front
 from sweeper.results.ranking import AFTER_SEARCH, STATES, entries_of, ranked_by, ranking
@@ -15,6 +16,9 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
+
+
+ENDED = ("complete", "failed")
 
 
 class Board(NamedTuple):
@@ -30,6 +34,12 @@ class Board(NamedTuple):
     winning: int | None = None  # configuration
     effective_documents: float = 0.0  # as many equal ones would say as much
     fresh: Fresh | None = None  # what was measured after the search
+    numbered_before: bool = False  # it ended before trials had numbers, under another rule
+
+    @property
+    def ended(self) -> bool:
+        """Whether it does not change any more."""
+        return self.state in ENDED
 
     @property
     def confirmed(self) -> list[Row]:
@@ -43,9 +53,15 @@ class Board(NamedTuple):
         """
         return next((row for row in self.rows if row.configuration == self.winning), None)
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return answers(self.rows, self.fresh, self.winning, self.searched)
+
     def to_json(self) -> dict[str, Any]:
+        found = self.answers
         return {
             "schema_version": SCHEMA_VERSION,
+            "answer": {"text": "\n".join(each.text for each in found), "parts": [a.to_json() for a in found]},
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
         }
@@ -89,6 +105,7 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         winning=search.winner if after is None else after.winner,
         effective_documents=search.effective_documents,
         fresh=after,
+        numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
     )
 
 
