@@ -6,8 +6,6 @@ were drawn for it, and only values of one round are ever subtracted."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,21 +23,15 @@ LEAST = 8  # contenders, where there are so many: baselines may be calmer than t
 RUNS_ON = 0.05  # chance of being the best below which `until: chance` runs a contender no more
 
 
-@dataclass(frozen=True, eq=False)
-class Contest:
+class Contest(NamedTuple):
     """One race: of all contenders, or of those of one value of the dimension that `settle.by` names."""
 
     value: Any  # of the dimension; None where there is none
     contenders: list[int]  # configurations
     rounds: list[int]  # that each has run: the first of all
     race: Race | None  # None before anything can be said
-    odds: "Odds | None"
+    chances: Chances | None
     against_all: float  # what the first may cost against any that was searched, nats; infinite: not known
-
-    @cached_property
-    def chances(self) -> Chances | None:
-        """Drawn where they are asked for."""
-        return chances(*self.odds) if self.odds else None
 
     @property
     def first(self) -> int:
@@ -84,14 +76,6 @@ class Contest:
         if self.race is None or self.chances is None:
             return 0.0
         return float(self.chances.within_C[self.race.first])
-
-
-class Odds(NamedTuple):
-    """What chances are drawn from."""
-
-    field: Field  # the search's common seed, where there is one, and the rounds
-    margin: float
-    spread: Pooled
 
 
 def contests(
@@ -168,8 +152,8 @@ def _contest(
             with_search = Field(
                 np.concatenate([nats_CSD[: len(chosen)], field.nats_CSD], axis=1), field.tokens_D
             )
-    odds = Odds(with_search, settle.margin, pooled(with_search.value_CS).plus(spread))
-    return Contest(value, chosen, rounds, found, odds, beside)
+    likely = chances(with_search, settle.margin, pooled(with_search.value_CS).plus(spread))
+    return Contest(value, chosen, rounds, found, likely, beside)
 
 
 def _least(settle: Settle) -> int:
