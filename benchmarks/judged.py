@@ -110,7 +110,7 @@ def over_looks(board: Board, looks: Sequence[Said]) -> Facts:
         all_bound |= board.loss(first) > beside + FINE
         drops |= not race.may_be_best_K[truth_K.argmin()]
         error_K = np.abs(race.difference_K - (truth_K - truth_K[race.first]))
-        missed = bool((error_K > race.half_K + FINE).any())
+        missed = bool((error_K > race.margin_K + FINE).any())
         misses |= missed
     return {
         "false winner": float(false_winner),

@@ -114,7 +114,7 @@ def _standings_of(
         found.append(
             each._replace(
                 difference=float(race.difference_K[i]),
-                margin=float(race.half_K[i]),
+                margin=float(race.margin_K[i]),
                 tied_with_best=may_be,
                 why="best" if i == race.first else "within the error" if may_be else "",
                 regret=max(0.0, float(race.upper_KK[i].max())),

@@ -39,10 +39,11 @@ class Race(NamedTuple):
     rounds: int  # the most that anyone has run
     first: int  # the lowest mean, seeds' effects taken out
     difference_K: Array  # to the first
-    half_K: Array  # of it: of all at once, and over all looks; at the last look that both were in
+    half_K: Array  # that the bound adds to it, at the last look that both were in
     upper_KK: Array  # of row minus column
     may_be_best_K: NDArray[np.bool_]
     winner: bool  # the first beats each of the others
+    margin_K: Array  # of the difference, to both sides: of all at once, whichever is the first
 
     @property
     def bound(self) -> float:
@@ -67,10 +68,10 @@ def looks(field: Field, cap: int, confidence: float, other: Pooled | None = None
     """What was known after 2 rounds, 3, ... by those who have run them."""
     K, run_K = len(field.nats_CSD), field.seeds_C
     upper_KK, worse_KK = np.full((K, K), np.inf), np.full((K, K), np.inf)
-    half_KK = np.full((K, K), np.inf)
+    half_KK, margin_KK = np.full((K, K), np.inf), np.full((K, K), np.inf)
     # Of two alone, a pair's own variance is all there is.
     prior = PRIOR if K > 2 or (other is not None and other.degrees > 0) else 0.0
-    yield _race(field.first(1), upper_KK, worse_KK, half_KK)
+    yield _race(field.first(1), upper_KK, worse_KK, half_KK, margin_KK)
     for look in range(2, min(int(run_K.max(initial=0)), cap) + 1):
         rows, so_far = np.flatnonzero(run_K >= look), field.first(look)
         if len(rows) > 1:
@@ -83,15 +84,18 @@ def looks(field: Field, cap: int, confidence: float, other: Pooled | None = None
             at = np.ix_(rows, rows)
             upper_KK[at] = np.minimum(upper_KK[at], found.mean_CK + bound_KK)
             worse_KK[at] = np.minimum(worse_KK[at], found.mean_CK + own_KK)
-            half_KK[at] = found.half_width(_upper(level.first * share), tukey(K, text, confidence))
-        yield _race(so_far, upper_KK, worse_KK, half_KK)
+            half_KK[at] = bound_KK
+            margin_KK[at] = found.half_width(_upper(level.first * share), tukey(K, text, confidence))
+        yield _race(so_far, upper_KK, worse_KK, half_KK, margin_KK)
 
 
-def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Race:
-    upper_KK, worse_KK, half_KK = upper_KK.copy(), worse_KK.copy(), half_KK.copy()
+def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array, margin_KK: Array) -> Race:
+    upper_KK, worse_KK = upper_KK.copy(), worse_KK.copy()
+    half_KK, margin_KK = half_KK.copy(), margin_KK.copy()
     np.fill_diagonal(upper_KK, 0.0)
     np.fill_diagonal(worse_KK, -np.inf)
     np.fill_diagonal(half_KK, 0.0)
+    np.fill_diagonal(margin_KK, 0.0)
     run_K, (mean_K, _) = field.seeds_C, field.means
     rounds = int(run_K.max(initial=0))
     first = int(np.where(run_K == rounds, mean_K, np.inf).argmin())
@@ -103,6 +107,7 @@ def _race(field: Field, upper_KK: Array, worse_KK: Array, half_KK: Array) -> Rac
         upper_KK=upper_KK,
         may_be_best_K=np.logical_not((upper_KK < 0).any(axis=0)),
         winner=bool((worse_KK[first] < 0).all()),
+        margin_K=margin_KK[first],
     )
 
 

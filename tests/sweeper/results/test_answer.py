@@ -96,9 +96,8 @@ def raced(
 ) -> Fresh:
     """Configurations 7 and 8; 7 is first, .002 better, and half so wide that `bound` comes out."""
     upper = np.array([[0.0, bound], [1.0, 0.0]])
-    race = Race(
-        rounds, 0, np.array([0.0, 0.002]), np.array([0.0, bound + 0.002]), upper, np.ones(2, bool), winner
-    )
+    half_K = np.array([0.0, bound + 0.002])
+    race = Race(rounds, 0, np.array([0.0, 0.002]), half_K, upper, np.ones(2, bool), winner, 1.3 * half_K)
     chances = Chances(np.array([0.71, 0.29]), np.array([within, 0.5]))
     contest = Contest(value, [7, 8], [rounds, rounds], race, chances, math.log1p(0.012))
     return Fresh([], None, 30.0, MappingProxyType({}), [contest], settle)

@@ -133,7 +133,7 @@ def test_a_difference_to_the_first_has_both_ends_and_knows_that_the_first_was_pi
     rng, missed, boards = np.random.default_rng(8), 0, 150
     for _ in range(boards):
         found = race(planted(rng, np.zeros(11), 0.01), CAP, 0.95)
-        missed += bool((np.abs(found.difference_K) > found.half_K).any())
+        missed += bool((np.abs(found.difference_K) > found.margin_K).any())
     assert missed / boards < 0.05 + 2 * 0.018
     assert levels(2, CAP, 0.95).first == levels(2, CAP, 0.95).winner
     assert levels(11, CAP, 0.95).first < levels(11, CAP, 0.95).bound
