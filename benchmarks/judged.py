@@ -35,7 +35,7 @@ from sweeper.store.records import SweepRecord
 Facts = dict[str, float]
 GOOD = 0.005  # nats: what costs less is as good as the best
 CHANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # at which a race until a chance might stop
-MARGINS = (0.05, 0.03, 0.02)  # at which one until an answer might
+MARGINS = (0.08, 0.05, 0.02)  # at which one until an answer might
 KEPT = 2  # fresh seeds of which the baselines' pretrains are there
 FINE = 1e-12
 UNTIL_WINNER = Settle(until="winner")
@@ -188,7 +188,7 @@ def _spent(board: Board, look: Look, name: str) -> Facts:
 
 def _confirmed(board: Board, found: Sequence[Ranked], top: int = 3, seeds: int = 5) -> Facts:
     first = [each.entry.configuration for each in found[:top]]
-    mean_K = board.rounds_CRD[first, :seeds].sum((1, 2))
+    mean_K = board.search_CSD[first, 1 : 1 + seeds].sum((1, 2))  # it has the search's masks
     cost = top * seeds + PRETRAIN * seeds
     good = float(board.loss(first[int(mean_K.argmin())]) <= GOOD)
     return {"good confirm": good, "trainings confirm": top * seeds, "cost confirm": cost}

@@ -43,7 +43,7 @@ class Board(NamedTuple):
 
     truth_C: Array
     block_size_C: NDArray[np.intp]
-    search_CSD: Array  # nats, seeds 0 to 2, under the search's masks
+    search_CSD: Array  # nats, seeds 0 to 8, under the search's masks
     rounds_CRD: Array  # nats, seeds 1 to 8, each under the masks of its round
     tokens_D: Array
 
@@ -116,7 +116,7 @@ class World(NamedTuple):
             yield Board(
                 truth_C,
                 block_size_C,
-                (per_token_CSD[:, :BASELINE_SEEDS] + masks_CSD[:, :1]) * t_D,
+                (per_token_CSD + masks_CSD[:, :1]) * t_D,
                 (per_token_CSD + masks_CSD)[:, 1:] * t_D,
                 t_D,
             )
