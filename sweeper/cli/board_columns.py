@@ -30,8 +30,11 @@ def above_first(row: Row) -> str:
     why, difference, margin = row.why, row.difference, row.margin
     if row.confirmed_seeds:
         why, difference, margin = row.confirmed_why, row.confirmed_difference, row.confirmed_margin
-    if difference is None or why == "best":
-        return ""
+    return "" if difference is None or why == "best" else above(difference, margin)
+
+
+def above(difference: float, margin: float | None) -> str:
+    """Nats per token, as shares of perplexity."""
     if margin is None:
         return f"{100 * math.expm1(difference):+.1f}% [?]"
     low, high = (100 * math.expm1(difference + each) for each in (-margin, margin))
@@ -82,6 +85,25 @@ COLUMNS: Mapping[str, Column] = {
 }
 
 
+def _estimated(name: str, part: str) -> Column:
+    """Of another metric than the one that ranks, seeds' effects taken out.
+
+    part: '', 'interval' or 'above'.
+    """
+
+    def cell(row: Row) -> str:
+        if (each := row.estimates.get(name)) is None:
+            return ""
+        if part == "interval":
+            return interval(each.low, each.high)
+        return above(each.difference or 0.0, each.margin) if part else perplexity(each.value)
+
+    def value(row: Row) -> float | None:
+        return row.estimates[name].value if name in row.estimates else None
+
+    return Column(f"{name} {part}".rstrip(), cell, value)
+
+
 class NoColumn(ValueError):
     """There is no such column, as one sentence."""
 
@@ -90,6 +112,10 @@ def column_of(board: Board, name: str) -> Column:
     """One of those above, a metric that a row has, or a value. Raises NoColumn."""
     if name in COLUMNS:
         return COLUMNS[name]
+    metric, _, part = name.rpartition(":")
+    metric, part = (metric, part) if part in ("interval", "above") else (name, "")
+    if any(metric in row.estimates for row in board.rows):
+        return _estimated(metric, part)
     if any(name in row.metrics for row in board.rows):
         show = perplexity if name.endswith("_ppl") else number
         return Column(name, lambda row: show(row.metrics.get(name)), lambda row: row.metrics.get(name))
@@ -97,7 +123,10 @@ def column_of(board: Board, name: str) -> Column:
         return Column(name, lambda row: shown(row.values.get(name)), lambda row: row.values.get(name), False)
     metrics = sorted({metric for row in board.rows for metric in row.metrics})
     names = ", ".join([*COLUMNS, *metrics])
-    raise NoColumn(f"there is no column {name}; there are: {names}; and every value by its dotted name")
+    raise NoColumn(
+        f"there is no column {name}; there are: {names}; every value by its dotted name; and of test_ppl and "
+        "its like test_ppl:interval and test_ppl:above"
+    )
 
 
 def chosen(board: Board) -> list[str]:

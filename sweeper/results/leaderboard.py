@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sweeper.results.answer import Answer, answers
+from sweeper.results.estimates import estimates
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.pareto import on_the_front
 from sweeper.results.ranking import AFTER_SEARCH, STATES, entries_of, ranked_by, ranking
@@ -83,7 +84,13 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
     after = fresh(reader, sweep, trials, evaluations, latest, search, values)
     later = [trial for trial in trials if trial.role in AFTER_SEARCH]
-    rows = with_fresh([ranked_row(each, values) for each in search.rows], after, later)
+    test = {each.trial: each for each in reader.evaluations(sweep.id, "test")}
+    also = estimates(search.rows, test)
+    by_search = [
+        ranked_row(each, values)._replace(estimates=also.get(each.entry.configuration, {}))
+        for each in search.rows
+    ]
+    rows = with_fresh(by_search, after, later)
 
     metrics = metrics_of(sweep)
     if len(metrics) > 1:

@@ -183,9 +183,27 @@ def test_the_command_shows_differences_and_the_verdict(sweep: Sweep) -> None:
     assert "lr" not in text
     assert "block_size  4" in text
     assert "A is better, by more than the error." in text
+    assert "A pair named beforehand: there is no other." in text
     document = json.loads(call("compare", "s", str(a), str(b), "--db", sweep.url, "--json").stdout)
     assert document["comparison"]["told_apart"] is True
     assert document["comparison"]["val_ppl_ratio"] == pytest.approx(math.exp(-1), rel=0.05)
+
+
+def test_a_pair_that_was_picked_has_the_wider_interval_and_says_so(sweep: Sweep) -> None:
+    trials = [
+        sweep.add({"block_size": size}, nats(5 + seed / 10 + size / 1000, f"{size}{seed}"), seed=seed)
+        for seed in (1, 2, 3)
+        for size in (2, 4, 8, 16)
+    ]
+    found = sweep.compare(trials[0], trials[3])
+    assert found.groups == 4
+    assert found.picked_low < found.low < found.difference < found.high < found.picked_high
+    named = call("compare", "s", str(trials[0]), str(trials[3]), "--db", sweep.url).stdout
+    assert f"95% [{found.low:+.4f}, {found.high:+.4f}]" in named
+    assert "A pair named before the board was seen. Picked by looking at it (--picked)" in named
+    picked = call("compare", "s", str(trials[0]), str(trials[3]), "--picked", "--db", sweep.url).stdout
+    assert f"95% [{found.picked_low:+.4f}, {found.picked_high:+.4f}]" in picked
+    assert "A pair picked from the board: for all pairs of its 4 configurations at once." in picked
 
 
 def test_the_command_on_a_filled_store(tmp_path: Path) -> None:
