@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.document import finish, options
-from sweeper.statistics.intervals import Run, Standing, standings
+from sweeper.statistics.field import Run
+from sweeper.statistics.standings import Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
 from trainer.checkpoints.trained import read_config
@@ -74,7 +75,7 @@ def models(reader: Reader, sweep: int) -> list[Model]:
     for split in ("valid", "test"):
         evaluations = reader.evaluations(sweep, split)
         runs = [Run(by_id[e.trial].configuration, by_id[e.trial].seed, e.nats) for e in evaluations]
-        found[split] = {each.configuration: each for each in standings(runs, evaluations[0].tokens)}
+        found[split] = {each.configuration: each for each in standings(runs, evaluations[0].tokens).rows}
     values = reader.configurations(sweep)
     return [
         Model(

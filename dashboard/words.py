@@ -1,4 +1,4 @@
-"""What is said in words: a configuration in brief, a sweep's state, and what may be claimed of the best."""
+"""What is said in words: a configuration in brief and a sweep's state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,36 +39,6 @@ AS_RUN = (
     "as run: what the trials reported, and what curves show. val_ppl takes out that some seeds are easier "
     "than others for every configuration, so that rows of different seeds can be compared."
 )
-
-
-def verdict(rows: pd.DataFrame) -> str:
-    """What may be said about the best so far, and no more."""
-    ranked = rows[rows["rank"] != ""]
-    if ranked.empty:
-        return "Nothing is ranked yet: a configuration is once one of its trials is complete."
-    if (rows["confirmed_seeds"] > 0).any():
-        return _verdict_of_confirmed(ranked[ranked["confirmed_seeds"] > 0])
-    if len(ranked) == 1:
-        return "One configuration is ranked so far: there is nothing to compare it to."
-    if "one seed" in set(ranked["why"]):
-        return "One seed: no winner can be named yet. The order is what was measured, not what is known."
-    count = int((ranked["why"] == "within the error").sum())
-    if count:
-        others = "1 other configuration is" if count == 1 else f"{count} other configurations are"
-        return f"No winner: {others} tied with the lowest, within the error of the difference (95%)."
-    first = ranked["configuration"].iloc[0]
-    return f"Configuration {first} is ahead of all others by more than the error of the difference (95%)."
-
-
-def _verdict_of_confirmed(rows: pd.DataFrame) -> str:
-    """rows: those that were run again on fresh seeds, by which the best are told apart then."""
-    tied = int((rows["confirmed_why"] != "").sum())
-    if len(rows) == 1:
-        return "One configuration is confirmed so far: on fresh seeds there is nothing to compare it to."
-    if tied > 1:
-        return f"No winner: {tied} of {len(rows)} confirmed configurations are tied, on fresh seeds (95%)."
-    first = rows["configuration"].iloc[0]
-    return f"Configuration {first} is ahead of all others confirmed on fresh seeds (95%)."
 
 
 def row_sentence(row: pd.Series) -> str:

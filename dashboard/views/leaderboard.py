@@ -109,7 +109,7 @@ def leaderboard_page() -> None:
     if now.frame.empty:
         st.text("No trial has been proposed yet.")
         return
-    st.text(words.verdict(now.frame))
+    st.text("\n".join(each.text for each in now.board.answers))
     if frame.is_adjusted(now.frame):
         st.caption(words.AS_RUN)
     rows = choose_rows(now)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import opened_sweep, trial_of
+from sweeper.cli.opening import USAGE, failing, opened_sweep, trial_of
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
 
 app = typer.Typer()
@@ -14,11 +14,18 @@ app = typer.Typer()
 def leaderboard(
     name: Name,
     limit: Annotated[int | None, typer.Option(min=1, help="Rows shown.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help="These alone: rank, val_ppl, interval, a metric, a value's name."
+        ),
+    ] = None,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows by it, lowest first.")] = None,
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Configurations by their bound on perplexity, with intervals and ties."""
-    show_board(name, db, json, limit)
+    """The answer, and configurations by their bound on perplexity: differences, ranks and chances."""
+    show_board(name, db, json, limit, columns, sort)
 
 
 @app.command()
@@ -57,8 +64,16 @@ def show(
     print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
 
 
-def show_board(name: str, db: str, json: bool, limit: int | None = None) -> None:
+def show_board(
+    name: str,
+    db: str,
+    json: bool,
+    limit: int | None = None,
+    columns: str | None = None,
+    sort: str | None = None,
+) -> None:
     from sweeper.cli import console
+    from sweeper.cli.board_columns import NoColumn, in_order, split
     from sweeper.cli.board_table import print_board
     from sweeper.results.leaderboard import leaderboard as make_board
     from sweeper.results.savings import savings
@@ -68,12 +83,13 @@ def show_board(name: str, db: str, json: bool, limit: int | None = None) -> None
         board = make_board(reader, name)
         saved = savings(reader, sweep)
     if json:
-        document = board.to_json()
-        rows, saving = document["rows"][:limit], saved and saved._asdict()
-        console.print_json({**document, "rows": rows, "saved": saving})
+        with failing(NoColumn, USAGE, json):
+            rows = [row.to_json() for row in in_order(board, sort)[:limit]]
+        console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
         return
     varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
-    print_board(board, list(varied), limit)
+    with failing(NoColumn, USAGE, json):
+        print_board(board, list(varied), limit, split(columns), sort)
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")
     if saved:

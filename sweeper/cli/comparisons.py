@@ -18,12 +18,16 @@ def compare(
     name: Name,
     a: Annotated[int, typer.Argument(metavar="A", help="A trial's number on the board.")],
     b: Annotated[int, typer.Argument(metavar="B", help="Another's.")],
+    picked: Annotated[
+        bool, typer.Option("--picked", help="The pair was picked by looking at the board: a wider interval.")
+    ] = False,
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
     """Two configurations: what differs, and their paired difference with its interval.
 
-    A trial stands for its configuration: all seeds that both were trained with count.
+    A trial stands for its configuration: all seeds that both were trained with count. The interval is that of
+    a pair that was named before the board was seen, unless --picked says otherwise.
     """
     from sweeper.cli.compare_text import parameters, verdict
     from sweeper.cli.console import print_json, print_table, print_text
@@ -36,7 +40,7 @@ def compare(
         print_json({"comparison": found.to_json()})
         return
     print_table(["", f"A: trial {a}", f"B: trial {b}"], parameters(found))
-    print_text("", *verdict(found))
+    print_text("", *verdict(found, picked))
 
 
 @app.command()

@@ -1,25 +1,26 @@
 """Two configurations side by side: what differs, and by how much, seed by seed and document by document.
 
 d = mean over the common seeds of (NELBO of A - NELBO of B), in nats per token. Its 95% interval adds two
-half-widths in quadrature, each by Student's t, as statistics/intervals.py does: of the documents (the ratio
-estimator on the paired differences) and of the training seeds (2 E^2 / m for m common seeds; E^2 from
-all runs of the sweep that were evaluated in the same way). Where no spread over seeds is known the
-interval is of the documents alone, and says so. It is of one comparison that was chosen beforehand: of the
-best of many, the leaderboard's bound for all pairs is the one to quote.
-"""
+half-widths in quadrature, each by Student's t (statistics/differences.py): of the documents, and of the
+training seeds, by this pair's own variance over them, drawn towards that of all pairs of the sweep that were
+evaluated in the same way. Where no spread over seeds is known the interval is of the documents alone, and
+says so.
+
+That is of a pair that was named before the board was seen. For one that was picked by looking there is a
+wider one, for all pairs of the board at once (Tukey and Kramer)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from sweeper.results.ranking import quantity
-from sweeper.statistics.intervals import CONFIDENCE, Run, spread
+from sweeper.statistics.differences import PRIOR, Differences, differences, pooled
+from sweeper.statistics.field import Run, field_of
+from sweeper.statistics.quantiles import student, tukey
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
-from trainer.evaluation.record import ratio_and_se
 
 
 class NotComparable(ValueError):
@@ -42,11 +43,21 @@ class Comparison(NamedTuple):
     low: float  # 95%
     high: float
     over_seeds: bool  # the interval covers training seeds too
+    picked_low: float  # 95%, of a pair that was picked by looking at the board
+    picked_high: float
+    groups: int  # configurations of the board, any two of which might have been picked
 
     @property
     def told_apart(self) -> bool:
-        """Never without a known spread over seeds: two runs may differ where configurations do not."""
-        return self.over_seeds and not self.low <= 0 <= self.high
+        """Never without a spread over seeds of their own: two runs may differ where configurations do not."""
+        return self._apart(self.low, self.high)
+
+    @property
+    def told_apart_if_picked(self) -> bool:
+        return self._apart(self.picked_low, self.picked_high)
+
+    def _apart(self, low: float, high: float) -> bool:
+        return self.over_seeds and len(self.seeds) > 1 and not low <= 0 <= high
 
     def to_json(self) -> dict[str, Any]:
         ratio = {"": self.difference, "_low": self.low, "_high": self.high}
@@ -54,9 +65,9 @@ class Comparison(NamedTuple):
             **self._asdict(),
             "a": self.a._asdict(),
             "b": self.b._asdict(),
-            "low": finite(self.low),
-            "high": finite(self.high),
+            **{end: finite(getattr(self, end)) for end in ("low", "high", "picked_low", "picked_high")},
             "told_apart": self.told_apart,
+            "told_apart_if_picked": self.told_apart_if_picked,
             **{f"val_ppl_ratio{end}": finite(math.exp(value)) for end, value in ratio.items()},
         }
 
@@ -88,7 +99,12 @@ def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = 
     like = sides[0][0]
     alike = [trial for trial in complete if (trial.role == "confirm") == confirmed]
     alike = [trial for trial in alike if quantity(evaluations[trial.id]) == quantity(like)]
-    difference, low, high, over_seeds = _interval(sides[0], sides[1], seeds, alike, evaluations)
+    found = _difference(sides, seeds, alike, evaluations)
+    difference, over_seeds = float(found.mean_CK[0, 0]), bool(np.isfinite(found.seeds_CK[0, 0]))
+    groups = max(2, len({trial.configuration for trial in alike}))
+    half, of_picked = (
+        _half(found, quantile, over_seeds) for quantile in (student, lambda degrees: tukey(groups, degrees))
+    )
     values = reader.configurations(sweep.id)
     return Comparison(
         a=_side(first, sides[0]),
@@ -97,9 +113,12 @@ def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = 
         seeds=seeds,
         confirmed=confirmed,
         difference=difference,
-        low=low,
-        high=high,
+        low=difference - half,
+        high=difference + half,
         over_seeds=over_seeds,
+        picked_low=difference - of_picked,
+        picked_high=difference + of_picked,
+        groups=groups,
     )
 
 
@@ -152,31 +171,33 @@ def _side(trial: TrialRecord, evaluations: Sequence[EvaluationRecord]) -> Side:
     return Side(trial.configuration, [each.trial for each in evaluations], mean)
 
 
-def _interval(
-    a: Sequence[EvaluationRecord],
-    b: Sequence[EvaluationRecord],
+def _difference(
+    sides: Sequence[Sequence[EvaluationRecord]],
     seeds: Sequence[int],
     alike: Sequence[TrialRecord],
     evaluations: dict[int, EvaluationRecord],
-) -> tuple[float, float, float, bool]:
-    """The difference, its 95% interval, and whether that covers seeds. alike: the runs that tell of seeds."""
-    tokens_D = a[0].tokens
-    difference_D = np.mean([np.subtract(x.nats, y.nats) for x, y in zip(a, b, strict=True)], axis=0)
-    difference, se = ratio_and_se(difference_D.tolist(), tokens_D)
-    half = _quantile(len(tokens_D) - 1) * se
+) -> Differences:
+    """Of the first to the second. alike: the runs that tell of seeds."""
+    tokens_D = sides[0][0].tokens
+    pair = [
+        Run(place, seed, each.nats)
+        for place, side in enumerate(sides)
+        for seed, each in zip(seeds, side, strict=True)
+    ]
     unique = {(trial.configuration, trial.seed): trial.id for trial in reversed(alike)}
     runs = [Run(*key, evaluations[trial].nats) for key, trial in unique.items()]
-    weight = 1 / len(seeds)
-    weights = np.array([[weight] * len(seeds) + [-weight] * len(seeds)])
-    places = np.array([*range(len(seeds))] * 2)
-    variance, degrees = spread(runs, tokens_D).of(weights, places)
-    if degrees:
-        half = math.hypot(half, _quantile(degrees) * math.sqrt(float(variance[0])))
-    return difference, difference - half, difference + half, bool(degrees)
+    _, field = field_of(runs, tokens_D)
+    others = int((field.seeds_C >= 2).sum()) - 2
+    prior = min(PRIOR, max(0, others) * (len(seeds) - 1.0))
+    return differences(field_of(pair, tokens_D)[1], [1], pooled(field.value_CS), prior)
 
 
-def _quantile(degrees: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, max(degrees, 1)))
+def _half(found: Differences, of_seeds: Callable[[float], float], over_seeds: bool) -> float:
+    """Half of the interval; of the text alone where no spread over seeds is known."""
+    text = of_seeds(found.text_degrees)
+    if not over_seeds:
+        return text * float(found.text_CK[0, 0])
+    return float(found.half_width(of_seeds, text)[0, 0])
 
 
 def finite(value: float) -> float | None:

@@ -2,56 +2,24 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sweeper.results.answer import Answer, answers
+from sweeper.results.estimates import estimates
+from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.pareto import on_the_front
-from sweeper.results.ranking import STATES, Entry, Ranked, entries_of, ranking
+from sweeper.results.ranking import AFTER_SEARCH, STATES, entries_of, ranked_by, ranking
+from sweeper.results.row import Row
+from sweeper.results.rows import ranked_row, unranked_row, with_fresh
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
+from sweeper.store.records import SweepRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
 
 
-class Row(NamedTuple):
-    """One configuration. val_* of a ranked row are its standing's (sweeper/statistics/intervals.py)."""
-
-    rank: int | None  # 1 for all that are tied with the best (confirmed one, once there is one); or None
-    configuration: int
-    values: dict[str, Any]  # complete, dotted
-    trials: list[int]  # repeats left out
-    seeds: int  # runs that the numbers are made of
-    state: str
-    step: int
-    val_ppl: float | None
-    val_ppl_low: float | None  # 95%; None where there is no rank
-    val_ppl_high: float | None
-    tied_with_best: bool  # true of the best itself
-    val_nelbo: float | None
-    val_ppl_as_run: float | None  # of its runs as they are: not adjusted for which seeds they had
-    roles: list[str]
-    why: str  # of the tie: 'best', 'one seed', 'within the error'
-    difference: float | None  # to the best, nats per token
-    margin: float | None  # what the difference must exceed to count; None: unknown
-    note: str  # why it has no rank, or what else to know
-    metrics: dict[str, float]  # every other one, the mean over its runs
-    # Of its runs after the search, on seeds that had no part in picking it; all above is the search's.
-    confirmed_seeds: int = 0
-    confirmed_nelbo: float | None = None
-    confirmed_ppl: float | None = None
-    confirmed_low: float | None = None  # 95%, of the perplexity
-    confirmed_high: float | None = None
-    confirmed_tied: bool = False  # with the best confirmed one; true of that itself
-    confirmed_why: str = ""
-    confirmed_difference: float | None = None
-    confirmed_margin: float | None = None
-    confirmed_test_ppl: float | None = None
-    pareto: bool | None = None  # whether it is on the front of the sweep's metrics; None: there is but one
-
-    def to_json(self) -> dict[str, Any]:
-        flat = {key: value for key, value in self._asdict().items() if key != "metrics"}
-        return {**flat, **{name: value for name, value in self.metrics.items() if name not in flat}}
+ENDED = ("complete", "failed")
 
 
 class Board(NamedTuple):
@@ -62,8 +30,17 @@ class Board(NamedTuple):
     metric: str  # what the sweep ranks by: val_nelbo, val_ppl and val_bpb order alike
     trials: dict[str, int]  # how many in each state, repeats left out
     searched: list[str]  # the dotted names that vary between configurations
-    rows: list[Row]  # confirmed ones first, then ranked ones; best first
+    rows: list[Row]  # those with fresh numbers first, then ranked ones; best first
     also: tuple[str, ...] = ()  # the other metrics that the sweep searches on
+    winning: int | None = None  # configuration
+    effective_documents: float = 0.0  # as many equal ones would say as much
+    fresh: Fresh | None = None  # what was measured after the search
+    numbered_before: bool = False  # it ended before trials had numbers, under another rule
+
+    @property
+    def ended(self) -> bool:
+        """Whether it does not change any more."""
+        return self.state in ENDED
 
     @property
     def confirmed(self) -> list[Row]:
@@ -73,17 +50,19 @@ class Board(NamedTuple):
     def winner(self) -> Row | None:
         """The configuration that is better than every other beyond the error; None while there is none.
 
-        Once there are confirmed numbers, they alone decide.
+        Once there are fresh numbers, they alone decide.
         """
-        first = [row for row in self.rows if row.rank == 1]
-        if len(first) != 1 or len(self.confirmed) == 1:
-            return None
-        why = first[0].confirmed_why if self.confirmed else first[0].why
-        return first[0] if why == "best" else None
+        return next((row for row in self.rows if row.configuration == self.winning), None)
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        return answers(self.rows, self.fresh, self.winning, self.searched)
 
     def to_json(self) -> dict[str, Any]:
+        found = self.answers
         return {
             "schema_version": SCHEMA_VERSION,
+            "answer": {"text": "\n".join(each.text for each in found), "parts": [a.to_json() for a in found]},
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
         }
@@ -94,18 +73,24 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     sweep = sweep_named(reader, sweep_name)
     # In this order: what is read later may know more, never less, than what was read before.
     trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
-    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, "valid")}
+    evaluations = ranked_by(reader, sweep.id)
     latest = reader.latest(sweep.id)
     values = reader.configurations(sweep.id)
 
-    searching = [trial for trial in trials if trial.role != "confirm"]
-    entries = entries_of(searching, evaluations, latest)
-    rows = [_ranked(each, values) for each in ranking(entries)]
-    ranked = {row.configuration for row in rows}
-    rest = [_row(entry, values) for entry in entries if entry.configuration not in ranked]
+    entries = entries_of([trial for trial in trials if trial.role not in AFTER_SEARCH], evaluations, latest)
+    search = ranking(entries)
+    ranked = {each.entry.configuration for each in search.rows}
+    rest = [unranked_row(entry, values) for entry in entries if entry.configuration not in ranked]
     rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
-    confirming = [trial for trial in trials if trial.role == "confirm"]
-    rows = _with_confirmed(rows, ranking(entries_of(confirming, evaluations, latest)), confirming)
+    after = fresh(reader, sweep, trials, evaluations, latest, search, values)
+    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
+    test = {each.trial: each for each in reader.evaluations(sweep.id, "test")}
+    also = estimates(search.rows, test)
+    by_search = [
+        ranked_row(each, values)._replace(estimates=also.get(each.entry.configuration, {}))
+        for each in search.rows
+    ]
+    rows = with_fresh(by_search, after, later)
 
     metrics = metrics_of(sweep)
     if len(metrics) > 1:
@@ -124,6 +109,10 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         searched=searched([values[entry.configuration] for entry in entries]),
         rows=rows + rest,
         also=tuple(metrics[1:]),
+        winning=search.winner if after is None else after.winner,
+        effective_documents=search.effective_documents,
+        fresh=after,
+        numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
     )
 
 
@@ -153,114 +142,5 @@ def searched(values: Sequence[dict[str, Any]]) -> list[str]:
     )
 
 
-def _with_confirmed(
-    rows: Sequence[Row], confirmed: Sequence[Ranked], confirming: Sequence[TrialRecord]
-) -> list[Row]:
-    """The confirmed ones first, by their confirmed numbers; the others after them, as they were."""
-    mine: dict[int, list[int]] = defaultdict(list)
-    for trial in confirming:
-        mine[trial.configuration].append(trial.id)
-    others = {
-        row.configuration: row._replace(
-            trials=row.trials + mine[row.configuration],
-            roles=row.roles + ["confirm"] * bool(mine[row.configuration]),
-        )
-        for row in rows
-    }
-    known = [each for each in confirmed if each.entry.configuration in others]
-    first = [_confirmed(others.pop(each.entry.configuration), each) for each in known]
-    if not first:
-        return list(others.values())
-    return first + [row._replace(rank=place) for place, row in enumerate(others.values(), len(first) + 1)]
-
-
-def _confirmed(row: Row, confirmed: Ranked) -> Row:
-    standing = confirmed.standing
-    return row._replace(
-        rank=confirmed.rank,
-        confirmed_seeds=standing.seeds,
-        confirmed_nelbo=standing.nelbo,
-        confirmed_ppl=_exp(standing.nelbo),
-        confirmed_low=_exp(standing.low),
-        confirmed_high=_exp(standing.high),
-        confirmed_tied=standing.tied_with_best,
-        confirmed_why=standing.why,
-        confirmed_difference=standing.difference,
-        confirmed_margin=standing.margin if math.isfinite(standing.margin) else None,
-        confirmed_test_ppl=_metrics(confirmed.entry.latest).get("test_ppl"),
-    )
-
-
-def _ranked(ranked: Ranked, values: dict[int, dict[str, Any]]) -> Row:
-    entry, standing = ranked.entry, ranked.standing
-    row, adjusted = _row(entry, values), standing.nelbo - standing.mean
-    metrics = dict(row.metrics)
-    if "val_bpb" in metrics:  # proportional to nats per token: the same bytes for everybody
-        metrics["val_bpb"] *= standing.nelbo / standing.mean
-    return row._replace(
-        rank=ranked.rank,
-        val_ppl=_exp(standing.nelbo),
-        val_ppl_low=_exp(standing.low),
-        val_ppl_high=_exp(standing.high),
-        tied_with_best=standing.tied_with_best,
-        val_nelbo=standing.nelbo,
-        val_ppl_as_run=_exp(standing.mean),
-        why=standing.why,
-        difference=standing.difference,
-        margin=standing.margin if math.isfinite(standing.margin) else None,
-        note=f"adjusted by {adjusted:+.4f} nats/token for its seeds" if abs(adjusted) > 1e-9 else "",
-        metrics=metrics,
-    )
-
-
-def _row(entry: Entry, values: dict[int, dict[str, Any]]) -> Row:
-    """Without a rank: what is stored, as it is."""
-    note = ""
-    if entry.state == "pruned":
-        note = next(f"pruned {trial.reason}" for trial in entry.trials if trial.state == "pruned")
-    if entry.state == "complete":
-        note = "evaluated on another text or in another way" if entry.evaluated else "never evaluated"
-    metrics = _metrics(entry.latest)
-    nelbo = metrics.pop("val_nelbo", None)
-    metrics.pop("val_ppl", None)
-    return Row(
-        rank=None,
-        configuration=entry.configuration,
-        values=values[entry.configuration],
-        trials=[trial.id for trial in entry.trials],
-        seeds=len(entry.evaluated),
-        state=entry.state,
-        step=max((record.step for record in entry.latest), default=0),
-        val_ppl=None if nelbo is None else _exp(nelbo),
-        val_ppl_low=None,
-        val_ppl_high=None,
-        tied_with_best=False,
-        val_nelbo=nelbo,
-        val_ppl_as_run=None if nelbo is None else _exp(nelbo),
-        roles=sorted({trial.role for trial in entry.trials}),
-        why="",
-        difference=None,
-        margin=None,
-        note=note,
-        metrics=metrics,
-    )
-
-
-def _metrics(latest: Iterable[LatestRecord]) -> dict[str, float]:
-    """The mean over runs: of their best where a metric has a direction, else of their latest."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for record in latest:
-        found[record.name].append(record.best)
-    metrics = {name: math.fsum(best) / len(best) for name, best in sorted(found.items())}
-    if "test_nelbo" in metrics:
-        metrics["test_ppl"] = math.exp(metrics["test_nelbo"])  # as everywhere: exp of the mean
-    return metrics
-
-
 def _order(state: str) -> int:
     return STATES.index(state) if state in STATES else len(STATES)
-
-
-def _exp(nelbo: float) -> float | None:
-    """The perplexity; None where no float is as large (JSON has no word for infinity)."""
-    return math.exp(nelbo) if nelbo < 700 else None

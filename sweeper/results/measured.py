@@ -11,7 +11,9 @@ from scipy import stats
 from sweeper.results.compare import NotComparable, compare
 from sweeper.results.ranking import quantity
 from sweeper.spec.spec import SweepSpec
-from sweeper.statistics.intervals import CONFIDENCE, Run, standings
+from sweeper.statistics.field import Run
+from sweeper.statistics.quantiles import CONFIDENCE
+from sweeper.statistics.standings import standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
 from trainer.config.train_config import content_hash
@@ -72,7 +74,7 @@ def _perplexities(reader: Reader, sweep: SweepRecord, split: str, trials: Trials
                 groups[quantity(each)].append((Run(place, trial.seed, each.nats), each.tokens))
     found: dict[int, Measured] = {}
     for members in groups.values():
-        for standing in standings([run for run, _ in members], members[0][1]):
+        for standing in standings([run for run, _ in members], members[0][1]).rows:
             half = math.inf if standing.seeds < 2 else (standing.high - standing.low) / 2
             found[standing.configuration] = Measured(standing.nelbo, half, standing.seeds)
     return [found.get(place) for place in range(len(trials))]

@@ -71,6 +71,13 @@ class Results:
             rows.append({**said, **{name: values.get(name) for name in board.searched}})
         return DataFrame(rows)
 
+    def answer(self, sweep: str) -> str:
+        """Which row of the board to take, and what that may cost: a sentence, or one for each value of
+        `settle.by`."""
+        from sweeper.results.leaderboard import leaderboard
+
+        return "\n".join(each.text for each in leaderboard(self._reader, sweep).answers)
+
     def trials(self, sweep: str) -> DataFrame:
         """A row for each trial, repeats left out: state, costs, the values proposed, the best metrics."""
         from pandas import DataFrame

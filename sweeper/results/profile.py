@@ -6,7 +6,8 @@ The objective is what a search would go by that trusted its own loss; it means a
 import math
 from typing import Any, NamedTuple
 
-from sweeper.results.leaderboard import Row, leaderboard
+from sweeper.results.leaderboard import leaderboard
+from sweeper.results.row import Row
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 

@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sweeper.statistics.intervals import Run, Standing, standings
+from sweeper.statistics.field import Run
+from sweeper.statistics.standings import Standing, standings
 from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, LatestRecord, TrialRecord
+from sweeper.store.records import EvaluationRecord, LatestRecord, ScoreRecord, TrialRecord
+
+AFTER_SEARCH = ("confirm", "race")  # roles of trials on seeds that had no part in the search
 
 # A row is in the first of these states that one of its trials is in.
 STATES = ("complete", "running", "queued", "paused", "pruned", "stopped", "lost", "failed")
@@ -26,6 +29,11 @@ class Entry(NamedTuple):
         present = {trial.state for trial in self.trials}
         return next((state for state in STATES if state in present), self.trials[0].state)
 
+    def by_seed(self) -> dict[int, EvaluationRecord]:
+        """The evaluations that count."""
+        seeds = {trial.id: trial.seed for trial in self.trials}
+        return {seeds[each.trial]: each for each in self.evaluated}
+
 
 class Ranked(NamedTuple):
     entry: Entry
@@ -35,9 +43,20 @@ class Ranked(NamedTuple):
 
 def best_of_search(reader: Reader, sweep: int, top: int) -> list[int]:
     """The first configurations of the board, best first, as they would be had none been confirmed."""
-    trials = [t for t in reader.trials(sweep) if t.repeat_of is None and t.role != "confirm"]
-    evaluations = {each.trial: each for each in reader.evaluations(sweep, "valid")}
-    return [each.entry.configuration for each in ranking(entries_of(trials, evaluations, []))[:top]]
+    trials = [t for t in reader.trials(sweep) if t.repeat_of is None and t.role not in AFTER_SEARCH]
+    evaluations = ranked_by(reader, sweep)
+    return [each.entry.configuration for each in ranking(entries_of(trials, evaluations, [])).rows[:top]]
+
+
+def ranked_by(reader: Reader, sweep: int) -> dict[int, EvaluationRecord]:
+    """By trial, the evaluation on valid that ranks: of its checkpoint scored again, where that was asked
+    for."""
+    found = {each.trial: each for each in reader.evaluations(sweep, "valid")}
+    for each in reader.scores(sweep):
+        if each.round == 0 and each.split == "valid":
+            fields = {name: getattr(each, name) for name in EvaluationRecord._fields if hasattr(each, name)}
+            found[each.trial] = EvaluationRecord(**fields)
+    return found
 
 
 def entries_of(
@@ -77,27 +96,32 @@ def _comparable(entries: Sequence[Entry]) -> list[Entry]:
     return max(groups.values(), key=weight, default=[])
 
 
-def quantity(evaluation: EvaluationRecord) -> tuple[Any, ...]:
+def quantity(evaluation: EvaluationRecord | ScoreRecord) -> tuple[Any, ...]:
     """Where it is equal, so is the quantity, document by document."""
     return json.dumps(evaluation.identity, sort_keys=True), *evaluation.tokens
 
 
-def _standings(group: Sequence[Entry]) -> list[Standing]:
-    if not group:
-        return []
-    seeds = {trial.id: trial.seed for entry in group for trial in entry.trials}
-    runs = [
-        Run(entry.configuration, seeds[each.trial], each.nats) for entry in group for each in entry.evaluated
-    ]
-    return standings(runs, group[0].evaluated[0].tokens)
+class Ranking(NamedTuple):
+    rows: list[Ranked]
+    winner: int | None  # configuration that is better than every other beyond the error
+    effective_documents: float  # of the text that they were evaluated on
 
 
-def ranking(entries: Sequence[Entry]) -> list[Ranked]:
-    """What is complete, by NELBO; but what is surely worse than the best follows what may be as good."""
+NONE = Ranking([], None, 0.0)
+
+
+def ranking(entries: Sequence[Entry]) -> Ranking:
+    """What is complete, by NELBO; but what is not the best, as far as can be told, follows what may be."""
     group = _comparable([entry for entry in entries if entry.state == "complete"])
+    if not group:
+        return NONE
     by_id = {entry.configuration: entry for entry in group}
-    standing = sorted(_standings(group), key=lambda each: not each.tied_with_best)
-    return [
-        Ranked(by_id[each.configuration], each, 1 if each.tied_with_best else place)
-        for place, each in enumerate(standing, start=1)
+    runs = [
+        Run(entry.configuration, seed, each.nats) for entry in group for seed, each in entry.by_seed().items()
     ]
+    found = standings(runs, group[0].evaluated[0].tokens)
+    rows = [
+        Ranked(by_id[each.configuration], each, 1 if each.tied_with_best else place)
+        for place, each in enumerate(sorted(found.rows, key=lambda each: not each.tied_with_best), start=1)
+    ]
+    return Ranking(rows, found.winner, found.effective_documents)

@@ -23,7 +23,7 @@ from sweeper.results.compare import finite
 from sweeper.results.measured import Measured, Trials, complete, difference, measure, weights
 from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Claim, Reference
 from sweeper.spec.spec import SweepSpec
-from sweeper.statistics.intervals import CONFIDENCE
+from sweeper.statistics.quantiles import CONFIDENCE
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 

@@ -1,5 +1,6 @@
 """What do the sections of a specification say? Each a class: search, confirm, resources, keep."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -47,6 +48,41 @@ class Confirm(Settings):
     seeds: int = Field(ge=2, description="Of each; the interval is over them.")
 
 
+class Settle(Settings):
+    """A race of the search's best on fresh seeds, once it has ended, until there is an answer
+    (sweeper/statistics/race.py). It may change between run and resume."""
+
+    within: float = Field(
+        0.01, gt=0, lt=1, description="Loss that does not matter, of perplexity: 1% or 0.01."
+    )
+    until: Literal["answer", "winner", "chance"] = Field(
+        "answer",
+        description="answer: taking the first surely loses no more than `within`, or it is the winner; "
+        "winner: it surely beats each of the others; chance: it is within `within` of the best, likely.",
+    )
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    seeds: int = Field(
+        8, ge=2, le=64, description="Rounds at most: each runs all that are left on one more seed."
+    )
+    contenders: int = Field(12, ge=2, le=40, description="Configurations in it at most.")
+    by: str | None = Field(None, description="A dimension each of whose values has a race of its own.")
+
+    @field_validator("within", mode="before")
+    @classmethod
+    def _percent(cls, within: Any) -> Any:
+        if isinstance(within, str) and within.strip().endswith("%"):
+            try:
+                return float(within.strip()[:-1]) / 100
+            except ValueError:
+                raise ValueError(f"must be a share like 1%, got {within!r}") from None
+        return within
+
+    @property
+    def margin(self) -> float:
+        """Nats per token."""
+        return math.log1p(self.within)
+
+
 class Resources(Settings):
     """Of one trial. They say where it runs, not what it is: they may change between run and resume."""
 
@@ -88,6 +124,7 @@ class Keep(Settings):
 SECTIONS: Mapping[str, type[Settings]] = {
     "search": Search,
     "confirm": Confirm,
+    "settle": Settle,
     "budget": Budget,
     "resources": Resources,
     "keep": Keep,

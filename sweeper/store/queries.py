@@ -17,6 +17,7 @@ from sweeper.store.records import (
     ForeignTrial,
     LatestRecord,
     MetricRow,
+    ScoreRecord,
     StageRecord,
     StageUse,
     SweepRecord,
@@ -31,6 +32,7 @@ from sweeper.store.schema import (
     foreign_trials,
     latest,
     metrics,
+    scores,
     stages,
     sweeps,
     trials,
@@ -164,6 +166,14 @@ class Reader:
         query = _all(evaluations, EvaluationRecord).join(trials, trials.c.id == evaluations.c.trial)
         mine = (trials.c.sweep == sweep) & (evaluations.c.split == split)
         return [EvaluationRecord(*row) for row in self._rows(query.where(mine).order_by(evaluations.c.trial))]
+
+    def scores(self, sweep: int) -> list[ScoreRecord]:
+        """In order of trial, round and split."""
+        query = _all(scores, ScoreRecord).join(trials, trials.c.id == scores.c.trial)
+        order = (scores.c.trial, scores.c.round, scores.c.split)
+        return [
+            ScoreRecord(*row) for row in self._rows(query.where(trials.c.sweep == sweep).order_by(*order))
+        ]
 
     def events(self, sweep: int, trial: int | None = None, limit: int = 200) -> list[EventRecord]:
         """The newest `limit`, oldest first."""

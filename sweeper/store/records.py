@@ -38,6 +38,7 @@ class TrialRecord(NamedTuple):
     configuration: int
     role: str
     number: int | None
+    trial_number: int | None
     seed: int
     repeat_of: int | None
     state: str
@@ -56,6 +57,12 @@ class TrialRecord(NamedTuple):
     cpu_seconds: float
     gpu_seconds: float
     tokens: int
+
+    @property
+    def called(self) -> int:
+        """What people call it: its number in the sweep, or in sweeps that are older than these numbers its
+        id."""
+        return self.id if self.trial_number is None else self.trial_number
 
 
 class NewTrial(NamedTuple):
@@ -135,6 +142,23 @@ class EvaluationRecord(NamedTuple):
     provenance: dict[str, Any]
     nats: list[float]
     tokens: list[int]
+    exact: list[float] | None = None  # of a source whose likelihood is known: its own nats
+
+
+class ScoreRecord(NamedTuple):
+    """A checkpoint scored again: round 0 with more masks or text, from 1 on under the masks of that round."""
+
+    trial: int
+    round: int
+    split: str
+    step: int
+    nelbo: float
+    se: float
+    identity: dict[str, Any]
+    provenance: dict[str, Any]
+    nats: list[float]
+    tokens: list[int]
+    cpu_seconds: float
 
 
 class EventRecord(NamedTuple):

@@ -1,6 +1,7 @@
 """Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -39,28 +40,39 @@ def add_metrics(connection: Connection, trial: int, rows: Sequence[MetricRow]) -
 
 
 def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Evaluation]) -> None:
-    """valid: the one with the lowest NELBO, the earlier of equals. test: the one given last."""
+    """valid: the one that was made to rank, else that with the lowest NELBO, the earlier of equals. test: the
+    one given last."""
     for each in given:
         if each.split == "valid":
             stored = connection.execute(
-                select(evaluations.c.nelbo, evaluations.c.step).where(
+                select(evaluations.c.nelbo, evaluations.c.step, evaluations.c.provenance).where(
                     evaluations.c.trial == trial, evaluations.c.split == each.split
                 )
             ).one_or_none()
-            if stored is not None and (stored.nelbo, stored.step) <= (each.nelbo, each.step):
+            if stored is not None and _goes_before(stored, each):
                 continue
-        row = {
-            "trial": trial,
-            "split": each.split,
-            "step": each.step,
-            "nelbo": each.nelbo,
-            "se": each.se,
-            "identity": each.identity,
-            "provenance": each.provenance,
-            "nats": list(each.nats_D),
-            "tokens": list(each.tokens_D),
-        }
-        upsert(connection, evaluations, [row])
+        exact = list(each.exact_nats_D) or None
+        upsert(connection, evaluations, [{"trial": trial, **row_of(each), "exact": exact}])
+
+
+def row_of(evaluation: Evaluation) -> dict[str, Any]:
+    ranks = {"ranks": True} if evaluation.ranks else {}
+    return {
+        "split": evaluation.split,
+        "step": evaluation.step,
+        "nelbo": evaluation.nelbo,
+        "se": evaluation.se,
+        "identity": evaluation.identity,
+        "provenance": {**evaluation.provenance, **ranks},
+        "nats": list(evaluation.nats_D),
+        "tokens": list(evaluation.tokens_D),
+    }
+
+
+def _goes_before(stored: Any, given: Evaluation) -> bool:
+    if "ranks" in stored.provenance or given.ranks:
+        return not given.ranks
+    return (stored.nelbo, stored.step) <= (given.nelbo, given.step)
 
 
 def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestRecord:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 3  # a change to a table is one more, and a step in sweeper/store/migrations
+SCHEMA_VERSION = 4  # a change to a table is one more, and a step in sweeper/store/migrations
 
 metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.
@@ -62,8 +62,11 @@ trials = Table(
     Column("id", Id, primary_key=True),
     Column("sweep", ForeignKey("sweeps.id"), nullable=False),
     Column("configuration", ForeignKey("configurations.id"), nullable=False),
-    Column("role", String(20), nullable=False),  # search, baseline, replicate, confirm
+    Column("role", String(20), nullable=False),  # search, baseline, replicate, confirm, race
     Column("number", Integer),  # Optuna's trial number; null outside the study
+    Column(
+        "trial_number", Integer
+    ),  # from 1 in each sweep: what people call it; null in sweeps made before schema 4
     Column("seed", Integer, nullable=False),
     Column(
         "repeat_of", ForeignKey("trials.id")
@@ -86,6 +89,7 @@ trials = Table(
     Column("tokens", BigInteger, nullable=False, default=0),
     UniqueConstraint("sweep", "number"),
     Index("trials_by_state", "sweep", "state"),
+    Index("trials_by_number", "sweep", "trial_number", unique=True),
 )
 
 # Of other sweeps, as they were when the search began to learn from them: later changes there are none here.
@@ -152,7 +156,8 @@ latest = Table(
     sqlite_with_rowid=False,
 )
 
-# The best evaluation of each split, document by document: what intervals and ties are made of.
+# The evaluation of each split that ranks, document by document: what intervals and ties are made of. Of valid
+# the one of the best checkpoint that was made to rank (provenance: ranks), else the lowest.
 evaluations = Table(
     "evaluations",
     metadata,
@@ -165,6 +170,25 @@ evaluations = Table(
     Column("provenance", JSON, nullable=False),
     Column("nats", JSON, nullable=False),
     Column("tokens", JSON, nullable=False),
+    Column("exact", JSON),  # of a source whose likelihood is known: its own nats of each document
+)
+
+# Checkpoints scored again without training. Round 0: with more masks or text, in the place of the run's own
+# evaluation; from 1 on: under the masks of a round of the race.
+scores = Table(
+    "scores",
+    metadata,
+    Column("trial", ForeignKey("trials.id"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("split", String(10), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("nelbo", Float, nullable=False),
+    Column("se", Float, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("provenance", JSON, nullable=False),
+    Column("nats", JSON, nullable=False),
+    Column("tokens", JSON, nullable=False),
+    Column("cpu_seconds", Float, nullable=False, default=0.0),
 )
 
 events = Table(

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from sweeper.store import rows as tables
-from sweeper.store.engine import StoreError, insert_or_ignore
+from sweeper.store.engine import StoreError, insert_or_ignore, upsert
 from sweeper.store.leased import clean
 from sweeper.store.records import ENDS, ForeignTrial, MetricRow, NewTrial, TrialRecord
 from sweeper.store.schema import (
@@ -16,6 +16,7 @@ from sweeper.store.schema import (
     controls,
     events,
     foreign_trials,
+    scores,
     sweeps,
     trials,
 )
@@ -77,6 +78,7 @@ class Writer(StageWriter):
         row: dict[str, Any] = {
             "sweep": self._sweep,
             **trial._asdict(),
+            "trial_number": self._next_number(connection),
             "attempt": 0,
             "error": "",
             "reason": "",
@@ -91,6 +93,15 @@ class Writer(StageWriter):
         key = connection.execute(insert(trials).values(row)).inserted_primary_key
         assert key is not None
         return TrialRecord(id=key[0], **row)
+
+    def _next_number(self, connection: Connection) -> int | None:
+        """From 1; None in a sweep that was begun before trials had numbers, whose ids people have written
+        down."""
+        mine = trials.c.sweep == self._sweep
+        without = select(trials.c.id).where(mine, trials.c.trial_number.is_(None)).limit(1)
+        if connection.execute(without).first() is not None:
+            return None
+        return (connection.execute(select(func.max(trials.c.trial_number)).where(mine)).scalar() or 0) + 1
 
     def start_trial(self, trial: int, worker: str = "") -> int:
         """queued, paused or running -> running; returns the new attempt number (1, 2, ...).
@@ -158,6 +169,18 @@ class Writer(StageWriter):
                 new |= {"state": state, "reason": clean(reason)}
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
+
+    def add_score(self, trial: int, round: int, evaluation: Evaluation, cpu_seconds: float = 0.0) -> None:
+        """Of a trial that is complete; one that is there is replaced.
+
+        Raises ValueError, with nothing written, for a value that is not finite.
+        """
+        if not all(map(math.isfinite, (evaluation.nelbo, *evaluation.nats_D))):
+            raise ValueError(f"trial {trial}: its score on {evaluation.split} in round {round} is not finite")
+        with self._transaction() as connection:
+            self._trial(connection, trial)
+            row = {"trial": trial, "round": round, **tables.row_of(evaluation), "cpu_seconds": cpu_seconds}
+            upsert(connection, scores, [row])
 
     def end_trial(
         self,

@@ -20,7 +20,13 @@ MAINS = sorted(
     for name, tree in SOURCES.items()
     if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
 )
-SHORT = {"noise": ["--quick"], "pruning": ["--quick"], "schedules_figures": []}  # those that take seconds
+SHORT = {
+    "noise": ["--quick"],
+    "pruning": ["--quick"],
+    "schedules_figures": [],
+    "calibration": ["--quick", "--only", "5 configurations"],
+    "trained": [],
+}  # those that take seconds
 
 
 def run(name: str, *words: str, monkeypatch: pytest.MonkeyPatch) -> None:

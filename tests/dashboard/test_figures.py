@@ -131,25 +131,11 @@ def test_numbers_have_four_significant_digits(value: float | None, text: str) ->
     assert values.number(value) == text
 
 
-def test_the_verdict_names_no_winner_that_is_not_known(rows: pd.DataFrame) -> None:
-    assert "1 other configuration is tied" in words.verdict(rows)
+def test_ties_are_of_the_confirmed_once_there_are_any(rows: pd.DataFrame) -> None:
     assert frame.ties(rows) == 1
-    one_seed = rows.assign(why=["best", "one seed", "one seed", ""])
-    assert words.verdict(one_seed).startswith("One seed: no winner can be named yet.")
-    assert words.verdict(rows.assign(why=["best", "", "", ""])).startswith("Configuration 3 is ahead of all")
-    assert words.verdict(rows[3:]).startswith("Nothing is ranked yet")
-    assert "nothing to compare" in words.verdict(rows[:1])
-
-
-def test_once_there_are_confirmed_numbers_they_alone_are_spoken_of(rows: pd.DataFrame) -> None:
     tied = rows.assign(confirmed_seeds=[5, 5, 0, 0], confirmed_why=["best", "within the error", "", ""])
-    assert words.verdict(tied) == "No winner: 2 of 2 confirmed configurations are tied, on fresh seeds (95%)."
     assert frame.ties(tied) == 1
-    told = tied.assign(confirmed_why=["best", "", "", ""])
-    assert words.verdict(told) == "Configuration 3 is ahead of all others confirmed on fresh seeds (95%)."
-    assert frame.ties(told) == 0
-    one = rows.assign(confirmed_seeds=[5, 0, 0, 0], confirmed_why=["best", "", "", ""])
-    assert words.verdict(one).startswith("One configuration is confirmed so far")
+    assert frame.ties(tied.assign(confirmed_why=["best", "", "", ""])) == 0
 
 
 def test_the_lowest_is_of_the_confirmed_once_there_are_any(rows: pd.DataFrame) -> None:

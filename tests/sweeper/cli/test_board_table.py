@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from sweeper.cli import board_table as tables
-from sweeper.results.leaderboard import Board, Row
+from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of
+from sweeper.results.leaderboard import Board
+from sweeper.results.row import Row
 
 
 def row(rank: int | None, configuration: int, tied: bool = False, why: str = "", **values: object) -> Row:
@@ -37,43 +39,58 @@ def board(*rows: Row) -> Board:
     return Board(1, "mine", "complete", "", "val_ppl", {}, [], list(rows))
 
 
-def drawn(rows: list[Row], searched: list[str], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
+def drawn(
+    rows: list[Row],
+    searched: list[str],
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    columns: list[str] | None = None,
+    sort: str | None = None,
+) -> str:
     """As on a terminal of that width."""
     screen = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True, color_system=None)
     monkeypatch.setattr(tables, "Console", lambda **_: screen)
-    tables.print_board(board(*rows), searched)
+    tables.print_board(board(*rows), searched, None, columns, sort)
     return screen.file.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([], "Nothing can be ranked"),
-        ([row(None, 1)], "Nothing can be ranked"),
-        ([row(1, 1, True, "best")], "nothing to compare it to"),
-        ([row(1, 1, True, "best"), row(2, 2)], "Rank 1 is better than all others"),
-        ([row(1, 1, True, "best"), row(1, 2, True, "within the error")], "No winner: 2 of 2"),
-        ([row(1, 1, True, "one seed"), row(1, 2, True, "one seed")], "With one seed"),
-    ],
-)
-def test_no_winner_is_named_that_is_none(rows: list[Row], said: str) -> None:
-    assert said in tables.verdict(board(*rows))
-
-
-def test_ties_are_marked_and_only_the_values_asked_for_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_are_ranges_and_only_the_values_asked_for_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
-        row(1, 1, True, "best", k=1e-4, other=5),
-        row(1, 2, True, "one seed", k=None),
-        row(3, 3),
+        row(1, 1, True, "best", k=1e-4, other=5)._replace(rank_low=1, rank_high=2),
+        row(1, 2, True, "one seed", k=None)._replace(rank_low=1, rank_high=3),
+        row(3, 3)._replace(rank_low=3, rank_high=3),
         row(None, 4),
     ]
-    lines = drawn(rows, ["k"], 120, monkeypatch).splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["rank", "1=", "1=", "3", "-"]
-    assert "0.0001" in lines[1]
-    assert "[200.0, 245.0]" in lines[1]
-    assert "other" not in lines[0]
-    alone = drawn([row(1, 1, True, "best"), row(2, 2)], [], 120, monkeypatch).splitlines()
-    assert alone[1].split()[0] == "1"
+    answer, head, *lines = drawn(rows, ["k"], 120, monkeypatch).splitlines()
+    assert answer.startswith("No answer")
+    assert head.split()[0] == "rank"
+    assert [line.split()[:2] for line in lines[:4]] == [["1", "1-2="], ["2", "1-3="], ["3", "3"], ["4", "-"]]
+    assert "0.0001" in lines[0]
+    assert "[200.0, 245.0]" not in lines[0]
+    assert "other" not in head
+
+
+def test_columns_are_chosen_and_rows_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        row(1, 1, True, "best", k=3)._replace(metrics={"seconds": 9.5}),
+        row(2, 2, k=1)._replace(val_ppl=300.0, metrics={"seconds": 4.25}),
+        row(None, 3, k=2),
+    ]
+    names = ["interval", "seconds", "k"]
+    text = drawn(rows, ["k"], 120, monkeypatch, columns=names, sort="seconds")
+    _, head, *lines = text.splitlines()
+    assert head.split() == ["95%", "interval", "seconds", "k"]
+    assert [line.split() for line in lines[:3]] == [
+        ["2", "[200.0,", "245.0]", "4.25", "1"],
+        ["1", "[200.0,", "245.0]", "9.5", "3"],
+        ["3", "2"],
+    ]
+    assert "95% interval: of each value by itself, over evaluation text alone." in text
+    with pytest.raises(NoColumn, match="there is no column nothing; there are: rank, "):
+        drawn(rows, ["k"], 120, monkeypatch, columns=["nothing"])
+    for name in COLUMNS:  # each can be shown, and sorted by
+        assert drawn(rows, ["k"], 200, monkeypatch, columns=[name], sort=name)
 
 
 def test_hostile_values_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,31 +104,40 @@ GAUSSIAN = {"f.size": 16, "f.schedule.name": "gaussian", "f.schedule.mu": 0.44, 
 
 def test_a_narrow_terminal_has_the_values_below_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row(1, 7, True, "best", **GAUSSIAN), row(2, 8, **GAUSSIAN)]
-    narrow = drawn(rows, list(GAUSSIAN), 80, monkeypatch).splitlines()
-    assert "1" in narrow[1].split()
-    assert narrow[2].strip() == "trial 7: size 16, schedule gaussian, mu 0.44, clip.low 0.1"
-    wide = drawn(rows, list(GAUSSIAN), 120, monkeypatch).splitlines()
-    assert "schedule.mu" in wide[0]
-    assert "0.44" in wide[1]
+    _, _, first, values, *_ = drawn(rows, list(GAUSSIAN), 70, monkeypatch).splitlines()[1:]
+    assert first.split()[0] == "1"
+    assert values.strip() == "trial 7: size 16, schedule gaussian, mu 0.44, clip.low 0.1"
+    _, head, first, *_ = drawn(rows, list(GAUSSIAN), 120, monkeypatch).splitlines()
+    assert "schedule.mu" in head
+    assert "0.44" in first
 
 
 def test_numbers_that_are_not_what_the_trials_said_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     adjusted = row(1, 1, True, "best")._replace(val_ppl=225.2, val_ppl_as_run=219.4)
     text = drawn([adjusted, row(1, 2, True, "within the error")], [], 120, monkeypatch)
-    assert "as run" in text.splitlines()[0]
-    assert "219.4" in text.splitlines()[1]
+    assert "as run" in text.splitlines()[1]
+    assert "219.4" in text.splitlines()[2]
     assert "as run: what the trials reported" in text
     plain = drawn([row(1, 1, True, "best"), row(2, 2)], [], 120, monkeypatch)
     assert "as run" not in plain
 
 
-def test_the_difference_stands_with_what_it_must_exceed(monkeypatch: pytest.MonkeyPatch) -> None:
-    worse = row(2, 2)._replace(difference=0.0912, margin=0.05, val_ppl=210.0)
-    tied = row(1, 3, True, "one seed")._replace(difference=0.01, val_ppl=230.0)
-    text = drawn([row(1, 1, True, "best"), tied, worse], [], 120, monkeypatch)
-    assert "+0.0100 ±?" in text
-    assert "+0.0912 ±0.0500" in text
-    assert "A tied row may have a higher val_ppl" in text
+def test_the_difference_stands_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of perplexity: exp(0.02) is 1.0202, exp(0.02 -+ 0.01) 1.0101 and 1.0305."""
+    worse = row(2, 2)._replace(difference=0.02, margin=0.01)
+    unknown = row(1, 3, True, "one seed")._replace(difference=0.01)
+    text = drawn([row(1, 1, True, "best"), unknown, worse], [], 120, monkeypatch)
+    assert "+1.0% [?]" in text
+    assert "+2.0% [+1.0, +3.0]" in text
+    fresh = worse._replace(confirmed_seeds=5, confirmed_difference=0.0, confirmed_margin=0.01)
+    assert "+0.0% [-1.0, +1.0]" in drawn([row(1, 1, True, "best"), fresh], [], 120, monkeypatch)
+
+
+def test_what_limits_trust_is_said() -> None:
+    plain = board(row(1, 1, True, "best"))
+    assert "is worth 12 equal documents" in " ".join(tables.legend(plain._replace(effective_documents=11.9)))
+    assert tables.legend(plain._replace(effective_documents=20.0)) == []
+    assert "ended under an older rule" in tables.legend(plain._replace(numbered_before=True))[0]
 
 
 def test_a_board_that_may_change_says_so_and_failures_say_where_to_look() -> None:
@@ -132,9 +158,10 @@ def test_the_floors_stand_below_the_board() -> None:
 def test_the_front_of_several_metrics_is_marked_beside_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     good = row(1, 1, True, "best")._replace(metrics={"seconds": 90.5}, pareto=True)
     dominated = row(2, 2)._replace(metrics={"seconds": 95.25}, pareto=False)
-    table = tables.board_table(board(good, dominated)._replace(also=("seconds",)), [good, dominated], None)
+    both = board(good, dominated)._replace(also=("seconds",))
+    table = tables.board_table(both, both.rows, [column_of(both, name) for name in chosen(both)])
     columns = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
     assert columns["seconds"] == ["90.5", "95.25"]
     assert columns["front"] == ["*", ""]
-    assert any("front: " in line for line in tables.legend(board(good)._replace(also=("seconds",))))
+    assert any("front: " in line for line in tables.legend(both))
     assert "front" not in drawn([good, dominated], [], 120, monkeypatch)

@@ -34,6 +34,7 @@ def test_the_board_is_the_leaderboard(store: Results, folder: Path) -> None:
     with closing(Reader(f"sqlite:///{folder}/sweeps.db")) as reader:
         board = leaderboard(reader, "schedules")
     frame = store.board("schedules")
+    assert store.answer("schedules") == board.to_json()["answer"]["text"]
     assert list(frame["configuration"]) == [row.configuration for row in board.rows]
     assert [None if math.isnan(rank) else rank for rank in frame["rank"]] == [row.rank for row in board.rows]
     assert set(board.searched) <= set(frame.columns)

@@ -95,13 +95,15 @@ def test_over_common_seeds_it_is_the_paired_t_interval(sweep: Sweep) -> None:
     assert (found.a.trials, found.b.trials) == (a[1:], b[:2])
     assert found.parameters == {"block_size": (4, 8), "k": (1.5, None)}
 
-    # The slow and obvious way: one difference a seed, one a document.
+    # The slow and obvious way: one difference a seed, one a document; these weigh as they are long.
     T = np.sum(TOKENS)
     by_seed = [(np.sum(mine[s]) - np.sum(other[s])) / T for s in (2, 3)]
     d = np.mean(by_seed)
     by_document = np.mean([np.subtract(mine[s], other[s]) for s in (2, 3)], axis=0)
     rest = by_document - d * np.array(TOKENS)
-    documents = stats.t.ppf(0.975, 39) * math.sqrt(40 / 39 * np.sum(rest**2)) / T
+    share = np.array(TOKENS) / T
+    effective = 1 / np.sum(share**2)
+    documents = stats.t.ppf(0.975, effective - 1) * math.sqrt(np.sum(rest**2 / (1 - share))) / T
     seeds = stats.t.ppf(0.975, 1) * np.std(by_seed, ddof=1) / math.sqrt(2)
     assert found.difference == pytest.approx(d)
     assert found.over_seeds
@@ -125,15 +127,19 @@ def test_one_seed_of_everything_tells_nothing_apart(sweep: Sweep) -> None:
     assert not found.told_apart
 
 
-def test_the_spread_of_another_configuration_serves_a_pair_with_one_seed(sweep: Sweep) -> None:
+def test_the_spread_of_others_widens_a_pair_with_one_seed_and_tells_it_not_apart(sweep: Sweep) -> None:
     a, b = sweep.add(A, nats(5, "a")), sweep.add(B, nats(6, "b"))
+    alone = sweep.compare(a, b)
+    assert not alone.over_seeds
     for seed in (1, 2, 3):
-        sweep.add({"block_size": 16}, nats(5 + seed / 100, f"c{seed}"), seed=seed, role="baseline")
+        for size in (16, 32):
+            level = 5 + seed / 100 * (size / 16)
+            sweep.add({"block_size": size}, nats(level, f"{size} {seed}"), seed=seed, role="baseline")
     found = sweep.compare(a, b)
     assert found.over_seeds
-    assert found.told_apart
-    near = sweep.add({"block_size": 2}, nats(5.001, "d"))
-    assert not sweep.compare(a, near).told_apart
+    assert found.low < alone.low
+    assert found.high < 0
+    assert not found.told_apart  # the two may be noisier than those
 
 
 def test_confirmation_runs_alone_decide_where_both_have_them(sweep: Sweep) -> None:
@@ -177,9 +183,27 @@ def test_the_command_shows_differences_and_the_verdict(sweep: Sweep) -> None:
     assert "lr" not in text
     assert "block_size  4" in text
     assert "A is better, by more than the error." in text
+    assert "A pair named beforehand: there is no other." in text
     document = json.loads(call("compare", "s", str(a), str(b), "--db", sweep.url, "--json").stdout)
     assert document["comparison"]["told_apart"] is True
     assert document["comparison"]["val_ppl_ratio"] == pytest.approx(math.exp(-1), rel=0.05)
+
+
+def test_a_pair_that_was_picked_has_the_wider_interval_and_says_so(sweep: Sweep) -> None:
+    trials = [
+        sweep.add({"block_size": size}, nats(5 + seed / 10 + size / 1000, f"{size}{seed}"), seed=seed)
+        for seed in (1, 2, 3)
+        for size in (2, 4, 8, 16)
+    ]
+    found = sweep.compare(trials[0], trials[3])
+    assert found.groups == 4
+    assert found.picked_low < found.low < found.difference < found.high < found.picked_high
+    named = call("compare", "s", str(trials[0]), str(trials[3]), "--db", sweep.url).stdout
+    assert f"95% [{found.low:+.4f}, {found.high:+.4f}]" in named
+    assert "A pair named before the board was seen. Picked by looking at it (--picked)" in named
+    picked = call("compare", "s", str(trials[0]), str(trials[3]), "--picked", "--db", sweep.url).stdout
+    assert f"95% [{found.picked_low:+.4f}, {found.picked_high:+.4f}]" in picked
+    assert "A pair picked from the board: for all pairs of its 4 configurations at once." in picked
 
 
 def test_the_command_on_a_filled_store(tmp_path: Path) -> None:
@@ -187,7 +211,7 @@ def test_the_command_on_a_filled_store(tmp_path: Path) -> None:
     filled.fill(url)
     result = call("compare", "schedules", "1", "4", "--db", url)
     assert result.exit_code == 0
-    assert "cannot be told apart: the interval contains 0" in result.stdout
+    assert "Whether the configurations do is not known" in result.stdout
     pruned = call("compare", "schedules", "1", "9", "--db", url)
     assert (pruned.exit_code, pruned.stdout) == (2, "")
     assert pruned.stderr == "trial 9 is pruned: only what is complete is compared\n"

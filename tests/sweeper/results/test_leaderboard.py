@@ -53,6 +53,7 @@ def add(
     role: str = "search",
     text: str = "pydocs",
     tokens: list[int] = TOKENS,
+    tested: bool = False,
 ) -> int:
     configuration = writer.add_configuration(f"{value}", {"finetune.lr": value, "data.name": "pydocs"})
     trial = writer.add_trial(
@@ -80,7 +81,10 @@ def add(
         trial,
         attempt,
         [MetricRow(name, 9, number) for name, number in rows.items()],
-        [Evaluation("valid", 9, nelbo, se, {"text": text}, {}, nats, tokens)],
+        [
+            Evaluation(split, 9, nelbo, se, {"text": text}, {}, nats, tokens)
+            for split in ("valid", *(["test"] if tested else []))
+        ],
     )
     if state != "running":
         writer.end_trial(trial, attempt, state)
@@ -92,7 +96,7 @@ def test_the_document_is_as_promised(url: str) -> None:
     fill(url)
     document = board(url, "schedules").to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["sweep"] == {
         "id": 1,
         "name": "schedules",
@@ -259,3 +263,19 @@ def test_no_such_sweep_and_an_empty_one(url: str, writer: Writer) -> None:
         board(url, "x")
     assert board(url).rows == []
     assert board(url).to_json()["sweep"]["trials"] == {}
+
+
+def test_the_test_split_is_compared_on_equal_seeds(writer: Writer, url: str) -> None:
+    """Seed 0 costs 1 nat: who ran with it alone is no worse on test than on valid."""
+    for seed, cost in ((0, 1.0), (1, 0.0), (2, 0.0)):
+        add(writer, 5.1 + cost, value=1, seed=seed, role="baseline", tested=True)
+    add(writer, 6.0, value=2, tested=True)
+    first, second = board(url).rows
+    assert first.metrics["test_ppl"] == pytest.approx(math.exp(6.0))  # as its run said
+    for row in (first, second):
+        estimate = row.estimates["test_ppl"]
+        assert estimate.value == pytest.approx(row.val_ppl)
+        assert estimate.over == "text and seeds"
+        assert row.estimates["val_bpb"].value == pytest.approx((row.val_nelbo or 0) / 2)
+    assert second.estimates["test_ppl"].difference == pytest.approx(0.1)
+    assert second.to_json()["estimates"]["test_ppl"]["difference"] == pytest.approx(0.1)

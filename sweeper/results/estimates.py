@@ -1,0 +1,94 @@
+"""Every perplexity of a row by the same fit as the one that ranks: seeds' effects taken out, with interval
+and difference to the first row, so that numbers that stand beside each other are of the same seeds."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sweeper.results.ranking import Entry, Ranked, quantity
+from sweeper.results.row import Estimate
+from sweeper.results.rows import known, perplexity
+from sweeper.statistics.field import Run, field_of
+from sweeper.statistics.values import values
+from sweeper.store.records import EvaluationRecord
+
+Estimates = dict[int, dict[str, Estimate]]  # by configuration and metric
+ONE_NUMBER = [1]  # the tokens of what has no documents
+
+
+def estimates(ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]) -> Estimates:
+    """ranked: best first. test: evaluations on the test split, by trial.
+
+    Of test the documents count, as of valid. Of other perplexities a run has one number, so their intervals
+    are over seeds alone.
+    """
+    found: Estimates = defaultdict(dict)
+    entries = [each.entry for each in ranked]
+    runs, tokens = _on_test(entries, test)
+    _add(found, "test_ppl", runs, tokens, with_text=True)
+    names = {record.name for entry in entries for record in entry.latest}
+    for name in sorted(name for name in names if name.startswith(("zero_shot_ppl/", "gen_ppl"))):
+        _add(found, name, _logs(entries, name), ONE_NUMBER, with_text=False)
+    for each in ranked:
+        if (bits := _val_bpb(each)) is not None:
+            found[each.entry.configuration]["val_bpb"] = bits
+    return found
+
+
+def _on_test(
+    entries: Sequence[Entry], test: Mapping[int, EvaluationRecord]
+) -> tuple[list[Run], Sequence[int]]:
+    """Of the runs that count, those on the text that the first of them was evaluated on; its tokens."""
+    mine = [
+        (entry.configuration, seed, test[record.trial])
+        for entry in entries
+        for seed, record in entry.by_seed().items()
+        if record.trial in test
+    ]
+    like = quantity(mine[0][2]) if mine else ()
+    runs = [Run(c, seed, each.nats) for c, seed, each in mine if quantity(each) == like]
+    return runs, mine[0][2].tokens if mine else []
+
+
+def _logs(entries: Sequence[Entry], name: str) -> list[Run]:
+    """One number a run, as nats of one document of one token."""
+    runs = []
+    for entry in entries:
+        seeds = {trial.id: trial.seed for trial in entry.trials}
+        for record in entry.latest:
+            if record.name == name and record.best > 0:
+                runs.append(Run(entry.configuration, seeds[record.trial], [math.log(record.best)]))
+    return runs
+
+
+def _add(found: Estimates, name: str, runs: Sequence[Run], tokens: Sequence[int], *, with_text: bool) -> None:
+    """runs: the first row's before all others'."""
+    if not runs:
+        return
+    configurations, field = field_of(runs, tokens)
+    fit = values(field, configurations.index(runs[0].configuration), with_text=with_text)
+    for c, configuration in enumerate(configurations):
+        value, half = float(fit.nelbo_C[c]), float(fit.half_C[c])
+        low, high = (perplexity(end) if math.isfinite(end) else None for end in (value - half, value + half))
+        found[configuration][name] = Estimate(
+            perplexity(value) or math.inf,
+            low,
+            high,
+            float(fit.difference_C[c]),
+            known(float(fit.margin_C[c])),
+            fit.over,
+        )
+
+
+def _val_bpb(ranked: Ranked) -> Estimate | None:
+    """Proportional to nats per token: the same bytes for everybody."""
+    bits = [record.best for record in ranked.entry.latest if record.name == "val_bpb"]
+    standing = ranked.standing
+    if not bits or standing.mean <= 0:
+        return None
+    share = math.fsum(bits) / len(bits) / standing.mean
+    value, low, high = (share * end for end in (standing.nelbo, standing.low, standing.high))
+    over = "text and seeds" if standing.over_seeds else "text"
+    first = standing.nelbo - standing.difference
+    difference, margin = math.log(standing.nelbo / first), known(standing.margin / first)
+    return Estimate(value, known(low), known(high), difference, margin, over)

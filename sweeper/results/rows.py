@@ -1,0 +1,153 @@
+"""How does a configuration become a row of the board: by its own numbers, and by those of fresh seeds?"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sweeper.results.fresh import Fresh
+from sweeper.results.ranking import Entry, Ranked
+from sweeper.results.row import Row
+from sweeper.statistics.standings import Standing
+from sweeper.store.records import LatestRecord, TrialRecord
+
+Values = Mapping[int, dict[str, Any]]  # by configuration: complete, dotted
+
+
+def ranked_row(ranked: Ranked, values: Values) -> Row:
+    entry, standing = ranked.entry, ranked.standing
+    row, adjusted = unranked_row(entry, values), standing.nelbo - standing.mean
+    metrics = dict(row.metrics)
+    if "val_bpb" in metrics:  # proportional to nats per token: the same bytes for everybody
+        metrics["val_bpb"] *= standing.nelbo / standing.mean
+    return row._replace(
+        rank=ranked.rank,
+        val_ppl=perplexity(standing.nelbo),
+        val_ppl_low=perplexity(standing.low),
+        val_ppl_high=perplexity(standing.high),
+        tied_with_best=standing.tied_with_best,
+        val_nelbo=standing.nelbo,
+        val_ppl_as_run=perplexity(standing.mean),
+        why=standing.why,
+        difference=standing.difference,
+        margin=known(standing.margin),
+        note=f"adjusted by {adjusted:+.4f} nats/token for its seeds" if abs(adjusted) > 1e-9 else "",
+        metrics=metrics,
+        **_said(standing),
+    )
+
+
+def unranked_row(entry: Entry, values: Values) -> Row:
+    """Without a rank: what is stored, as it is."""
+    note = ""
+    if entry.state == "pruned":
+        note = next(f"pruned {trial.reason}" for trial in entry.trials if trial.state == "pruned")
+    if entry.state == "complete":
+        note = "evaluated on another text or in another way" if entry.evaluated else "never evaluated"
+    metrics = means(entry.latest)
+    nelbo = metrics.pop("val_nelbo", None)
+    metrics.pop("val_ppl", None)
+    return Row(
+        rank=None,
+        configuration=entry.configuration,
+        values=values[entry.configuration],
+        trials=[trial.id for trial in entry.trials],
+        trial_numbers=[trial.called for trial in entry.trials],
+        seeds=len(entry.evaluated),
+        state=entry.state,
+        step=max((record.step for record in entry.latest), default=0),
+        val_ppl=None if nelbo is None else perplexity(nelbo),
+        val_ppl_low=None,
+        val_ppl_high=None,
+        tied_with_best=False,
+        val_nelbo=nelbo,
+        val_ppl_as_run=None if nelbo is None else perplexity(nelbo),
+        roles=sorted({trial.role for trial in entry.trials}),
+        why="",
+        difference=None,
+        margin=None,
+        note=note,
+        metrics=metrics,
+    )
+
+
+def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRecord]) -> list[Row]:
+    """Those that have fresh numbers first, by these; the others after them, with the ties that they had.
+
+    later: trials that ran after the search.
+    """
+    mine: dict[int, list[TrialRecord]] = defaultdict(list)
+    for trial in later:
+        mine[trial.configuration].append(trial)
+    others = {row.configuration: _with_trials(row, mine[row.configuration]) for row in rows}
+    if fresh is None:
+        return list(others.values())
+    known_to_search = [each for each in fresh.standings if each.configuration in others]
+    by_rank = sorted(known_to_search, key=lambda each: not each.tied_with_best)
+    first = [
+        _fresh_row(others.pop(each.configuration), each, fresh, place)
+        for place, each in enumerate(by_rank, start=1)
+    ]
+    behind = len(first) + 1
+    return first + [
+        row._replace(rank=behind if row.tied_with_best else place)
+        for place, row in enumerate(others.values(), start=behind)
+    ]
+
+
+def _with_trials(row: Row, more: Sequence[TrialRecord]) -> Row:
+    return row._replace(
+        trials=row.trials + [trial.id for trial in more],
+        trial_numbers=[*row.trial_numbers, *(trial.called for trial in more)],
+        roles=sorted({*row.roles, *(trial.role for trial in more)}),
+    )
+
+
+def _fresh_row(row: Row, standing: Standing, fresh: Fresh, place: int) -> Row:
+    return row._replace(
+        rank=1 if standing.tied_with_best else place,
+        confirmed_seeds=standing.seeds,
+        confirmed_nelbo=standing.nelbo,
+        confirmed_ppl=perplexity(standing.nelbo),
+        confirmed_low=perplexity(standing.low),
+        confirmed_high=perplexity(standing.high),
+        confirmed_tied=standing.tied_with_best,
+        confirmed_why=standing.why,
+        confirmed_difference=standing.difference,
+        confirmed_margin=known(standing.margin),
+        confirmed_test_ppl=fresh.test_ppl.get(standing.configuration),
+        **_said(standing),
+    )
+
+
+def _said(standing: Standing) -> dict[str, Any]:
+    """What the numbers that decide say: of the search, until there are fresh ones."""
+    return {
+        "over_seeds": standing.over_seeds,
+        "rank_low": standing.rank_low,
+        "rank_high": standing.rank_high,
+        "regret": known(standing.regret),
+        "p_best": known(standing.p_best),
+        "p_within": known(standing.p_within),
+    }
+
+
+def means(latest: Iterable[LatestRecord]) -> dict[str, float]:
+    """The mean over runs: of their best where a metric has a direction, else of their latest."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for record in latest:
+        found[record.name].append(record.best)
+    metrics = {name: math.fsum(best) / len(best) for name, best in sorted(found.items())}
+    if "test_nelbo" in metrics:
+        metrics["test_ppl"] = math.exp(metrics["test_nelbo"])  # as everywhere: exp of the mean
+    return metrics
+
+
+def known(value: float) -> float | None:
+    """JSON has no word for infinity, nor for what is no number."""
+    return value if math.isfinite(value) else None
+
+
+def perplexity(nelbo: float) -> float | None:
+    """None where no float is as large."""
+    return math.exp(nelbo) if nelbo < 700 else None
