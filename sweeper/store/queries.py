@@ -223,6 +223,12 @@ class Reader:
         self._engine.dispose()
 
 
+def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
+    """The trial that people call so: by its number in the sweep, in sweeps that are older than these by its
+    id."""
+    return next((trial for trial in reader.trials(sweep) if trial.called == number), None)
+
+
 def _all(table: Table, record: type[Any]) -> Select[Any]:
     """The table's columns in the order of the record's fields."""
     return select(*(table.c[field] for field in record._fields))
