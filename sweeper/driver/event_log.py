@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sweeper.driver.jobs import StageJob, TrialJob
+from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.progress import Progress
+from sweeper.results.race_plan import UNSCORED
 from sweeper.search.proposals import UNFINISHED
 from sweeper.store.records import TrialRecord
 from sweeper.store.writer import Writer
@@ -32,7 +33,7 @@ class EventLog:
         self._writer.add_event(KINDS[state], text, trial)
         self._progress.ended(trial, state, text)
 
-    def again(self, job: StageJob | TrialJob, kind: str, text: str) -> None:
+    def again(self, job: Job, kind: str, text: str) -> None:
         """It is to be run again."""
         trial = job.trial if isinstance(job, TrialJob) else None
         self._writer.add_event(kind, text, trial)
@@ -67,6 +68,14 @@ class EventLog:
         if job.attempt > 1:
             text = f"trial {job.trial} goes on from its last checkpoint: attempt {job.attempt}"
         self.started(job.trial, text)
+
+    def scored(self, job: ScoringJob, nelbo: float) -> None:
+        self.note("score", f"{job.name}: {nelbo:.5f} nats per token")
+
+    def unscored(self, job: ScoringJob, error: str) -> None:
+        text = f"{job.name} failed: {_last_line(error)}"
+        self._writer.add_event(UNSCORED, text, job.trial)
+        self._progress.note(text)
 
     def paused(self, trial: int) -> None:
         self.ended(trial, "paused", f"trial {trial} is paused")

@@ -67,7 +67,25 @@ class StageJob(NamedTuple):
         seal(folder)
 
 
-Job = TrialJob | StageJob
+class ScoringJob(NamedTuple):
+    """The best checkpoint of a run that is complete, scored under the masks of a round of the race."""
+
+    trial: int
+    round: int
+    folder: str
+    error: float  # wanted of masks alone, nats per token
+
+    @property
+    def name(self) -> str:
+        return f"score of trial {self.trial} in round {self.round}"
+
+    def run(self, trainer: str, device: str) -> Reports:
+        return import_module(trainer).score(
+            Path(self.folder), error=self.error, round=self.round, device=device
+        )
+
+
+Job = TrialJob | StageJob | ScoringJob
 
 
 class News(NamedTuple):

@@ -5,7 +5,7 @@ same rounds comes to the same. Round r is the r-th of the race's seeds; its runs
 were drawn for it, and only values of one round are ever subtracted."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +66,8 @@ class Contest(NamedTuple):
         """Places of who runs on: the first, and whoever may be better than it by more than does not
         matter."""
         everyone = list(range(len(self.contenders)))
-        if self.race is None:
-            return everyone
+        if self.race is None:  # one that has joined late makes up for it before anyone runs on
+            return [c for c in everyone if self.rounds[c] < 2]
         if settle.until == "chance" and self.chances is not None:
             return [c for c in everyone if c == self.race.first or self.chances.best_C[c] > RUNS_ON]
         return np.flatnonzero(self.race.still_in(settle.margin if settle.until == "answer" else 0.0)).tolist()
@@ -84,9 +84,10 @@ def contests(
     configuration: Mapping[int, int],
     values: Mapping[int, Mapping[str, Any]],
     settle: Settle,
+    left: Collection[int] = (),
 ) -> list[Contest]:
     """searched: what the search and the baselines have come to. scores: of rounds. configuration: by trial.
-    values: by configuration."""
+    values: by configuration. left: configurations that are out of it, for a run of theirs failed."""
     by_value: dict[Any, list[Ranked]] = {}
     for each in sorted(searched, key=lambda each: each.standing.nelbo):
         value = values[each.entry.configuration].get(settle.by) if settle.by else None
@@ -98,6 +99,7 @@ def contests(
     for value, rows in sorted(by_value.items(), key=lambda each: str(each[0])):
         chosen = _contenders(rows, spread, settle)
         chosen += [c for each in rows if (c := each.entry.configuration) in raced and c not in chosen]
+        chosen = [c for c in chosen if c not in left]
         found.append(_contest(value, chosen, rows, mine, configuration, spread, settle))
     return found
 

@@ -17,6 +17,12 @@ class EvaluationConfig(Settings):
         gt=0,
         description="Wanted standard error of masks alone, nats per token: sets their number, at most 64.",
     )
+    rank_error: float | None = Field(
+        None,
+        gt=0,
+        description="Wanted standard error of masks alone where a run is ranked: its best checkpoint is "
+        "scored again at the run's end; looks during training keep draws.",
+    )
     seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")

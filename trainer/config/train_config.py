@@ -138,7 +138,7 @@ class TrainConfig(Settings):
 
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for a published checkpoint without one, for uniform masking, for an
-        evaluation of no wanted error or other corpora, for samples that are not drawn, nor for what is
+        evaluation of no wanted errors or other corpora, for samples that are not drawn, nor for what is
         computed as it always was."""
         said = self.compute.identified()
         values = {
@@ -147,8 +147,9 @@ class TrainConfig(Settings):
             if not key.startswith("compute.") or key.removeprefix("compute.") in said
         }
         del values["pretrain.from"]
-        if self.evaluation.error is None:
-            del values["evaluation.error"]
+        for error in ("error", "rank_error"):
+            if values[f"evaluation.{error}"] is None:
+                del values[f"evaluation.{error}"]
         if not self.evaluation.zero_shot:
             del values["evaluation.zero_shot"]
         if not self.samples.num:

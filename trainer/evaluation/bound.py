@@ -36,16 +36,19 @@ def evaluate(
     *,
     ema: bool = True,
     keep: Path | None = None,
+    round: int = 0,
 ) -> Generator[None, None, Evaluation]:
     """Yields None after each pass, and returns what it found. Dropout is off.
 
     ema: whether the model's weights are the moving average. keep: a file for the nats of each sequence.
+    round: of a race: its masks are its own, its sequences everybody's.
     """
     packed = corpus.test() if split == "test" else corpus.valid
     rows_S = strided_rows(config.seed, config.sequences, len(packed.tokens_SL))
     tokens_SL = np.asarray(packed.tokens_SL[rows_S], np.int64)
     draws = draws_of(config, tokens_SL[:, 1:], block_size)
-    seeds_S = [seed_of(config.seed, split, "masks", int(row)) for row in rows_S]
+    masks = "masks" if not round else f"masks of round {round}"
+    seeds_S = [seed_of(config.seed, split, masks, int(row)) for row in rows_S]
     device = next(model.parameters()).device
 
     passport = objective.passport(block_size, draws)
@@ -82,6 +85,7 @@ def evaluate(
         provenance={
             **passport,
             "seed": config.seed,
+            **({"round": round} if round else {}),
             "precision": str(model.dtype).removeprefix("torch."),
             "torch": str(torch.__version__),  # a class of its own, that whoever unpickles it needs torch for
         },

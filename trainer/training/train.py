@@ -25,6 +25,7 @@ from trainer.heartbeat import meanwhile
 from trainer.training.learner import warm_up
 from trainer.training.part import PARTS, Part, finetune_of, pretrain_of
 from trainer.training.precision import said_in, settled, with_precision
+from trainer.training.reevaluate import reevaluated
 from trainer.training.rows import read_rows
 from trainer.training.run import Run
 from trainer.training.run_end import look_ahead
@@ -59,6 +60,15 @@ def pretrain(config: TrainConfig, folder: Path, *, attempt: int = 1, device: str
     """The pretrain phase alone: a folder that runs of the same stage_key branch from. Else as `train`."""
     config = settled(config, folder, device)
     return _paced(_run(pretrain_of(config), config, folder, None, attempt, 0, device))
+
+
+def score(folder: Path, *, error: float, round: int, device: str = "auto") -> Reports:
+    """The best checkpoint of the run in the folder, under the masks of a round: one Report, and heartbeats.
+
+    error: wanted of masks alone, nats per token. Nothing is written. Raises TrainingError, CheckpointError or
+    DataError.
+    """
+    return _paced(reevaluated(folder, error=error, round=round, device=device))
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from sweeper.statistics.intervals import Run, Standing, spread, standings
+
 from trainer.evaluation.record import ratio_and_se
 
 TOKENS = [3, 5, 4, 8]
