@@ -91,7 +91,7 @@ class Driver:
                 self.stop(queue.unaffordable)
             elif queue.busy() or self._only_paused_are_left():
                 return None
-            elif not self._confirm() and not self._race() and not self._source.extend():
+            elif not self._settle() and not self._source.extend():
                 return EXHAUSTED
         return None
 
@@ -100,7 +100,7 @@ class Driver:
         self._add_what_follows()
         if self._queue.busy() or self._trials.paused():
             return False
-        return self._source.search_over is not None and not self._confirm() and not self._race()
+        return self._source.search_over is not None and not self._settle()
 
     def _add_what_follows(self) -> None:
         """From what is complete by now."""
@@ -117,13 +117,9 @@ class Driver:
         else:
             self._queue.add([record.id])
 
-    def _confirm(self) -> bool:
-        added = self._source.confirmations()
-        self._queue.add(added)
-        return bool(added)
-
-    def _race(self) -> bool:
-        self._queue.add(self._source.race())
+    def _settle(self) -> bool:
+        """Whether there is something to do once the search has ended: to confirm, to race."""
+        self._queue.add(self._source.confirmations() or self._source.race())
         self._add_what_follows()
         return self._queue.busy()
 

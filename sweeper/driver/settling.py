@@ -94,8 +94,8 @@ class Settling:
             )
 
     def _say_who_runs(self, plan: RacePlan, spec: SweepSpec) -> None:
-        for round in sorted({place.round for place in plan.wanted}):
-            them = [place for place in plan.wanted if place.round == round]
+        for round in sorted({place.round for place in plan.running}):
+            them = [place for place in plan.running if place.round == round]
             self._say_once(
                 f"round {round} of the race, seed {spec.race_seed(round)}: {len(them)} configurations"
             )

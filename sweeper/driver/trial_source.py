@@ -81,7 +81,7 @@ class TrialSource:
     def extend(self) -> bool:
         """Whether someone has asked that the search try more, and it may."""
         before = self._search.target
-        self._spec = self._requests.extended(self._spec)
+        self._spec = self._requests.settled(self._requests.extended(self._spec))
         self._search.target = self._spec.search.trials
         self._search_over = self._search_over and self._search.target == before
         self.planned = self.planned._replace(configurations=self._search.target)

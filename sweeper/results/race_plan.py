@@ -24,12 +24,9 @@ class Place(NamedTuple):
 
 class RacePlan(NamedTuple):
     contests: list[Contest]
-    wanted: list[Place]  # those that have no score yet; none once all contests have ended
+    running: list[Place]  # of the rounds that run now; none once all contests have ended
+    wanted: list[Place]  # those of them that have no score yet
     left: dict[int, TrialRecord]  # configurations that have left the race, by the run that failed
-
-    @property
-    def rounds(self) -> int:
-        return max((most for each in self.contests if (most := max(each.rounds, default=0))), default=0)
 
 
 def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
@@ -68,8 +65,9 @@ def _planned(
     }
     earlier = [each for each in scores if each.round < begun.get(configuration[each.trial], 0)]
     before = contests(rows, earlier, configuration, values, settle, left)
-    wanted: list[Place] = []
+    running: list[Place] = []
     for then, contest in zip(before, now, strict=True):
-        not_ended = [place for each in then.wanted(settle) if (place := Place(*each)) not in have]
-        wanted += not_ended or [Place(*each) for each in contest.wanted(settle)]
-    return RacePlan(now, wanted, left)
+        begun_places = [Place(*each) for each in then.wanted(settle)]
+        ended = have.issuperset(begun_places)
+        running += [Place(*each) for each in contest.wanted(settle)] if ended else begun_places
+    return RacePlan(now, running, [place for place in running if place not in have], left)

@@ -57,12 +57,15 @@ class Writer(StageWriter):
             if control is not None:
                 self._done(connection, control)
 
-    def change_spec(self, section: str, value: Any) -> None:
-        """What may change between run and resume, as it is now: for who reads the sweep later."""
+    def change_spec(self, section: str, value: Any, control: int | None = None) -> None:
+        """What may change between run and resume, as it is now: for who reads the sweep later. The request
+        that asked for it is done with that."""
         with self._transaction() as connection:
             mine = sweeps.c.id == self._sweep
             spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
             connection.execute(update(sweeps).where(mine).values(spec={**spec, section: value}))
+            if control is not None:
+                self._done(connection, control)
 
     def add_trial(self, **fields: Any) -> TrialRecord:
         """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""

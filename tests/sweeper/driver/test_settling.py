@@ -62,10 +62,6 @@ def test_all_contenders_run_on_the_same_seeds(slots: int, tmp_path: Path) -> Non
     print(events_of(url, "settle"), raced(url))
 
 
-def test_what_ran_on_a_rounds_seed_is_scored_and_not_trained_again(tmp_path: Path) -> None:
-    url = run(make_spec(BASELINE, SETTLE, "confirm={top: 2, seeds: 2}", *SMALL), tmp_path)
-
-
 @pytest.mark.parametrize(
     "stride",
     [23, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
