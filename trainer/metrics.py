@@ -15,6 +15,7 @@ class Metric(NamedTuple):
     help: str
     searched: Literal["min", "max", ""] = ""  # beside the metric that ranks; '': not at all. No test split
     measured_by: str = ""  # the setting that leaves it out where it is 0
+    again: str = ""  # the metric that ranks which it measures again, at a run's end: no name to search by
 
 
 VARIANCE = "evaluation.variance_batches"
@@ -25,6 +26,24 @@ METRICS: tuple[Metric, ...] = (
     Metric("test_nelbo", "NELBO (test)", "nats/token", "none", "Read once, when a run has ended."),
     Metric("test_ppl", "PPL (test, upper bound)", "", "none", "exp(test_nelbo)."),
     Metric("test_bpb", "Bits per byte (test)", "bits/byte", "none", "Lossless tokenizers only."),
+    Metric(
+        "ranked_nelbo",
+        "NELBO (ranked)",
+        "nats/token",
+        "min",
+        "Of the best checkpoint, under evaluation.rank_error's masks.",
+        again="val_nelbo",
+    ),
+    Metric("ranked_ppl", "PPL (ranked, upper bound)", "", "min", "exp(ranked_nelbo).", again="val_ppl"),
+    Metric(
+        "ranked_bpb",
+        "Bits per byte (ranked)",
+        "bits/byte",
+        "min",
+        "Lossless tokenizers only.",
+        again="val_bpb",
+    ),
+    Metric("ranked_nelbo_se", "s.e. of ranked_nelbo", "nats/token", "none", "Clustered by document."),
     Metric("val_nelbo_se", "s.e. of val_nelbo", "nats/token", "none", "Clustered by document."),
     Metric("test_nelbo_se", "s.e. of test_nelbo", "nats/token", "none", "Clustered by document."),
     Metric(
@@ -55,6 +74,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("bin_objective", "Part of the objective", "", "none", "/P: what such blocks add to it."),
     Metric("unigram_nelbo", "Unigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
     Metric("bigram_nelbo", "Bigram model", "nats/token", "none", "A floor on the same tokens, add-one."),
+    Metric("kn_bigram_nelbo", "Bigram, Kneser-Ney", "nats/token", "none", "A floor on the same tokens."),
+    Metric("kn_trigram_nelbo", "Trigram, Kneser-Ney", "nats/token", "none", "A floor on the same tokens."),
+    Metric(
+        "source_nelbo", "The source itself", "nats/token", "none", "Exact, on the same tokens: none is below."
+    ),
     Metric("zero_shot_nelbo", "NELBO (zero-shot)", "nats/token", "none", "/CORPUS: of evaluation.zero_shot."),
     Metric("zero_shot_ppl", "PPL (zero-shot, upper bound)", "", "none", "/CORPUS: exp(zero_shot_nelbo)."),
     Metric("gen_ppl", "Gen. PPL", "", "none", "Of samples under a judge; its name belongs to the number."),
@@ -76,7 +100,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
-RANKABLE: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.direction != "none")
+RANKABLE: tuple[str, ...] = tuple(
+    metric.name for metric in METRICS if metric.direction != "none" and not metric.again
+)
+# Of a metric that ranks, the name under which a run's end measures it again.
+AGAIN: dict[str, str] = {metric.again: metric.name for metric in METRICS if metric.again}
 # What a search may go by beside the metric that ranks.
 ALSO_SEARCHED: tuple[str, ...] = tuple(sorted(metric.name for metric in METRICS if metric.searched))
 

@@ -110,7 +110,7 @@ def zero_shot(
             if not as_json:
                 _print(found[-1], trained.corpus.name)
     if as_json:
-        rows = [{"values": _values(each), **each._asdict()} for each in found]
+        rows = [{"values": _values(each), **each.as_json()} for each in found]
         typer.echo(json.dumps({"schema_version": 1, "trained_on": trained.corpus.name, "corpora": rows}))
 
 

@@ -98,7 +98,7 @@ def evaluate(
             )
         )
     if as_json:
-        document = {"schema_version": 1, "values": evaluation.metrics(), **evaluation._asdict()}
+        document = {"schema_version": 1, "values": evaluation.metrics(), **evaluation.as_json()}
         typer.echo(json.dumps(document))
     else:
         typer.echo(f"{folder}: {checkpoint} checkpoint, step {step}, {split} split")
@@ -153,13 +153,12 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
 
 
 def _print_floors(settings: TrainConfig) -> None:
-    """What the bound must come below: counts of one token and of two, on the tokens that it scores."""
+    """What the bound must come below: counts of a few tokens, on those that it scores; and the source."""
     from trainer.data.corpus import load
-    from trainer.evaluation.floors import floors
+    from trainer.evaluation.floors import FLOORS, floors
 
     for name, floor in floors(load(settings.data), settings.evaluation).items():
-        model = name.removesuffix("_nelbo")
-        typer.echo(f"floor: {model}, add-one {floor:.4f} nats per token", err=True)
+        typer.echo(f"floor: {FLOORS[name]} {floor:.4f} nats per token", err=True)
 
 
 def _follow(phase: str, reports: Generator[Report | None, None, None], out: Path) -> Report | None:

@@ -20,8 +20,8 @@ class EvaluationConfig(Settings):
     rank_error: float | None = Field(
         None,
         gt=0,
-        description="Wanted standard error of masks alone where a run is ranked: its best checkpoint is "
-        "scored again at the run's end; looks during training keep draws.",
+        description="Wanted standard error of masks alone where a run is ranked: at its end its best "
+        "checkpoint is scored again, with at most 1,024 masks a block; looks in training keep draws.",
     )
     seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")

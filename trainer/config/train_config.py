@@ -100,6 +100,12 @@ class TrainConfig(Settings):
         """Every field by its dotted name, as JSON has it: from_dotted gives the same config back."""
         return flatten(self.model_dump(mode="json"))
 
+    @property
+    def scoring(self) -> EvaluationConfig:
+        """`evaluation`, in passes as much smaller as those of training are (`accumulate`)."""
+        at_once = max(1, self.evaluation.batch_size // self.accumulate)
+        return self.evaluation.model_copy(update={"batch_size": at_once})
+
     def content(self) -> dict[str, Any]:
         """What makes two runs the same configuration: all but the seed and what cannot move a result."""
         return {

@@ -13,6 +13,8 @@ from trainer.paths import absolute_if_there
 from trainer.values import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trainer.data.tokenizer import Tokenizer
 
 Split = Literal["train", "valid", "test"]
@@ -58,6 +60,10 @@ class DataSet(Settings):
 
     def own_tokenizer(self) -> Tokenizer | None:
         """Of a source that brings one; else `tokenizer` says which."""
+        return None
+
+    def exact_nats_SL(self, tokens_SL: np.ndarray) -> np.ndarray | None:
+        """-log p of each token given those before it in its sequence, where the law of the text is known."""
         return None
 
 

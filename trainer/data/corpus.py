@@ -32,6 +32,7 @@ class Corpus(NamedTuple):
     valid: PackedSplit
     folder: Path
     facts: dict[str, Any]  # what meta.json says
+    source: DataSet
 
     def test(self) -> PackedSplit:
         """The test split, which is not opened before this is called. Raises DataError where it is damaged."""
@@ -55,7 +56,7 @@ def load(data: DataSet, splits: tuple[Split, ...] | None = None) -> Corpus:
             open_split(folder, each) if each in splits else no_split(data.length)
             for each in ("train", "valid")
         )
-        return Corpus(data.name, key, Tokenizer.open(folder), train, valid, folder, facts)
+        return Corpus(data.name, key, Tokenizer.open(folder), train, valid, folder, facts, data)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be read ({error}): delete it and try again.") from None
 

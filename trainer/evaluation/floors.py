@@ -1,4 +1,4 @@
-"""What a model must beat before it has learnt anything: counts of one token, and of two.
+"""What a model must beat before it has learnt anything: counts of one token, of two and of three.
 
 Nats per maskable token, on exactly the tokens that the bound scores: positions 1 to L - 1 of each
 sequence (BOS is given). Shapes: S sequences, L length.
@@ -11,23 +11,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.data.counts import counted_rows, pieces, token_counts
+from trainer.evaluation.kneser_ney import kneser_ney
 from trainer.randomness import strided_rows
 
 if TYPE_CHECKING:
     from trainer.config.evaluation import EvaluationConfig
     from trainer.data.corpus import Corpus
 
+FLOORS = {  # what each is called
+    "unigram_nelbo": "unigram, add-one",
+    "bigram_nelbo": "bigram, add-one",
+    "kn_bigram_nelbo": "bigram, Kneser-Ney",
+    "kn_trigram_nelbo": "trigram, Kneser-Ney",
+    "source_nelbo": "the source itself",
+}
+
 
 def floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
-    """Both floors on the sequences of the valid split that the bound is estimated on."""
+    """Floors on the sequences of the valid split that the bound is estimated on; and what its source itself
+    pays for them, where its law is known: no honest bound lies below, but by chance."""
     train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
     counted_SL = counted_rows(train_SL)
     scored_SL = valid_SL[strided_rows(evaluation.seed, evaluation.sequences, len(valid_SL))]
     size = corpus.tokenizer.vocab_size
-    return {
+    smoothed = kneser_ney(counted_SL, scored_SL, size)
+    found = {
         "unigram_nelbo": unigram_nelbo(counted_SL, scored_SL, size),
         "bigram_nelbo": bigram_nelbo(counted_SL, scored_SL, size),
+        "kn_bigram_nelbo": smoothed.bigram,
+        "kn_trigram_nelbo": smoothed.trigram,
     }
+    exact_SL = corpus.source.exact_nats_SL(scored_SL)
+    return found if exact_SL is None else {**found, "source_nelbo": float(exact_SL[:, 1:].mean())}
 
 
 def unigram_nelbo(train_SL: np.ndarray, eval_SL: np.ndarray, vocab_size: int) -> float:

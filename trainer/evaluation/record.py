@@ -1,7 +1,6 @@
 """What an evaluation says, and a run reports: plain values, no torch, so that any process may read them."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more
@@ -11,10 +10,9 @@ class Evaluation(NamedTuple):
     """An estimate of the bound on one split, with what it may be compared to.
 
     identity: what must be equal to rank together (text, split, tokenizer, length, packing, EMA).
-    provenance: how it was estimated (exact, enumerated or sampled; draws, seed, precision); only shown.
-    nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
-    interval and of every paired difference.
-    """
+    provenance: how it was estimated (exact, enumerated or sampled; draws, seed, round, precision); only
+    shown. nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
+    interval and of every paired difference."""
 
     split: str
     step: int
@@ -25,12 +23,15 @@ class Evaluation(NamedTuple):
     nats_D: list[float]
     tokens_D: list[int]
     text_bytes: int = 0  # UTF-8 bytes of the scored tokens' text; 0 where the tokenizer loses some
-    ranks: bool = False  # of the best checkpoint, with as many masks as ranking takes
-    exact_nats_D: Sequence[float] = ()  # of a source whose likelihood is known: its own
+    ranks: bool = False  # of the best checkpoint, for its run to be ranked by: no look during training
+    exact_nats_D: list[float] | None = (
+        None  # of the same tokens, under the source's own law where it is known
+    )
 
     def metrics(self) -> dict[str, float]:
         """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""
-        prefix = {"valid": "val", "test": "test"}[self.split]
+        valid = "ranked" if self.ranks else "val"
+        prefix = {"valid": valid, "test": "test"}[self.split]
         rows = {f"{prefix}_nelbo": self.nelbo}
         if self.nelbo < MAX_NELBO:
             rows[f"{prefix}_ppl"] = math.exp(self.nelbo)
@@ -39,6 +40,15 @@ class Evaluation(NamedTuple):
         if self.text_bytes:
             rows[f"{prefix}_bpb"] = math.fsum(self.nats_D) / math.log(2) / self.text_bytes
         return rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field, the last two only where they say something; read back by Evaluation(**values)."""
+        values = self._asdict()
+        if not self.ranks:
+            del values["ranks"]
+        if self.exact_nats_D is None:
+            del values["exact_nats_D"]
+        return values
 
 
 class Report(NamedTuple):

@@ -8,7 +8,7 @@ Shapes: B batch, L length.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.sampling.base import Sampled
@@ -118,6 +118,23 @@ class Objective(Sampled):
         never on a schedule, clip or weight. seeds_B: one per sequence, so that a sequence has the same
         masks in whatever batch it stands. No gradients; dropout is off.
         """
+
+    def fine_bound(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        block_size: int,
+        draws: int,
+        seeds_B: list[int],
+        at_once: int,
+    ) -> Generator[None, None, torch.Tensor]:
+        """The bound from many masks, where `passport` says that it is sampled: the same number, a smaller
+        error.
+
+        Yields None after each pass of about `at_once` tokens, one mask of one sequence at least, and returns
+        nats_BL. Masks depend on what `bound`'s depend on, never on how passes are cut.
+        """
+        raise NotImplementedError(f"{self.name} is not sampled")
 
     @abstractmethod
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:

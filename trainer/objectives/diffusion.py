@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from trainer.objectives.base import Objective, TokenLoss
@@ -30,6 +31,19 @@ class Diffusion(Objective):
         from trainer.objectives.subsets import subset_bound
 
         return subset_bound(model, x0_BL, block_size, draws, seeds_B)
+
+    def fine_bound(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        block_size: int,
+        draws: int,
+        seeds_B: list[int],
+        at_once: int,
+    ) -> Generator[None, None, torch.Tensor]:
+        from trainer.objectives.fine_bound import fine_subset_bound
+
+        return fine_subset_bound(model, x0_BL, block_size, draws, seeds_B, at_once)
 
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         from trainer.objectives.subsets import passport

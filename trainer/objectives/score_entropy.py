@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trainer.noise.reweighting import Unweighted
@@ -46,6 +47,19 @@ class ScoreEntropy(Objective):
         from trainer.objectives.score_entropy_loss import score_bound
 
         return score_bound(model, x0_BL, draws, seeds_B)
+
+    def fine_bound(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        block_size: int,
+        draws: int,
+        seeds_B: list[int],
+        at_once: int,
+    ) -> Generator[None, None, torch.Tensor]:
+        from trainer.objectives.score_entropy_loss import fine_score_bound
+
+        return fine_score_bound(model, x0_BL, draws, seeds_B, at_once)
 
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         return {"bound": "sampled", "estimator": "stratified p", "draws": draws}

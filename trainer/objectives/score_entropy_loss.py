@@ -6,10 +6,11 @@ denoising score entropy of a masked token is
     (p' / p) * (sum_y exp(a_y) - 1 - a_x0)  =  (p' / p) * (-log softmax(logits)_x0 + e^z - 1 - z),
 
 z = log sum_y exp(a_y): MDLM's cross-entropy, and a charge for scores that do not sum to 1.
-Shapes: B batch, K masks of a sequence, R = B * K, L length, M masked tokens, V vocabulary.
-"""
+Shapes: B batch, G sequences of a pass, K masks of a sequence, R = B * K, L length, M masked tokens, V
+vocabulary."""
 
 import math
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from trainer.network.attention import noised
 from trainer.network.model import MAX_LOGITS, Denoiser, evaluating
 from trainer.network.score import log_mass, sigma_of
 from trainer.objectives.base import TokenLoss
+from trainer.objectives.fine_bound import FineDraws, in_passes, strata
 
 MIN_ROWS = 512  # whose logits are made at once: fewer are slow
 
@@ -91,12 +93,46 @@ def score_bound(model: Denoiser, x0_BL: Tensor, draws: int, seeds_B: list[int]) 
     return nats_RL.view(batch, draws, length).sum(dim=1)
 
 
+def fine_score_bound(
+    model: Denoiser, x0_BL: Tensor, draws: int, seeds_B: list[int], at_once: int
+) -> Generator[None, None, Tensor]:
+    """The same bound from many masks, by fine_bound.py. Yields None after each pass of about `at_once`
+    tokens."""
+    length, dtype = x0_BL.shape[1], model.vocab_embed.embedding.dtype
+
+    def nats(x0_GL: Tensor, drawn: FineDraws) -> Tensor:
+        masked_RL = drawn.masked_KL.flatten(0, 1)
+        x0_RL = x0_GL.repeat_interleave(drawn.masked_KL.shape[1], dim=0)
+        xt_RL = torch.where(masked_RL, model.shape.mask_id, x0_RL)
+        return score_entropy(model, x0_RL, xt_RL, masked_RL, drawn.u_K.flatten().to(dtype))
+
+    def draw(seed: int) -> FineDraws:
+        return _fine_draws(length, draws, seed)
+
+    return (yield from in_passes(model, x0_BL, seeds_B, draws, draw, nats, at_once, beside=0))
+
+
+def _fine_draws(length: int, draws: int, seed: int) -> FineDraws:
+    generator = torch.Generator().manual_seed(seed)
+    first_K, width_K = strata(draws)
+    p_K = first_K + width_K * torch.rand(draws, generator=generator, dtype=torch.float64)
+    masked_KL = _masked_at(p_K, length, generator)
+    scale_K1 = (length - 1) / masked_KL.sum(dim=1, keepdim=True).double()
+    return FineDraws(masked_KL, scale_K1.expand(-1, length), width_K, p_K)
+
+
 def _draws(length: int, draws: int, seed: int) -> tuple[Tensor, Tensor]:
     """p_K, float64, and masked_KL of one sequence, on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     p_K = (torch.arange(draws) + torch.rand(draws, generator=generator, dtype=torch.float64)) / draws
+    return p_K, _masked_at(p_K, length, generator)
+
+
+def _masked_at(p_K: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """masked_KL: one token for certain, the others with probability p."""
+    draws = len(p_K)
     masked_KL = torch.rand(draws, length, generator=generator, dtype=torch.float64) < p_K[:, None]
     certain_K = torch.randint(1, length, (draws,), generator=generator)
     masked_KL[torch.arange(draws), certain_K] = True
     masked_KL[:, 0] = False
-    return p_K, masked_KL
+    return masked_KL

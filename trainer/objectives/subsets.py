@@ -95,18 +95,24 @@ def _sampled(length: int, block_size: int, draws: int, generator: torch.Generato
     Each of its values keeps probability 1/M for each block, so the estimate stays unbiased.
     """
     blocks = length // block_size
-    maskable_N1 = torch.full((blocks, 1), block_size)
-    maskable_N1[0] = block_size - 1
-
     stratum_KN = torch.rand(draws, blocks, generator=generator).argsort(dim=1)
     within_KN = torch.rand(draws, blocks, generator=generator, dtype=torch.float64)
     u_KN = (torch.arange(draws)[:, None] + (stratum_KN + within_KN) / blocks) / draws
+    masked_KL, scale_KL = subsets_at(u_KN, block_size, generator)
+    return Subsets(masked_KL, scale_KL / draws)
+
+
+def subsets_at(u_KN: Tensor, block_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """masked_KL, and M / n for each token, float64: of every block n = ceil(u M) tokens, uniformly chosen."""
+    draws, blocks = u_KN.shape
+    maskable_N1 = torch.full((blocks, 1), block_size)
+    maskable_N1[0] = block_size - 1
     count_KN1 = 1 + (u_KN[..., None] * maskable_N1).long().clamp(max=maskable_N1 - 1)
 
     # A uniform subset of n: the n tokens that rank first in a random order. BOS ranks last.
-    order_KL = torch.rand(draws, length, generator=generator)
+    order_KL = torch.rand(draws, blocks * block_size, generator=generator)
     order_KL[:, 0] = 2.0
     rank_KNP = order_KL.view(draws, blocks, block_size).argsort(dim=2).argsort(dim=2)
     masked_KNP = rank_KNP < count_KN1
-    weight_KNP = (maskable_N1 / count_KN1.double() / draws).expand_as(masked_KNP)
-    return Subsets(masked_KNP.flatten(1), weight_KNP.flatten(1))
+    scale_KNP = (maskable_N1 / count_KN1.double()).expand_as(masked_KNP)
+    return masked_KNP.flatten(1), scale_KNP.flatten(1)

@@ -1,4 +1,6 @@
-"""A run's best checkpoint, scored again without training: under the masks of a round, for a wanted error."""
+"""A trained run scored again, without training: with more masks, more text, or the masks of another round."""
+
+from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
@@ -7,34 +9,54 @@ from trainer.checkpoints.trained import open_trained, read_config
 from trainer.data.base import Split
 from trainer.data.corpus import prepare
 from trainer.evaluation.bound import evaluate
-from trainer.evaluation.record import Report
-
-BEST = "best.safetensors"
+from trainer.evaluation.record import Evaluation
 
 
-def reevaluated(
-    folder: Path, *, error: float, round: int, device: str = "auto"
-) -> Generator[Report | None, None, None]:
-    """On valid, and on test where the run was judged on it. round: 0 for the run's own masks.
+def reevaluate(
+    folder: Path,
+    *,
+    split: Split = "valid",
+    rank_error: float | None = None,
+    masks: int | None = None,
+    sequences: int | None = None,
+    round: int = 0,
+    device: str = "auto",
+) -> Generator[None, None, Evaluation]:
+    """Scores folder/best.safetensors, by its moving average. Yields None after each pass.
 
-    Yields None after each pass, and one Report. Raises CheckpointError or DataError.
-    """
+    rank_error: wanted standard error of masks alone, nats per token; masks: their number instead. With
+    neither, as the run's own rank_error has it, and where it has none, as any look of the run.
+    sequences: of the split, all of them where it has fewer; by default as many as the run was scored on.
+    Another number is another identity. round: whose masks (trainer/evaluation/bound.py); part of the
+    provenance alone.
+
+    Reads config.json, the checkpoint and the corpus, and writes nothing in the folder, so that it may be
+    called while others read there. A repetition has the same bits on one machine; at the run's own settings
+    they are what the run's end reported. torch's number of threads is left as it is. Raises ValueError for
+    both rank_error and masks and for numbers that are not positive, CheckpointError where there is no run, no
+    best checkpoint where the corpus cannot be had."""
+    if rank_error is not None and masks is not None:
+        raise ValueError("rank_error sets the number of masks: give one of the two")
+    settings = {"rank_error": rank_error, "sequences": sequences}
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name, value in {**given, "masks": 1 if masks is None else masks}.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than 0, not {value:g}")
     config = read_config(folder)
+    scoring = config.scoring.model_copy(update=given)
     yield from prepare(config.data)
-    trained = open_trained(config, folder / BEST, device=device)
-    settings = config.evaluation.model_copy(update={"error": error})
-    splits: list[Split] = ["valid", "test"] if config.evaluation.test else ["valid"]
-    found = []
-    for split in splits:
-        evaluation = yield from evaluate(
-            trained.model,
+    model, corpus, block_size, step = open_trained(config, folder / "best.safetensors", device=device)
+    return (
+        yield from evaluate(
+            model,
             config.objective,
-            trained.block_size,
+            block_size,
             split,
-            trained.corpus,
-            settings,
-            trained.step,
+            corpus,
+            scoring,
+            step,
+            ranks=True,
+            masks=masks,
             round=round,
         )
-        found.append(evaluation)
-    yield Report(trained.step, {}, tuple(found))
+    )

@@ -23,7 +23,7 @@ class Rows:
 
     def append(self, report: Report) -> None:
         """One line of JSON; on disk after `flush` and `sync`."""
-        row = {**report._asdict(), "evaluations": [e._asdict() for e in report.evaluations]}
+        row = {**report._asdict(), "evaluations": [e.as_json() for e in report.evaluations]}
         self._file.write(json.dumps(row).encode() + b"\n")
 
     def flush(self) -> int:

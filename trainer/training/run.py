@@ -15,7 +15,6 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
-from trainer.config.evaluation import EvaluationConfig
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
@@ -29,6 +28,7 @@ from trainer.evaluation.clip_search import clip_search
 from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
+from trainer.heartbeat import meanwhile
 from trainer.network.hardware import Memory, pick_device
 from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip
@@ -115,11 +115,14 @@ class Run:
             trained = (self.learner.average, config.objective, self.phase, self.corpus, config.evaluation)
             values.update((yield from variance(*trained)))
             values.update(bin_rows((yield from bins(*trained))))
-            values.update(floors(self.corpus, config.evaluation))
+            yield from meanwhile(lambda: values.update(floors(self.corpus, config.evaluation)), "floors")
             best, best_step = self._best(evaluations[0])
+            ranks = config.evaluation.rank_error is not None
+            if ranks:
+                evaluations.append((yield from self._evaluate("valid", best, best_step, ranks=True)))
             if config.evaluation.test:  # the only reader of the test split
-                evaluations.append((yield from self._evaluate("test", best, best_step)))
-            values.update((yield from zero_shot(best, config, self.corpus, self._evaluation, best_step)))
+                evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
+            values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
             values.update((yield from generated(best, config, self.corpus, self.folder)))
         for evaluation in evaluations:
             values.update(evaluation.metrics())
@@ -207,21 +210,20 @@ class Run:
         if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
 
-    @property
-    def _evaluation(self) -> EvaluationConfig:
-        at_once = max(1, self.config.evaluation.batch_size // self.config.accumulate)
-        return self.config.evaluation.model_copy(update={"batch_size": at_once})
-
-    def _evaluate(self, split: Split, model: Denoiser, step: int) -> Generator[None, None, Evaluation]:
+    def _evaluate(
+        self, split: Split, model: Denoiser, step: int, *, ranks: bool = False
+    ) -> Generator[None, None, Evaluation]:
+        file = "ranked" if ranks and split == "valid" else split
         evaluation = yield from evaluate(
             model,
             self.config.objective,
             self.part.phase.block_size,
             split,
             self.corpus,
-            self._evaluation,
+            self.config.scoring,
             step,
-            keep=self.folder / f"evaluation-{split}.safetensors",
+            keep=self.folder / f"evaluation-{file}.safetensors",
+            ranks=ranks,
         )
         if not math.isfinite(evaluation.nelbo):
             raise TrainingError(
