@@ -66,7 +66,7 @@ def _raced(
     latest: Sequence[LatestRecord],
 ) -> Fresh | None:
     """None before there are two rounds."""
-    scores = [each for each in reader.scores(sweep.id) if each.round > 0]
+    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
     configuration = {trial.id: trial.configuration for trial in trials}
     left = left_race(trials, reader.trials_said(sweep.id, UNSCORED))
     found = contests(searched.rows, scores, configuration, values, settle, left)
