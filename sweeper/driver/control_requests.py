@@ -3,7 +3,17 @@
 from typing import Protocol
 
 from sweeper.driver.event_log import EventLog
-from sweeper.driver.extension import VERB, NoExtension, asked, extended
+from sweeper.driver.extension import (
+    SETTLE,
+    VERB,
+    NoExtension,
+    NotSettled,
+    asked,
+    asked_to_settle,
+    extended,
+    settled,
+    words_of,
+)
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.stop_reason import STOPPED, StopReason
 from sweeper.driver.trials import Trials
@@ -76,6 +86,19 @@ class ControlRequests:
                 self._events.note(VERB, str(no))
         return spec
 
+    def settled(self, spec: SweepSpec) -> SweepSpec:
+        """As it is asked to be settled; that is written with the request that is done by it."""
+        for control, said in asked_to_settle(self._undone()):
+            try:
+                spec = settled(spec, said)
+                assert spec.settle is not None
+                self._held.writer.change_spec("settle", spec.settle.model_dump(mode="json"), control)
+                self._events.note(SETTLE, f"asked to {words_of(said)}")
+            except NotSettled as no:
+                self._held.writer.finish_control(control)
+                self._events.note(SETTLE, str(no))
+        return spec
+
     def _undone(self) -> list[ControlRecord]:
         return self._held.reader.controls(self._held.record.id)
 
@@ -84,7 +107,7 @@ class ControlRequests:
         new = [each for each in self._undone() if each.verb in VERBS and each.id not in self._said]
         for request in new:
             self._said.add(request.id)
-            what = "the sweep" if request.trial is None else f"trial {request.trial}"
+            what = "the sweep" if request.trial is None else f"trial {self._trials.called(request.trial)}"
             self._events.record("control", f"asked to {request.verb} {what}", request.trial)
         return new
 

@@ -16,7 +16,7 @@ from sweeper.driver.disk_guard import CODE as DISK_FULL
 from sweeper.driver.disk_guard import is_of_disk
 from sweeper.driver.event_log import EventLog
 from sweeper.driver.failures import LOST, MEMORY, NOTHING_TO_RANK, SILENT, CircuitBreaker, is_of_memory
-from sweeper.driver.jobs import NOTHING, Cost, Job, StageJob, TrialJob
+from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Progress, Status
 from sweeper.driver.queue import JobQueue
@@ -53,8 +53,8 @@ class Driver:
         """Raises InvalidConfig for a baseline that cannot be."""
         self._held, self._progress, self._slots = held, progress, settings.slots
         self._began = time.monotonic()
-        self._events = EventLog(held.writer, progress)
         self._trials = Trials(held)
+        self._events = EventLog(held.writer, progress, self._trials.called)
         self._spending = Spending(held, allowance, self._trials.own)
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
@@ -78,7 +78,7 @@ class Driver:
         """A job; None: not now, ask again later; EXHAUSTED: never again."""
         queue = self._queue
         while not self._paused and self.stop_reason is None:
-            queue.add(self._source.replicates())
+            self._add_what_follows()
             job = queue.hand_out()
             while queue.doomed:
                 trial, error = queue.doomed.pop()
@@ -89,18 +89,23 @@ class Driver:
                 self._propose()
             elif queue.unaffordable and not queue.live():
                 self.stop(queue.unaffordable)
-            elif queue.waiting or queue.live() or self._only_paused_are_left():
+            elif queue.busy() or self._only_paused_are_left():
                 return None
-            elif not self._confirm() and not self._source.extend():
+            elif not self._settle() and not self._source.extend():
                 return EXHAUSTED
         return None
 
     def over(self) -> bool:
         """Whether `next` would say EXHAUSTED."""
-        self._queue.add(self._source.replicates())
-        if self._queue.waiting or self._queue.live() or self._trials.paused():
+        self._add_what_follows()
+        if self._queue.busy() or self._trials.paused():
             return False
-        return self._source.search_over is not None and not self._confirm()
+        return self._source.search_over is not None and not self._settle()
+
+    def _add_what_follows(self) -> None:
+        """From what is complete by now."""
+        self._queue.add(self._source.replicates())
+        self._queue.to_score += self._source.scorings()
 
     def _propose(self) -> None:
         proposed = self._source.propose()
@@ -112,10 +117,11 @@ class Driver:
         else:
             self._queue.add([record.id])
 
-    def _confirm(self) -> bool:
-        added = self._source.confirmations()
-        self._queue.add(added)
-        return bool(added)
+    def _settle(self) -> bool:
+        """Whether there is something to do once the search has ended: to confirm, to race."""
+        self._queue.add(self._source.confirmations() or self._source.race())
+        self._add_what_follows()
+        return self._queue.busy()
 
     def _only_paused_are_left(self) -> bool:
         paused = self._trials.paused()
@@ -131,12 +137,14 @@ class Driver:
             return False
         self._queue.charge(job, cost, reports)
         self._keep_to_the_budget()
-        if isinstance(job, StageJob):  # its rows stay in its folder: they are no trial's
-            return self._goes_on(job)
+        if not isinstance(job, TrialJob):
+            if isinstance(job, ScoringJob) and (wrong := self._queue.keep_scores(job, reports, cost)):
+                self.fail(job, wrong)
+            return self._goes_on(job)  # a stage's rows stay in its folder: they are no trial's
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
         verdict = self._source.early_stopping.judge(self._trials.entry(job.trial).record, good)
         for step, values in self._trials.keep(job, verdict, cost, worker):
-            self._progress.rows(job.trial, step, values)
+            self._progress.rows(self._trials.called(job.trial), step, values)
         if verdict.pruned:
             self._end(job.trial, "pruned", reason=verdict.pruned, cost=self._queue.forget(job))
         elif len(good) < len(reports):
@@ -163,8 +171,8 @@ class Driver:
         if not self._queue.has(job):
             return
         self._queue.charge(job, cost)
-        if isinstance(job, StageJob):
-            self._queue.finish_stage(job)
+        if not isinstance(job, TrialJob):
+            self._queue.finish(job)
             return
         cost = self._queue.forget(job, complete=True)
         if job.trial in self._trials.best:
@@ -182,7 +190,7 @@ class Driver:
         if is_of_disk(error):
             self._queue.hand_back(job)
             self.stop(StopReason(error, DISK_FULL))
-        elif not is_of_memory(error) or self._queue.try_again(job, MEMORY):
+        elif isinstance(job, ScoringJob) or not is_of_memory(error) or self._queue.try_again(job, MEMORY):
             self._give_up(job, "failed", error)
 
     def lost(self, job: Job) -> None:
@@ -196,10 +204,10 @@ class Driver:
             self._give_up(job, "lost", error)
 
     def _give_up(self, job: Job, state: str, error: str) -> None:
-        if isinstance(job, StageJob):
-            self._queue.fail_stage(job, error)
-        else:
+        if isinstance(job, TrialJob):
             self._end(job.trial, state, error, cost=self._queue.forget(job))
+        else:
+            self._queue.fail(job, error)
 
     def _end(
         self, trial: int, state: str, error: str = "", *, reason: str = "", cost: Cost = NOTHING
@@ -286,6 +294,6 @@ class Driver:
             progress_estimate(self._trials.states, self._source.planned, self._source.proposed, seconds),
             self._held.spec.metric,
             self._trials.best[leader] if leader is not None else None,
-            leader,
+            None if leader is None else self._trials.called(leader),
             self._slots,
         )

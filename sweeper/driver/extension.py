@@ -1,11 +1,18 @@
-"""`extend`: a sweep that is to try more configurations than its file said. The number only ever grows."""
+"""What is a sweep asked for beyond its file, while it runs or when it has ended?
+
+To try more configurations: the number only ever grows. To be settled, or more closely than it was.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from time import time
+from typing import Any
+
+from pydantic import ValidationError
 
 from sweeper.driver.lease import new_holder
+from sweeper.spec.sections import Settle
 from sweeper.spec.spec import SweepSpec
 from sweeper.store import controls
 from sweeper.store.engine import StoreError
@@ -14,6 +21,7 @@ from sweeper.store.records import ControlRecord
 from sweeper.store.store import Store
 
 VERB = "extend"  # in `controls` it stands with its amount: 'extend +20'
+SETTLE = "settle"  # and this with what is said: 'settle within=0.005 seeds=12'
 LEASE = 10.0  # seconds: for one write
 
 
@@ -57,6 +65,11 @@ def asked(requests: Iterable[ControlRecord]) -> list[tuple[int, str]]:
     return [(id, amount) for id, verb, _, amount in said if verb == VERB]
 
 
+def requested(requests: Iterable[ControlRecord]) -> bool:
+    """Whether one of them has a sweep that has ended go on."""
+    return any(control.verb.partition(" ")[0] in (VERB, SETTLE) for control in requests)
+
+
 def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
     """What the number of trials comes to; and whether it was asked of a driver, or, without one, written.
 
@@ -83,3 +96,65 @@ def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
             writer.set_sweep_state("interrupted", f"extended to {spec.search.trials} trials")
         store.release_lease(sweep.id, holder)
     return spec.search.trials, False
+
+
+# --- settled ---
+class NotSettled(ValueError):
+    """Why a sweep cannot be settled like that, in a sentence."""
+
+
+def settled(spec: SweepSpec, said: Mapping[str, Any]) -> SweepSpec:
+    """said: fields of `settle`, over those that the sweep has. Raises NotSettled."""
+    before = {} if spec.settle is None else spec.settle.model_dump()
+    try:
+        settle = Settle.model_validate({**before, **said})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("settle", *map(str, first["loc"])))
+        raise NotSettled(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if settle.by is not None and settle.by not in spec.dimensions:
+        raise NotSettled(f"settle.by: {settle.by} is no dimension of {spec.name}")
+    return spec.model_copy(update={"settle": settle})
+
+
+def still_settled(given: SweepSpec, stored: SweepSpec) -> SweepSpec:
+    """A file that does not say `settle` takes back nothing that was asked for since."""
+    return given if given.settle else given.model_copy(update={"settle": stored.settle})
+
+
+def words_of(said: Mapping[str, Any]) -> str:
+    return " ".join((SETTLE, *(f"{key}={value}" for key, value in said.items())))
+
+
+def asked_to_settle(requests: Iterable[ControlRecord]) -> list[tuple[int, dict[str, str]]]:
+    """Which of the requests are to settle: their ids, and what they say."""
+    return [
+        (control.id, dict(word.split("=", 1) for word in control.verb.split(" ")[1:]))
+        for control in requests
+        if control.verb.partition(" ")[0] == SETTLE
+    ]
+
+
+def settle(url: str, name: str, said: Mapping[str, Any]) -> tuple[Settle, bool]:
+    """What it is settled by; and whether it was asked of a driver, or, without one, written.
+
+    Raises NotSettled, and StoreError where there is no such sweep.
+    """
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep(name)
+        if sweep is None:
+            raise StoreError(f"there is no sweep {name} in this database")
+        spec = settled(SweepSpec.from_resolved(sweep.spec), said)
+    assert spec.settle is not None
+    if time() < (sweep.lease_until or 0.0):
+        controls.request(url, sweep.id, words_of(said))
+        return spec.settle, True
+    holder = new_holder()
+    with closing(Store(url)) as store:
+        store.take_lease(sweep.id, holder, LEASE)
+        writer = store.writer(sweep.id, holder)
+        writer.change_spec("settle", spec.settle.model_dump(mode="json"))
+        if sweep.state in ("complete", "failed"):
+            writer.set_sweep_state("interrupted", f"to be settled to {spec.settle.within:.3g}")
+        store.release_lease(sweep.id, holder)
+    return spec.settle, False

@@ -7,7 +7,7 @@ not among them: it would only fail again.
 import re
 from typing import NamedTuple
 
-from sweeper.driver.jobs import Job, StageJob
+from sweeper.driver.jobs import Job, ScoringJob, StageJob
 from sweeper.driver.lease import HeldSweep
 
 ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
@@ -22,6 +22,8 @@ class Failure(NamedTuple):
     often: str  # why it is given up
 
     def said(self, job: Job) -> str:
+        if isinstance(job, ScoringJob):  # it has no checkpoints of its own
+            return f"{job.name} {self.text.partition(';')[0]}; it is begun again"
         return f"{job.name} {self.text}"
 
 
@@ -48,20 +50,21 @@ def is_of_memory(error: str) -> bool:
 class Retries:
     def __init__(self, held: HeldSweep):
         self._held = held
-        self._of_stages: dict[tuple[str, str], int] = {}  # by key and kind, in this driver's time
+        # Of stages by key and kind, of scores by name and kind: in this driver's time.
+        self._of_stages: dict[tuple[str, str], int] = {}
 
     def count(self, job: Job | int, failure: Failure) -> int:
         """How often it was tried again after such a failure. job: or a trial's number."""
-        if isinstance(job, StageJob):
-            return self._of_stages.get((job.key, failure.kind), 0)
+        if isinstance(job, StageJob | ScoringJob):
+            return self._of_stages.get((_key(job), failure.kind), 0)
         trial = job if isinstance(job, int) else job.trial
         events = self._held.reader.events(self._held.record.id, trial)
         return sum(event.kind == failure.kind for event in events)
 
     def note(self, job: Job, failure: Failure) -> None:
-        """Of a stage; a trial's event says it."""
-        if isinstance(job, StageJob):
-            self._of_stages[job.key, failure.kind] = self.count(job, failure) + 1
+        """Of a stage or a score; a trial's event says it."""
+        if isinstance(job, StageJob | ScoringJob):
+            self._of_stages[_key(job), failure.kind] = self.count(job, failure) + 1
 
     def pieces(self, key: str | int) -> int:
         """Micro-batches that a batch of the stage, or the trial, is to be trained in."""
@@ -92,6 +95,10 @@ class CircuitBreaker:
         if self._off or len(self._failures) < self._least:
             return ""
         return f"the first {len(self._failures)} trials failed alike: {_last_line(error)}"
+
+
+def _key(job: StageJob | ScoringJob) -> str:
+    return job.key if isinstance(job, StageJob) else job.name
 
 
 def _kind(error: str) -> str:

@@ -32,10 +32,11 @@ class TrialJob(NamedTuple):
     folder: str
     pretrained: str | None  # the folder of the stage it branches from
     acknowledged: int  # reports before and at this step are all in the store
+    called: int = 0  # its number in the sweep; 0: the trial's id
 
     @property
     def name(self) -> str:
-        return f"trial {self.trial}"
+        return f"trial {self.called or self.trial}"
 
     def run(self, trainer: str, device: str) -> Reports:
         return import_module(trainer).train(
@@ -67,7 +68,26 @@ class StageJob(NamedTuple):
         seal(folder)
 
 
-Job = TrialJob | StageJob
+class ScoringJob(NamedTuple):
+    """The best checkpoint of a run that is complete, scored under the masks of a round of the race."""
+
+    trial: int
+    round: int
+    folder: str
+    error: float  # wanted of masks alone, nats per token
+    called: int  # the trial
+
+    @property
+    def name(self) -> str:
+        return f"score of trial {self.called} in round {self.round}"
+
+    def run(self, trainer: str, device: str) -> Reports:
+        return import_module(trainer).score(
+            Path(self.folder), error=self.error, round=self.round, device=device
+        )
+
+
+Job = TrialJob | StageJob | ScoringJob
 
 
 class News(NamedTuple):

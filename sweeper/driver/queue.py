@@ -7,23 +7,27 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.driver.event_log import EventLog
 from sweeper.driver.failures import Failure, Retries
-from sweeper.driver.jobs import NOTHING, Cost, Job, StageJob, TrialJob
+from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.spending import Spending
 from sweeper.driver.stages import Stages
 from sweeper.driver.stop_reason import StopReason
-from sweeper.driver.trials import Trials
+from sweeper.driver.trials import Trials, not_finite
 from trainer.evaluation.record import Report
 
 
 class JobQueue:
-    """waiting: trials to be handed out, in this order where their stages allow it. live: jobs of workers."""
+    """waiting: trials to be handed out, in this order where their stages allow it; to_score: what goes before
+    them. live: jobs of workers."""
 
     def __init__(self, held: HeldSweep, trials: Trials, events: EventLog, spending: Spending):
         self._trials, self._events, self._spending = trials, events, spending
+        self._writer = held.writer
+        self._scored: dict[str, float] = {}  # by the live job's name: nats per token
         self.stages = Stages(held, trials.stored)
         self._retries = Retries(held)
         self.waiting: list[int] = []
+        self.to_score: list[ScoringJob] = []
         self._live: dict[str, Job] = {}  # by the job's name
         self._costs: dict[str, Cost] = {}
         self.unaffordable: StopReason | None = None  # why the next trial cannot be paid for, for now
@@ -43,10 +47,16 @@ class JobQueue:
     def live(self) -> list[Job]:
         return list(self._live.values())
 
+    def busy(self) -> bool:
+        """Whether anything waits or is live."""
+        return bool(self.waiting or self.to_score or self._live)
+
     # --- to a worker --------------------------------------------------------------------------
     def hand_out(self) -> Job | None:
         """In order, but past trials whose stage is still running: a waiting trial holds no slot."""
         self.unaffordable = None
+        if self.to_score:
+            return self._hand_out_scoring()
         for trial in list(self.waiting):
             record = self._trials.entry(trial).record
             state = self.stages.state(record.stage) if record.stage else "ready"
@@ -64,6 +74,15 @@ class JobQueue:
         if self.unaffordable:
             return None
         job = self._start_stage(trial) if with_stage else self._start_trial(trial)
+        self._live[job.name] = job
+        return job
+
+    def _hand_out_scoring(self) -> Job | None:
+        self.unaffordable = self._spending.exhausted()
+        if self.unaffordable:
+            return None
+        job = self.to_score.pop(0)
+        self._spending.begin_scoring(job)
         self._live[job.name] = job
         return job
 
@@ -99,19 +118,43 @@ class JobQueue:
         self._spending.close(job, complete)
         return self._costs.pop(job.name, NOTHING)
 
-    def finish_stage(self, job: StageJob) -> None:
-        self.stages.finish(job, self.forget(job, complete=True))
-        self._events.stage_ended(job, "complete")
+    def keep_scores(self, job: ScoringJob, reports: Sequence[Report], cost: Cost) -> str:
+        """'' where all is well; else which score is no number."""
+        for report in reports:
+            if wrong := not_finite(report):
+                return wrong
+            self._writer.add_scores(job.trial, job.round, report.evaluations, cost.cpu_seconds)
+            for each in report.evaluations:
+                if each.split == "valid":
+                    self._scored[job.name] = each.nelbo
+        return ""
 
-    def fail_stage(self, job: StageJob, error: str) -> None:
-        self.stages.fail(job, error, self.forget(job))
-        self._events.stage_ended(job, "failed", error)
+    def finish(self, job: StageJob | ScoringJob) -> None:
+        if isinstance(job, StageJob):
+            self.stages.finish(job, self.forget(job, complete=True))
+            self._events.stage_ended(job, "complete")
+        elif job.name in self._scored:
+            self.forget(job, complete=True)
+            self._events.scored(job, self._scored.pop(job.name))
+        else:
+            self.fail(job, "it ended without a score")
+
+    def fail(self, job: StageJob | ScoringJob, error: str) -> None:
+        cost = self.forget(job)
+        if isinstance(job, StageJob):
+            self.stages.fail(job, error, cost)
+            self._events.stage_ended(job, "failed", error)
+        else:
+            self._events.unscored(job, error)
 
     def hand_back(self, job: Job, state: str = "queued") -> None:
         """state, of a trial: queued, to go on when there is a slot; paused, when someone says so."""
         cost = self.forget(job)
         if isinstance(job, StageJob):
             self.stages.hand_back(job, cost)
+            return
+        if isinstance(job, ScoringJob):
+            self.to_score.insert(0, job)
             return
         self._trials.hand_back(job.trial, cost, state)
         if state == "queued":

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sweeper.driver.budget_guard import BudgetGuard
-from sweeper.driver.jobs import Cost, Job, StageJob, TrialJob
+from sweeper.driver.jobs import Cost, Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.stop_reason import StopReason
 from sweeper.planning.cost_estimates import CostEstimates, Measured
@@ -73,6 +73,11 @@ class Spending:
         lack = self._guard.lacks(estimate)
         return _spent(lack) if lack else None
 
+    def exhausted(self) -> StopReason | None:
+        """Why nothing at all can be afforded, however little it takes."""
+        lack = self._guard.lacks(NONE)
+        return _spent(lack) if lack else None
+
     def _of_trial(self, record: TrialRecord, values: Mapping[str, Any]) -> Amount:
         left = record.steps - max(values["pretrain.steps"], self._reader.last_step(record.id))
         estimate = self._estimates.of(values, "finetune", left)
@@ -96,7 +101,12 @@ class Spending:
         each = self._estimates.of(job.values, "pretrain", 1).tokens
         self._begin(job, "pretrain", max(0, job.values["pretrain.steps"] - done), done * each)
 
-    def _begin(self, job: Job, phase: str, steps: int, tokens_before: int) -> None:
+    def begin_scoring(self, job: ScoringJob) -> None:
+        """It trains nothing; what it takes of a GPU's time is charged as it goes."""
+        self._live[job.name] = LiveJob({}, "", 0, self._clock(), 0)
+        self._guard.reserve(job.name, NONE)
+
+    def _begin(self, job: TrialJob | StageJob, phase: str, steps: int, tokens_before: int) -> None:
         self._live[job.name] = LiveJob(job.values, phase, steps, self._clock(), tokens_before)
         self._guard.reserve(job.name, self._estimates.of(job.values, phase, steps))
 

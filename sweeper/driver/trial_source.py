@@ -1,10 +1,12 @@
-"""Where do a sweep's trials come from? The baselines, what the search proposes, replicates, confirmations."""
+"""Where do a sweep's trials come from? The baselines, the search, replicates, confirmations, the race."""
 
 from sweeper.driver.control_requests import ControlRequests
 from sweeper.driver.event_log import EventLog
+from sweeper.driver.jobs import ScoringJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.replication import Confirmation, Replication
 from sweeper.driver.search import Search
+from sweeper.driver.settling import Settling
 from sweeper.driver.trials import Trials
 from sweeper.results.progress_estimate import Planned
 from sweeper.search.early_stopping import early_stopping
@@ -21,6 +23,7 @@ class TrialSource:
         self.early_stopping = early_stopping(held.spec, held.record, trials.stored, held.reader)
         self._replication = Replication(held.spec, trials)
         self._confirmation = Confirmation(held, trials)
+        self._settling = Settling(held, trials, events)
         self._search_over = False
         self.planned = Planned.of(held.spec.resolved())
 
@@ -55,7 +58,8 @@ class TrialSource:
         self.early_stopping.add(record, values)
         if record.repeat_of is None:
             return record, error
-        self._events.record("repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id)
+        original = self._trials.called(record.repeat_of)
+        self._events.record("repeat", f"proposal {record.number} repeats trial {original}", record.id)
         return None
 
     def confirmations(self) -> list[int]:
@@ -67,10 +71,18 @@ class TrialSource:
             )
         return added
 
+    def race(self) -> list[int]:
+        """To be asked for once nothing else is left: what runs in its next round."""
+        return self._settling.due(self._spec)
+
+    def scorings(self) -> list[ScoringJob]:
+        """Of what is complete by now in the race."""
+        return self._settling.scorings(self._spec)
+
     def extend(self) -> bool:
         """Whether someone has asked that the search try more, and it may."""
         before = self._search.target
-        self._spec = self._requests.extended(self._spec)
+        self._spec = self._requests.settled(self._requests.extended(self._spec))
         self._search.target = self._spec.search.trials
         self._search_over = self._search_over and self._search.target == before
         self.planned = self.planned._replace(configurations=self._search.target)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from pyarrow import fs
 
-from sweeper.driver.jobs import Job, Reports, StageJob, TrialJob
+from sweeper.driver.jobs import Job, Reports, ScoringJob, StageJob, TrialJob
 from sweeper.files.remote import name_of
 from sweeper.files.snapshots import Damaged, Snapshots, Superseded
 from sweeper.files.stage_cache import LAST
@@ -32,6 +32,9 @@ def mirrored(job: Job, trainer: str, device: str) -> Reports:
     with _folder() as here:
         if isinstance(job, StageJob):
             yield from _stage(job, trainer, device, here)
+        elif isinstance(job, ScoringJob):  # it writes nothing
+            yield from patiently(lambda: Snapshots(job.folder).fetch(here))
+            yield from job._replace(folder=str(here)).run(trainer, device)
         else:
             yield from _trial(job, trainer, device, here)
 

@@ -6,19 +6,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.driver.extension import asked, grown, with_trials
+from sweeper.driver.extension import grown, requested, still_settled, with_trials
 from sweeper.files.remote import is_remote
 from sweeper.files.snapshots import try_out
 from sweeper.planning.precision import in_one_precision
 from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
-from sweeper.spec.spec import SweepSpec, differences
+from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 
-MAY_CHANGE = ("budget", "keep", "reference")  # sections, between run and resume
+MAY_CHANGE = ("budget", "keep", "reference", "settle")  # sections, between run and resume
 
 
 class AnotherSpec(ValueError):
@@ -56,7 +56,8 @@ def register(
     files: where checkpoints go, of a sweep that is new. Raises AnotherSpec, InvalidConfig or InvalidPlace.
     """
     record = reader.sweep(spec.name)
-    text, spec = spec.text, in_one_precision(anchored(spec), record and SweepSpec.from_resolved(record.spec))
+    before = record and SweepSpec.from_resolved(record.spec)
+    text, spec = spec.text, with_ranking_error(in_one_precision(anchored(spec), before), before)
     try_out(record.folder if record else str(files))
     if record is None:
         foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
@@ -68,15 +69,24 @@ def register(
             folder=str(files) if is_remote(files) else str(Path(files).absolute()),
         )
     stored = SweepSpec.from_resolved(record.spec)
-    spec, growth = grown(spec, stored)
+    spec, growth = grown(still_settled(spec, stored), stored)
     then = anchored(stored).resolved()
     if others := differences(then, with_trials(spec, stored.search.trials).resolved()):
         raise AnotherSpec(spec.name, others)
     if growth:
         say(growth)
     grows = spec.search.trials > stored.search.trials
-    ended = record.state in ("complete", "failed") and not grows and not asked(reader.controls(record.id))
-    return Registered(spec, record, _changed(spec, stored), grows, ended)
+    changed = _changed(spec, stored)
+    goes_on = grows or "settle" in changed or bool(requested(reader.controls(record.id)))
+    return Registered(spec, record, changed, grows, record.state in ("complete", "failed") and not goes_on)
+
+
+def with_ranking_error(spec: SweepSpec, stored: SweepSpec | None) -> SweepSpec:
+    """The error of the evaluations that rank, said in the spec: of a sweep that was made without, none."""
+    if RANK_ERROR in spec.trainer:
+        return spec
+    said = RANKING_ERROR if stored is None else stored.trainer.get(RANK_ERROR)
+    return spec if said is None else spec.model_copy(update={"trainer": {**spec.trainer, RANK_ERROR: said}})
 
 
 def _changed(spec: SweepSpec, stored: SweepSpec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sweeper.results.race_plan import UNSCORED, left_race
 from sweeper.results.race_record import Contest, contests
 from sweeper.results.ranking import Ranking, entries_of, ranking
 from sweeper.spec.sections import Settle
@@ -65,9 +66,10 @@ def _raced(
     latest: Sequence[LatestRecord],
 ) -> Fresh | None:
     """None before there are two rounds."""
-    scores = [each for each in reader.scores(sweep.id) if each.round > 0]
+    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
     configuration = {trial.id: trial.configuration for trial in trials}
-    found = contests(searched.rows, scores, configuration, values, settle)
+    left = left_race(trials, reader.trials_said(sweep.id, UNSCORED))
+    found = contests(searched.rows, scores, configuration, values, settle, left)
     rows: list[Standing] = []
     for contest in found:
         rows += _standings_of(

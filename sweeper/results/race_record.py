@@ -5,13 +5,13 @@ same rounds comes to the same. Round r is the r-th of the race's seeds; its runs
 were drawn for it, and only values of one round are ever subtracted."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sweeper.results.ranking import Entry, Ranked, quantity
-from sweeper.spec.sections import Settle
+from sweeper.spec.sections import LEAST, Settle
 from sweeper.statistics.chances import Chances, chances
 from sweeper.statistics.differences import Pooled, pooled
 from sweeper.statistics.field import Field, Run, field_of
@@ -19,7 +19,6 @@ from sweeper.statistics.race import Race, against_all, race
 from sweeper.store.records import ScoreRecord
 
 SCREEN = 2.5  # spreads within which a row of the search may still be the best
-LEAST = 8  # contenders, where there are so many: baselines may be calmer than the rest
 RUNS_ON = 0.05  # chance of being the best below which `until: chance` runs a contender no more
 
 
@@ -66,8 +65,8 @@ class Contest(NamedTuple):
         """Places of who runs on: the first, and whoever may be better than it by more than does not
         matter."""
         everyone = list(range(len(self.contenders)))
-        if self.race is None:
-            return everyone
+        if self.race is None:  # one that has joined late makes up for it before anyone runs on
+            return [c for c in everyone if self.rounds[c] < 2]
         if settle.until == "chance" and self.chances is not None:
             return [c for c in everyone if c == self.race.first or self.chances.best_C[c] > RUNS_ON]
         return np.flatnonzero(self.race.still_in(settle.margin if settle.until == "answer" else 0.0)).tolist()
@@ -84,9 +83,10 @@ def contests(
     configuration: Mapping[int, int],
     values: Mapping[int, Mapping[str, Any]],
     settle: Settle,
+    left: Collection[int] = (),
 ) -> list[Contest]:
     """searched: what the search and the baselines have come to. scores: of rounds. configuration: by trial.
-    values: by configuration."""
+    values: by configuration. left: configurations that are out of it, for a run of theirs failed."""
     by_value: dict[Any, list[Ranked]] = {}
     for each in sorted(searched, key=lambda each: each.standing.nelbo):
         value = values[each.entry.configuration].get(settle.by) if settle.by else None
@@ -98,6 +98,7 @@ def contests(
     for value, rows in sorted(by_value.items(), key=lambda each: str(each[0])):
         chosen = _contenders(rows, spread, settle)
         chosen += [c for each in rows if (c := each.entry.configuration) in raced and c not in chosen]
+        chosen = [c for c in chosen if c not in left]
         found.append(_contest(value, chosen, rows, mine, configuration, spread, settle))
     return found
 

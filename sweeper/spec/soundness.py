@@ -13,6 +13,8 @@ def check_together(spec: SweepSpec, problems: Problems) -> None:
     _check_warm_start(spec, problems)
     _check_metrics(spec, problems)
     _check_early_stopping(spec, problems)
+    if spec.settle and spec.settle.by and spec.settle.by not in spec.dimensions:
+        problems.add("settle.by", f"{spec.settle.by} is no dimension of the space")
     if spec.reference and len(spec.reference.rows) != len(spec.always):
         said = f"{len(spec.reference.rows)} rows, but `always` has {len(spec.always)} runs: one for each"
         problems.add("reference.rows", said)

@@ -13,7 +13,7 @@ from sweeper.spec.budget import Budget
 from sweeper.spec.constraints import Constraint
 from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
-from sweeper.spec.sections import Confirm, Keep, Resources, Search, Values
+from sweeper.spec.sections import Confirm, Keep, Resources, Search, Settle, Values
 from sweeper.spec.space import Space
 from sweeper.strategies.pruners import AnyPruner
 from trainer.config.names import did_you_mean, nearest
@@ -21,7 +21,11 @@ from trainer.config.train_config import TrainConfig
 from trainer.metrics import ALSO_SEARCHED, RANKABLE
 from trainer.values import Settings, flatten
 
-FREE = ("budget.", "resources.", "keep.", "reference.")  # sections that may change between run and resume
+# Sections that may change between run and resume.
+FREE = ("budget.", "resources.", "keep.", "reference.", "settle.")
+# Of the evaluations that rank: a sweep that is made says it in its spec, an older one goes on without.
+RANK_ERROR = "evaluation.rank_error"
+RANKING_ERROR = 0.005  # nats per token, of masks alone
 _NOTHING = "nothing"
 
 
@@ -45,6 +49,7 @@ class SweepSpec(Settings):
     early_stopping: AnyPruner | None = None
     replicates: int = Field(1, ge=1, description="Seeds of each configuration of the search.")
     confirm: Confirm | None = None
+    settle: Settle | None = None
     budget: Budget | None = None
     resources: Resources = Resources()
     keep: Keep = Keep()
@@ -100,6 +105,15 @@ class SweepSpec(Settings):
         """Seeds that nothing else in this sweep has used."""
         first = self.search.seed + max(self.always_seeds, self.replicates)
         return range(first, first + (self.confirm.seeds if self.confirm else 0))
+
+    def race_seed(self, round: int) -> int:
+        """Of the race's round, from 1: those that the baselines have come first, after the replicates'."""
+        return self.search.seed + self.replicates - 1 + round
+
+    @property
+    def race_seed_values(self) -> range:
+        """Of all its rounds."""
+        return range(self.race_seed(1), self.race_seed(1 + (self.settle.seeds if self.settle else 0)))
 
     @property
     def longest(self) -> int:

@@ -7,7 +7,8 @@ from sqlalchemy import insert, select
 from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
 from sweeper.store.schema import controls, sweeps, trials
 
-VERBS = ("stop", "pause", "resume", "extend")  # extend is said with an amount: 'extend +20', 'extend =40'
+# extend is said with an amount, settle with what is asked: 'extend +20', 'settle within=0.005 seeds=12'.
+VERBS = ("stop", "pause", "resume", "extend", "settle")
 
 
 def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:

@@ -188,6 +188,11 @@ class Reader:
         query = select(events.c.id).where(events.c.sweep == sweep, events.c.kind == kind).limit(1)
         return bool(self._rows(query))
 
+    def trials_said(self, sweep: int, kind: str) -> set[int]:
+        """Those that there is an event of that kind about."""
+        mine = (events.c.sweep == sweep) & (events.c.kind == kind) & events.c.trial.is_not(None)
+        return {trial for (trial,) in self._rows(select(events.c.trial).where(mine).distinct())}
+
     def controls(self, sweep: int, undone: bool = True) -> list[ControlRecord]:
         """In the order they were asked."""
         query = _all(controls, ControlRecord).where(controls.c.sweep == sweep)
@@ -221,6 +226,12 @@ class Reader:
             self._watch.close()
             self._watch = None
         self._engine.dispose()
+
+
+def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
+    """The trial that people call so: by its number in the sweep, in sweeps that are older than these by its
+    id."""
+    return next((trial for trial in reader.trials(sweep) if trial.called == number), None)
 
 
 def _all(table: Table, record: type[Any]) -> Select[Any]:

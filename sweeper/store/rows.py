@@ -51,8 +51,7 @@ def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Ev
             ).one_or_none()
             if stored is not None and _goes_before(stored, each):
                 continue
-        exact = list(each.exact_nats_D) or None
-        upsert(connection, evaluations, [{"trial": trial, **row_of(each), "exact": exact}])
+        upsert(connection, evaluations, [{"trial": trial, **row_of(each), "exact": each.exact_nats_D}])
 
 
 def row_of(evaluation: Evaluation) -> dict[str, Any]:

@@ -210,6 +210,6 @@ controls = Table(
     Column("time", Float, nullable=False),
     Column("sweep", ForeignKey("sweeps.id"), nullable=False),
     Column("trial", ForeignKey("trials.id")),
-    Column("verb", String(20), nullable=False),  # stop; pause; resume; extend +20; extend =40
+    Column("verb", String(200), nullable=False),  # stop; pause; resume; extend +20; settle within=0.005
     Column("done", Float),
 )

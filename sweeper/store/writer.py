@@ -57,12 +57,15 @@ class Writer(StageWriter):
             if control is not None:
                 self._done(connection, control)
 
-    def change_spec(self, section: str, value: Any) -> None:
-        """What may change between run and resume, as it is now: for who reads the sweep later."""
+    def change_spec(self, section: str, value: Any, control: int | None = None) -> None:
+        """What may change between run and resume, as it is now: for who reads the sweep later. The request
+        that asked for it is done with that."""
         with self._transaction() as connection:
             mine = sweeps.c.id == self._sweep
             spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
             connection.execute(update(sweeps).where(mine).values(spec={**spec, section: value}))
+            if control is not None:
+                self._done(connection, control)
 
     def add_trial(self, **fields: Any) -> TrialRecord:
         """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""
@@ -170,17 +173,21 @@ class Writer(StageWriter):
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return True
 
-    def add_score(self, trial: int, round: int, evaluation: Evaluation, cpu_seconds: float = 0.0) -> None:
-        """Of a trial that is complete; one that is there is replaced.
+    def add_scores(
+        self, trial: int, round: int, evaluations: Sequence[Evaluation], cpu_seconds: float = 0.0
+    ) -> None:
+        """Of a trial that is complete: all of them, or none; what is there already is replaced.
 
         Raises ValueError, with nothing written, for a value that is not finite.
         """
-        if not all(map(math.isfinite, (evaluation.nelbo, *evaluation.nats_D))):
-            raise ValueError(f"trial {trial}: its score on {evaluation.split} in round {round} is not finite")
+        for each in evaluations:
+            if not all(map(math.isfinite, (each.nelbo, *each.nats_D))):
+                raise ValueError(f"trial {trial}: its score on {each.split} in round {round} is not finite")
+        cost = {"cpu_seconds": cpu_seconds / max(1, len(evaluations))}
         with self._transaction() as connection:
             self._trial(connection, trial)
-            row = {"trial": trial, "round": round, **tables.row_of(evaluation), "cpu_seconds": cpu_seconds}
-            upsert(connection, scores, [row])
+            rows = [{"trial": trial, "round": round, **tables.row_of(each), **cost} for each in evaluations]
+            upsert(connection, scores, rows)
 
     def end_trial(
         self,

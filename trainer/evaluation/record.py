@@ -1,7 +1,6 @@
 """What an evaluation says, and a run reports: plain values, no torch, so that any process may read them."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more

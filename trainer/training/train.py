@@ -16,7 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from trainer.checkpoints.trained import read_config
 from trainer.config.train_config import TrainConfig
+from trainer.data.base import Split
 from trainer.data.corpus import prepare
 from trainer.disk import is_full, no_room, write_durably
 from trainer.errors import OtherRun, TrainingError
@@ -25,6 +27,7 @@ from trainer.heartbeat import meanwhile
 from trainer.training.learner import warm_up
 from trainer.training.part import PARTS, Part, finetune_of, pretrain_of
 from trainer.training.precision import said_in, settled, with_precision
+from trainer.training.reevaluate import reevaluate
 from trainer.training.rows import read_rows
 from trainer.training.run import Run
 from trainer.training.run_end import look_ahead
@@ -61,11 +64,37 @@ def pretrain(config: TrainConfig, folder: Path, *, attempt: int = 1, device: str
     return _paced(_run(pretrain_of(config), config, folder, None, attempt, 0, device))
 
 
+def score(
+    folder: Path,
+    *,
+    error: float | None = None,
+    masks: int | None = None,
+    round: int = 0,
+    device: str = "auto",
+) -> Reports:
+    """The best checkpoint of the run in the folder, scored again: one Report, without rows, and heartbeats.
+
+    On valid, and on test where the run was judged on it. Else as `reevaluate`.
+    """
+    return _paced(_score(folder, error, masks, round, device))
+
+
 def check_folder(config: TrainConfig, folder: Path) -> None:
     """Raises TrainingError, with the differences, where the folder belongs to another run."""
     if config.compute.precision == "auto":
         config = with_precision(config, said_in(folder) or "float32")
     _check_same(finetune_of(config), config, folder)
+
+
+def _score(folder: Path, error: float | None, masks: int | None, round: int, device: str) -> Reports:
+    splits: list[Split] = ["valid", "test"] if read_config(folder).evaluation.test else ["valid"]
+    found = []
+    for split in splits:
+        evaluation = yield from reevaluate(
+            folder, split=split, rank_error=error, masks=masks, round=round, device=device
+        )
+        found.append(evaluation)
+    yield Report(found[0].step, {}, tuple(found))
 
 
 def _train(

@@ -26,3 +26,5 @@ def upgrade() -> None:
         sa.Column("tokens", sa.JSON, nullable=False),
         sa.Column("cpu_seconds", sa.Float, nullable=False),
     )
+    with op.batch_alter_table("controls") as controls:
+        controls.alter_column("verb", type_=sa.String(200), existing_nullable=False)

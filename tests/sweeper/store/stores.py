@@ -49,6 +49,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "add_rows": lambda w, t: w.add_rows(
         t, 1, [MetricRow("lr", 9, 1.0)], [an_evaluation(1.0, 9)], state="pruned"
     ),
+    "add_scores": lambda w, t: w.add_scores(t, 1, [an_evaluation(1.0, 9)]),
     "end_trial": lambda w, t: w.end_trial(t, 1, "complete"),
     "add_foreign_trials": lambda w, t: w.add_foreign_trials([ForeignTrial("other", 1, {}, [1.0])]),
     "change_spec": lambda w, t: w.change_spec("keep", {"best": 3}),
@@ -75,6 +76,7 @@ def contents(store: Store) -> dict[str, list[Any]]:
         "metrics",
         "latest",
         "evaluations",
+        "scores",
         "events",
         "controls",
         "foreign_trials",
