@@ -1,4 +1,4 @@
-"""Is a row better than it can be? Where a source's likelihood is known no bound lies below it, but by chance."""
+"""Is a row below what its text can be predicted at? On a synthetic source the exact likelihood is known."""
 
 from collections.abc import Sequence
 
