@@ -1,4 +1,4 @@
-"""Is a row better than it can be? Where a source's likelihood is known no bound lies below it, but by chance."""
+"""Is a row better than it can be? Where the likelihood of a source is known no bound lies below it."""
 
 from collections.abc import Sequence
 
