@@ -1,4 +1,4 @@
-"""Is a row below what its text can be predicted at? On a synthetic source the exact likelihood is known."""
+"""Is a row better than it can be? Where the likelihood of a source is known no bound lies below it."""
 
 from collections.abc import Sequence
 
