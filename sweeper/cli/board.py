@@ -34,8 +34,9 @@ def show(
     with opened_sweep(db, name, json) as (reader, sweep):
         record = trial_of(reader, sweep, trial, json)
         values = reader.configurations(sweep.id)[record.configuration]
-        latest = [row for row in reader.latest(sweep.id) if row.trial == trial]
-        events = reader.events(sweep.id, trial)
+        latest = [row for row in reader.latest(sweep.id) if row.trial == record.id]
+        events = reader.events(sweep.id, record.id)
+        original = None if record.repeat_of is None else reader.trial(record.repeat_of)
     if json:
         metrics = {row.name: row._asdict() for row in latest}
         document = {**record._asdict(), "values": values, "metrics": metrics}
@@ -43,8 +44,8 @@ def show(
         return
     about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
     print_text(f"trial {trial} of {name}: {record.state}, {about}")
-    if record.repeat_of is not None:
-        print_text(f"the same configuration as trial {record.repeat_of}: it was not run again")
+    if original is not None:
+        print_text(f"the same configuration as trial {original.called}: it was not run again")
     print_text(*(text for text in (record.reason, record.error) if text), "values of its own:")
     print_text(
         *(f"  {key}: {shown(value)}" for key, value in sorted(record.params.items())), "all other values:"

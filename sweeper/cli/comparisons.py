@@ -31,7 +31,8 @@ def compare(
     from sweeper.results.compare import compare as compared
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NotComparable, USAGE, json):
-        found = compared(reader, sweep, a, b)
+        one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
+        found = compared(reader, sweep, one, other)
     if json:
         print_json({"comparison": found.to_json()})
         return

@@ -20,7 +20,7 @@ from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, OneTrial
 
 if TYPE_CHECKING:
     from sweeper.store.queries import Reader
-    from sweeper.store.records import SweepRecord
+    from sweeper.store.records import SweepRecord, TrialRecord
 
 SOON = {
     "stop": "it will, when its checkpoint is written",
@@ -36,8 +36,8 @@ def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: A
     """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good."""
     with opened_sweep(db, name, json) as (reader, sweep):
         _must_be_driven(reader, sweep, "stop", json)
-        _must_be_at_work(reader, sweep, trial, json)
-    ask(db, sweep, "stop", trial, json)
+        record = _at_work(reader, sweep, trial, json)
+    ask(db, sweep, "stop", record, json)
 
 
 @app.command()
@@ -45,10 +45,10 @@ def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: 
     """Ask a running sweep, or one of its trials, to save and free its slots until `resume`."""
     with opened_sweep(db, name, json) as (reader, sweep):
         _must_be_driven(reader, sweep, "pause", json)
-        _must_be_at_work(reader, sweep, trial, json)
+        record = _at_work(reader, sweep, trial, json)
         if trial is None and sweep.state == "paused":
             fail(USAGE, f"{name} is paused already: `resume {shlex.quote(name)}` has it go on", json)
-    ask(db, sweep, "pause", trial, json)
+    ask(db, sweep, "pause", record, json)
 
 
 @app.command()
@@ -78,31 +78,36 @@ def extend(
 
 def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None, db: str, json: bool) -> bool:
     """Whether `resume` was a request to the driver, this one or the next; else it is to drive."""
+    from sweeper.store.queries import trial_called
+
     driven = summary(reader, sweep)["driver"] is not None
     if trial is None:
         if not driven or sweep.state != "paused":
             return False
         ask(db, sweep, "resume", None, json)
         return True
-    record = reader.trial(trial)
-    if record is None or record.sweep != sweep.id or record.state != "paused":
-        state = record.state if record and record.sweep == sweep.id else "not there"
+    record = trial_called(reader, sweep.id, trial)
+    if record is None or record.state != "paused":
+        state = record.state if record else "not there"
         fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}", json)
-    ask(db, sweep, "resume", trial, json, "" if driven else to_go_on(sweep.name, db))
+    ask(db, sweep, "resume", record, json, "" if driven else to_go_on(sweep.name, db))
     return True
 
 
-def ask(db: str, sweep: "SweepRecord", verb: str, trial: int | None, json: bool, more: str = "") -> None:
+def ask(
+    db: str, sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: bool, more: str = ""
+) -> None:
     """Appends to the store's controls, and says so."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.store import controls
     from sweeper.store.engine import StoreError
 
+    id, number = (None, None) if trial is None else (trial.id, trial.trial_number)
     with failing(StoreError, USAGE, json):
-        controls.request(db, sweep.id, verb, trial)
-    what = sweep.name if trial is None else f"trial {trial} of {sweep.name}"
+        controls.request(db, sweep.id, verb, id)
+    what = sweep.name if trial is None else f"trial {trial.called} of {sweep.name}"
     if json:
-        print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": trial}})
+        print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": id, "trial_number": number}})
     else:
         print_text(f"asked {what} to {verb}: {more or SOON[verb]}")
 
@@ -114,9 +119,16 @@ def _must_be_driven(reader: "Reader", sweep: "SweepRecord", verb: str, json: boo
         fail(USAGE, why, json)
 
 
-def _must_be_at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bool) -> None:
+def _at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bool) -> "TrialRecord | None":
+    """Of the number that people call it by; None: the whole sweep."""
+    from sweeper.store.queries import trial_called
     from sweeper.store.records import UNFINISHED
 
-    record = None if trial is None else reader.trial(trial)
-    if record and record.sweep == sweep.id and record.state not in UNFINISHED:
+    if trial is None:
+        return None
+    record = trial_called(reader, sweep.id, trial)
+    if record is None:
+        fail(USAGE, f"there is no trial {trial} in this sweep", json)
+    if record.state not in UNFINISHED:
         fail(USAGE, f"trial {trial} of {sweep.name} has ended already: {record.state}", json)
+    return record

@@ -16,13 +16,27 @@ from sweeper.cli import (
     parameters,
     plan,
     run,
+    settle,
     stages,
     status,
 )
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
-KINDS = (run, status, machine, board, comparisons, parameters, export, controls, plan, housekeeping, stages)
+KINDS = (
+    run,
+    settle,
+    status,
+    machine,
+    board,
+    comparisons,
+    parameters,
+    export,
+    controls,
+    plan,
+    housekeeping,
+    stages,
+)
 
 app = typer.Typer(
     help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",

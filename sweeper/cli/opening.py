@@ -117,8 +117,11 @@ def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
 
 
 def trial_of(reader: "Reader", sweep: "SweepRecord", trial: int, json: bool) -> "TrialRecord":
-    record = reader.trial(trial)
-    if record is None or record.sweep != sweep.id:
+    """trial: as people call it (TrialRecord.called)."""
+    from sweeper.store.queries import trial_called
+
+    record = trial_called(reader, sweep.id, trial)
+    if record is None:
         fail(USAGE, f"{sweep.name} has no trial {trial}", json)
     return record
 

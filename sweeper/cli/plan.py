@@ -66,6 +66,7 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
         f"baselines   {would.baselines}",
         f"replicates  at most {would.replicates}" if would.replicates else "",
         f"confirmed   at most {would.confirmed} runs" if would.confirmed else "",
+        f"settled     {would.raced_least} to {would.raced} runs of a race" if would.raced else "",
         f"pretrains   {bound}{would.stages}, each run once and shared",
         f"steps       {bound}{would.steps:,}",
     ]

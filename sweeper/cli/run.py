@@ -51,7 +51,7 @@ def run(
     if plan:
         show_plan(checked, db, files, no_calibration, json)
         return
-    _drive(checked, db, folder(files, json) if files else files_beside(db, json), address, json)
+    drive(checked, db, folder(files, json) if files else files_beside(db, json), address, json)
 
 
 @app.command()
@@ -70,7 +70,7 @@ def resume(
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
-    _drive(spec, db, sweep.folder, address, json)
+    drive(spec, db, sweep.folder, address, json)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
     print_text(*counts(checked, would))
 
 
-def _drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
+def drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
     from sweeper.cli import console
     from sweeper.execution.runner import Means, run_sweep
 

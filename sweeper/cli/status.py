@@ -37,7 +37,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
     print_text(
-        *(f"trial {t.id}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
+        *(f"trial {t.called}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
     )
     if saved:
         print_text(f"shared pretrains {saved.words()}")

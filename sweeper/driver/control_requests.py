@@ -107,7 +107,7 @@ class ControlRequests:
         new = [each for each in self._undone() if each.verb in VERBS and each.id not in self._said]
         for request in new:
             self._said.add(request.id)
-            what = "the sweep" if request.trial is None else f"trial {request.trial}"
+            what = "the sweep" if request.trial is None else f"trial {self._trials.called(request.trial)}"
             self._events.record("control", f"asked to {request.verb} {what}", request.trial)
         return new
 

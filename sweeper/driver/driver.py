@@ -53,8 +53,8 @@ class Driver:
         """Raises InvalidConfig for a baseline that cannot be."""
         self._held, self._progress, self._slots = held, progress, settings.slots
         self._began = time.monotonic()
-        self._events = EventLog(held.writer, progress)
         self._trials = Trials(held)
+        self._events = EventLog(held.writer, progress, self._trials.called)
         self._spending = Spending(held, allowance, self._trials.own)
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
@@ -144,7 +144,7 @@ class Driver:
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
         verdict = self._source.early_stopping.judge(self._trials.entry(job.trial).record, good)
         for step, values in self._trials.keep(job, verdict, cost, worker):
-            self._progress.rows(job.trial, step, values)
+            self._progress.rows(self._trials.called(job.trial), step, values)
         if verdict.pruned:
             self._end(job.trial, "pruned", reason=verdict.pruned, cost=self._queue.forget(job))
         elif len(good) < len(reports):
@@ -294,6 +294,6 @@ class Driver:
             progress_estimate(self._trials.states, self._source.planned, self._source.proposed, seconds),
             self._held.spec.metric,
             self._trials.best[leader] if leader is not None else None,
-            leader,
+            None if leader is None else self._trials.called(leader),
             self._slots,
         )

@@ -1,6 +1,6 @@
 """What has happened? It is said twice: in the store, for later, and to whoever started the sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
@@ -21,23 +21,25 @@ KINDS = {
 
 
 class EventLog:
-    def __init__(self, writer: Writer, progress: Progress):
-        self._writer, self._progress = writer, progress
+    """The store knows a trial by its id; who reads, by the number that it is called by."""
+
+    def __init__(self, writer: Writer, progress: Progress, called: Callable[[int], int]):
+        self._writer, self._progress, self._called = writer, progress, called
 
     def started(self, trial: int | None, text: str) -> None:
         self._writer.add_event("start", text, trial)
-        self._progress.started(trial, text)
+        self._progress.started(self._name(trial), text)
 
     def ended(self, trial: int | None, state: str, text: str) -> None:
         """paused: until someone says so."""
         self._writer.add_event(KINDS[state], text, trial)
-        self._progress.ended(trial, state, text)
+        self._progress.ended(self._name(trial), state, text)
 
     def again(self, job: Job, kind: str, text: str) -> None:
         """It is to be run again."""
         trial = job.trial if isinstance(job, TrialJob) else None
         self._writer.add_event(kind, text, trial)
-        self._progress.ended(trial, "queued", text)
+        self._progress.ended(self._name(trial), "queued", text)
 
     def note(self, kind: str, text: str) -> None:
         self.record(kind, text)
@@ -47,12 +49,15 @@ class EventLog:
         """For later alone."""
         self._writer.add_event(kind, text, trial)
 
+    def _name(self, trial: int | None) -> int | None:
+        return None if trial is None else self._called(trial)
+
     # --- in words -----------------------------------------------------------------------------
     def resumed(self, own: Sequence[TrialRecord]) -> None:
         """own: the sweep's trials as the last driver left them, repeats left out."""
         if not own:
             return
-        cut_off = [str(trial.id) for trial in own if trial.state == "running"]
+        cut_off = [str(trial.called) for trial in own if trial.state == "running"]
         if cut_off:
             self.record("kill", f"the last driver went away while trial {', '.join(cut_off)} ran")
         ended = sum(trial.state not in UNFINISHED for trial in own)
@@ -64,9 +69,9 @@ class EventLog:
 
     def trial_started(self, job: TrialJob, record: TrialRecord) -> None:
         what = ", ".join(f"{name}={_short(value)}" for name, value in record.params.items()) or "defaults"
-        text = f"trial {job.trial} started ({record.role}, seed {record.seed}): {what}"
+        text = f"{job.name} started ({record.role}, seed {record.seed}): {what}"
         if job.attempt > 1:
-            text = f"trial {job.trial} goes on from its last checkpoint: attempt {job.attempt}"
+            text = f"{job.name} goes on from its last checkpoint: attempt {job.attempt}"
         self.started(job.trial, text)
 
     def scored(self, job: ScoringJob, nelbo: float) -> None:
@@ -78,7 +83,7 @@ class EventLog:
         self._progress.note(text)
 
     def paused(self, trial: int) -> None:
-        self.ended(trial, "paused", f"trial {trial} is paused")
+        self.ended(trial, "paused", f"trial {self._called(trial)} is paused")
 
     def sweep_paused(self, paused: bool, sweep: str) -> None:
         said = "paused: what runs saves and stops; the driver waits to be told to resume or stop"
@@ -87,13 +92,15 @@ class EventLog:
     def only_paused_left(self, trials: Sequence[int], sweep: str) -> None:
         """Nothing else is left to do."""
         them = "trial" if len(trials) == 1 else "trials"
-        numbers = ", ".join(map(str, trials))
+        numbers = ", ".join(str(self._called(trial)) for trial in trials)
         self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
 
     def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
         """best: of the metric, if there is one. why: an error, or the reason."""
         value = f", {metric} {best:.6g}" if best is not None else ""
-        self.ended(trial, state, f"trial {trial} {state}{value}{f': {_last_line(why)}' if why else ''}")
+        self.ended(
+            trial, state, f"trial {self._called(trial)} {state}{value}{f': {_last_line(why)}' if why else ''}"
+        )
 
     def stage_ended(self, job: StageJob, state: str, error: str = "") -> None:
         self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")

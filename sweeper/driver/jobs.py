@@ -32,10 +32,11 @@ class TrialJob(NamedTuple):
     folder: str
     pretrained: str | None  # the folder of the stage it branches from
     acknowledged: int  # reports before and at this step are all in the store
+    called: int = 0  # its number in the sweep; 0: the trial's id
 
     @property
     def name(self) -> str:
-        return f"trial {self.trial}"
+        return f"trial {self.called or self.trial}"
 
     def run(self, trainer: str, device: str) -> Reports:
         return import_module(trainer).train(
@@ -74,10 +75,11 @@ class ScoringJob(NamedTuple):
     round: int
     folder: str
     error: float  # wanted of masks alone, nats per token
+    called: int  # the trial
 
     @property
     def name(self) -> str:
-        return f"score of trial {self.trial} in round {self.round}"
+        return f"score of trial {self.called} in round {self.round}"
 
     def run(self, trainer: str, device: str) -> Reports:
         return import_module(trainer).score(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from sweeper.files.remote import is_remote
+from sweeper.results.race_plan import race_plan
 from sweeper.results.ranking import entries_of, ranking
 from sweeper.spec.sections import Keep
 from sweeper.spec.spec import SweepSpec
@@ -36,17 +37,29 @@ def excess(reader: Reader, sweep: SweepRecord) -> list[Excess]:
         return []
     trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
     winners = None if spec.keep.best == "all" else winning(reader, sweep.id, trials, spec)
+    needed = raced_yet(reader, sweep, spec, trials)
     found = []
     for trial in trials:
         if not has_ended(trial):
             continue
         names = [LAST] if spec.keep.last == "running" else []
         if winners is not None and trial.configuration not in winners:
-            names = [LAST, BEST]
+            names = [LAST] if trial.id in needed else [LAST, BEST]
         files = [file for name in names if (file := folder_of(sweep, trial.id) / name).is_file()]
         if files:
             found.append(Excess(trial.id, tuple(files), sum(file.stat().st_size for file in files)))
     return found
+
+
+def raced_yet(reader: Reader, sweep: SweepRecord, spec: SweepSpec, trials: list[TrialRecord]) -> set[int]:
+    """Trials whose best checkpoint a race that is not over may score: those on its rounds' seeds."""
+    if spec.settle is None or sweep.state in ("complete", "failed"):
+        return set()
+    there = race_plan(reader, sweep.id, spec.settle)
+    if not there.wanted and any(contest.race is not None for contest in there.contests):
+        return set()
+    seeds = range(spec.race_seed(1), spec.race_seed(spec.settle.seeds + 1))
+    return {trial.id for trial in trials if trial.seed in seeds}
 
 
 def winning(reader: Reader, sweep: int, trials: list[TrialRecord], spec: SweepSpec) -> set[int] | None:

@@ -82,7 +82,9 @@ class Settling:
 
     def _scoring(self, trial: int, round: int, spec: SweepSpec) -> ScoringJob:
         folder = within(self._held.record.folder, "trials", str(self._held.record.id), str(trial))
-        return ScoringJob(trial, round, folder, spec.trainer.get(RANK_ERROR, RANKING_ERROR))
+        return ScoringJob(
+            trial, round, folder, spec.trainer.get(RANK_ERROR, RANKING_ERROR), self._trials.called(trial)
+        )
 
     # --- in words -----------------------------------------------------------------------------
     def _say_who_left(self, plan: RacePlan) -> None:

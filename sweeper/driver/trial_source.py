@@ -58,7 +58,8 @@ class TrialSource:
         self.early_stopping.add(record, values)
         if record.repeat_of is None:
             return record, error
-        self._events.record("repeat", f"proposal {record.number} repeats trial {record.repeat_of}", record.id)
+        original = self._trials.called(record.repeat_of)
+        self._events.record("repeat", f"proposal {record.number} repeats trial {original}", record.id)
         return None
 
     def confirmations(self) -> list[int]:

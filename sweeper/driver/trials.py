@@ -35,6 +35,7 @@ class Trials:
         self.stored = self._reader.trials(self._sweep.id)  # as they were when this driver came
         self.own = [trial for trial in self.stored if trial.repeat_of is None]
         self.states = {trial.id: trial.state for trial in self.own}
+        self._called = {trial.id: trial.called for trial in self.stored}
         latest = self._reader.latest(self._sweep.id)
         self.best = {row.trial: row.best for row in latest if row.name == self._metric}
         self.last = {row.trial: (row.step, row.value) for row in latest if row.name == self._metric}
@@ -113,6 +114,7 @@ class Trials:
 
     def _admit(self, record: TrialRecord, values: dict[str, Any]) -> None:
         self._open[record.id] = Entry(record, values)
+        self._called[record.id] = record.called
         self.states[record.id] = "queued"
 
     # --- their lives --------------------------------------------------------------------------
@@ -127,7 +129,7 @@ class Trials:
         folder = within(self._sweep.folder, "trials", str(self._sweep.id), str(trial))
         values = self._open[trial].values
         values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
-        return TrialJob(trial, attempt, values, folder, pretrained, acknowledged)
+        return TrialJob(trial, attempt, values, folder, pretrained, acknowledged, self.called(trial))
 
     def _begin(self, trial: int) -> int:
         record, values = self._open[trial]
@@ -185,6 +187,10 @@ class Trials:
         """A queued one is paused, or a paused one queued."""
         self._writer.hold(trial, paused)
         self.states[trial] = "paused" if paused else "queued"
+
+    def called(self, trial: int) -> int:
+        """What people call it."""
+        return self._called[trial]
 
     def paused(self) -> list[int]:
         return [trial for trial, state in self.states.items() if state == "paused"]

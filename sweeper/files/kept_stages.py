@@ -51,6 +51,8 @@ def _kept(stage: StageRecord, uses: list[StageUse], sweeps: dict[int, SweepRecor
         elif use.unfinished:
             trials = "1 trial" if use.unfinished == 1 else f"{use.unfinished} trials"
             needed = f"{trials} of {sweep.name} {'is' if use.unfinished == 1 else 'are'} still to be run"
+        elif sweep.spec.get("settle") and sweep.state not in ENDED:
+            needed = f"{sweep.name} is not settled yet"
     by_sweep = {sweeps[use.sweep].name: use.trials for use in uses}
     return Kept(stage, size(stage.folder), by_sweep, needed, still_open)
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from sweeper.spec.sections import LEAST
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from trainer.config.train_config import TrainConfig
@@ -16,6 +17,8 @@ class Plan(NamedTuple):
     skipped: int = 0  # points of the grid that break a constraint
     replicates: int = 0  # runs, at most: what is pruned or fails has none
     confirmed: int = 0  # runs
+    raced: int = 0  # runs of the race, at most
+    raced_least: int = 0  # and at least, where the search has completed what it tries
 
 
 def plan(spec: SweepSpec) -> Plan:
@@ -35,22 +38,48 @@ def plan(spec: SweepSpec) -> Plan:
     replicates, confirmed = trials * (spec.replicates - 1), 0
     if spec.confirm:
         confirmed = min(spec.confirm.top, trials + len(spec.always)) * spec.confirm.seeds
-    again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values]
+    least, most = race_runs(spec, trials)
+    rounds = (
+        range(spec.race_seed(1), spec.race_seed(spec.settle.seeds + 1)) if spec.settle and most else range(0)
+    )
+    again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values, rounds]
     later = {run.stage_key() for seeds in again for run in _at_seeds(spec, seeds) if run.pretrain.steps}
-    distinct += replicates + confirmed if stages and open_stages else len(later - stages.keys())
+    distinct += replicates + confirmed + most if stages and open_stages else len(later - stages.keys())
     return Plan(
         trials=trials,
         baselines=len(baselines),
         stages=distinct,
         steps=(trials + replicates) * max(finetunes, default=0)
-        + confirmed * max((run.finetune.steps for run in (*search, *baselines)), default=0)
+        + (confirmed + most) * max((run.finetune.steps for run in (*search, *baselines)), default=0)
         + sum(run.finetune.steps for run in baselines)
         + distinct * max(stages.values(), default=0),
-        at_most=open_stages or len(finetunes) > 1 or bool(spec.early_stopping or replicates or confirmed),
+        at_most=open_stages
+        or len(finetunes) > 1
+        or bool(spec.early_stopping or replicates or confirmed or most),
         skipped=(sampler.length(Space(spec.dimensions)) or 0) - (sampler.length(spec.space) or 0),
         replicates=replicates,
         confirmed=confirmed,
+        raced=most,
+        raced_least=least,
     )
+
+
+def race_runs(spec: SweepSpec, trials: int) -> tuple[int, int]:
+    """Runs of the race, at least and at most: two rounds of as few as may be, all rounds of as many.
+
+    trials: configurations of the search. What baselines have run on a round's seed is not run again.
+    """
+    if spec.settle is None:
+        return 0, 0
+    there = trials + len(spec.always)
+    races = 1
+    if spec.settle.by is not None and spec.settle.by in spec.dimensions:
+        races = max(1, len(spec.dimensions[spec.settle.by].probes()))
+    most, least = min(there, spec.settle.contenders * races), min(there, spec.settle.contenders, LEAST)
+    if most < 2:
+        return 0, 0
+    known = len(spec.always) * max(0, spec.always_seeds - spec.replicates)
+    return max(0, 2 * least - min(known, 2 * len(spec.always))), most * spec.settle.seeds
 
 
 def _at_seeds(spec: SweepSpec, seeds: range) -> list[TrainConfig]:

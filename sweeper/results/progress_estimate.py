@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from sweeper.spec.sections import LEAST
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
@@ -30,13 +31,24 @@ class Planned(NamedTuple):
     configurations: int  # that the search is to try
     replicates: int  # runs of each; fewer where some are pruned or fail
     confirmations: int  # runs, when the search has ended
+    raced: int = 0  # runs of the race's first two rounds, then
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> "Planned":
         """spec: resolved, as the store has it."""
         confirm = spec.get("confirm") or {"top": 0, "seeds": 0}
         search = spec.get("search", {})
-        return cls(search.get("trials", 0), spec.get("replicates", 1), confirm["top"] * confirm["seeds"])
+        trials, replicates = search.get("trials", 0), spec.get("replicates", 1)
+        return cls(trials, replicates, confirm["top"] * confirm["seeds"], _raced(spec, trials))
+
+
+def _raced(spec: Mapping[str, Any], trials: int) -> int:
+    """Nobody knows how many rounds it takes: two are certain."""
+    if (settle := spec.get("settle")) is None:
+        return 0
+    baselines, known = spec.get("always", []), spec.get("always_seeds", 3) - spec.get("replicates", 1)
+    contenders = min(settle["contenders"], LEAST, trials + len(baselines))
+    return max(0, 2 * contenders - len(baselines) * min(2, max(0, known))) if contenders > 1 else 0
 
 
 def progress_estimate(
@@ -46,7 +58,9 @@ def progress_estimate(
     ended = sum(state in ENDS for state in states.values())
     total = len(states)
     if proposed is not None:
-        total += (planned.configurations - proposed) * planned.replicates + planned.confirmations
+        total += (
+            (planned.configurations - proposed) * planned.replicates + planned.confirmations + planned.raced
+        )
     left = seconds / ended * (total - ended) if seconds is not None and ended and total > ended else None
     return ProgressEstimate(ended, total, seconds, left)
 

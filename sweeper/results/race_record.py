@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sweeper.results.ranking import Entry, Ranked, quantity
-from sweeper.spec.sections import Settle
+from sweeper.spec.sections import LEAST, Settle
 from sweeper.statistics.chances import Chances, chances
 from sweeper.statistics.differences import Pooled, pooled
 from sweeper.statistics.field import Field, Run, field_of
@@ -19,7 +19,6 @@ from sweeper.statistics.race import Race, against_all, race
 from sweeper.store.records import ScoreRecord
 
 SCREEN = 2.5  # spreads within which a row of the search may still be the best
-LEAST = 8  # contenders, where there are so many: baselines may be calmer than the rest
 RUNS_ON = 0.05  # chance of being the best below which `until: chance` runs a contender no more
 
 

@@ -106,7 +106,7 @@ def check(reader: Reader, trial: TrialRecord, found: Repro) -> Check:
         evaluations = [
             each for row in read_rows(out / "rows.jsonl") for each in row.evaluations if each.split == "valid"
         ]
-    best = min(evaluations, key=lambda each: (each.nelbo, each.step))
+    best = min(evaluations, key=lambda each: (not each.ranks, each.nelbo, each.step))
     same = (best.step, best.nelbo, best.nats_D) == (stored.step, stored.nelbo, stored.nats)
     return Check(stored.nelbo, best.nelbo, same)
 

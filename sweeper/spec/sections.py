@@ -51,6 +51,9 @@ class Confirm(Settings):
     seeds: int = Field(ge=2, description="Of each; the interval is over them.")
 
 
+LEAST = 8  # contenders of a race, where there are so many: baselines may be calmer than the rest
+
+
 class Settle(Settings):
     """A race of the search's best on fresh seeds, once it has ended, until there is an answer
     (sweeper/statistics/race.py). It may change between run and resume."""
