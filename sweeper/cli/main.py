@@ -24,6 +24,9 @@ from sweeper.cli import (
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
+    *(run, settle, status, machine, board, comparisons, parameters, export),
+    *(controls, plan, housekeeping, stages),
+)
     run,
     settle,
     status,

@@ -26,7 +26,7 @@ def settle(
     address: Address = "local",
     json: AsJson = False,
 ) -> None:
-    """Race the best of a sweep on fresh seeds until there is an answer: one that has ended, or one that runs."""
+    """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NotSettled
     from sweeper.driver.extension import settle as ask

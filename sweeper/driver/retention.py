@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from sweeper.files.remote import is_remote
 from sweeper.results.race_plan import race_plan
-from sweeper.results.ranking import entries_of, ranking
+from sweeper.results.ranking import AFTER_SEARCH, entries_of, ranking
 from sweeper.spec.sections import Keep
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
@@ -65,15 +65,15 @@ def raced_yet(reader: Reader, sweep: SweepRecord, spec: SweepSpec, trials: list[
 def winning(reader: Reader, sweep: int, trials: list[TrialRecord], spec: SweepSpec) -> set[int] | None:
     """Configurations of which everything stays; None, all of them, where there is no order yet.
 
-    The first of the board, those on the Pareto front, those that were confirmed, and those that still have
-    a trial to run.
+    The first of the board, those on the Pareto front, those that were confirmed or raced, and those that still
+    have a trial to run.
     """
     evaluations = {each.trial: each for each in reader.evaluations(sweep, "valid")}
-    searched = [trial for trial in trials if trial.role != "confirm"]
+    searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
     ranked = ranking(entries_of(searched, evaluations, [])).rows
     if not ranked or spec.keep.best == "all":
         return None
-    confirmed = {trial.configuration for trial in trials if trial.role == "confirm"}
+    confirmed = {trial.configuration for trial in trials if trial.role in AFTER_SEARCH}
     unfinished = {trial.configuration for trial in trials if not has_ended(trial)}
     settled = [each.entry.configuration for each in ranked if each.entry.configuration not in unfinished]
     return {*settled[: spec.keep.best], *_on_the_front(reader, sweep, spec), *confirmed, *unfinished}
