@@ -27,19 +27,6 @@ KINDS = (
     *(run, settle, status, machine, board, comparisons, parameters, export),
     *(controls, plan, housekeeping, stages),
 )
-    run,
-    settle,
-    status,
-    machine,
-    board,
-    comparisons,
-    parameters,
-    export,
-    controls,
-    plan,
-    housekeeping,
-    stages,
-)
 
 app = typer.Typer(
     help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",

@@ -58,15 +58,14 @@ def raced_yet(reader: Reader, sweep: SweepRecord, spec: SweepSpec, trials: list[
     there = race_plan(reader, sweep.id, spec.settle)
     if not there.wanted and any(contest.race is not None for contest in there.contests):
         return set()
-    seeds = range(spec.race_seed(1), spec.race_seed(spec.settle.seeds + 1))
-    return {trial.id for trial in trials if trial.seed in seeds}
+    return {trial.id for trial in trials if trial.seed in spec.race_seed_values}
 
 
 def winning(reader: Reader, sweep: int, trials: list[TrialRecord], spec: SweepSpec) -> set[int] | None:
     """Configurations of which everything stays; None, all of them, where there is no order yet.
 
-    The first of the board, those on the Pareto front, those that were confirmed or raced, and those that still
-    have a trial to run.
+    The first of the board, those on the Pareto front, those that were confirmed or raced, and those that
+    still have a trial to run.
     """
     evaluations = {each.trial: each for each in reader.evaluations(sweep, "valid")}
     searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]

@@ -39,9 +39,7 @@ def plan(spec: SweepSpec) -> Plan:
     if spec.confirm:
         confirmed = min(spec.confirm.top, trials + len(spec.always)) * spec.confirm.seeds
     least, most = race_runs(spec, trials)
-    rounds = (
-        range(spec.race_seed(1), spec.race_seed(spec.settle.seeds + 1)) if spec.settle and most else range(0)
-    )
+    rounds = spec.race_seed_values if most else range(0)
     again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values, rounds]
     later = {run.stage_key() for seeds in again for run in _at_seeds(spec, seeds) if run.pretrain.steps}
     distinct += replicates + confirmed + most if stages and open_stages else len(later - stages.keys())

@@ -111,6 +111,11 @@ class SweepSpec(Settings):
         return self.search.seed + self.replicates - 1 + round
 
     @property
+    def race_seed_values(self) -> range:
+        """Of all its rounds."""
+        return range(self.race_seed(1), self.race_seed(1 + (self.settle.seeds if self.settle else 0)))
+
+    @property
     def longest(self) -> int:
         """Steps of the longest fine-tune that the search can propose."""
         searched = self.dimensions.get("finetune.steps")
