@@ -189,8 +189,8 @@ class Trials:
         self.states[trial] = "paused" if paused else "queued"
 
     def called(self, trial: int) -> int:
-        """What people call it."""
-        return self._called[trial]
+        """What people call it; its id where it was proposed by nobody yet, and is asked for."""
+        return self._called.get(trial, trial)
 
     def paused(self) -> list[int]:
         return [trial for trial, state in self.states.items() if state == "paused"]
