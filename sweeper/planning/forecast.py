@@ -57,7 +57,7 @@ def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, capacity:
     all_values = [run.to_dotted() for run in runs_of(spec)]
     finetunes = [estimates.of(values, "finetune", values["finetune.steps"]) for values in all_values]
     pretrains = [estimates.of(values, "pretrain", values["pretrain.steps"]) for values in all_values]
-    runs = would.trials + would.baselines + would.replicates + would.confirmed
+    runs = would.trials + would.baselines + would.replicates + would.confirmed + would.raced
     measured = list(tried.measured.values())
     seconds = gpu_seconds = None
     if measured:

@@ -42,7 +42,9 @@ class Reading:
         self.keys = TrainerKeys(self.problems)
 
         sections = self._sections()
+        said = [name for name in WITH_DEFAULTS if name in sections]
         self.own: dict[str, Any] = nest(_own(sections))
+        self.own = {**dict.fromkeys(said, {}), **self.own}
         self.fixed = self._fixed(sections["trainer"])
         space = SpaceSection(sections["space"], self.fixed, self.keys, self.problems)
         self.dimensions = space.dimensions

@@ -215,3 +215,23 @@ def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:
 def test_without_a_space_no_sampler_proposes_or_skips_anything(sampler: str) -> None:
     would = plan(read("always: [{finetune.block_size: 4}]", f"search.sampler={sampler}"))
     assert (would.trials, would.skipped, would.baselines) == (0, 0, 3)
+
+
+def test_a_race_is_planned_as_a_range_and_its_pretrains_are_counted() -> None:
+    alone, spec = (make_spec(*STAGED, *more) for more in ((), ("settle={seeds: 5, contenders: 9}",)))
+    without, would = plan(alone), plan(spec)
+    assert (without.raced_least, without.raced) == (0, 0)
+    assert (would.raced_least, would.raced) == (2 * 8, 5 * 9)
+    assert would.stages == without.stages + 5
+    assert would.at_most
+    assert "settled     16 to 45 runs of a race" in plan_cli.counts(spec, would)
+
+
+def test_baselines_that_ran_on_a_rounds_seed_are_not_planned_again() -> None:
+    settle = "settle={seeds: 5, contenders: 9}"
+    spec = make_spec(*STAGED, settle, "always=[{finetune.block_size: 16}]", "always_seeds=3")
+    assert plan(spec).raced_least == 2 * 8 - 2
+
+
+def test_one_configuration_has_nobody_to_race() -> None:
+    assert plan(make_spec("settle={}", "search.trials=1")).raced == 0
