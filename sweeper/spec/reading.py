@@ -44,7 +44,7 @@ class Reading:
         sections = self._sections()
         said = [name for name in WITH_DEFAULTS if name in sections]
         self.own: dict[str, Any] = nest(_own(sections))
-        self.own = {**dict.fromkeys(said, {}), **self.own}
+        self.own = {**{name: {} for name in said}, **self.own}
         self.fixed = self._fixed(sections["trainer"])
         space = SpaceSection(sections["space"], self.fixed, self.keys, self.problems)
         self.dimensions = space.dimensions

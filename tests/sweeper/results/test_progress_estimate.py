@@ -100,5 +100,5 @@ def test_the_pace_is_that_of_what_has_ended() -> None:
 
 
 def test_a_spec_of_which_little_is_said_is_no_error() -> None:
-    assert Planned.of({}) == (0, 1, 0)
-    assert Planned.of({"search": {"trials": 3}, "confirm": None}) == (3, 1, 0)
+    assert Planned.of({}) == (0, 1, 0, 0)
+    assert Planned.of({"search": {"trials": 3}, "confirm": None}) == (3, 1, 0, 0)
