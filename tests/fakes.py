@@ -46,7 +46,14 @@ def pretrain(
     yield from _run(config, folder, config.pretrain.batch_size, 0, config.pretrain.steps, 1.0, attempt, 0)
 
 
-def score(folder: Path, *, error: float, round: int, device: str = "auto") -> Iterator[Report | None]:
+def score(
+    folder: Path,
+    *,
+    error: float | None = None,
+    masks: int | None = None,
+    round: int = 0,
+    device: str = "auto",
+) -> Iterator[Report | None]:
     """Configurations differ by some thousandths of a nat, runs of one by a few, documents by as many."""
     _say("score", folder)
     state = _load(folder)
@@ -55,7 +62,7 @@ def score(folder: Path, *, error: float, round: int, device: str = "auto") -> It
     yield None
     drawn = random.Random(f"{folder.name} {round}")
     value = state["score"] / 10 + drawn.gauss(0, 0.004)
-    nats = [100 * (value + drawn.gauss(0, error)) for _ in range(20)]
+    nats = [100 * (value + drawn.gauss(0, error or 0.01)) for _ in range(20)]
     nelbo, se = ratio_and_se(nats, [100] * 20)
     yield Report(
         state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, {}, nats, [100] * 20),)
