@@ -10,6 +10,7 @@ import pytest
 from sweeper.driver.driver import Driver, End
 from sweeper.driver.extension import NotSettled, settle, settled
 from sweeper.driver.jobs import Job, ScoringJob, TrialJob
+from sweeper.driver.retention import raced_yet
 from sweeper.results.leaderboard import leaderboard
 from sweeper.results.race_plan import race_plan
 from sweeper.results.ranking import best_of_search
@@ -244,6 +245,23 @@ def configuration_of(url: str, trial: int) -> int:
         record = reader.trial(trial)
     assert record is not None
     return record.configuration
+
+
+def test_keep_takes_no_checkpoint_that_the_race_may_score(tmp_path: Path) -> None:
+    settings = (BASELINE, SETTLE, "always_seeds=3", *SMALL)
+    spec, url = make_spec("keep={best: 1}", *settings), f"sqlite:///{tmp_path}/sweeps.db"
+    with opened(url, spec, tmp_path / "files") as driver:
+        while not isinstance(job := driver.next(), ScoringJob):
+            assert job is not None
+            assert not isinstance(job, End)
+            finish(driver, job)
+        with closing(Reader(url)) as reader:
+            sweep = reader.sweep("test")
+            assert sweep is not None
+            trials = reader.trials(1)
+            needed = raced_yet(reader, sweep, spec, trials)
+    assert needed == {trial.id for trial in trials if trial.seed > 3}
+    assert {trial.role for trial in trials if trial.id in needed} == {"baseline", "race"}
 
 
 @pytest.mark.parametrize(
