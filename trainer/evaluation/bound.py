@@ -117,7 +117,7 @@ def _plain(
     batch_size: int,
 ) -> Nats:
     """nats_SL: all masks of at least one sequence in a pass."""
-    size = min(batch_size, max(1, _tokens_a_pass(model) // (x0_SL.shape[1] * (draws + 1))))
+    size = min(batch_size, _sequences_a_pass(model, draws))
     device = next(model.parameters()).device
     nats = []
     for i in range(0, len(x0_SL), size):
@@ -143,6 +143,10 @@ def _fine(
     x0_SL = x0_SL.to(next(model.parameters()).device)
     nats_SL = yield from objective.fine_bound(model, x0_SL, block_size, draws, seeds_S, at_once)
     return nats_SL.cpu().numpy()
+
+
+def _sequences_a_pass(model: Denoiser, masks: int) -> int:
+    return max(1, _tokens_a_pass(model) // (model.shape.length * (masks + 1)))
 
 
 def _tokens_a_pass(model: Denoiser) -> int:

@@ -78,8 +78,10 @@ def test_train_prints_floors_rows_and_a_summary(
     lines = result.stderr.splitlines()
     assert lines[0].startswith("floor: unigram, add-one ")
     assert lines[1].startswith("floor: bigram, add-one ")
-    assert [line.split()[:2] for line in lines[2:6]] == [["pretrain", str(step)] for step in (5, 10, 15, 20)]
-    assert [line.split()[:2] for line in lines[6:10]] == [
+    assert lines[2].startswith("floor: bigram, Kneser-Ney ")
+    assert lines[3].startswith("floor: trigram, Kneser-Ney ")
+    assert [line.split()[:2] for line in lines[4:8]] == [["pretrain", str(step)] for step in (5, 10, 15, 20)]
+    assert [line.split()[:2] for line in lines[8:12]] == [
         ["finetune", str(step)] for step in (25, 30, 35, 40)
     ]
     assert result.stdout.splitlines()[0] == f"{folder}: done, step 40"

@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.trainer.tiny_runs import tiny_config, write_corpus
+from trainer.config.evaluation import EvaluationConfig
 from trainer.data import counts
-from trainer.evaluation.floors import bigram_nelbo, unigram_nelbo
+from trainer.data.corpus import load
+from trainer.data.synthetic import Synthetic
+from trainer.evaluation.floors import FLOORS, bigram_nelbo, floors, unigram_nelbo
+from trainer.metrics import BY_NAME
+from trainer.randomness import strided_rows
 
 V = 7
 tokens = st.tuples(st.integers(1, 6), st.integers(2, 5)).flatmap(
@@ -56,3 +62,22 @@ def test_known_floors_at_gpt2s_vocabulary():
     cycle_SL = np.tile(np.arange(64, dtype=np.int32) % 2, (20_000, 1))  # 0 1 0 1 ...
     assert unigram_nelbo(cycle_SL, cycle_SL, size) == pytest.approx(math.log(2), abs=0.1)
     assert bigram_nelbo(cycle_SL, cycle_SL, size) < 0.1
+
+
+def test_the_source_itself_is_a_floor_where_its_law_is_known():
+    """On the very tokens that the bound scores; a trigram model cannot be far below a chain of order 1."""
+    source = Synthetic(length=16, words=12, branching=4, entropy=1.0, train_sequences=2000)
+    evaluation = EvaluationConfig(sequences=40)
+    corpus = load(source)
+    found = floors(corpus, evaluation)
+    rows_S = strided_rows(evaluation.seed, 40, len(corpus.valid.tokens_SL))
+    exact_SL = source.exact_nats_SL(corpus.valid.tokens_SL[rows_S])
+    assert found["source_nelbo"] == pytest.approx(exact_SL.sum() / (40 * 15), rel=1e-12)
+    assert found["source_nelbo"] < found["kn_bigram_nelbo"] < found["source_nelbo"] + 0.1
+    assert found["kn_bigram_nelbo"] < found["bigram_nelbo"] < found["unigram_nelbo"]
+    assert found.keys() <= BY_NAME.keys() & FLOORS.keys()
+
+
+def test_of_other_text_no_law_is_known(tmp_path):
+    found = floors(load(tiny_config(write_corpus(tmp_path)).data), EvaluationConfig(sequences=8))
+    assert found.keys() == FLOORS.keys() - {"source_nelbo"}

@@ -13,7 +13,16 @@ from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from trainer.config.evaluation import EvaluationConfig
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
-from trainer.evaluation.sizing import MOST_DRAWS, draws_of, mask_error, surprisal_variance
+from trainer.evaluation.sizing import (
+    MOST_DRAWS,
+    MOST_FINE_DRAWS,
+    draws_of,
+    fine_draws_of,
+    fine_spread,
+    mask_error,
+    surprisal_variance,
+)
+from trainer.objectives.fine_bound import fine_subsets
 from trainer.objectives.subsets import subsets_of
 
 
@@ -53,9 +62,45 @@ def test_as_many_masks_as_needed_and_no_more(error, block_size, sequences, seed)
     assert draws_of(EvaluationConfig(error=error), twice, block_size) <= draws
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+    error=st.floats(1e-3, 1.0),
+    block_size=st.sampled_from([8, 16, 128]),
+    sequences=st.integers(2, 40),
+    seed=st.integers(0, 99),
+)
+def test_so_has_the_fine_bound_within_its_cap(error, block_size, sequences, seed):
+    scored_SL = np.random.default_rng(seed).integers(0, 50, (sequences, 31))
+    draws = fine_draws_of(error, scored_SL, block_size)
+    of = lambda number: math.sqrt(  # noqa: E731
+        surprisal_variance(scored_SL) * fine_spread(number, block_size) / scored_SL.size
+    )
+    assert of(draws) <= error or draws == MOST_FINE_DRAWS
+    assert draws == 1 or of(draws - 1) > error
+    assert fine_draws_of(2 * error, scored_SL, block_size) <= draws
+
+
+@pytest.mark.parametrize(("block_size", "draws"), [(8, 2), (16, 4), (64, 8)])
+def test_without_its_controls_the_fine_bound_has_the_error_foretold(block_size, draws):
+    length, count = 128, 1500
+    words_L = np.random.default_rng(0).zipf(1.5, length).clip(max=40)
+    _, inverse, counts = np.unique(words_L[1:], return_inverse=True, return_counts=True)
+    nats_L = torch.tensor([0.0, *-np.log(counts / (length - 1))[inverse]])
+    found = []
+    for seed in range(count):
+        masked_KL, scale_KL, width_K, _ = fine_subsets(length, block_size, draws, seed)
+        found.append((width_K[:, None] * masked_KL * scale_KL * nats_L).sum().item() / (length - 1))
+    assert np.mean(found) == pytest.approx(
+        nats_L.sum().item() / (length - 1), abs=4 * np.std(found) / count**0.5
+    )
+    variance = surprisal_variance(words_L[None, 1:]) * fine_spread(draws, block_size) / (length - 1)
+    assert np.std(found) == pytest.approx(math.sqrt(variance), rel=0.15)
+
+
 def test_one_word_has_no_surprise():
     assert surprisal_variance(np.full((2, 5), 3)) == 0
     assert draws_of(EvaluationConfig(error=1e-9), np.full((2, 5), 3), 8) == 1
+    assert fine_draws_of(1e-9, np.full((2, 5), 3), 8) == 1
 
 
 def test_a_run_takes_as_many_as_its_error_asks_for(tmp_path: Path):
