@@ -109,6 +109,8 @@ def leaderboard_page() -> None:
     if now.frame.empty:
         st.text("No trial has been proposed yet.")
         return
+    for alarm in now.board.alarms:
+        st.error(alarm)
     st.text("\n".join(each.text for each in now.board.answers))
     if frame.is_adjusted(now.frame):
         st.caption(words.AS_RUN)

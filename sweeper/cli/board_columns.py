@@ -21,7 +21,7 @@ def rank(row: Row) -> str:
     if row.rank is None:
         return "-"
     low, high = row.rank_low or row.rank, row.rank_high or row.rank
-    may_be_best = row.confirmed_tied if row.confirmed_seeds else row.rank == 1
+    may_be_best = row.confirmed_tied if row.confirmed_seeds else row.tied_with_best
     return f"{low}{f'-{high}' if high > low else ''}{'=' if may_be_best else ''}"
 
 

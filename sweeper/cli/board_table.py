@@ -36,6 +36,8 @@ def print_board(
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
+    for alarm in board.alarms:
+        console.print(Text(alarm, style="bold red"))
     for each in board.answers:
         console.print(Text(each.text))
     if asked is not None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
 from sweeper.results.estimates import estimates
 from sweeper.results.fresh import Fresh, fresh
@@ -35,6 +36,7 @@ class Board(NamedTuple):
     winning: int | None = None  # configuration
     effective_documents: float = 0.0  # as many equal ones would say as much
     fresh: Fresh | None = None  # what was measured after the search
+    alarms: Sequence[str] = ()  # rows that are better than they can be
     numbered_before: bool = False  # it ended before trials had numbers, under another rule
 
     @property
@@ -63,6 +65,7 @@ class Board(NamedTuple):
         return {
             "schema_version": SCHEMA_VERSION,
             "answer": {"text": "\n".join(each.text for each in found), "parts": [a.to_json() for a in found]},
+            "alarms": list(self.alarms),
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
         }
@@ -112,6 +115,7 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         winning=search.winner if after is None else after.winner,
         effective_documents=search.effective_documents,
         fresh=after,
+        alarms=alarms(entries),
         numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
     )
 

@@ -54,6 +54,7 @@ def add(
     text: str = "pydocs",
     tokens: list[int] = TOKENS,
     tested: bool = False,
+    exact: list[float] | None = None,
 ) -> int:
     configuration = writer.add_configuration(f"{value}", {"finetune.lr": value, "data.name": "pydocs"})
     trial = writer.add_trial(
@@ -82,7 +83,7 @@ def add(
         attempt,
         [MetricRow(name, 9, number) for name, number in rows.items()],
         [
-            Evaluation(split, 9, nelbo, se, {"text": text}, {}, nats, tokens)
+            Evaluation(split, 9, nelbo, se, {"text": text}, {}, nats, tokens, exact_nats_D=exact or [])
             for split in ("valid", *(["test"] if tested else []))
         ],
     )
@@ -279,3 +280,15 @@ def test_the_test_split_is_compared_on_equal_seeds(writer: Writer, url: str) -> 
         assert row.estimates["val_bpb"].value == pytest.approx((row.val_nelbo or 0) / 2)
     assert second.estimates["test_ppl"].difference == pytest.approx(0.1)
     assert second.to_json()["estimates"]["test_ppl"]["difference"] == pytest.approx(0.1)
+
+
+def test_a_row_below_its_source_raises_an_alarm(writer: Writer, url: str) -> None:
+    """The source has 5 nats a token, each document a little more or less."""
+    source = [5.0 * t + n for t, n in zip(TOKENS, (1.0, -2.0, 0.5, 1.5, -1.0), strict=True)]
+    add(writer, 5.3, value=1, exact=source)
+    add(writer, 4.99, value=2, exact=source)  # within the error
+    assert board(url).alarms == []
+    leak = add(writer, 4.5, value=3, exact=source)
+    (alarm,) = board(url).alarms
+    assert alarm.startswith(f"ALARM: trial {leak}: 0.5000 nats per token below the source's own likelihood")
+    assert board(url).to_json()["alarms"] == [alarm]
