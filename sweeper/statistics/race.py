@@ -69,8 +69,8 @@ def looks(field: Field, cap: int, confidence: float, other: Pooled | None = None
     K, run_K = len(field.nats_CSD), field.seeds_C
     upper_KK, worse_KK = np.full((K, K), np.inf), np.full((K, K), np.inf)
     half_KK, margin_KK = np.full((K, K), np.inf), np.full((K, K), np.inf)
-    # Of two alone, a pair's own variance is all there is.
-    prior = PRIOR if K > 2 or (other is not None and other.degrees > 0) else 0.0
+    # Of two alone, a pair's own variance is all there is: what the search saw of them is two seeds' worth.
+    prior = PRIOR if K > 2 else 0.0
     yield _race(field.first(1), upper_KK, worse_KK, half_KK, margin_KK)
     for look in range(2, min(int(run_K.max(initial=0)), cap) + 1):
         rows, so_far = np.flatnonzero(run_K >= look), field.first(look)

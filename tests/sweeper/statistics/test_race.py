@@ -98,12 +98,13 @@ def test_who_stopped_keeps_what_was_said_of_it() -> None:
 
 
 def test_two_alone_have_no_others_to_learn_from() -> None:
-    """At the second look: one degree of freedom, or five."""
-    board = planted(np.random.default_rng(3), np.array([0.0, 0.03]), 0.001).first(2)
-    like = pooled(board.value_CS).variance
-    alone = race(board, CAP, 0.95)
-    helped = race(board, CAP, 0.95, Pooled(squares=like * 40, degrees=40.0, seeds=5))
-    assert helped.upper_KK[0, 1] < alone.upper_KK[0, 1]
+    """The levels of two are those of a pair's own spread: what the search saw of it counts among more."""
+    for K, same in ((2, True), (3, False)):
+        board = planted(np.random.default_rng(3), np.linspace(0.0, 0.03, K), 0.001).first(2)
+        like = pooled(board.value_CS).variance
+        alone = race(board, CAP, 0.95)
+        told = race(board, CAP, 0.95, Pooled(squares=like * 400, degrees=40.0, seeds=5))
+        assert (told.upper_KK[0, 1] == alone.upper_KK[0, 1]) == same
 
 
 def test_before_two_rounds_nothing_is_said() -> None:
