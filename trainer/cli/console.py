@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -11,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from trainer.config.train_config import TrainConfig
+    from trainer.evaluation.record import Evaluation
     from trainer.values import Settings
 
     Kind = TypeVar("Kind", bound=Settings)
@@ -116,6 +118,14 @@ def returned(running: Generator[None, None, Value]) -> Value:
             next(running)
         except StopIteration as stop:
             return stop.value
+
+
+def check_finite(evaluation: Evaluation) -> None:
+    """Raises TrainingError: what is no number is no result."""
+    from trainer.errors import TrainingError
+
+    if not isfinite(evaluation.nelbo):
+        raise TrainingError(f"the bound on the {evaluation.split} split is {evaluation.nelbo:.4g}: no result")
 
 
 def print_values(values: Mapping[str, float]) -> None:

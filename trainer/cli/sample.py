@@ -65,6 +65,7 @@ def sample(
         if out is not None and not out.parent.is_dir():
             fail(2, f"{out.parent}: there is no such folder")
         from trainer.checkpoints.trained import open_trained
+        from trainer.errors import TrainingError
         from trainer.sampling.config import SamplesConfig
         from trainer.sampling.draw import drawn
         from trainer.sampling.samples_file import saved, write_samples
@@ -76,6 +77,8 @@ def sample(
         network = (trained.model, settings.objective, tokenizer, trained.block_size)
         try:
             found = list(drawn(*network, asked, prompt=given, cached=not uncached))
+        except TrainingError:
+            raise
         except ValueError as error:
             fail(2, str(error))
         samples = [saved(each, tokenizer, prompt, 1 + len(given)) for each in found]
