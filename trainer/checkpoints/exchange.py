@@ -15,7 +15,8 @@ from trainer.checkpoints.trained import open_trained, read_config
 from trainer.config.network import shape_of
 from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
-from trainer.data.tokenizer import Tokenizer, pretrained
+from trainer.data.pretrained import pretrained
+from trainer.data.tokenizer import Tokenizer
 from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
 from trainer.noise.clips import FIRST_TIME
