@@ -26,6 +26,7 @@ OWN = tuple(
 )
 GROUPS = ("trainer", "space", "early_stopping", *SECTIONS)
 INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
+SAYS = ("early_stopping", "confirm", "budget", "reference")  # those of which an empty one says nothing
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = ("resources.pack", "resources.packing")
 # In `always` alone: each kind of model has samplers of its own.
@@ -42,6 +43,7 @@ class Reading:
 
         sections = self._sections()
         self.own: dict[str, Any] = nest(_own(sections))
+        self.own |= {top: {} for top in SAYS if sections[top] == {"": {}}}
         self.fixed = self._fixed(sections["trainer"])
         space = SpaceSection(sections["space"], self.fixed, self.keys, self.problems)
         self.dimensions = space.dimensions
@@ -66,7 +68,9 @@ class Reading:
                 self.problems.add(top, f"must be a group of `name: value` lines, not {value!r}")
             elif rest and top == "always":
                 self.problems.add(top, MUST_BE_A_LIST)
-            elif rest or top not in GROUPS or value not in (None, {}):
+            elif path.startswith("search.points."):
+                self.problems.add("search.points", MUST_BE_A_LIST)
+            elif rest or top not in GROUPS or value not in (None, {}) or (top in SAYS and value == {}):
                 sections[top][rest] = value
         return sections
 

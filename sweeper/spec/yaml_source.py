@@ -13,9 +13,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from trainer.config.problems import first_of
+
 LARGEST = 2**53  # of whole numbers: every float, database and random generator takes them
+LONGEST = 200_000  # characters of a text: seconds of reading
 MOST_NODES = 20_000  # counted as read: an alias counts each time it is used
 DEEPEST = 40
+MERGE = "tag:yaml.org,2002:merge"
 
 
 class Mark(NamedTuple):
@@ -44,7 +48,7 @@ class InvalidSpec(ValueError):
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = sorted(set(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join(first_of([str(problem) for problem in self.problems])))
 
 
 @dataclass
@@ -92,6 +96,10 @@ def parse(text: str, source: str, place: Mark | None = None, at: str = "") -> Do
     place: where every value is said to stand, if not where the parser finds it. at: the path of the root.
     """
     document = Document(source)
+    if len(text) > LONGEST:
+        said = f"too long: a specification has at most {LONGEST:,} characters"
+        document.problems.append(Problem(place or Mark(False, 1, 1, source), at, said))
+        return document
     yaml = YAML(typ="safe", pure=True)
     try:
         root = yaml.compose(text)
@@ -131,7 +139,7 @@ class _Walk:
     def mapping(self, node: MappingNode, path: str, into: dict[str, Any], inside: str = "") -> None:
         """path: from the document's root, for marks; inside: from the mapping that `into` is."""
         keys: set[str] = set()
-        for key_node, value_node in node.value:
+        for key_node, value_node in self.merged(node, path):
             mark = self.mark(key_node)
             if not isinstance(key_node, ScalarNode) or not all(key_node.value.split(".")):
                 self.problem(mark, path, "a key is a name, or names joined by dots")
@@ -155,6 +163,24 @@ class _Walk:
                 into[name] = self.value(value_node, here)
             elif self.enter(value_node, here):
                 self.mapping(value_node, here, into, name)
+
+    def merged(self, node: MappingNode, path: str, depth: int = 0) -> list[tuple[Node, Node]]:
+        """The mapping's lines; then those of the mappings under `<<` whose keys it does not have itself."""
+        lines = [pair for pair in node.value if pair[0].tag != MERGE]
+        if len(lines) == len(node.value):
+            return lines
+        keys = {key.value for key, _ in lines if isinstance(key, ScalarNode)}
+        for key, value in node.value:
+            for each in (
+                (value.value if isinstance(value, SequenceNode) else [value]) if key.tag == MERGE else []
+            ):
+                if not isinstance(each, MappingNode) or depth > DEEPEST:
+                    self.problem(self.mark(key), path, "`<<` merges a mapping, or a list of them: <<: *name")
+                elif self.enter(each, path):
+                    more = self.merged(each, path, depth + 1)
+                    lines += [pair for pair in more if pair[0].value not in keys]
+                    keys |= {pair[0].value for pair in more if isinstance(pair[0], ScalarNode)}
+        return lines
 
     def value(self, node: Node, path: str) -> Any:
         if isinstance(node, ScalarNode):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from trainer.config.problems import InvalidConfig
     from trainer.config.train_config import TrainConfig
     from trainer.evaluation.record import Evaluation
     from trainer.values import Settings
@@ -46,7 +47,7 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except InvalidConfig as error:
-        fail(3, *(sentence(TrainConfig, *problem) for problem in error.problems))
+        fail(3, *_sentences(TrainConfig, error))
     except (OtherRun, DataError, SamplesError) as error:
         fail(3, str(error))
     except (TrainingError, CheckpointError, JudgeError) as error:
@@ -67,7 +68,14 @@ def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     try:
         return build(kind, values)
     except InvalidConfig as error:
-        fail(3, *(sentence(kind, *problem) for problem in error.problems))
+        fail(3, *_sentences(kind, error))
+
+
+def _sentences(kind: type[Settings], error: InvalidConfig) -> list[str]:
+    from trainer.config.problems import SAID, first_of
+
+    said = [sentence(kind, *problem) for problem in error.problems[:SAID]]
+    return first_of([*said, *(problem.key for problem in error.problems[SAID:])])
 
 
 def sentence(kind: type[Settings], key: str, problem: str) -> str:
