@@ -145,8 +145,9 @@ class _Walk:
                 self.problem(mark, path, "a key is a name, or names joined by dots")
                 continue
             here, name = _join(path, key_node.value), _join(inside, key_node.value)
-            is_group = isinstance(value_node, MappingNode) and bool(value_node.value)
-            above = [group for group in _groups(name, "") if group in into]
+            group = value_node if isinstance(value_node, MappingNode) and value_node.value else None
+            is_group = group is not None
+            above = [each for each in _groups(name, "") if each in into]
             if (
                 key_node.value in keys
                 or name in into
@@ -157,12 +158,12 @@ class _Walk:
                 self.problem(mark, here, f"given twice, first on line {first}")
                 continue
             keys.add(key_node.value)
-            for group in (*_groups(here, path), here):
-                self.document.marks.setdefault(group, mark)
-            if not is_group:
+            for each in (*_groups(here, path), here):
+                self.document.marks.setdefault(each, mark)
+            if group is None:
                 into[name] = self.value(value_node, here)
-            elif self.enter(value_node, here):
-                self.mapping(value_node, here, into, name)
+            elif self.enter(group, here):
+                self.mapping(group, here, into, name)
 
     def merged(self, node: MappingNode, path: str, depth: int = 0) -> list[tuple[Node, Node]]:
         """The mapping's lines; then those of the mappings under `<<` whose keys it does not have itself."""

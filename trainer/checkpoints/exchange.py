@@ -12,6 +12,7 @@ import torch
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
 from trainer.checkpoints.trained import open_trained, read_config
+from trainer.config.names import spelt_out
 from trainer.config.network import shape_of
 from trainer.config.published import weights_file
 from trainer.config.train_config import TrainConfig
@@ -33,7 +34,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
     checkpoint brings no tokenizer, data.tokenizer. Raises CheckpointError, DataError or InvalidConfig.
     """
     public = read_public_config(path)
-    values = {**run_values(public), **settings, "pretrain.from": str(path.absolute())}
+    values = {**_unless_said(run_values(public), settings), **settings, "pretrain.from": str(path.absolute())}
     config = TrainConfig.from_dotted(values)
     with _whole_folder(out) as folder:
         tokenizer = config.data.own_tokenizer()
@@ -121,6 +122,12 @@ def run_values(public: PublicConfig) -> dict[str, Any]:
         "finetune.clip.low": 0.0 if low <= FIRST_TIME else low,
         "finetune.clip.high": 1.0 if high >= 1 - FIRST_TIME else high,
     }
+
+
+def _unless_said(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that the settings say, or whose group they choose: finetune.clip=auto, for one."""
+    said = {spelt_out(key, value).removesuffix(".name") for key, value in settings.items()}
+    return {key: v for key, v in values.items() if not any(f"{key}.".startswith(f"{each}.") for each in said)}
 
 
 def _objective(public: PublicConfig) -> str:

@@ -104,7 +104,7 @@ def read_override(override: str) -> tuple[str, Any]:
         fail(2, f"{override}: not of the form key=value")
     try:
         return key, YAML(typ="safe").load(text)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         fail(2, f"{override}: {text} is not a YAML value")
 
 

@@ -66,13 +66,15 @@ def sample(
             fail(2, f"{out.parent}: there is no such folder")
         from trainer.checkpoints.trained import open_trained
         from trainer.errors import TrainingError
-        from trainer.sampling.config import SamplesConfig
+        from trainer.sampling.config import MOST_AT_ONCE, MOST_SAMPLES, SamplesConfig
         from trainer.sampling.draw import drawn
         from trainer.sampling.samples_file import saved, write_samples
 
         trained = open_trained(settings, folder / f"{checkpoint}.safetensors", device=device)
         tokenizer = trained.corpus.tokenizer
         given = tokenizer.encode_batch([prompt])[0]
+        if num > MOST_SAMPLES or batch > MOST_AT_ONCE:
+            fail(2, f"at most {MOST_SAMPLES:,} samples, and {MOST_AT_ONCE:,} drawn at once (--num, --batch)")
         asked = SamplesConfig(num=num, length=length, seed=seed, batch_size=batch, **dict(how))
         network = (trained.model, settings.objective, tokenizer, trained.block_size)
         try:

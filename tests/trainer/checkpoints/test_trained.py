@@ -1,6 +1,8 @@
 """A checkpoint read back: what is no network, or of another text, is refused in words."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from trainer.checkpoints.trained import open_trained
 from trainer.cli.main import app
 from trainer.config.train_config import TrainConfig
 from trainer.errors import CheckpointError
+from trainer.training.rows import read_rows
 from trainer.training.train import train
 
 
@@ -111,3 +114,55 @@ def test_weights_changed_on_disk_stop_the_run(config: TrainConfig, tmp_path: Pat
     (run / "last.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="is not what was written"):
         reports_of(config, run, attempt=2)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"phase": "x", "config": {}}', "[" * 100_000])
+@pytest.mark.parametrize("command", ["evaluate", "sample", "train"])
+def test_a_damaged_config_is_a_sentence(
+    config: TrainConfig, folder: Path, content: str, command: str
+) -> None:
+    (folder / "config.json").write_text(content)
+    words = [command, str(folder)]
+    if command == "train":
+        words = [
+            "train",
+            "--out",
+            str(folder),
+            *(f"{k}={v}" for k, v in config.to_dotted().items() if v is not None),
+        ]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert f"{folder / 'config.json'}: damaged" in result.stderr
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"step": 3}', '{"step": "x", "values": {}, "evaluations": []}'])
+def test_a_damaged_row_is_a_sentence(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"step": 1, "values": {}, "evaluations": []}\n' + line + "\n")
+    with pytest.raises(CheckpointError, match=r"rows.jsonl:2: damaged"):
+        list(read_rows(path))
+
+
+def test_samples_go_into_a_device_or_through_a_link(folder: Path, tmp_path: Path) -> None:
+    """A pipe stands for /dev/null, which a mistake here would replace."""
+    pipe, target, link = tmp_path / "pipe", tmp_path / "target", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    link.symlink_to(target)
+    target.write_text("old")
+    for out in (pipe, link):
+        result = CliRunner().invoke(app, ["sample", str(folder), "--out", str(out)], catch_exceptions=False)
+        assert result.exit_code == 0, result.stderr
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.read(reader, 100_000).startswith(b'{"text":')
+    os.close(reader)
+    assert link.is_symlink()
+    assert target.read_text().startswith('{"text":')
+    assert sorted(each.name for each in tmp_path.glob("*.tmp")) == []
+
+
+@pytest.mark.parametrize("word", ["--length=100000000", "--num=1000000000", "--batch=1000000000"])
+def test_no_sample_without_end(folder: Path, word: str) -> None:
+    result = CliRunner().invoke(app, ["sample", str(folder), word], catch_exceptions=False)
+    assert result.exit_code == 2
+    assert "at most" in result.stderr
