@@ -44,13 +44,11 @@ def test_a_traceback_stands_in_a_file_that_is_named(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
 def test_an_output_that_cannot_be_written() -> None:
     with open("/dev/full", "wb") as full:
-        assert run("print('some')", stdout=full) == (
-            1,
-            "",
-            "the output cannot be written: No space left on device\n",
-        )
+        code, _, stderr = run("print('some')", stdout=full)
+    assert (code, stderr.count("\n")) == (1, 1)
+    assert stderr.endswith(": No space left on device\n")
 
 
 def test_a_terminal_of_ascii_alone() -> None:
-    code, stdout, stderr = run("print('caf\u00e9')", env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"})
+    code, stdout, stderr = run("print('caf' + chr(233))", env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"})
     assert (code, stdout, stderr) == (0, "caf\\xe9\n", "")
