@@ -19,7 +19,7 @@ from benchmarks.document import finish, options
 from sweeper.statistics.intervals import Run, Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from trainer.checkpoints.trained import read_config
+from trainer.config.stored import read_config
 from trainer.values import flatten
 
 LENGTHS = (1024, 4096)

@@ -11,10 +11,11 @@ import torch
 
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
-from trainer.checkpoints.trained import open_trained, read_config
-from trainer.config.names import spelt_out
+from trainer.checkpoints.trained import open_trained
+from trainer.config.names import SHORT
 from trainer.config.network import shape_of
 from trainer.config.published import weights_file
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.pretrained import pretrained
 from trainer.data.tokenizer import Tokenizer
@@ -126,7 +127,8 @@ def run_values(public: PublicConfig) -> dict[str, Any]:
 
 def _unless_said(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without those that the settings say, or whose group they choose: finetune.clip=auto, for one."""
-    said = {spelt_out(key, value).removesuffix(".name") for key, value in settings.items()}
+    groups = {f"{group}.name": group for group in SHORT}
+    said = {groups.get(key, key) for key in settings}
     return {key: v for key, v in values.items() if not any(f"{key}.".startswith(f"{each}.") for each in said)}
 
 

@@ -1,12 +1,10 @@
 """A trained network, read back from a run's folder to be evaluated or sampled from."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.config.network import network_of, shape_of
-from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import Corpus, load
 from trainer.errors import CheckpointError
@@ -14,42 +12,12 @@ from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.network.model import Denoiser
 from trainer.settings.compute import ComputeConfig
 
-PHASES = ("pretrain", "finetune")
-
 
 class Trained(NamedTuple):
     model: Denoiser
     corpus: Corpus
     block_size: int  # of the phase that the checkpoint stands in
     step: int
-
-
-def read_config(folder: Path) -> TrainConfig:
-    """What the folder was trained with. Raises CheckpointError."""
-    return read_phase(folder)[1]
-
-
-def read_phase(folder: Path) -> tuple[str, TrainConfig]:
-    """The phase of a run that the folder holds, and the run's config. Raises CheckpointError."""
-    path = folder / "config.json"
-    try:
-        said = json.loads(path.read_bytes())
-        phase, values = said["phase"], said["config"]
-        if phase not in PHASES or not isinstance(values, dict):
-            raise ValueError(phase)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(
-            f"{path}: damaged, or not a run's (a published checkpoint is imported)"
-        ) from None
-    try:
-        return phase, TrainConfig.from_dotted(values)
-    except InvalidConfig as error:
-        first = error.problems[0]
-        raise CheckpointError(
-            f"{path}: damaged, or of another version ({first.key}: {first.sentence})"
-        ) from None
 
 
 def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: str = "auto") -> Trained:

@@ -110,7 +110,7 @@ def read_override(override: str) -> tuple[str, Any]:
 
 def stored_config(folder: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """What the folder was trained with; of it evaluation.* alone may be given anew."""
-    from trainer.checkpoints.trained import read_config
+    from trainer.config.stored import read_config
     from trainer.config.train_config import TrainConfig
 
     others = [key for key in overrides if key.split(".")[0] != "evaluation"]

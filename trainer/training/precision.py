@@ -13,8 +13,8 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from trainer.checkpoints.trained import read_phase
 from trainer.config.network import network_of
+from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.disk import cache_root
 from trainer.errors import TrainingError

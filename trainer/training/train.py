@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainer.checkpoints.trained import read_phase
+from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import prepare
 from trainer.disk import is_full, no_room, write_durably

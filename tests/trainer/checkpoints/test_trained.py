@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
 from trainer.cli.main import app
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.errors import CheckpointError
 from trainer.training.rows import read_rows
