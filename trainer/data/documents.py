@@ -185,8 +185,10 @@ def _parquet_texts(path: Path, field: str) -> Iterator[str]:
                     (column,) = column.flatten()  # nothing else was read of the struct
                 nulls += column.null_count
                 yield from (text for text in column.cast(pa.string()).to_pylist() if text and text.strip())
-    except pa.ArrowException as error:
-        raise DataError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of what stands in it
+            raise
+        raise DataError(f"{path} cannot be read as parquet: {(str(error).splitlines() or [''])[0]}") from None
     _say_nulls(path, nulls)
 
 
