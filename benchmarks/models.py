@@ -20,7 +20,7 @@ from sweeper.statistics.field import Run
 from sweeper.statistics.standings import Standing, standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
-from trainer.checkpoints.trained import read_config
+from trainer.config.stored import read_config
 from trainer.values import flatten
 
 LENGTHS = (1024, 4096)

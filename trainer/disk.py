@@ -30,6 +30,24 @@ def write_durably(path: Path, value: Any) -> None:
         replace_durably(temporary, path)
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that a user names: beside it, and it gets its name when the block ends.
+
+    What is there and no file, a device or a pipe, is written to itself, never replaced; a link stays one.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = path.resolve()
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        yield temporary
+        replace_durably(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def replace_durably(temporary: Path, path: Path) -> None:
     """Renames a finished file or folder to `path` so that either survives a loss of power whole."""
     to_disk(temporary)

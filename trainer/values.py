@@ -6,10 +6,11 @@ to choose from, a union lists them, and each has a `name`.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 Scalar = bool | int | float | str | None
 
@@ -18,6 +19,31 @@ class Settings(BaseModel):
     """Frozen values from outside; an unknown key is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, raw: Any) -> Any:
+        """For Python true is 1; its word is no number for anyone."""
+        if isinstance(raw, Mapping) and any(isinstance(value, bool) for value in raw.values()):
+            numbers = _numbers(cls)
+            return {k: str(v).lower() if isinstance(v, bool) and k in numbers else v for k, v in raw.items()}
+        return raw
+
+
+@cache
+def _numbers(settings: type[BaseModel]) -> frozenset[str]:
+    """The fields that take a number, and no truth value."""
+    taken = {name: _plain(field.annotation) for name, field in settings.model_fields.items()}
+    return frozenset(name for name, types in taken.items() if types & {int, float} and bool not in types)
+
+
+def _plain(annotation: Any) -> set[Any]:
+    """The types that a field so annotated may hold, unions and annotations taken apart."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {each for part in get_args(annotation) for each in _plain(part)}
+    return {annotation}
 
 
 def kinds(annotation: Any) -> tuple[type[Any], ...]:

@@ -1,11 +1,13 @@
 """What a sweep would run, from its specification alone: the answer of `check`."""
 
+from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 from sweeper.spec.sections import LEAST
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
-from trainer.config.train_config import TrainConfig
+from trainer.config.train_config import TrainConfig, content_hash
 
 
 class Plan(NamedTuple):
@@ -25,13 +27,12 @@ def plan(spec: SweepSpec) -> Plan:
     """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
     size, sampler = spec.space.size() if spec.dimensions else 0, spec.search.strategy
     trials = spec.search.trials if size is None else min(spec.search.trials, size)
-    search = examples(spec, spec.search.seed) if trials else []
-    baselines = [
-        spec.train_config(values, seed) for values in spec.always for seed in spec.always_seed_values
-    ]
+    seed = spec.search.seed
+    search = examples(spec, seed) if trials else []
+    always = [spec.train_config(values, seed) for values in spec.always]
 
-    stages = {run.stage_key(): run.pretrain.steps for run in (*search, *baselines) if run.pretrain.steps}
-    of_baselines = {run.stage_key() for run in baselines if run.pretrain.steps}
+    of_baselines = set(product(spec.always_seed_values, _pretrains(always)))
+    stages = of_baselines | {(seed, pretrain) for pretrain in _pretrains(search)}
     open_stages = any(not run.stage_content().keys().isdisjoint(spec.dimensions) for run in search)
     distinct = len(of_baselines) + trials if stages and open_stages else len(stages)
     finetunes = {run.finetune.steps for run in search}
@@ -41,16 +42,17 @@ def plan(spec: SweepSpec) -> Plan:
     least, most = race_runs(spec, trials)
     rounds = spec.race_seed_values if most else range(0)
     again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values, rounds]
-    later = {run.stage_key() for seeds in again for run in _at_seeds(spec, seeds) if run.pretrain.steps}
-    distinct += replicates + confirmed + most if stages and open_stages else len(later - stages.keys())
+    anew = _pretrains([*examples(spec, seed), *always])
+    later = {each for seeds in again for each in product(seeds, anew)}
+    distinct += replicates + confirmed + most if stages and open_stages else len(later - stages)
     return Plan(
         trials=trials,
-        baselines=len(baselines),
+        baselines=len(always) * spec.always_seeds,
         stages=distinct,
         steps=(trials + replicates) * max(finetunes, default=0)
-        + (confirmed + most) * max((run.finetune.steps for run in (*search, *baselines)), default=0)
-        + sum(run.finetune.steps for run in baselines)
-        + distinct * max(stages.values(), default=0),
+        + (confirmed + most) * max((run.finetune.steps for run in (*search, *always)), default=0)
+        + sum(run.finetune.steps for run in always) * spec.always_seeds
+        + distinct * max((run.pretrain.steps for run in (*search, *always)), default=0),
         at_most=open_stages
         or len(finetunes) > 1
         or bool(spec.early_stopping or replicates or confirmed or most),
@@ -80,13 +82,10 @@ def race_runs(spec: SweepSpec, trials: int) -> tuple[int, int]:
     return max(0, 2 * least - min(known, 2 * len(spec.always))), most * spec.settle.seeds
 
 
-def _at_seeds(spec: SweepSpec, seeds: range) -> list[TrainConfig]:
-    """Runs that stand for all that could be made again at these seeds."""
-    return [
-        run
-        for seed in seeds
-        for run in (*examples(spec, seed), *(spec.train_config(values, seed) for values in spec.always))
-    ]
+def _pretrains(runs: Iterable[TrainConfig]) -> set[str]:
+    """What tells the runs' pretrains apart, whatever the seed."""
+    contents = (run.stage_content() for run in runs if run.pretrain.steps)
+    return {content_hash({key: value for key, value in each.items() if key != "seed"}) for each in contents}
 
 
 def examples(spec: SweepSpec, seed: int) -> list[TrainConfig]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt,
 
 from trainer.values import Scalar, Settings
 
+BESIDE = ("when", "step")
 MOST_PROBES = 64  # of an int range
 
 
@@ -19,7 +20,7 @@ class Trial(Protocol):
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
 
 
 def as_list(value: Any) -> Any:
@@ -30,7 +31,7 @@ Allowed = Annotated[tuple[Scalar, ...], Field(min_length=1), BeforeValidator(as_
 
 
 class Dimension(Settings):
-    """Abstract. A subclass is final; its one field beside `when` carries the name that YAML uses."""
+    """Abstract. A subclass is final; its field beside `when` and `step` carries the name that YAML uses."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
@@ -38,7 +39,7 @@ class Dimension(Settings):
 
     @classmethod
     def word(cls) -> str:
-        ((name, field),) = ((name, field) for name, field in cls.model_fields.items() if name != "when")
+        ((name, field),) = ((name, field) for name, field in cls.model_fields.items() if name not in BESIDE)
         return field.alias or name
 
     @abstractmethod
@@ -145,9 +146,25 @@ class _IntRange(_Range):
 
 class IntUniform(_IntRange):
     bounds: tuple[StrictInt, StrictInt] = Field(alias="int")
+    step: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _ends_on_a_step(self) -> "IntUniform":
+        if (self.high - self.low) % self.step:
+            last = self.high - (self.high - self.low) % self.step
+            raise ValueError(f"from {self.low} in steps of {self.step} comes to {last}, not to {self.high}")
+        return self
 
     def suggest(self, trial: Trial, name: str) -> int:
-        return trial.suggest_int(name, self.low, self.high)
+        if self.step == 1:
+            return trial.suggest_int(name, self.low, self.high)
+        return trial.suggest_int(name, self.low, self.high, step=self.step)
+
+    def values(self) -> Sequence[int]:
+        return range(self.low, self.high + 1, self.step)
+
+    def holds(self, value: Scalar) -> bool:
+        return super().holds(value) and (int(value or 0) - self.low) % self.step == 0
 
 
 class LogInt(_IntRange):

@@ -4,9 +4,10 @@ Nothing that can be known then is left to fail later: every baseline, every fixe
 range's ends and some values between, and every pair of these, becomes a TrainConfig. No torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations, islice, product
 
+from sweeper.spec.dimensions import Choice
 from sweeper.spec.reading import Reading
 from sweeper.spec.space import Space
 from trainer.config.problems import InvalidConfig, Problem
@@ -39,11 +40,13 @@ class DryRun:
                 self.problems.add(f"{at}.{outside[0]}", outside[1])
             else:
                 self._try(entry, at, "")
-        self._check_always_differ()
+        self._check_differ("always", self.reading.always)
+        self._check_differ("search.points", self.reading.points)
         if not self.space.dimensions:
             self._try({}, "trainer", "")
         if any(problem.key.startswith("constraints") for problem in self.problems.found):
             return  # what the constraint was to forbid would be tried, and blamed
+        self._check_choices_differ()
         before = len(self.problems.found)
         for name, dimension in self.space.dimensions.items():
             for value in dimension.probes():
@@ -54,13 +57,26 @@ class DryRun:
             for pair in islice(pairs, MOST_PAIRS):
                 self._try_example(dict(pair))
 
-    def _check_always_differ(self) -> None:
+    def _check_differ(self, section: str, entries: Sequence[Mapping[str, Scalar]]) -> None:
         first: dict[str, int] = {}
-        for i, entry in enumerate(self.reading.always):
+        for i, entry in enumerate(entries):
             values = {**self.reading.fixed, **entry}
             content = str(entry if _problems(values) else TrainConfig.from_dotted(values).content())
             if first.setdefault(content, i) != i:
-                self.problems.add(f"always[{i}]", f"the same run as always[{first[content]}]")
+                self.problems.add(f"{section}[{i}]", f"the same run as {section}[{first[content]}]")
+
+    def _check_choices_differ(self) -> None:
+        """4 and '4' are two values of YAML, and one of a run."""
+        for name, dimension in self.space.dimensions.items():
+            first: dict[str, Scalar] = {}
+            for value in dimension.probes() if isinstance(dimension, Choice) else ():
+                point = self.space.example({name: value})
+                values = {**self.reading.fixed, **(point or {name: value})}
+                if not _problems(values):
+                    read = str(TrainConfig.from_dotted(values).to_dotted()[name])
+                    if (other := first.setdefault(read, value)) is not value:
+                        at = self._value_path(name, value)
+                        self.problems.add(at, f"{value!r} is the same as {other!r}", name)
 
     def _try_example(self, wanted: Mapping[str, Scalar]) -> None:
         point = self.space.example(wanted)
@@ -88,7 +104,10 @@ class DryRun:
 
     def _value_path(self, name: str, value: Scalar) -> str:
         values = self.reading.document.values.get(f"space.{name}.choice")
-        return f"space.{name}.choice[{values.index(value)}]" if isinstance(values, list) else f"space.{name}"
+        at = [i for i, each in enumerate(values) if each is value] if isinstance(values, list) else []
+        if isinstance(values, list) and not at:
+            at = [values.index(value)]
+        return f"space.{name}.choice[{at[0]}]" if at else f"space.{name}"
 
     def _named(self, key: str) -> str:
         """The part of a key that a user knows: finetune.clip for what is wrong with its fields together."""

@@ -12,7 +12,7 @@ from sweeper.spec.reading import Reading
 from sweeper.spec.soundness import check_together
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.variants import apply_variants
-from sweeper.spec.yaml_source import InvalidSpec, Problem, parse
+from sweeper.spec.yaml_source import LONGEST, InvalidSpec, Problem, parse
 from sweeper.strategies.samplers import SAMPLERS, Tpe
 
 
@@ -23,7 +23,8 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
     except UnicodeDecodeError as error:
         document = parse("{}", str(path))
         sentence = f"not UTF-8 text: {error.reason} at byte {error.start}"

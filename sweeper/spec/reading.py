@@ -25,8 +25,9 @@ OWN = tuple(
     if not field.exclude and (word := field.alias or name) not in READ_HERE
 )
 GROUPS = ("trainer", "space", "early_stopping", *SECTIONS)
-WITH_DEFAULTS = ("settle",)  # an empty one says something, too
 INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
+# Of these an empty one is read: settle has its defaults, the others say what is missing.
+READ_IF_EMPTY = ("early_stopping", "confirm", "settle", "budget", "reference")
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = ("resources.pack", "resources.packing")
 # In `always` alone: each kind of model has samplers of its own.
@@ -42,9 +43,8 @@ class Reading:
         self.keys = TrainerKeys(self.problems)
 
         sections = self._sections()
-        said = [name for name in WITH_DEFAULTS if name in sections]
         self.own: dict[str, Any] = nest(_own(sections))
-        self.own = {**{name: {} for name in said}, **self.own}
+        self.own |= {top: {} for top in READ_IF_EMPTY if sections[top] == {"": {}}}
         self.fixed = self._fixed(sections["trainer"])
         space = SpaceSection(sections["space"], self.fixed, self.keys, self.problems)
         self.dimensions = space.dimensions
@@ -69,7 +69,9 @@ class Reading:
                 self.problems.add(top, f"must be a group of `name: value` lines, not {value!r}")
             elif rest and top == "always":
                 self.problems.add(top, MUST_BE_A_LIST)
-            elif rest or top not in GROUPS or value not in ((None,) if top in WITH_DEFAULTS else (None, {})):
+            elif path.startswith("search.points."):
+                self.problems.add("search.points", MUST_BE_A_LIST)
+            elif rest or top not in GROUPS or value not in ((None,) if top in READ_IF_EMPTY else (None, {})):
                 sections[top][rest] = value
         return sections
 

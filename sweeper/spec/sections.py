@@ -13,13 +13,15 @@ from sweeper.strategies.samplers import SAMPLERS, Sampler, Tpe
 from trainer.values import Scalar, Settings
 
 Values = dict[str, Scalar]
+# More is a mistake of typing, or a sweep that no machine ends.
+MOST_TRIALS, MOST_SEEDS = 1_000_000, 1_000
 
 
 class Search(Settings):
     """How configurations are proposed. Its trials share one seed, hence pretrain, data order and masks."""
 
     sampler: str = Tpe.name
-    trials: int = Field(ge=0, description="Configurations to try, baselines not counted.")
+    trials: int = Field(ge=0, le=MOST_TRIALS, description="Configurations to try, baselines not counted.")
     seed: int = Field(0, ge=0, description="Of the proposals, and of every trial of the search.")
     points: tuple[Values, ...] = Field(
         (), description="Proposed first; sampler `fixed` proposes nothing else."
@@ -44,8 +46,10 @@ class Search(Settings):
 class Confirm(Settings):
     """What is run once the search has ended: its best, on seeds and pretrains that it never saw."""
 
-    top: int = Field(ge=1, description="Configurations, the best of the board; a baseline may be one.")
-    seeds: int = Field(ge=2, description="Of each; the interval is over them.")
+    top: int = Field(
+        ge=1, le=MOST_SEEDS, description="Configurations, the best of the board; a baseline may be one."
+    )
+    seeds: int = Field(ge=2, le=MOST_SEEDS, description="Of each; the interval is over them.")
 
 
 LEAST = 8  # contenders of a race, where there are so many: baselines may be calmer than the rest

@@ -32,6 +32,9 @@ def _check_search(spec: SweepSpec, problems: Problems) -> None:
         problems.add("constraints", "no point of the space satisfies them")
     elif not search.trials and not spec.always and not sampler.only_points:
         problems.add("search.trials", "nothing to run: no trials, and no `always`")
+    elif search.trials < len(search.points):
+        said = f"{search.trials} are fewer than the {len(search.points)} points, which are all tried"
+        problems.add("search.trials", said)
     if sampler.only_points and not search.points:
         said = f"missing: sampler `{sampler.name}` proposes these alone"
         problems.add("search.sampler", said, "search.points")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.spec.constraints import BadConstraint, Constraint
-from sweeper.spec.dimensions import KINDS
+from sweeper.spec.dimensions import BESIDE, KINDS
 from sweeper.spec.problems import Problems
 from sweeper.spec.space import ConditionCycle, Space
 from sweeper.spec.trainer_keys import TrainerKeys
@@ -159,8 +159,12 @@ def _dimension(name: str, part: Mapping[str, Any], problems: Problems) -> Any:
         return None
     kinds = [key for key in part if key in KINDS]
     for word in part:
-        if word and word not in KINDS and word.split(".")[0] != "when":
-            meant = did_you_mean(nearest(word, [*KINDS, "when"]))
+        if word == "step" and "int" not in kinds:
+            said = "only int has steps: {int: [low, high], step: 4}"
+            problems.add(f"{at}.step", said, f"{name}.step")
+            return None
+        if word and word not in KINDS and word.split(".")[0] not in BESIDE:
+            meant = did_you_mean(nearest(word, [*KINDS, *BESIDE]))
             problems.add(f"{at}.{word}", f"unknown{meant}", f"{name}.{word}")
             return None
     if len(kinds) != 1:
@@ -169,7 +173,8 @@ def _dimension(name: str, part: Mapping[str, Any], problems: Problems) -> Any:
         return None
     (kind,) = kinds
     try:
-        return KINDS[kind].model_validate({kind: part[kind], "when": conditions})
+        steps = {"step": part["step"]} if "step" in part else {}
+        return KINDS[kind].model_validate({kind: part[kind], "when": conditions, **steps})
     except ValidationError as error:
         for each in error.errors():
             problems.add(*_in_words(at, name, kind, part[kind], each))
@@ -179,6 +184,8 @@ def _dimension(name: str, part: Mapping[str, Any], problems: Problems) -> Any:
 def _in_words(at: str, name: str, kind: str, given: Any, error: Any) -> tuple[str, str, str]:
     """Path, sentence and key of one of Pydantic's errors."""
     field, *rest = error["loc"] or (kind,)
+    if field == "step":
+        return f"{at}.step", f"step must be a whole number above 0, got {error['input']!r}", name
     if field == "when":
         return f"{at}.when", f"{OF_CONDITIONS}, not empty", f"{name}.when"
     if error["type"] == "value_error":

@@ -13,7 +13,7 @@ from sweeper.spec.budget import Budget
 from sweeper.spec.constraints import Constraint
 from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
-from sweeper.spec.sections import Confirm, Keep, Resources, Search, Settle, Values
+from sweeper.spec.sections import MOST_SEEDS, Confirm, Keep, Resources, Search, Settle, Values
 from sweeper.spec.space import Space
 from sweeper.strategies.pruners import AnyPruner
 from trainer.config.names import did_you_mean, nearest
@@ -44,10 +44,12 @@ class SweepSpec(Settings):
     dimensions: dict[str, AnyDimension] = Field({}, alias="space")
     constraints: tuple[str, ...] = ()
     always: tuple[Values, ...] = ()
-    always_seeds: int = Field(3, ge=1, description="Seeds of each baseline, from search.seed on.")
+    always_seeds: int = Field(
+        3, ge=1, le=MOST_SEEDS, description="Seeds of each baseline, from search.seed on."
+    )
     search: Search
     early_stopping: AnyPruner | None = None
-    replicates: int = Field(1, ge=1, description="Seeds of each configuration of the search.")
+    replicates: int = Field(1, ge=1, le=MOST_SEEDS, description="Seeds of each configuration of the search.")
     confirm: Confirm | None = None
     settle: Settle | None = None
     budget: Budget | None = None

@@ -38,7 +38,7 @@ def apply_variants(document: Document, overrides: Sequence[str], name: str) -> l
         pick = picks.get(knob, written)
         if pick is None:
             continue
-        if pick not in choices:
+        if not isinstance(pick, str) or pick not in choices:
             meant = did_you_mean(nearest(str(pick), list(choices)))
             document.problem(knob, f"{pick!r} is not among {', '.join(choices)}{meant}")
             continue

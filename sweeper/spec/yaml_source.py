@@ -13,9 +13,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from trainer.config.problems import first_of
+
 LARGEST = 2**53  # of whole numbers: every float, database and random generator takes them
+LONGEST = 200_000  # characters of a text: seconds of reading
 MOST_NODES = 20_000  # counted as read: an alias counts each time it is used
 DEEPEST = 40
+MERGE = "tag:yaml.org,2002:merge"
 
 
 class Mark(NamedTuple):
@@ -44,7 +48,7 @@ class InvalidSpec(ValueError):
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = sorted(set(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join(first_of([str(problem) for problem in self.problems])))
 
 
 @dataclass
@@ -92,6 +96,10 @@ def parse(text: str, source: str, place: Mark | None = None, at: str = "") -> Do
     place: where every value is said to stand, if not where the parser finds it. at: the path of the root.
     """
     document = Document(source)
+    if len(text) > LONGEST:
+        said = f"too long: a specification has at most {LONGEST:,} characters"
+        document.problems.append(Problem(place or Mark(False, 1, 1, source), at, said))
+        return document
     yaml = YAML(typ="safe", pure=True)
     try:
         root = yaml.compose(text)
@@ -131,14 +139,15 @@ class _Walk:
     def mapping(self, node: MappingNode, path: str, into: dict[str, Any], inside: str = "") -> None:
         """path: from the document's root, for marks; inside: from the mapping that `into` is."""
         keys: set[str] = set()
-        for key_node, value_node in node.value:
+        for key_node, value_node in self.merged(node, path):
             mark = self.mark(key_node)
             if not isinstance(key_node, ScalarNode) or not all(key_node.value.split(".")):
                 self.problem(mark, path, "a key is a name, or names joined by dots")
                 continue
             here, name = _join(path, key_node.value), _join(inside, key_node.value)
-            is_group = isinstance(value_node, MappingNode) and bool(value_node.value)
-            above = [group for group in _groups(name, "") if group in into]
+            group = value_node if isinstance(value_node, MappingNode) and value_node.value else None
+            is_group = group is not None
+            above = [each for each in _groups(name, "") if each in into]
             if (
                 key_node.value in keys
                 or name in into
@@ -149,12 +158,30 @@ class _Walk:
                 self.problem(mark, here, f"given twice, first on line {first}")
                 continue
             keys.add(key_node.value)
-            for group in (*_groups(here, path), here):
-                self.document.marks.setdefault(group, mark)
-            if not is_group:
+            for each in (*_groups(here, path), here):
+                self.document.marks.setdefault(each, mark)
+            if group is None:
                 into[name] = self.value(value_node, here)
-            elif self.enter(value_node, here):
-                self.mapping(value_node, here, into, name)
+            elif self.enter(group, here):
+                self.mapping(group, here, into, name)
+
+    def merged(self, node: MappingNode, path: str, depth: int = 0) -> list[tuple[Node, Node]]:
+        """The mapping's lines; then those of the mappings under `<<` whose keys it does not have itself."""
+        lines = [pair for pair in node.value if pair[0].tag != MERGE]
+        if len(lines) == len(node.value):
+            return lines
+        keys = {key.value for key, _ in lines if isinstance(key, ScalarNode)}
+        for key, value in node.value:
+            for each in (
+                (value.value if isinstance(value, SequenceNode) else [value]) if key.tag == MERGE else []
+            ):
+                if not isinstance(each, MappingNode) or depth > DEEPEST:
+                    self.problem(self.mark(key), path, "`<<` merges a mapping, or a list of them: <<: *name")
+                elif self.enter(each, path):
+                    more = self.merged(each, path, depth + 1)
+                    lines += [pair for pair in more if pair[0].value not in keys]
+                    keys |= {pair[0].value for pair in more if isinstance(pair[0], ScalarNode)}
+        return lines
 
     def value(self, node: Node, path: str) -> Any:
         if isinstance(node, ScalarNode):

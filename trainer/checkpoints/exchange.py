@@ -11,11 +11,14 @@ import torch
 
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
+from trainer.config.names import SHORT
 from trainer.config.network import shape_of
 from trainer.config.published import weights_file
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
-from trainer.data.tokenizer import Tokenizer, pretrained
+from trainer.data.pretrained import pretrained
+from trainer.data.tokenizer import Tokenizer
 from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
 from trainer.noise.clips import FIRST_TIME
@@ -32,7 +35,7 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
     checkpoint brings no tokenizer, data.tokenizer. Raises CheckpointError, DataError or InvalidConfig.
     """
     public = read_public_config(path)
-    values = {**run_values(public), **settings, "pretrain.from": str(path.absolute())}
+    values = {**_unless_said(run_values(public), settings), **settings, "pretrain.from": str(path.absolute())}
     config = TrainConfig.from_dotted(values)
     with _whole_folder(out) as folder:
         tokenizer = config.data.own_tokenizer()
@@ -120,6 +123,13 @@ def run_values(public: PublicConfig) -> dict[str, Any]:
         "finetune.clip.low": 0.0 if low <= FIRST_TIME else low,
         "finetune.clip.high": 1.0 if high >= 1 - FIRST_TIME else high,
     }
+
+
+def _unless_said(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that the settings say, or whose group they choose: finetune.clip=auto, for one."""
+    groups = {f"{group}.name": group for group in SHORT}
+    said = {groups.get(key, key) for key in settings}
+    return {key: v for key, v in values.items() if not any(f"{key}.".startswith(f"{each}.") for each in said)}
 
 
 def _objective(public: PublicConfig) -> str:

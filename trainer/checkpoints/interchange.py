@@ -15,7 +15,7 @@ import torch
 from pydantic import ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
 
-from trainer.checkpoints import checkpoint
+from trainer.checkpoints.tensors_file import TensorsFile
 from trainer.config.published import WEIGHTS, weights_file
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
@@ -66,9 +66,12 @@ def read_public_config(path: Path) -> PublicConfig:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{file_path}: {f'{field}: ' if field else ''}{first['msg']}") from None
-    with checkpoint.open_tensors(weights) as file:  # the buffers are what the network was trained with
-        stored = _by_bare_name(weights, list(file.keys()))
-        found = {name: file.get_tensor(stored[name]).item() for name in INTERVAL if name in stored}
+    with TensorsFile(weights) as file:  # the buffers are what the network was trained with
+        stored = _by_bare_name(weights, list(file.entries))
+        buffers = {name: file.tensor(stored[name]) for name in INTERVAL if name in stored}
+    if strange := [name for name, buffer in buffers.items() if buffer.numel() != 1]:
+        raise CheckpointError(f"{weights}: {strange[0]} is not one number")
+    found = {name: float(buffer) for name, buffer in buffers.items()}
     return config.model_copy(update={name: round(value, 6) for name, value in found.items()})
 
 
@@ -79,14 +82,14 @@ def load_published(path: Path, model: Denoiser) -> dict[str, torch.Tensor]:
     `model` may be on the meta device. Raises CheckpointError, which names the first mismatch.
     """
     weights = weights_file(path)
-    with checkpoint.open_tensors(weights) as file:
-        stored = _by_bare_name(weights, list(file.keys()))
+    with TensorsFile(weights) as file:
+        stored = _by_bare_name(weights, list(file.entries))
         if any(name.startswith(SHADOW) for name in stored):
             stored |= _averages(weights, stored, model)
         for name, tensor in model.state_dict().items():
             if name not in stored:
                 raise CheckpointError(f"{weights}: {name} is missing; its first name is {min(stored)}")
-            found, wanted = list(file.get_slice(stored[name]).get_shape()), list(tensor.shape)
+            found, wanted = file.entries[stored[name]].shape, list(tensor.shape)
             if found != wanted:
                 # The vocabulary is a run's tokenizer's, not a setting of its network.
                 words = name == "vocab_embed.embedding" and found[1:] == wanted[1:]
@@ -96,10 +99,12 @@ def load_published(path: Path, model: Denoiser) -> dict[str, torch.Tensor]:
         for name in stored:
             if name not in known and not name.startswith(AVERAGE):
                 raise CheckpointError(f"{weights}: {name} is not part of this network")
-        tensors = {name: file.get_tensor(stored[name]) for name in model.state_dict()}
+        tensors = {name: file.tensor(stored[name]) for name in model.state_dict()}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"{weights}: {name} holds {str(tensor.dtype).removeprefix('torch.')}")
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{weights}: {name} is not finite")
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 

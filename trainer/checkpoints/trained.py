@@ -1,10 +1,9 @@
 """A trained network, read back from a run's folder to be evaluated or sampled from."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.checkpoints import checkpoint
+from trainer.checkpoints.checkpoint import Checkpoint
 from trainer.config.network import network_of, shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import Corpus, load
@@ -21,28 +20,21 @@ class Trained(NamedTuple):
     step: int
 
 
-def read_config(folder: Path) -> TrainConfig:
-    """What the folder was trained with. Raises CheckpointError."""
-    path = folder / "config.json"
-    try:
-        values = json.loads(path.read_text())["config"]
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
-    except (ValueError, KeyError, TypeError):
-        raise CheckpointError(
-            f"{path}: damaged, or not a run's (a published checkpoint is imported)"
-        ) from None
-    return TrainConfig.from_dotted(values)
-
-
 def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: str = "auto") -> Trained:
     """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
-    facts = checkpoint.read_facts(path)
-    corpus = load(config.data)
-    model = network_of(computed_here(config, device), shape_of(config, corpus.tokenizer), pick_device(device))
-    load_weights(model, path, raw=raw)
-    block_size = facts["config"][f"{facts['phase']}.block_size"]
-    return Trained(model, corpus, block_size, facts["progress"]["step"])
+    with Checkpoint(path) as file:
+        corpus = load(config.data)
+        shape = shape_of(config, corpus.tokenizer)
+        model = network_of(computed_here(config, device), shape, pick_device(device))
+        _put(model, file, raw)
+    try:
+        block_size, step = (
+            file.facts["config"][f"{file.facts['phase']}.block_size"],
+            file.facts["progress"]["step"],
+        )
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path}: damaged, for it does not say what its run was") from None
+    return Trained(model.eval(), corpus, block_size, step)
 
 
 def computed_here(config: TrainConfig, device: str) -> TrainConfig:
@@ -51,8 +43,19 @@ def computed_here(config: TrainConfig, device: str) -> TrainConfig:
     return config.model_copy(update={"compute": ComputeConfig(precision=kept, compile="off", graph="off")})
 
 
-def load_weights(model: Denoiser, path: Path, *, raw: bool = False) -> None:
+def load_weights(model: Denoiser, path: Path) -> None:
+    """The moving average. Raises CheckpointError."""
+    with Checkpoint(path) as file:
+        _put(model, file, raw=False)
+
+
+def _put(model: Denoiser, file: Checkpoint, raw: bool) -> None:
     prefix = "model." if raw else "ema."
     like = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors = checkpoint.load(path, like, (prefix,))
+    tensors = file.load(like, (prefix,))
+    if strange := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(
+            f"{file.path}: {strange[0]} is not finite ({len(strange)} tensors in all): "
+            "its run has diverged, or the file was changed"
+        )
     model.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})

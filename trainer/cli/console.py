@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from trainer.config.problems import InvalidConfig
     from trainer.config.train_config import TrainConfig
+    from trainer.evaluation.record import Evaluation
     from trainer.values import Settings
 
     Kind = TypeVar("Kind", bound=Settings)
@@ -44,7 +47,7 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except InvalidConfig as error:
-        fail(3, *(sentence(TrainConfig, *problem) for problem in error.problems))
+        fail(3, *_sentences(TrainConfig, error))
     except (OtherRun, DataError, SamplesError) as error:
         fail(3, str(error))
     except (TrainingError, CheckpointError, JudgeError) as error:
@@ -65,7 +68,14 @@ def checked(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     try:
         return build(kind, values)
     except InvalidConfig as error:
-        fail(3, *(sentence(kind, *problem) for problem in error.problems))
+        fail(3, *_sentences(kind, error))
+
+
+def _sentences(kind: type[Settings], error: InvalidConfig) -> list[str]:
+    from trainer.config.problems import SAID, first_of
+
+    said = [sentence(kind, *problem) for problem in error.problems[:SAID]]
+    return first_of([*said, *(problem.key for problem in error.problems[SAID:])])
 
 
 def sentence(kind: type[Settings], key: str, problem: str) -> str:
@@ -94,13 +104,13 @@ def read_override(override: str) -> tuple[str, Any]:
         fail(2, f"{override}: not of the form key=value")
     try:
         return key, YAML(typ="safe").load(text)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         fail(2, f"{override}: {text} is not a YAML value")
 
 
 def stored_config(folder: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """What the folder was trained with; of it evaluation.* alone may be given anew."""
-    from trainer.checkpoints.trained import read_config
+    from trainer.config.stored import read_config
     from trainer.config.train_config import TrainConfig
 
     others = [key for key in overrides if key.split(".")[0] != "evaluation"]
@@ -116,6 +126,14 @@ def returned(running: Generator[None, None, Value]) -> Value:
             next(running)
         except StopIteration as stop:
             return stop.value
+
+
+def check_finite(evaluation: Evaluation) -> None:
+    """Raises TrainingError: what is no number is no result."""
+    from trainer.errors import TrainingError
+
+    if not isfinite(evaluation.nelbo):
+        raise TrainingError(f"the bound on the {evaluation.split} split is {evaluation.nelbo:.4g}: no result")
 
 
 def print_values(values: Mapping[str, float]) -> None:

@@ -15,6 +15,7 @@ from trainer.cli.console import (
     Folder,
     Samples,
     Which,
+    check_finite,
     checked,
     fail,
     print_values,
@@ -107,6 +108,7 @@ def zero_shot(
                 trained.step,
             )
             found.append(returned(bound))
+            check_finite(found[-1])
             if not as_json:
                 _print(found[-1], trained.corpus.name)
     if as_json:

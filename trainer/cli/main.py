@@ -19,6 +19,7 @@ from trainer.cli.console import (
     Folder,
     Overrides,
     Which,
+    check_finite,
     checked,
     fail,
     print_values,
@@ -97,6 +98,7 @@ def evaluate(
                 model, settings.objective, block_size, split, corpus, settings.evaluation, step, ema=not raw
             )
         )
+        check_finite(evaluation)
     if as_json:
         document = {"schema_version": 1, "values": evaluation.metrics(), **evaluation.as_json()}
         typer.echo(json.dumps(document))

@@ -65,17 +65,22 @@ def sample(
         if out is not None and not out.parent.is_dir():
             fail(2, f"{out.parent}: there is no such folder")
         from trainer.checkpoints.trained import open_trained
-        from trainer.sampling.config import SamplesConfig
+        from trainer.errors import TrainingError
+        from trainer.sampling.config import MOST_AT_ONCE, MOST_SAMPLES, SamplesConfig
         from trainer.sampling.draw import drawn
         from trainer.sampling.samples_file import saved, write_samples
 
         trained = open_trained(settings, folder / f"{checkpoint}.safetensors", device=device)
         tokenizer = trained.corpus.tokenizer
         given = tokenizer.encode_batch([prompt])[0]
+        if num > MOST_SAMPLES or batch > MOST_AT_ONCE:
+            fail(2, f"at most {MOST_SAMPLES:,} samples, and {MOST_AT_ONCE:,} drawn at once (--num, --batch)")
         asked = SamplesConfig(num=num, length=length, seed=seed, batch_size=batch, **dict(how))
         network = (trained.model, settings.objective, tokenizer, trained.block_size)
         try:
             found = list(drawn(*network, asked, prompt=given, cached=not uncached))
+        except TrainingError:
+            raise
         except ValueError as error:
             fail(2, str(error))
         samples = [saved(each, tokenizer, prompt, 1 + len(given)) for each in found]

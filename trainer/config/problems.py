@@ -1,12 +1,14 @@
 """Settings from dotted values, and everything that is wrong with them in sentences. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from trainer.values import Settings, TwoMeanings, kinds, named, nest
+
+SAID = 20  # problems that are spelt out
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -22,6 +24,12 @@ class InvalidConfig(ValueError):
     def __init__(self, problems: list[Problem]):
         self.problems = problems
         super().__init__("; ".join(f"{p.key}: {p.sentence}" if p.key else p.sentence for p in problems))
+
+
+def first_of(sentences: Sequence[str]) -> list[str]:
+    """The first of many, and how many more there are."""
+    more = [f"and {len(sentences) - SAID:,} more"] if len(sentences) > SAID else []
+    return [*sentences[:SAID], *more]
 
 
 def refusal(problems: list[Problem]) -> PydanticCustomError:

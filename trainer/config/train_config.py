@@ -143,9 +143,9 @@ class TrainConfig(Settings):
             raise InvalidConfig([Problem("samples.judge", f"{judge}: there is no such folder")])
 
     def _identified(self) -> dict[str, Any]:
-        """The dotted values; no key for a published checkpoint without one, for uniform masking, for an
-        evaluation of no wanted errors or other corpora, for samples that are not drawn, nor for what is
-        computed as it always was."""
+        """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
+        without one, for uniform masking, for an evaluation of no wanted errors or other corpora, for samples
+        that are not drawn, nor for what is computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -153,11 +153,16 @@ class TrainConfig(Settings):
             if not key.startswith("compute.") or key.removeprefix("compute.") in said
         }
         del values["pretrain.from"]
+        if self.data.eos is None:
+            del values["data.eos"]
         for error in ("error", "rank_error"):
             if values[f"evaluation.{error}"] is None:
                 del values[f"evaluation.{error}"]
         if not self.evaluation.zero_shot:
             del values["evaluation.zero_shot"]
+        else:
+            others = values["evaluation.zero_shot"]
+            values["evaluation.zero_shot"] = [_without_eos(each) for each in others]
         if not self.samples.num:
             values = {key: value for key, value in values.items() if not key.startswith("samples.")}
         else:
@@ -167,6 +172,10 @@ class TrainConfig(Settings):
                 del values[f"{name}.masking.name"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
+
+
+def _without_eos(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in corpus.items() if key != "eos" or value is not None}
 
 
 def content_hash(values: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainer.paths import absolute_if_there
 from trainer.values import Settings
@@ -39,6 +39,11 @@ class DataSet(Settings):
     vocab_size: int = Field(
         2048, ge=260, description="Words of the trained BPE; not read for other tokenizers."
     )
+    eos: str | None = Field(
+        None,
+        min_length=1,
+        description="The tokenizer's token that ends a document, where its files do not say, or another one.",
+    )
     forced_eos: bool = Field(
         False,
         description="End every sequence with EOS, as the public code does, besides EOS at document ends.",
@@ -49,6 +54,12 @@ class DataSet(Settings):
     def _absolute_tokenizer(cls, tokenizer: str) -> str:
         is_kind = tokenizer == cls.model_fields["tokenizer"].default
         return tokenizer if is_kind else absolute_if_there(tokenizer)
+
+    @model_validator(mode="after")
+    def _trained_bpe_has_its_own(self) -> DataSet:
+        if self.eos is not None and self.tokenizer == type(self).model_fields["tokenizer"].default:
+            raise ValueError(f"eos names a token of another tokenizer; {self.tokenizer} has its own")
+        return self
 
     @abstractmethod
     def documents(self, split: Split) -> Iterator[str]:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from trainer.data.base import DataSet, Split
 from trainer.data.packing import PACKING_VERSION, SPLITS, PackedSplit, disjoint, no_split, open_split, pack
-from trainer.data.tokenizer import Tokenizer, pretrained, train_bpe
+from trainer.data.pretrained import pretrained
+from trainer.data.tokenizer import Tokenizer, train_bpe
 from trainer.disk import cache_root, replace_durably, to_disk
 from trainer.errors import DataError
 from trainer.heartbeat import meanwhile
@@ -56,9 +57,12 @@ def load(data: DataSet, splits: tuple[Split, ...] | None = None) -> Corpus:
             open_split(folder, each) if each in splits else no_split(data.length)
             for each in ("train", "valid")
         )
-        return Corpus(data.name, key, Tokenizer.open(folder), train, valid, folder, facts, data)
+        tokenizer = Tokenizer.open(folder)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be read ({error}): delete it and try again.") from None
+    if problem := tokenizer.problem():  # tokenised by a version that did not look
+        raise DataError(f"The tokenizer {data.tokenizer} cannot be used: {problem}.")
+    return Corpus(data.name, key, tokenizer, train, valid, folder, facts, data)
 
 
 def prepare(data: DataSet, splits: tuple[Split, ...] | None = None) -> Generator[None, None, None]:
@@ -103,6 +107,10 @@ def _place(data: DataSet, splits: tuple[Split, ...] | None = None) -> tuple[Path
 
 
 def _tokenizer_key(data: DataSet) -> str:
+    return _files_key(data) if data.eos is None else f"{_files_key(data)} eos {data.eos}"
+
+
+def _files_key(data: DataSet) -> str:
     if data.tokenizer == "bpe":
         return f"bpe {data.vocab_size}"
     folder = Path(data.tokenizer)
@@ -169,7 +177,7 @@ def _tokenizer(data: DataSet, documents: Callable[[Split], Iterator[str]]) -> To
         if "train" not in data.splits:
             raise DataError(f"{data.name} has no train split to make a BPE of: set data.tokenizer.")
         return train_bpe(documents("train"), data.vocab_size)
-    return pretrained(data.tokenizer)
+    return pretrained(data.tokenizer, data.eos)
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 # Raise it when the same documents would give other sequences.
 PACKING_VERSION = 1
 SPLITS: tuple[Split, ...] = ("test", "valid", "train")  # a document that stands in two belongs to the first
-BATCH = 256  # documents tokenised in one call
+BATCH = 256  # documents tokenised in one call, or
+CHARACTERS = 1_000_000  # of theirs
 MOSTLY = 0.5  # of a split's tokens; a vocabulary made for another script or alphabet has more unknown ones
 
 
@@ -84,8 +84,9 @@ def pack(
         RowsFile(folder / f"{split}.tokens.npy", dtype, data.length) as tokens_SL,
         RowsFile(folder / f"{split}.documents.npy", np.dtype(np.int32), data.length) as documents_SL,
     ):
-        while batch := list(islice(texts, BATCH)):
-            ids = [np.array([*each, tokenizer.eos_id], dtype) for each in tokenizer.encode_batch(batch)]
+        for batch in _batches(texts):
+            encoded = tokenizer.encode_arrays(batch, dtype)
+            ids = [np.append(each, np.array([tokenizer.eos_id], dtype)) for each in encoded]
             numbers = np.arange(documents, documents + len(batch), dtype=np.int32)
             stream = np.concatenate([rest, *ids])
             owners = np.concatenate([rest_documents, np.repeat(numbers, [len(each) for each in ids])])
@@ -110,6 +111,20 @@ def pack(
         "sequences": tokens // body,
         "text": text_sum.hexdigest()[:16],
     }
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Of BATCH documents at most, or of so many characters that they do not fill the memory."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if len(batch) == BATCH or size > CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _check_encoded(split: Split, data: DataSet, documents: int, words: int, unknown: int) -> None:

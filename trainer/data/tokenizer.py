@@ -7,6 +7,7 @@ without transformers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Characters of the train split that a BPE is trained on: its merges hardly change with more.
 BPE_CHARACTERS = 100_000_000
+LONG = 100_000  # characters, from which on a text is encoded in pieces
+BLANK = re.compile(r"(?<=[^\W_]) (?=[^\W_])")  # alone, between letters or digits
+PARTING = {"ByteLevel", "BertPreTokenizer", "Whitespace", "WhitespaceSplit"}  # pre-tokenizers, at blanks
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,41 @@ class Tokenizer:
             for each in encoded
         ]
 
+    def encode_arrays(self, texts: list[str], dtype: np.dtype[Any]) -> list[np.ndarray]:
+        """The same ids, as arrays; a long text a piece at a time, for encoding takes 100 times its size."""
+        import numpy as np
+
+        short = iter(self.encode_batch([text for text in texts if len(text) <= LONG]))
+        return [
+            np.array(next(short), dtype)
+            if len(text) <= LONG
+            else np.concatenate(
+                [np.array(self.encode_batch([each])[0], dtype) for each in self._pieces(text)]
+            )
+            for text in texts
+        ]
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """Where that changes no token, as it is encoded piece by piece; else the text as it is."""
+        return pieces(text) if self._parts_at_blanks else iter([text])
+
+    @cached_property
+    def _parts_at_blanks(self) -> bool:
+        """Whether no token, and nothing that is done to the text before, reaches over a blank in it."""
+        parts = json.loads(self.backend.to_str())
+        split, normalizer = parts["pre_tokenizer"] or {}, parts["normalizer"] or {}
+        steps = split.get("pretokenizers", [split])
+        kinds = {each.get("type") for each in steps}
+        return (
+            bool(kinds & PARTING)
+            and kinds <= PARTING | {"Digits", "Punctuation"}
+            and all(each.get("use_regex", True) for each in steps)
+            and normalizer.get("type", "BertNormalizer") == "BertNormalizer"
+            and not any(
+                each["lstrip"] or each["rstrip"] or " " in each["content"] for each in parts["added_tokens"]
+            )
+        )
+
     @cached_property
     def unknown_id(self) -> int | None:
         """The id that stands for what the vocabulary does not have; None where there is no such id."""
@@ -62,6 +101,31 @@ class Tokenizer:
             return int(model["unk_id"])
         unknown = model.get("unk_token")
         return None if unknown is None else self.backend.token_to_id(unknown)
+
+    def problem(self) -> str | None:
+        """Why text would be read wrongly, in words: what is left out of it must be no words."""
+        mask, words = self.mask_id, (("BOS", self.bos_id), ("EOS", self.eos_id))
+        for what, i in words:
+            if i == mask:
+                return f"{self._word(i)} is both its mask and its {what}: give it a mask token of its own"
+        for what, i in (("mask", mask), *words):
+            if i == self.unknown_id and not self._knows_every_byte():
+                return (
+                    f"{self._word(i)} is both its {what} and its token for unknown words, which would be "
+                    f"deleted from the text: give it a {what} token of its own"
+                )
+        return None
+
+    def _word(self, i: int) -> str:
+        return repr(self.backend.id_to_token(i) or f"<{i}>")
+
+    def _knows_every_byte(self) -> bool:
+        """So that no word is unknown to it."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
+        vocabulary = self.backend.get_vocab().keys()
+        fallback = json.loads(self.backend.to_str())["model"].get("byte_fallback", False)
+        return vocabulary >= set(ByteLevel.alphabet()) or (fallback and "<0x00>" in vocabulary)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that the ids stand for; special ids stand for none."""
@@ -120,7 +184,7 @@ class Tokenizer:
         if not text.rstrip().endswith("}"):
             raise ValueError("tokenizer.json is cut off")
         ids = json.loads((folder / "special_ids.json").read_text(encoding="utf-8"))
-        return cls(_taking_text_as_text(tokenizers.Tokenizer.from_str(text)), **ids)
+        return cls(taking_text_as_text(tokenizers.Tokenizer.from_str(text)), **ids)
 
     def _ids(self) -> dict[str, int]:
         return {
@@ -153,95 +217,6 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return Tokenizer(backend, words + 3, bos_id=words, eos_id=words + 1, mask_id=words + 2)
 
 
-def pretrained(name: str) -> Tokenizer:
-    """A transformers tokenizer by name or folder; vocab.json and merges.txt alone will do, or vocab.txt.
-
-    BOS and EOS are the tokenizer's own ([CLS] and [SEP] for BERT; where only EOS exists it is both). The
-    mask is its own too, or else one new id at the end. What `save` wrote opens as it was. Raises DataError.
-    """
-    folder = Path(name)
-    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if {"tokenizer.json", "special_ids.json"} <= files:
-        return _saved(folder)
-    if files and not files & {"tokenizer.json", "tokenizer_config.json"}:
-        if {"vocab.json", "merges.txt"} <= files:
-            return _gpt2(folder)
-        if "vocab.txt" in files:
-            return _bert(folder)
-    return _transformers(name)
-
-
-def _saved(folder: Path) -> Tokenizer:
-    try:
-        return Tokenizer.open(folder)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"The tokenizer {folder} is damaged ({error}).") from None
-
-
-def _gpt2(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import decoders, models, pre_tokenizers
-
-    backend = Backend(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    end = backend.token_to_id("<|endoftext|>")
-    return _finished(backend, folder, bos=end, eos=end, mask=backend.token_to_id("<mask>"))
-
-
-def _bert(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import decoders, models, normalizers, pre_tokenizers
-
-    backend = Backend(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
-    uncased = backend.token_to_id("A") is None
-    backend.normalizer = normalizers.BertNormalizer(lowercase=uncased)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    bos, eos, mask = (backend.token_to_id(each) for each in ("[CLS]", "[SEP]", "[MASK]"))
-    return _finished(backend, folder, bos=bos, eos=eos, mask=mask)
-
-
-def _transformers(name: str) -> Tokenizer:
-    from transformers import AutoTokenizer
-
-    from trainer.data.online import hub_answers
-
-    try:
-        here_only = Path(name).is_dir() or not hub_answers()
-        theirs: Any = AutoTokenizer.from_pretrained(name, local_files_only=here_only)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0].rstrip(".")
-        raise DataError(
-            f"The tokenizer {name} cannot be loaded ({reason}): "
-            "set data.tokenizer to a folder with its files, or to bpe."
-        ) from None
-    if not theirs.is_fast:
-        raise DataError(
-            f"The tokenizer {name} has no fast form (a tokenizer.json); convert it with transformers."
-        )
-    bos = theirs.cls_token_id if theirs.bos_token_id is None else theirs.bos_token_id
-    eos = theirs.sep_token_id if theirs.eos_token_id is None else theirs.eos_token_id
-    return _finished(theirs.backend_tokenizer, name, bos=bos, eos=eos, mask=theirs.mask_token_id)
-
-
-def _finished(
-    backend: tokenizers.Tokenizer, name: object, bos: int | None, eos: int | None, mask: int | None
-) -> Tokenizer:
-    if eos is None:
-        raise DataError(f"The tokenizer {name} has no token that ends a document (EOS or [SEP]); use bpe.")
-    size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
-    backend.no_truncation()
-    backend.no_padding()
-    return Tokenizer(
-        _taking_text_as_text(backend),
-        vocab_size=size if mask is not None else size + 1,
-        bos_id=eos if bos is None else bos,
-        eos_id=eos,
-        mask_id=size if mask is None else mask,
-    )
-
-
 def _keeps_text(step: dict[str, Any]) -> bool:
     """Of a pre-tokenizer: whether its pieces, joined, are what it was given."""
     match step.get("type"):
@@ -252,9 +227,18 @@ def _keeps_text(step: dict[str, Any]) -> bool:
     return step.get("type") == "Digits"
 
 
-def _taking_text_as_text(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+def taking_text_as_text(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     backend.encode_special_tokens = True  # not kept in tokenizer.json
     return backend
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The text, cut before single blanks between words into pieces of little more than LONG characters."""
+    begin = 0
+    while len(text) - begin > LONG and (blank := BLANK.search(text, begin + LONG)):
+        yield text[begin : blank.start()]
+        begin = blank.start()
+    yield text[begin:]
 
 
 def _up_to(characters: int, texts: Iterable[str]) -> Iterator[str]:
@@ -262,4 +246,4 @@ def _up_to(characters: int, texts: Iterable[str]) -> Iterator[str]:
         if characters <= 0:
             return
         characters -= len(text)
-        yield text
+        yield from pieces(text)

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.online import hub_answers
 from trainer.errors import JudgeError

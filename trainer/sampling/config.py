@@ -9,6 +9,9 @@ from trainer.sampling.union import AnySampler, problem_of_sampler
 from trainer.values import Settings
 
 LONGEST = 16_384  # tokens, where a sample may stop by itself
+MOST_TOKENS = 1_000_000  # of a sample, and
+MOST_SAMPLES = 1_000_000  # of those: more is a mistake of typing
+MOST_AT_ONCE = 65_536
 
 
 class SamplingConfig(Settings):
@@ -24,7 +27,9 @@ class SamplingConfig(Settings):
 class SamplesConfig(Settings):
     """Text that is drawn from the best checkpoint when a run has ended."""
 
-    num: int = Field(0, ge=0, description="Samples; 0: none are drawn, and nothing else here is read.")
+    num: int = Field(
+        0, ge=0, le=MOST_SAMPLES, description="Samples; 0: none are drawn, and nothing else here is read."
+    )
     length: int | None = Field(
         None,
         ge=2,
@@ -32,7 +37,9 @@ class SamplesConfig(Settings):
         "default 16,384; a model of one block stops at the trained length.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of the samples; with its number it decides each.")
-    batch_size: int = Field(16, ge=1, description="Samples drawn at once; changes none of them.")
+    batch_size: int = Field(
+        16, ge=1, le=MOST_AT_ONCE, description="Samples drawn at once; changes none of them."
+    )
     sampler: AnySampler | None = Field(
         None, description="None: the objective's first, which is also the name where only fields are given."
     )
@@ -62,6 +69,8 @@ class SamplesConfig(Settings):
 
 def problem_of_size(length: int, block_size: int, given: int, trained: int, source: Sampled) -> str | None:
     """given: tokens that BOS and the prompt take. block_size: of a model of one block, the length."""
+    if length > MOST_TOKENS:
+        return f"a sample has at most {MOST_TOKENS:,} tokens, not {length:,}"
     if source.whole and length > trained:
         return f"a sample is one block here, of at most the trained length {trained}, not {length}"
     if not 1 <= block_size <= trained:

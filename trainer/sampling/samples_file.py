@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainer.disk import replace_durably
+from trainer.disk import written_whole
 from trainer.errors import SamplesError
 
 if TYPE_CHECKING:
@@ -58,14 +58,9 @@ def saved(sample: Sample, tokenizer: Tokenizer, prompt: str, given: int) -> Save
 
 def write_samples(path: Path, samples: Iterable[SavedSample]) -> None:
     """Atomically: `path` is the old file or all of the new one. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for each in samples:
-                file.write(f"{each.model_dump_json()}\n")
-        replace_durably(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as place, place.open("w", encoding="utf-8") as file:
+        for each in samples:
+            file.write(f"{each.model_dump_json()}\n")
 
 
 def read_samples(path: Path) -> list[SavedSample]:
@@ -88,7 +83,7 @@ def read_samples(path: Path) -> list[SavedSample]:
 def _read(line: str, place: str) -> SavedSample:
     try:
         row: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SamplesError(f"{place}: not JSON, or cut off") from None
     if not isinstance(row, dict) or "text" not in row:
         raise SamplesError(f"{place}: not a sample (a JSON object with its `text`)")

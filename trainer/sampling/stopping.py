@@ -33,10 +33,18 @@ class Stopping(Settings):
     def end(self, tokens: list[int], new: int, given: int, eos_id: int | None, words: int) -> End | None:
         """Where the sample ends, if it does. `new` of the tokens were not looked at before, `given` were not
         generated; `words` is the vocabulary without the mask. The entropy rule is off where log(words) < 6.
+        Where both rules stop it in one look, less is kept: the degenerate tail goes, as in the public code.
         """
+        ends = (self._at_eos(tokens, new, given, eos_id), self._degenerate(tokens, given, words))
+        return min((end for end in ends if end), key=lambda end: end.length, default=None)
+
+    def _at_eos(self, tokens: list[int], new: int, given: int, eos_id: int | None) -> End | None:
         first = max(len(tokens) - new, self.after, given)
         if self.eos and eos_id in tokens[first:]:
             return End("eos", tokens.index(eos_id, first) + 1)
+        return None
+
+    def _degenerate(self, tokens: list[int], given: int, words: int) -> End | None:
         long_enough = len(tokens) > self.after and len(tokens) >= self.tail
         watched = self.entropy and math.log(words) >= SMALLEST_LOG_VOCABULARY
         if watched and long_enough and unigram_entropy(tokens[-self.tail :]) < self.min_entropy:

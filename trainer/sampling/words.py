@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.errors import TrainingError
 from trainer.network.model import MAX_LOGITS
 from trainer.network.score import log_mass
 from trainer.randomness import seed_of
@@ -63,8 +64,13 @@ def within_nucleus(probs_MV: Tensor, nucleus: float) -> Tensor:
 
 
 def draw(weights_MV: Tensor, u_M: Tensor) -> Tensor:
-    """index_M with probability proportional to weights_MV, by inversion; an index of weight 0 never."""
+    """index_M with probability proportional to weights_MV, by inversion; an index of weight 0 never.
+
+    Raises TrainingError where they are no numbers.
+    """
     cumulative_MV = weights_MV.cumsum(dim=-1, dtype=torch.float64)
+    if not cumulative_MV[:, -1].isfinite().all():
+        raise TrainingError("the network's probabilities are not finite: it has diverged")
     below_M = u_M * cumulative_MV[:, -1]
     return torch.searchsorted(cumulative_MV, below_M[:, None], right=True).squeeze(1)
 

@@ -1,11 +1,13 @@
 """What a folder of a run is about: one phase, what tells it from another, how far it has come. No torch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.config.train_config import TrainConfig
+from trainer.errors import CheckpointError
 from trainer.settings.phase import Phase
 
 
@@ -58,3 +60,11 @@ class Progress:
         """Unbiased, of the gradient's norm over the steps since the last row; two or more."""
         n = self.steps_since_row
         return max(0.0, self.norm_square_sum - self.norm_sum**2 / n) / (n - 1)
+
+
+def progress_in(path: Path, facts: Mapping[str, Any]) -> Progress:
+    """A checkpoint's. Raises CheckpointError where its facts do not have it."""
+    try:
+        return Progress(**facts["progress"])
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path}: damaged, for it does not say how far its run had come") from None

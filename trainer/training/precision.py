@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainer.config.network import network_of
+from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.disk import cache_root
 from trainer.errors import TrainingError
@@ -36,10 +37,9 @@ def settled(config: TrainConfig, folder: Path, device: str) -> TrainConfig:
 
 def said_in(folder: Path) -> str | None:
     """By the run that this folder holds, if any; a run from before this was a setting had float32."""
-    path = folder / "config.json"
-    if not path.exists():
+    if not (folder / "config.json").exists():
         return None
-    said = json.loads(path.read_text())["config"].get("compute.precision", "auto")
+    said = read_phase(folder)[1].compute.precision
     return "float32" if said == "auto" else said
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
+from trainer.config.stored import read_config
 from trainer.data.base import Split
 from trainer.data.corpus import prepare
 from trainer.evaluation.bound import evaluate

@@ -40,11 +40,17 @@ class Rows:
 
 
 def read_rows(path: Path, after: int = 0) -> Iterator[Report]:
-    """The reports of steps later than `after`."""
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
-        if row["step"] > after:
-            yield Report(row["step"], row["values"], tuple(Evaluation(**e) for e in row["evaluations"]))
+    """The reports of steps later than `after`. Raises CheckpointError where a line is no report."""
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            row = json.loads(line)
+            evaluations = tuple(Evaluation(**each) for each in row["evaluations"])
+            report = Report(row["step"], row["values"], evaluations)
+            wanted = report.step > after
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise CheckpointError(f"{path}:{number}: damaged, for it is no report of a run") from None
+        if wanted:
+            yield report
 
 
 class Ledger:

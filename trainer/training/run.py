@@ -35,7 +35,7 @@ from trainer.noise.clips import AutoClip, Clip
 from trainer.randomness import batch_rows
 from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
-from trainer.training.part import Part, Progress
+from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
 from trainer.training.run_end import generated, zero_shot
 
@@ -167,19 +167,22 @@ class Run:
             "config": self.config.to_dotted(),
             "stage_key": self.config.stage_key(),
             "corpus": identity(self.corpus, "train"),
+            "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
         }
 
     def _resume(self) -> None:
         path = self.folder / "last.safetensors"
-        facts = checkpoint.read_facts(path)
-        if facts["attempt"] > self.attempt:
-            raise TrainingError(
-                f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
-            )
-        self._check_corpus(path, facts)
-        self.learner.put(checkpoint.load(path, self.learner.tensors(), ("model.", "ema.", "optimizer.")))
-        self.progress = Progress(**facts["progress"])
+        with checkpoint.Checkpoint(path) as file:
+            facts = file.facts
+            if facts.get("attempt", 0) > self.attempt:
+                raise TrainingError(
+                    f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
+                )
+            self._check_corpus(path, facts)
+            self._check_valid(path, facts)
+            self.learner.put(file.load(self.learner.tensors(), ("model.", "ema.", "optimizer.")))
+        self.progress = progress_in(path, facts)
         best = self.folder / "best.safetensors"
         if self.progress.best_step == self.progress.step and (
             not best.exists() or checkpoint.read_facts(best)["progress"]["step"] != self.progress.step
@@ -189,17 +192,20 @@ class Run:
 
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"
-        facts = checkpoint.read_facts(path)
-        progress = Progress(**facts["progress"])
-        if facts["phase"] != "pretrain" or facts["stage_key"] != self.config.stage_key():
+        parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
+        with checkpoint.Checkpoint(path) as file:
+            self._check_stage(path, file.facts)
+            self.learner.put(file.load(self.learner.tensors(), parts))
+
+    def _check_stage(self, path: Path, facts: dict[str, Any]) -> None:
+        progress = progress_in(path, facts)
+        if facts.get("phase") != "pretrain" or facts.get("stage_key") != self.config.stage_key():
             raise CheckpointError(f"{path}: not the pretrain of this run")
         if progress.recorded != self.part.before:
             raise CheckpointError(
                 f"{path}: this pretrain stands at step {progress.step} of {self.part.before}"
             )
         self._check_corpus(path, facts)
-        parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
-        self.learner.put(checkpoint.load(path, self.learner.tensors(), parts))
 
     def _start_from(self, published: Path) -> None:
         """Its weights are their own moving average; AdamW's moments start at zero."""
@@ -207,8 +213,16 @@ class Run:
         self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
 
     def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:
-        if facts["corpus"] != json.loads(json.dumps(identity(self.corpus, "train"))):
+        if facts.get("corpus") != json.loads(json.dumps(identity(self.corpus, "train"))):
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data.name} is now")
+
+    def _check_valid(self, path: Path, facts: dict[str, Any]) -> None:
+        """One curve is of one text. A checkpoint of before this was kept is taken as it is."""
+        if facts.get("valid", now := json.loads(json.dumps(identity(self.corpus, "valid")))) != now:
+            raise CheckpointError(
+                f"{path}: was evaluated on another valid split than {self.config.data.name} has now: "
+                "its curve would be of two texts; put the text back, or begin another run"
+            )
 
     def _evaluate(
         self, split: Split, model: Denoiser, step: int, *, ranks: bool = False

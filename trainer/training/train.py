@@ -8,7 +8,6 @@ and ledger.txt. A run that was closed, or killed, and is started again with the 
 the same bits as one that was not (on CPU; same machine, versions and threads).
 """
 
-import json
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainer.checkpoints.trained import read_config
+from trainer.config.stored import read_config, read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import prepare
@@ -164,11 +163,10 @@ def _run(
 
 
 def _check_same(part: Part, config: TrainConfig, folder: Path) -> None:
-    path = folder / "config.json"
-    if not path.exists():
+    if not (folder / "config.json").exists():
         return
-    found = json.loads(path.read_text())
-    its_part = PARTS[found["phase"]](TrainConfig.from_dotted(found["config"]))
+    phase, its_config = read_phase(folder)
+    its_part = PARTS[phase](its_config)
     then = {"phase": its_part.name, **its_part.content}
     now = {"phase": part.name, **part.content}
     differences = [

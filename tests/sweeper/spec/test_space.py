@@ -32,7 +32,7 @@ class Asked:
         self.calls.append(("float", name, low, high, log))
         return low
 
-    def suggest_int(self, name, low, high, *, log=False):
+    def suggest_int(self, name, low, high, *, step=1, log=False):
         self.calls.append(("int", name, low, high, log))
         return low
 
@@ -128,7 +128,9 @@ def test_a_continuum_has_no_grid() -> None:
         {"int": [True, 5]},
         {"log_int": [0, 5]},
         {"int": [1, 2], "when": {"a": []}},
-        {"int": [1, 2], "step": 1},
+        {"int": [1, 2], "step": 2},
+        {"int": [1, 2], "step": 0},
+        {"log_int": [1, 3], "step": 2},
         {"int": [1, 2], "choice": [1]},
     ],
 )

@@ -1,12 +1,16 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from trainer.checkpoints import checkpoint
+from trainer.checkpoints.tensors_file import DTYPES
 from trainer.errors import CheckpointError
 
 LIKE = {"model.a": torch.zeros(3), "model.b": torch.zeros(2, 2), "ema.a": torch.zeros(3)}
@@ -79,3 +83,83 @@ def test_a_save_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="no space"):
         checkpoint.save(saved, LIKE, {"step": 8})
     assert saved.read_bytes() == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_flipped_bit_is_taken_for_right(place: float, bit: int, tmp_path_factory: Any) -> None:
+    """Wherever it stands: in the header's length, a name, a fact, a sum, a tensor."""
+    path = tmp_path_factory.mktemp("flipped") / "last.safetensors"
+    checkpoint.save(path, {name: torch.ones_like(t) for name, t in LIKE.items()}, {"step": 7, "best": 0.1})
+    whole = bytearray(path.read_bytes())
+    whole[int(place * len(whole))] ^= 1 << bit
+    path.write_bytes(whole)
+    try:
+        with checkpoint.Checkpoint(path) as file:
+            facts, tensors = file.facts, file.load(LIKE, ALL)
+    except CheckpointError:
+        return
+    # A blank of JSON may have become another one: then nothing is wrong.
+    assert facts == {"format": 1, "step": 7, "best": 0.1}
+    assert all(torch.equal(tensors[name], torch.ones_like(t)) for name, t in LIKE.items())
+
+
+def test_a_changed_tensor_is_named(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[-1] ^= 1  # of the last tensor by the library's order: model.b
+    saved.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.b is not what was written"):
+        checkpoint.load(saved, LIKE, ALL)
+    assert checkpoint.load(saved, LIKE, ("ema.",)).keys() == {"ema.a"}  # what is not read is not asked
+
+
+def test_a_checkpoint_without_sums_is_taken_with_a_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old"
+    save_file(dict(LIKE), path, metadata={"bd3lm-sweep": json.dumps({"format": 1, "step": 7})})
+    for _ in range(2):
+        assert checkpoint.load(path, LIKE, ALL).keys() == LIKE.keys()
+    assert checkpoint.read_facts(path) == {"format": 1, "step": 7}
+    assert [record.message for record in caplog.records] == [
+        f"{path}: written before checkpoints held sums; its tensors are taken as they are"
+    ]
+
+
+def test_what_is_read_is_of_one_save_though_another_takes_its_name(saved: Path) -> None:
+    with checkpoint.Checkpoint(saved) as file:
+        checkpoint.save(saved, {name: torch.full_like(t, 9) for name, t in LIKE.items()}, {"step": 8})
+        assert file.facts["step"] == 7
+        assert not any((tensor == 9).any() for tensor in file.load(LIKE, ALL).values())
+    assert checkpoint.read_facts(saved)["step"] == 8
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values())
+def test_every_dtype_and_shape_comes_back(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = {f"{i}": torch.ones(shape).to(dtype) for i, shape in enumerate([(), (0, 3), (2, 3), (5,)])}
+    checkpoint.save(tmp_path / "x", tensors, {})
+    back = checkpoint.load(tmp_path / "x", tensors, ("",))
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "no JSON object"),
+        (b'{"a": 3}', "a has no dtype, shape and place"),
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}', "a has no dtype, shape and place"),
+        (b'{"a": {"dtype": "F7", "shape": [1], "data_offsets": [0, 4]}}', "a dtype that is not read: 'F7'"),
+        (b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', "no whole numbers"),
+        (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}', "more or fewer bytes"),
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}', "do not follow one another"),
+        (b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', "its header speaks of"),
+        (b'{"__metadata__": {"bd3lm-sweep": 3}}', "metadata are not text"),
+    ],
+)
+def test_a_header_that_is_none_is_a_sentence(tmp_path: Path, header: bytes, sentence: str) -> None:
+    path = tmp_path / "strange"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(CheckpointError, match=sentence):
+        checkpoint.read_facts(path)

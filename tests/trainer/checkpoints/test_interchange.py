@@ -28,10 +28,11 @@ from tests.trainer.tiny_runs import (
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.exchange import export_run, import_checkpoint
 from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
 from trainer.cli.main import app
 from trainer.config.problems import InvalidConfig
 from trainer.config.published import weights_hash
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError, DataError

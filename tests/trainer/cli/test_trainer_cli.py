@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, write_corpus
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
 from trainer.cli.main import app
+from trainer.config.stored import read_config
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.sampling.ancestral import Ancestral
 from trainer.sampling.generate import sample

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.tokenizer import Tokenizer, pretrained, train_bpe
+from trainer.data.pretrained import pretrained
+from trainer.data.tokenizer import Tokenizer, train_bpe
 from trainer.errors import DataError
 
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[4] / "shared"))

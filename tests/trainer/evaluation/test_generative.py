@@ -150,7 +150,7 @@ def test_the_interval_takes_samples_as_clusters() -> None:
 
 def test_an_ar_run_judges_by_its_own_likelihood(ar_run: Path, corpus: Path) -> None:
     """What it gives a text of its own corpus, alone after BOS, is what the bound gives the same tokens."""
-    from trainer.checkpoints.trained import read_config
+    from trainer.config.stored import read_config
 
     config = read_config(ar_run)
     trained = open_trained(config, ar_run / "best.safetensors", device="cpu")
@@ -291,7 +291,7 @@ def test_what_is_no_file_of_samples(content: bytes, words: str, gpt2: Path, tmp_
 
 
 def test_a_sample_is_cut_at_each_eos_and_comes_back_from_disk(ar_run: Path, tmp_path: Path) -> None:
-    from trainer.checkpoints.trained import read_config
+    from trainer.config.stored import read_config
 
     tokenizer = load(read_config(ar_run).data).tokenizer
     first, second = tokenizer.encode_batch(["masks token", "noise"])
@@ -306,7 +306,7 @@ def test_a_sample_is_cut_at_each_eos_and_comes_back_from_disk(ar_run: Path, tmp_
 
 
 def test_lengths_are_counted_in_tokens_of_text(ar_run: Path, corpus: Path) -> None:
-    from trainer.checkpoints.trained import read_config
+    from trainer.config.stored import read_config
 
     packed = load(read_config(ar_run).data)
     tokenizer = packed.tokenizer

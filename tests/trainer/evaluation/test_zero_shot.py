@@ -9,7 +9,8 @@ import pytest
 from tests.trainer.cli.test_trainer_cli import run
 from tests.trainer.data.test_corpora import Copy, copy
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, write_corpus
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
 from trainer.evaluation.bound import evaluate

@@ -29,7 +29,7 @@ from trainer.sampling.decoder import WholeDecoder
 from trainer.sampling.first_hitting import FirstHitting
 from trainer.sampling.generate import sample
 from trainer.sampling.reader import Reader
-from trainer.sampling.stopping import Stopping, unigram_entropy
+from trainer.sampling.stopping import End, Stopping, unigram_entropy
 from trainer.sampling.union import default_sampler
 from trainer.sampling.words import Draws, draw, within_nucleus
 
@@ -255,6 +255,15 @@ def test_degenerate_text_is_cut_off():
     assert small.end == "length"  # log V < 6
     (whole,) = drawn(model, BlockDiffusion(), num=1, length=32, stopping=Stopping(eos=False))
     assert whole.end == "length"  # no more than 256 tokens
+
+
+def test_where_both_rules_stop_it_in_one_look_the_degenerate_tail_goes():
+    """As in the public code: an EOS behind a text that says one word over and over keeps none of it."""
+    tokens = [*range(1000, 1100), *[7] * 250, 5, *[7] * 5]
+    assert Stopping(after=64).end(tokens, 16, 1, 5, 2**15) == End("entropy", 100)
+    assert Stopping(after=64, entropy=False).end(tokens, 16, 1, 5, 2**15) == End("eos", 351)
+    early = [*range(1000, 1020), 5, *[7] * 300]  # a look at more than the tail: what comes first
+    assert Stopping(after=10).end(early, 311, 1, 5, 2**15) == End("eos", 21)
 
 
 def test_stop_rules():

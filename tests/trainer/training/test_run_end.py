@@ -13,8 +13,9 @@ import pytest
 
 from tests.trainer.cli.test_trainer_cli import run
 from tests.trainer.tiny_runs import reports_of, returned, tiny_config, without_seconds, write_corpus
-from trainer.checkpoints.trained import open_trained, read_config
+from trainer.checkpoints.trained import open_trained
 from trainer.config.problems import InvalidConfig
+from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
 from trainer.errors import DataError, TrainingError

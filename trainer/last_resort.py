@@ -1,0 +1,72 @@
+"""What becomes of an error that no command has words for: a sentence, an exit code, a traceback in a file."""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def last_resort(run: Callable[[], object]) -> NoReturn:
+    """Runs a command line, which ends the process. Its imports belong into `run`: Ctrl-C may come then."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # closed by whoever started it, or none of Python's own
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        run()
+        code = 0
+    except SystemExit as ended:
+        code = _code(ended)
+    except KeyboardInterrupt:
+        code = _say(INTERRUPTED, "interrupted")
+    except RecursionError:
+        code = _say(FAILED, "what was read is nested too deeply")
+    except MemoryError:
+        code = _say(FAILED, "there is not enough memory")
+    except OSError as error:
+        code = _say(FAILED, f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:
+        name = type(error).__name__
+        code = _say(FAILED, f"internal error: {name}; what led to it stands in {_traceback_file()}")
+    _leave(code)
+
+
+def _code(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    return _say(FAILED, str(ended.code))
+
+
+def _say(code: int, sentence: str) -> int:
+    with suppress(OSError, ValueError, AttributeError):
+        print(sentence, file=sys.stderr, flush=True)
+    return code
+
+
+def _traceback_file() -> str:
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="bd3lm-sweep-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
+            traceback.print_exc(file=file)
+        return file.name
+    except OSError as error:
+        return f"no file, for none can be written ({error.strerror})"
+
+
+def _leave(code: int) -> NoReturn:
+    """What still waits to be printed is; where it cannot be, that is said once, and no more is tried."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        code = code or FAILED
+        if not isinstance(error, BrokenPipeError):  # whoever read it has gone: no mistake
+            _say(code, f"the output cannot be written: {getattr(error, 'strerror', None) or error}")
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
