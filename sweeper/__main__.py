@@ -1,5 +1,13 @@
 """`python -m sweeper`."""
 
-from sweeper.cli.main import app
+from trainer.last_resort import last_resort
 
-app(prog_name="python -m sweeper")
+
+def run() -> None:
+    from sweeper.cli.main import app
+
+    app(prog_name="python -m sweeper")
+
+
+if __name__ == "__main__":
+    last_resort(run)

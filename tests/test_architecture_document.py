@@ -65,7 +65,7 @@ def read_of_the_trainer() -> Arrows:
     """Of the table of the sweeper's wings: its last column."""
     rows = re.findall(r"^\| `([\w/.]+)` \| .* \|(.*)\|$", section("sweeper: many runs"), re.M)
     named = {place: place.rstrip("/").rpartition("/")[2] for place, _ in rows}
-    named["sweeper/words.py"] = GROUND
+    named |= {"sweeper/words.py": GROUND, "sweeper/__main__.py": DOOR}
     return {(named[place], each) for place, reads in rows for each in re.findall(r"\w+", reads)}
 
 

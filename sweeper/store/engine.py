@@ -144,6 +144,8 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except DBAPIError as error:
         if "not a database" in str(error.orig):
             raise StoreError(f"{shown(engine.url)} is not an SQLite database") from None
+        if type(error.orig) is sqlite3.DatabaseError:  # the file is damaged
+            raise StoreError(_in_words(error, engine.url)) from None
         if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
             raise StoreError(_in_words(error, engine.url)) from None
         raise
