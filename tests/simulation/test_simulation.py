@@ -1,0 +1,57 @@
+"""Sweeps with faults, from seeds: the short form of `make simulate`, and whether its oracle can see."""
+
+import pytest
+
+from sweeper.store.leased import Leased
+from sweeper.store.writer import Writer
+from tests.simulation.faults import Kill, Theft
+from tests.simulation.scenario import draw
+from tests.simulation.simulate import simulate
+from tests.simulation.sweep import Sweep
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sweep_with_faults_ends_as_it_should(seed: int) -> None:
+    assert simulate(seed).violation == ""
+
+
+def test_the_same_seed_gives_the_same_sweep(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    events = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        sweep = Sweep(draw(4), tmp_path / place)
+        Kill(200).plant(sweep)
+        sweep.run()
+        tables = sweep.tables()
+        events.append([row.replace(str(tmp_path / place), "") for row in tables["events"]] + tables["metrics"])
+    assert events[0] == events[1]
+
+
+def test_a_lease_that_is_not_asked_for_is_seen(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    """A driver that writes on under a stolen lease."""
+    from sweeper.store.engine import transaction
+
+    monkeypatch.setattr(Leased, "_transaction", lambda self: transaction(self._engine))
+    assert _any_violation(range(1, 60), tmp_path, Theft)
+
+
+def test_a_row_that_is_lost_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = Writer.add_rows
+
+    def forgetful(self, trial, attempt, rows, *arguments, **more):  # type: ignore[no-untyped-def]
+        return keep(self, trial, attempt, list(rows)[1:], *arguments, **more)
+
+    monkeypatch.setattr(Writer, "add_rows", forgetful)
+    assert simulate(1).violation
+
+
+def _any_violation(points: range, place, fault) -> bool:  # type: ignore[no-untyped-def]
+    for at in points[::15]:
+        (place / str(at)).mkdir()
+        sweep = Sweep(draw(1), place / str(at))
+        fault(at).plant(sweep)
+        try:
+            sweep.run()
+        except AssertionError:
+            return True
+    return False

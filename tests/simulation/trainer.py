@@ -1,0 +1,132 @@
+"""A trainer that reports without training. What it would report is a function of its configuration (`rows_of`).
+
+It keeps what a real one keeps: a checkpoint that is renamed into place, before its step is reported; and a log
+of every step trained and every checkpoint, from which the oracle sees what was trained twice."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.simulation.world import World
+from trainer.config.train_config import TrainConfig
+from trainer.evaluation.record import Evaluation, Report
+
+LAST, LOG = "last.safetensors", "log.txt"
+DOCUMENTS = 6
+world: World  # of the sweep that is simulated now; one at a time in a process
+
+
+class Phase(NamedTuple):
+    name: str
+    steps: int
+    first: int  # step of the run at which it begins
+    start: float  # what it branches from
+    tokens: int  # of a step
+    every: int  # steps between two reports
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    pretrained: Path | None = None,
+    attempt: int = 1,
+    acknowledged: int = 0,
+    device: str = "auto",
+) -> Iterator[Report | None]:
+    start = json.loads((pretrained / LAST).read_text())["value"] if pretrained else 1.0
+    yield from _run(config, finetune(config, start), folder, attempt, acknowledged)
+
+
+def pretrain(
+    config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
+) -> Iterator[Report | None]:
+    yield from _run(config, pretraining(config), folder, attempt, 0)
+
+
+def finetune(config: TrainConfig, start: float) -> Phase:
+    tokens = config.finetune.batch_size * config.data.length
+    return Phase("finetune", config.finetune.steps, config.pretrain.steps, start, tokens, config.evaluation.every)
+
+
+def pretraining(config: TrainConfig) -> Phase:
+    tokens = config.pretrain.batch_size * config.data.length
+    return Phase("pretrain", config.pretrain.steps, 0, 1.0, tokens, config.evaluation.every)
+
+
+def value_after(config: TrainConfig, phase: str, value: float) -> float:
+    """One step: of a pretrain the seed matters, of a fine-tune its values, as in earnest."""
+    said = config.to_dotted()
+    values = [config.seed, *(item for item in sorted(said.items()) if item[0].startswith(f"{phase}."))]
+    drawn = int.from_bytes(sha256(repr((values, value)).encode()).digest()[:4]) / 2**32
+    mu = said.get("finetune.schedule.mu", 0.9) if phase == "finetune" else 0.4
+    return 0.7 * value + 1 + (mu - 0.4) ** 2 + 0.05 * drawn
+
+
+def rows_of(config: TrainConfig) -> dict[int, float]:
+    """val_ppl by step, as it is to be in the store once the trial is complete."""
+    value, rows = 1.0, {}
+    for step in range(1, config.pretrain.steps + 1):
+        value = value_after(config, "pretrain", value)
+    phase = finetune(config, value)
+    for step in range(phase.first + 1, phase.first + phase.steps + 1):
+        value = value_after(config, phase.name, value)
+        if step % phase.every == 0 or step == phase.first + phase.steps:
+            rows[step] = value
+    return rows
+
+
+def _run(
+    config: TrainConfig, phase: Phase, folder: Path, attempt: int, acknowledged: int
+) -> Iterator[Report | None]:
+    last = phase.first + phase.steps
+    file = folder / LAST
+    state = json.loads(file.read_text()) if file.is_file() else {"step": phase.first, "value": phase.start}
+    state.setdefault("rows", [])
+    for row in state["rows"]:
+        if row["step"] > acknowledged:
+            yield _report(row)
+    try:
+        while state["step"] < last:
+            world.point("step")
+            step = state["step"] + 1
+            value = value_after(config, phase.name, state["value"])
+            world.sleep(world.random.choice([0.1, 1.0, 10.0]))
+            _log(folder, "train", attempt, step)
+            rows = state["rows"]
+            reports = step % phase.every == 0 or step == last
+            if reports:
+                rows = [*rows, {"step": step, "value": value, "tokens": (step - phase.first) * phase.tokens}]
+            state = {"step": step, "value": value, "rows": rows}
+            if reports or world.random.random() < 0.2:
+                _save(folder, state, attempt)
+            yield _report(rows[-1]) if reports else None
+    finally:
+        if world.saves:
+            _save(folder, state, attempt)
+
+
+def _report(row: dict[str, float]) -> Report:
+    value, step = row["value"], int(row["step"])
+    nats = [math.log(value) * (1 + d / 100) for d in range(DOCUMENTS)]
+    evaluation = Evaluation("valid", step, math.log(value), 0.01, {"text": "simulated"}, {}, nats, [1] * DOCUMENTS)
+    values = {"val_ppl": value, "val_nelbo": math.log(value), "tokens": float(row["tokens"])}
+    return Report(step, values, (evaluation,))
+
+
+def _save(folder: Path, state: dict[str, object], attempt: int) -> None:
+    new = folder / "last.new"
+    new.write_text(json.dumps(state))
+    world.point("save")
+    os.replace(new, folder / LAST)
+    _log(folder, "save", attempt, state["step"])
+    world.point("saved")
+
+
+def _log(folder: Path, what: str, attempt: int, step: object) -> None:
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        log.write(f"{what} {attempt} {step}\n")
