@@ -1,7 +1,8 @@
-"""What goes wrong? Each fault is a class: it is drawn where the undisturbed sweep's points are known, and planted.
+"""What goes wrong? Each fault is a class: it is drawn where the undisturbed sweep's points are known, and
+planted.
 
-A new one is one class, and its name in the union at the foot. `changes_nothing`: a sweep of one slot with such
-faults alone ends as the undisturbed one, in all its tables."""
+A new one is one class, and its name in the union at the foot. `changes_nothing`: a sweep of one slot with
+such faults alone ends as the undisturbed one, in all its tables."""
 
 from collections.abc import Callable
 from random import Random
@@ -11,6 +12,13 @@ from tests.simulation.world import database_error, kill
 
 if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
+
+
+# What SQLite says where a disk, or another process, is in the way.
+TEXTS = (
+    *("disk I/O error", "database is locked"),
+    *("database or disk is full", "unable to open database file"),
+)
 
 
 class Kill(NamedTuple):
@@ -28,13 +36,20 @@ class Kill(NamedTuple):
 
 
 class DatabaseError(NamedTuple):
+    """A statement, or a commit, fails."""
+
     at: int
     text: str
     changes_nothing = True
 
     @classmethod
     def draw(cls, random: Random, points: int) -> "DatabaseError":
-        texts = ("disk I/O error", "database is locked", "database or disk is full", "unable to open database file")
+        texts = (
+            "disk I/O error",
+            "database is locked",
+            "database or disk is full",
+            "unable to open database file",
+        )
         return cls(random.randint(1, points), random.choice(texts))
 
     def plant(self, sweep: "Sweep") -> None:
@@ -113,7 +128,9 @@ class Control(NamedTuple):
     def draw(cls, random: Random, points: int) -> "Control":
         of_trial = random.random() < 0.6
         verbs = ("stop", "pause", "resume") if of_trial else ("stop", "pause", "resume", "extend +2")
-        return cls(random.randint(1, points), random.choice(verbs), random.randint(0, 9) if of_trial else None)
+        return cls(
+            random.randint(1, points), random.choice(verbs), random.randint(0, 9) if of_trial else None
+        )
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.at_a_step(self.at, lambda: sweep.ask(self.verb, self.trial))

@@ -13,8 +13,6 @@ from tests.simulation.sweep import Sweep, Violation
 from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
-SURE = ("complete", "pruned", "stopped", "lost", "failed")
-
 
 def check(sweep: Sweep) -> None:
     """Of a sweep that has run."""
@@ -38,9 +36,17 @@ def check(sweep: Sweep) -> None:
 def equal(sweep: Sweep, undisturbed: Sweep) -> None:
     """In all that they end with; times, costs and attempts aside."""
     ours, theirs = told(sweep.url, "simulated"), told(undisturbed.url, "simulated")
+    ours["scores"], theirs["scores"] = _scores(sweep), _scores(undisturbed)
     for name, value in theirs.items():
         if ours[name] != value:
-            raise Violation(f"{name} differs from the undisturbed sweep's: {_first_difference(ours[name], value)}")
+            raise Violation(
+                f"{name} differs from the undisturbed sweep's: {_first_difference(ours[name], value)}"
+            )
+
+
+def _scores(sweep: Sweep) -> list[Any]:
+    with closing(sqlite3.connect(sweep.place / "sweeps.db")) as database:
+        return sorted(database.execute("SELECT trial, round, nelbo, nats FROM scores"))
 
 
 def _first_difference(ours: Any, theirs: Any) -> str:
@@ -68,7 +74,9 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
         raise Violation(f"{wanted} trials were asked for, {proposed} were proposed")
     extended = sum(int(verb.split("+")[1]) for verb, _ in sweep.asked_for if verb.startswith("extend"))
     if wanted < sweep.spec.search.trials or wanted > sweep.spec.search.trials + extended:
-        raise Violation(f"the search was to try {sweep.spec.search.trials} to +{extended}, its spec says {wanted}")
+        raise Violation(
+            f"the search was to try {sweep.spec.search.trials} to +{extended}, its spec says {wanted}"
+        )
     baselines = {(t.configuration, t.seed) for t in trials if t.role == "baseline"}
     if len(baselines) != len(sweep.spec.always) * sweep.spec.always_seeds * bool(sweep.spec.always):
         raise Violation(f"{len(baselines)} baselines")
@@ -123,7 +131,7 @@ def _steps(sweep: Sweep) -> None:
     for log in sweep.files.rglob(trainer.LOG):
         saved = 0
         for line in log.read_text().splitlines():
-            what, attempt, step = line.split()
+            what, _, step = line.split()
             if what == "save":
                 saved = int(step)
             elif int(step) <= saved and log.parent.name not in sweep.damaged:

@@ -57,6 +57,9 @@ def draw(seed: int) -> Scenario:
     if random.random() < 0.4:
         lines.append(f"confirm: {{top: {random.randint(1, 3)}, seeds: 2}}")
     if random.random() < 0.3:
+        until, seeds = random.choice(["answer", "winner", "chance"]), random.randint(2, 4)
+        lines.append(f"settle: {{within: 1%, until: {until}, seeds: {seeds}}}")
+    if random.random() < 0.3:
         lines.append("keep: {best: 1, last: running}")
     if random.random() < 0.15:
         lines.append(f"budget: {{trials: {random.randint(1, 10)}}}")

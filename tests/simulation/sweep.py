@@ -1,4 +1,5 @@
-"""One simulated sweep: drivers one after another, each with its workers, on one thread, until it has ended."""
+"""One simulated sweep: drivers one after another, each with its workers, on one thread, until it has
+ended."""
 
 import shutil
 import sqlite3
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
-from sweeper.driver.jobs import Cost, Job, TrialJob
+from sweeper.driver.jobs import Cost, Job
 from sweeper.driver.lease import LEASE, HeldSweep, lease
-from sweeper.driver.spending import Allowance
+from sweeper.driver.spending import SPENT, Allowance
 from sweeper.execution.registration import register
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.controls import request
@@ -69,7 +70,11 @@ class Sweep:
     def second_driver(self) -> None:
         with closing(Store(self.url)) as store, closing(Reader(self.url)) as reader:
             sweep = reader.sweep("simulated")
-            if sweep is None or self._stolen is not None or self.world.ahead + self.world.now >= self.until(sweep):
+            if (
+                sweep is None
+                or self._stolen is not None
+                or self.world.ahead + self.world.now >= self.until(sweep)
+            ):
                 return
             # One of another machine: this process's own drivers are known to be dead, or not, by their pid.
             try:
@@ -77,10 +82,6 @@ class Sweep:
             except StoreError:
                 return
         raise Violation("two drivers hold one lease")
-
-    @staticmethod
-    def until(sweep: Any) -> float:
-        return float(sweep.lease_until or 0.0)
 
     def ask(self, verb: str, place: int | None) -> None:
         with closing(Reader(self.url)) as reader:
@@ -161,7 +162,8 @@ class Sweep:
                     self._to_its_end(driver, slots)
                 if driver.stop_reason is not None:
                     driver.interrupt(driver.stop_reason.reason)
-                    return "budget" if driver.stop_reason.code == 6 else f"stopped: {driver.stop_reason.reason}"
+                    spent = driver.stop_reason.code == SPENT
+                    return "budget" if spent else f"stopped: {driver.stop_reason.reason}"
                 driver.end()
                 return "ended"
 
@@ -264,7 +266,9 @@ class Sweep:
     def tables(self) -> dict[str, list[Any]]:
         """Every row of every table; what anyone may write to aside."""
         with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database:
-            names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            names = [
+                row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
             return {
                 name: sorted(map(repr, database.execute(f"SELECT * FROM {name}")))
                 for name in names
@@ -278,7 +282,3 @@ class Sweep:
     @property
     def spec(self) -> SweepSpec:
         return self.scenario.spec
-
-
-def is_trial(job: Job) -> bool:
-    return isinstance(job, TrialJob)

@@ -1,7 +1,8 @@
-"""A trainer that reports without training. What it would report is a function of its configuration (`rows_of`).
+"""A trainer that reports without training. What it would report is a function of its configuration
+(`rows_of`).
 
-It keeps what a real one keeps: a checkpoint that is renamed into place, before its step is reported; and a log
-of every step trained and every checkpoint, from which the oracle sees what was trained twice."""
+It keeps what a real one keeps: a checkpoint that is renamed into place, before its step is reported; and a
+log of every step trained and every checkpoint, from which the oracle sees what was trained twice."""
 
 import json
 import math
@@ -9,6 +10,7 @@ import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 from tests.simulation.world import World
@@ -17,7 +19,7 @@ from trainer.evaluation.record import Evaluation, Report
 
 LAST, LOG = "last.safetensors", "log.txt"
 DOCUMENTS = 6
-world: World  # of the sweep that is simulated now; one at a time in a process
+world = World(0)  # of the sweep that is simulated now; one at a time in a process
 
 
 class Phase(NamedTuple):
@@ -48,9 +50,32 @@ def pretrain(
     yield from _run(config, pretraining(config), folder, attempt, 0)
 
 
+def score(
+    folder: Path,
+    *,
+    error: float | None = None,
+    masks: int | None = None,
+    round: int = 0,
+    device: str = "auto",
+) -> Iterator[Report | None]:
+    """What a race's round makes of a checkpoint: its value, and masks that are drawn for the round."""
+    state = json.loads((folder / LAST).read_text())
+    world.point("step")
+    world.sleep(1.0)
+    yield None
+    random = Random(f"{state['value']} {round}")
+    nats = [math.log(state["value"]) * (1 + d / 100) + random.gauss(0, 0.01) for d in range(DOCUMENTS)]
+    nelbo = math.fsum(nats) / DOCUMENTS
+    yield Report(
+        state["step"], {}, (Evaluation("valid", state["step"], nelbo, 0.01, {}, {}, nats, [1] * DOCUMENTS),)
+    )
+
+
 def finetune(config: TrainConfig, start: float) -> Phase:
     tokens = config.finetune.batch_size * config.data.length
-    return Phase("finetune", config.finetune.steps, config.pretrain.steps, start, tokens, config.evaluation.every)
+    return Phase(
+        "finetune", config.finetune.steps, config.pretrain.steps, start, tokens, config.evaluation.every
+    )
 
 
 def pretraining(config: TrainConfig) -> Phase:
@@ -70,7 +95,7 @@ def value_after(config: TrainConfig, phase: str, value: float) -> float:
 def rows_of(config: TrainConfig) -> dict[int, float]:
     """val_ppl by step, as it is to be in the store once the trial is complete."""
     value, rows = 1.0, {}
-    for step in range(1, config.pretrain.steps + 1):
+    for _ in range(config.pretrain.steps):
         value = value_after(config, "pretrain", value)
     phase = finetune(config, value)
     for step in range(phase.first + 1, phase.first + phase.steps + 1):
@@ -113,7 +138,9 @@ def _run(
 def _report(row: dict[str, float]) -> Report:
     value, step = row["value"], int(row["step"])
     nats = [math.log(value) * (1 + d / 100) for d in range(DOCUMENTS)]
-    evaluation = Evaluation("valid", step, math.log(value), 0.01, {"text": "simulated"}, {}, nats, [1] * DOCUMENTS)
+    evaluation = Evaluation(
+        "valid", step, math.log(value), 0.01, {"text": "simulated"}, {}, nats, [1] * DOCUMENTS
+    )
     values = {"val_ppl": value, "val_nelbo": math.log(value), "tokens": float(row["tokens"])}
     return Report(step, values, (evaluation,))
 

@@ -1,7 +1,9 @@
-"""What surrounds a simulated sweep: a clock that only the simulation moves, and the points at which a fault may strike.
+"""What surrounds a simulated sweep: a clock that only the simulation moves, and the points at which a fault
+may strike.
 
-A point is before and after every statement and every commit of a driver, every step of a worker, and each half of
-a checkpoint. They are counted over all drivers of a sweep, so that one number says where a fault strikes."""
+A point is before and after every statement and every commit of a driver, every step of a worker, and each
+half of a checkpoint. They are counted over all drivers of a sweep, so that one number says where a fault
+strikes."""
 
 import random
 import sqlite3
@@ -34,8 +36,8 @@ class World:
     @contextmanager
     def entered(self) -> Iterator[None]:
         with (
-            mock.patch.object(time, "monotonic", lambda: self.now),
-            mock.patch.object(time, "time", lambda: self.ahead + self.now),
+            mock.patch.object(time, "monotonic", side_effect=lambda: self.now),
+            mock.patch.object(time, "time", side_effect=lambda: self.ahead + self.now),
             mock.patch.object(time, "sleep", self.sleep),
         ):
             yield
