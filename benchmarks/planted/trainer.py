@@ -99,9 +99,9 @@ FAULTS = (
         "masks-of-the-seed",
         "bound",
         "a run is evaluated on text and masks of its own seed",
-        "trainer/training/run.py",
+        "trainer/config/train_config.py",
         'model_copy(update={"batch_size": at_once})',
-        'model_copy(update={"batch_size": at_once, "seed": self.config.seed})',
+        'model_copy(update={"batch_size": at_once, "seed": self.seed})',
     ),
     Fault(
         "best-by-test",
