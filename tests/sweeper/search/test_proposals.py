@@ -22,7 +22,8 @@ def stored(proposal: Proposal, state: str) -> TrialRecord:
         "cpu_seconds": 0.0, "gpu_seconds": 0.0, "tokens": 0,
     }  # fmt: skip
     return TrialRecord(
-        id=number + 1, sweep=1, configuration=1, role="search", number=number, trial_number=None, seed=0, repeat_of=None,
+        id=number + 1, sweep=1, configuration=1, role="search", number=number,
+        trial_number=None, seed=0, repeat_of=None,
         state=state, attempt=1, stage=None, steps=1, params=params, distributions=distributions,
         system_attrs=attributes, **empty,
     )  # fmt: skip
