@@ -36,11 +36,11 @@ def _address(value: str) -> str:
     return value
 
 
-def _share(value: str) -> float:
-    """'1%' or '0.01'. Raises BadParameter, so exit code 2."""
-    number = value.strip().removesuffix("%")
+def _share(value: str | float) -> float:
+    """'1%' or '0.01'; a command's default is a number already. Raises BadParameter, so exit code 2."""
+    said = str(value).strip()
     try:
-        share = float(number) / (100 if value.strip().endswith("%") else 1)
+        share = float(said.removesuffix("%")) / (100 if said.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
