@@ -113,8 +113,8 @@ def test_its_pairs_can_be_judged_once_it_is_migrated(kept: Path) -> None:
         assert sweep is not None
         complete = {each.trial for each in reader.evaluations(sweep.id, "valid")}
         first = {t.configuration: t.id for t in reversed(reader.trials(sweep.id)) if t.id in complete}
-        a, b, *_ = sorted(first.values())
-        question = Question(sweep.id, "after", a, b, "runs", 0.0, [0, 1])
-        kept_ask, _ = ask(url, question, lambda number: Answer(0.025, "keep", -0.1, -0.2, -0.05))
-        assert reader.asks(sweep.id) == [kept_ask]
+        (one, a), (other, b), *_ = sorted(first.items())
+        question = Question(sweep.id, "after", one, other, "runs", 0.0, [0, 1])
+        asked, _ = ask(url, question, lambda number: Answer(0.025, "keep", -0.1, -0.2, -0.05))
+        assert reader.asks(sweep.id) == [asked]
         assert judge(reader, sweep, a, b).difference == -judge(reader, sweep, b, a).difference
