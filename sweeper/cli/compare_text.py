@@ -1,9 +1,10 @@
-"""A comparison in words."""
+"""A comparison in words, and a judgement."""
 
 import math
 
 from sweeper.cli.console import perplexity, shown
 from sweeper.results.compare import Comparison
+from sweeper.results.judge import Judgement
 
 
 def parameters(found: Comparison) -> list[list[str]]:
@@ -22,7 +23,6 @@ def verdict(found: Comparison, picked: bool = False) -> list[str]:
 
     picked: by looking at the board, so that the interval is for all of its pairs at once.
     """
-    seeds = ", ".join(str(seed) for seed in found.seeds)
     runs = "confirmation runs alone, " if found.confirmed else ""
     what = "text and training seeds" if found.over_seeds else "the evaluation text alone"
     ends = (found.picked_low, found.picked_high) if picked else (found.low, found.high)
@@ -30,8 +30,7 @@ def verdict(found: Comparison, picked: bool = False) -> list[str]:
     return [
         f"A - B: {found.difference:+.4f} nats per token, 95% [{ends[0]:+.4f}, {ends[1]:+.4f}]; "
         f"val_ppl of A is {ratio:.4f} [{low:.4f}, {high:.4f}] of B's",
-        f"paired by document and by {'seed' if len(found.seeds) == 1 else 'seeds'} {seeds} ({runs}"
-        f"the interval is over {what})",
+        f"paired by document and by {_named(found.seeds)} ({runs}the interval is over {what})",
         _how(found, picked),
         _conclusion(found, ends, found.told_apart_if_picked if picked else found.told_apart),
     ]
@@ -57,3 +56,51 @@ def _conclusion(found: Comparison, ends: tuple[float, float], told_apart: bool) 
         "These runs differ by more than their error. Whether the configurations do is not known: they have "
         "one seed in common, and may be noisier than others."
     )
+
+
+def judged(found: Judgement) -> list[str]:
+    """The verdict, what it is of, and what it has cost; a line each."""
+    interval = ""
+    if found.low is not None and found.high is not None:
+        interval = f", at this ask's level [{found.low:+.4f}, {found.high:+.4f}]"
+    runs = "; confirmation runs alone" if found.confirmed else ""
+    return [
+        f"{found.verdict}: {_why(found)}",
+        f"A - B: {found.difference:+.4f} nats per token{interval}",
+        f"paired by document and by {_named(found.seeds)}{runs}",
+        _spent(found),
+    ]
+
+
+def _why(found: Judgement) -> str:
+    by = f" by more than {100 * found.margin:.3g}% of perplexity" if found.margin else ""
+    if found.verdict == "keep":
+        return "A is surely better than B."
+    if found.verdict == "discard":
+        return f"A is surely not better than B{by}."
+    if found.number is None:
+        return "A and B have one seed in common; run both on at least 1 more."
+    if found.more_seeds is None:
+        return "more seeds alone would bring none, as the error over text stays; more text would" + (
+            ", or another margin." if found.margin else ", or a margin (--margin 1%)."
+        )
+    more = "1 more seed" if found.more_seeds == 1 else f"{found.more_seeds} more seeds"
+    return f"run both on {more}, which is enough if the difference and its spread stay as they are."
+
+
+def _spent(found: Judgement) -> str:
+    if found.number is None or found.level is None or found.spent is None:
+        return f"Nothing was asked of session {found.session}."
+    if found.again:
+        return (
+            f"The runs are those of ask {found.number} of session {found.session}, whose answer stands; "
+            "nothing more is spent."
+        )
+    return (
+        f"Ask {found.number} of session {found.session}, either verdict at an error of "
+        f"{100 * found.level:.2g}%; {100 * found.spent:.3g}% of the session's 5% are spent."
+    )
+
+
+def _named(seeds: list[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"

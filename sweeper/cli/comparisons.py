@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, say, trial_of
-from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Share, Trial
 
 DIFFERS = 4  # exit code of a repro that came out otherwise
+VERDICTS = {"keep": 0, "discard": 8, "not enough evidence": 9}  # exit codes of judge
 
 app = typer.Typer()
 
@@ -42,6 +43,39 @@ def compare(
         return
     print_table(["", f"A: trial {a}", f"B: trial {b}"], parameters(found))
     print_text("", *verdict(found, picked))
+
+
+@app.command()
+def judge(
+    name: Name,
+    a: Annotated[int, typer.Argument(metavar="A", help="A trial's number on the board: the change.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="Another's: what there was before.")],
+    margin: Share = 0.0,
+    session: Annotated[str, typer.Option(metavar="NAME", help="Asks that share an error of 5%.")] = "default",
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Whether A is better than B, by evidence: keep, discard, or not enough, and how many seeds more.
+
+    Exit code 0: keep, A is surely better. 8: discard, A is surely not better by more than the margin. 9: not
+    enough evidence. However often a session asks, at most 5% of sessions keep something that is not better.
+    """
+    from sweeper.cli.compare_text import judged
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.results.compare import NotComparable
+    from sweeper.results.judge import judge as asked
+    from sweeper.store.engine import StoreError
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing((NotComparable, StoreError), USAGE, json):
+        one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
+        found = asked(reader, sweep, one, other, margin=margin, session=session)
+    code = VERDICTS[found.verdict]
+    if json:
+        print_json({"judgement": {**found.to_json(), "exit_code": code}})
+    else:
+        print_text(*judged(found))
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

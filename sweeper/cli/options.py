@@ -36,6 +36,22 @@ def _address(value: str) -> str:
     return value
 
 
+def _share(value: str | float) -> float:
+    """'1%' or '0.01'; a command's default is a number already. Raises BadParameter, so exit code 2."""
+    said = str(value).strip()
+    try:
+        share = float(said.removesuffix("%")) / (100 if said.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise typer.BadParameter(f"{value!r} is not a share like 1% or 0.01")
+    return share
+
+
+Share = Annotated[
+    float,
+    typer.Option(parser=_share, metavar="1%", help="The smallest improvement of perplexity that counts."),
+]
 Address = Annotated[
     str,
     typer.Option(

@@ -18,7 +18,7 @@ import numpy as np
 from sweeper.results.ranking import quantity
 from sweeper.statistics.differences import PRIOR, Differences, differences, pooled
 from sweeper.statistics.field import Run, field_of
-from sweeper.statistics.quantiles import student, tukey
+from sweeper.statistics.quantiles import CONFIDENCE, student, tukey
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
 
@@ -72,7 +72,63 @@ class Comparison(NamedTuple):
         }
 
 
-def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Comparison:
+class Pair(NamedTuple):
+    """Two configurations on their common seeds, before anything is concluded."""
+
+    a: TrialRecord
+    b: TrialRecord
+    seeds: list[int]
+    sides: tuple[list[EvaluationRecord], list[EvaluationRecord]]  # of a and of b, by common seed
+    confirmed: bool
+    groups: int
+    found: Differences  # of a to b alone
+
+    @property
+    def difference(self) -> float:
+        return float(self.found.mean_CK[0, 0])
+
+    @property
+    def over_seeds(self) -> bool:
+        return bool(np.isfinite(self.found.seeds_CK[0, 0]))
+
+    def half(self, confidence: float = CONFIDENCE) -> float:
+        """Of the two-sided interval of a pair that was named before the board was seen."""
+        return _half(self.found, lambda degrees: student(degrees, confidence), self.over_seeds)
+
+    def half_if_picked(self, confidence: float = CONFIDENCE) -> float:
+        return _half(self.found, lambda degrees: tukey(self.groups, degrees, confidence), self.over_seeds)
+
+
+def compare(
+    reader: Reader,
+    sweep: SweepRecord,
+    a: int,
+    b: int,
+    *,
+    split: str = "valid",
+    confidence: float = CONFIDENCE,
+) -> Comparison:
+    """Of the configurations of two trials. Raises NotComparable."""
+    pair = pair_of(reader, sweep, a, b, split=split)
+    half, of_picked = pair.half(confidence), pair.half_if_picked(confidence)
+    values = reader.configurations(sweep.id)
+    return Comparison(
+        a=_side(pair.a, pair.sides[0]),
+        b=_side(pair.b, pair.sides[1]),
+        parameters=differing(values[pair.a.configuration], values[pair.b.configuration]),
+        seeds=pair.seeds,
+        confirmed=pair.confirmed,
+        difference=pair.difference,
+        low=pair.difference - half,
+        high=pair.difference + half,
+        over_seeds=pair.over_seeds,
+        picked_low=pair.difference - of_picked,
+        picked_high=pair.difference + of_picked,
+        groups=pair.groups,
+    )
+
+
+def pair_of(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Pair:
     """Of the configurations of two trials. Raises NotComparable."""
     trials = {trial.id: trial for trial in reader.trials(sweep.id)}
     first, second = (_find(trials, sweep.name, each) for each in (a, b))
@@ -93,32 +149,19 @@ def compare(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = 
         )
     confirmed = roles[0]
     seeds = sorted(mine[confirmed].keys() & others[confirmed].keys())
-    sides = [[evaluations[runs[confirmed][seed]] for seed in seeds] for runs in (mine, others)]
-    _check_same(sides[0] + sides[1])
+    mine_S, others_S = ([evaluations[runs[confirmed][seed]] for seed in seeds] for runs in (mine, others))
+    _check_same(mine_S + others_S)
 
-    like = sides[0][0]
     alike = [trial for trial in complete if (trial.role == "confirm") == confirmed]
-    alike = [trial for trial in alike if quantity(evaluations[trial.id]) == quantity(like)]
-    found = _difference(sides, seeds, alike, evaluations)
-    difference, over_seeds = float(found.mean_CK[0, 0]), bool(np.isfinite(found.seeds_CK[0, 0]))
-    groups = max(2, len({trial.configuration for trial in alike}))
-    half, of_picked = (
-        _half(found, quantile, over_seeds) for quantile in (student, lambda degrees: tukey(groups, degrees))
-    )
-    values = reader.configurations(sweep.id)
-    return Comparison(
-        a=_side(first, sides[0]),
-        b=_side(second, sides[1]),
-        parameters=differing(values[first.configuration], values[second.configuration]),
+    alike = [trial for trial in alike if quantity(evaluations[trial.id]) == quantity(mine_S[0])]
+    return Pair(
+        a=first,
+        b=second,
         seeds=seeds,
+        sides=(mine_S, others_S),
         confirmed=confirmed,
-        difference=difference,
-        low=difference - half,
-        high=difference + half,
-        over_seeds=over_seeds,
-        picked_low=difference - of_picked,
-        picked_high=difference + of_picked,
-        groups=groups,
+        groups=max(2, len({trial.configuration for trial in alike})),
+        found=_difference((mine_S, others_S), seeds, alike, evaluations),
     )
 
 

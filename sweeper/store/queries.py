@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
+    AskRecord,
     ControlRecord,
     DriverRecord,
     EvaluationRecord,
@@ -24,6 +25,7 @@ from sweeper.store.records import (
     TrialRecord,
 )
 from sweeper.store.schema import (
+    asks,
     configurations,
     controls,
     drivers,
@@ -199,6 +201,11 @@ class Reader:
         if undone:
             query = query.where(controls.c.done.is_(None))
         return [ControlRecord(*row) for row in self._rows(query.order_by(controls.c.id))]
+
+    def asks(self, sweep: int) -> list[AskRecord]:
+        """In order of session and number."""
+        query = _all(asks, AskRecord).where(asks.c.sweep == sweep)
+        return [AskRecord(*row) for row in self._rows(query.order_by(asks.c.session, asks.c.number))]
 
     def version(self) -> int:
         """Changes whenever anything was committed by anyone: the dashboard's cache key.

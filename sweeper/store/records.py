@@ -179,6 +179,25 @@ class ControlRecord(NamedTuple):
     done: float | None
 
 
+class AskRecord(NamedTuple):
+    """Whether a is better than b, as it was asked and answered."""
+
+    sweep: int
+    session: str
+    number: int  # from 1
+    a: int  # configurations
+    b: int
+    runs: str  # hash of what was held against each other
+    margin: float
+    time: float
+    level: float  # of each end of the interval
+    verdict: str
+    seeds: list[int]
+    difference: float
+    low: float
+    high: float
+
+
 class MetricRow(NamedTuple):
     name: str
     step: int

@@ -213,3 +213,23 @@ controls = Table(
     Column("verb", String(200), nullable=False),  # stop; pause; resume; extend +20; settle within=0.005
     Column("done", Float),
 )
+
+# Append-only, for anyone: what `judge` was asked, and answered. The level of each ask is spent.
+asks = Table(
+    "asks",
+    metadata,
+    Column("sweep", ForeignKey("sweeps.id"), primary_key=True),
+    Column("session", String(80), primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1 in each session
+    Column("a", ForeignKey("configurations.id"), nullable=False),
+    Column("b", ForeignKey("configurations.id"), nullable=False),
+    Column("runs", String(16), nullable=False),  # hash of the evaluations that were held against each other
+    Column("margin", Float, nullable=False),  # of perplexity, as a share
+    Column("time", Float, nullable=False),
+    Column("level", Float, nullable=False),  # error of each end of the interval
+    Column("verdict", String(20), nullable=False),
+    Column("seeds", JSON, nullable=False),
+    Column("difference", Float, nullable=False),  # a - b, nats per token
+    Column("low", Float, nullable=False),
+    Column("high", Float, nullable=False),
+)

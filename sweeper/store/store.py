@@ -1,4 +1,4 @@
-"""Writes. Only the holder of a sweep's lease writes its results; `controls` alone is open to anyone."""
+"""Writes. Only the holder of a sweep's lease writes its results; `controls` and `asks` are open to anyone."""
 
 import time
 from collections.abc import Mapping

@@ -272,7 +272,7 @@ class Sweep:
             return {
                 name: sorted(map(repr, database.execute(f"SELECT * FROM {name}")))
                 for name in names
-                if name != "controls"
+                if name not in ("controls", "asks")
             }
 
     def _execute(self, statement: str) -> None:

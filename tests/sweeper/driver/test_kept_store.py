@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from sweeper.execution.registration import register
+from sweeper.results.judge import judge
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.asks import Answer, Question, ask
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.sweeper.driving import drive, opened, told
@@ -101,3 +103,18 @@ def assert_close(a: Any, b: Any, within: float) -> None:
         assert a.split("val_ppl")[0] == b.split("val_ppl")[0]  # a pruned trial's reason has values in it
     else:
         assert a == b
+
+
+def test_its_pairs_can_be_judged_once_it_is_migrated(kept: Path) -> None:
+    url = f"sqlite:///{kept}/cut/sweeps.db"
+    Store(url).close()
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("kept")
+        assert sweep is not None
+        complete = {each.trial for each in reader.evaluations(sweep.id, "valid")}
+        first = {t.configuration: t.id for t in reversed(reader.trials(sweep.id)) if t.id in complete}
+        (one, a), (other, b), *_ = sorted(first.items())
+        question = Question(sweep.id, "after", one, other, "runs", 0.0, [0, 1])
+        asked, _ = ask(url, question, lambda number: Answer(0.025, "keep", -0.1, -0.2, -0.05))
+        assert reader.asks(sweep.id) == [asked]
+        assert judge(reader, sweep, a, b).difference == -judge(reader, sweep, b, a).difference

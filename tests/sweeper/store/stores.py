@@ -79,6 +79,7 @@ def contents(store: Store) -> dict[str, list[Any]]:
         "scores",
         "events",
         "controls",
+        "asks",
         "foreign_trials",
         "drivers",
     ]
