@@ -22,7 +22,7 @@ from tests.sweeper.search.test_proposals import ask, ended, outcome
 from trainer.evaluation.record import ratio_and_se
 
 CONSTRAINT = "constraints=['finetune.schedule.mu < 0.7']"
-POINT = "{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: 0.5}"
+POINT = "{{finetune.block_size: 16, finetune.schedule.name: gaussian, finetune.schedule.mu: {}}}"
 TAKEN = {"finetune.block_size": 8, "finetune.schedule.name": "loglinear"}
 
 
@@ -34,7 +34,10 @@ def _search(proposals: Proposals, asked: list[Proposal], until: int, metrics: in
     return asked
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+# A Gaussian process takes a quarter of a second a proposal.
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(each, marks=[pytest.mark.long] * (each == "gp")) for each in sorted(SAMPLERS)]
+)
 @settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
 @given(
     metric=st.sampled_from(["val_ppl", "[val_ppl, tokens]"]),
@@ -47,7 +50,7 @@ def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
     sampler: str, metric: str, constrained: bool, foreign: int, kill: int, running: bool, small_samplers: None
 ) -> None:  # fmt: skip
     """running: it is killed between the proposal and what comes of it."""
-    points = [POINT] * (24 if SAMPLERS[sampler].only_points else 1)
+    points = [POINT.format(0.5 + i / 1000) for i in range(24 if SAMPLERS[sampler].only_points else 1)]
     overrides = [f"search.sampler={sampler}", f"metric={metric}", f"search.points=[{', '.join(points)}]"]
     if SAMPLERS[sampler].unfit(make_spec().space):  # a continuum
         mu = "{choice: [0.3, 0.4, 0.5, 0.6, 0.65, 0.9], when: {finetune.schedule.name: gaussian}}"
