@@ -155,6 +155,10 @@ _MEANINGS = {
     "p_best": "best: the chance of being the best one. A chance, no guarantee.",
     "p_within": "near best: the chance of being within 1% of the best one.",
     "regret": "may lose: what taking this row may cost at most, of perplexity (95%).",
+    "optimism": (
+        "optimism: by how much picking flattered val_ppl: valid against test of the fresh runs, less the "
+        "same of the search's."
+    ),
     "as_run": (
         "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "
         "every configuration, so that rows of different seeds can be compared."

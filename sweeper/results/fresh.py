@@ -4,13 +4,15 @@
 Once there is such, it alone decides. The search's own numbers flatter its best: they were picked for them.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from sweeper.results.estimates import estimates, gaps
 from sweeper.results.race_plan import UNSCORED, left_race
 from sweeper.results.race_record import Contest, contests
-from sweeper.results.ranking import Ranking, entries_of, ranking
+from sweeper.results.ranking import Ranked, Ranking, entries_of, ranking
+from sweeper.results.row import Estimate
 from sweeper.spec.sections import Settle
 from sweeper.statistics.field import Run
 from sweeper.statistics.standings import Standing, standings
@@ -22,9 +24,17 @@ class Fresh(NamedTuple):
     standings: list[Standing]  # by nelbo, best first
     winner: int | None  # configuration
     effective_documents: float
-    test_ppl: Mapping[int, float]  # by configuration, the mean of these runs
+    estimates: Mapping[int, Mapping[str, Estimate]]  # of other metrics, by configuration
     contests: list[Contest]  # of a race: one, or one for each value of a dimension
     settle: Settle | None  # what the race was run by; None: runs confirmed
+    gaps: Mapping[int, float] = MappingProxyType({})  # valid less test, by configuration
+    runs: Collection[int] = ()  # of a race: trials
+
+    def compared(self, configuration: int) -> int:
+        """Rows that it was held against on fresh seeds, itself among them."""
+        known = {each.configuration for each in self.standings}
+        mine = (each.contenders for each in self.contests if configuration in each.contenders)
+        return len(known.intersection(next(mine, known)))
 
 
 def fresh(
@@ -35,24 +45,29 @@ def fresh(
     latest: Sequence[LatestRecord],
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
+    test: Mapping[int, EvaluationRecord],
 ) -> Fresh | None:
-    """searched: the ranking by the search's own numbers."""
+    """searched: the ranking by the search's own numbers. test: evaluations on the test split, by trial."""
     if (section := sweep.spec.get("settle")) is not None:
-        raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section), latest)
+        raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section))
         if raced is not None:
-            return raced
+            runs = _runs_of_race(raced, trials, evaluations, latest)
+            return raced._replace(
+                estimates={c: also for each in runs for c, also in estimates(each, test).items()},
+                gaps={c: gap for each in runs for c, gap in gaps([r.entry for r in each], test).items()},
+            )
     confirming = [trial for trial in trials if trial.role == "confirm"]
     found = ranking(entries_of(confirming, evaluations, latest))
     if not found.rows:
         return None
-    test = {each.entry.configuration: _test_ppl(each.entry.latest) for each in found.rows}
     return Fresh(
         [each.standing for each in found.rows],
         found.winner,
         found.effective_documents,
-        {configuration: ppl for configuration, ppl in test.items() if ppl is not None},
+        estimates(found.rows, test),
         [],
         None,
+        gaps([each.entry for each in found.rows], test),
     )
 
 
@@ -63,7 +78,6 @@ def _raced(
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
     settle: Settle,
-    latest: Sequence[LatestRecord],
 ) -> Fresh | None:
     """None before there are two rounds."""
     scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
@@ -79,19 +93,35 @@ def _raced(
         return None
     rows.sort(key=lambda each: each.nelbo)
     winners = [contest.first for contest in found if contest.race is not None and contest.race.winner]
-    test = {
-        row.configuration: [r for r in latest if configuration[r.trial] == row.configuration] for row in rows
-    }
-    raced = {score.trial for score in scores}
-    ppl = {c: _test_ppl([r for r in mine if r.trial in raced]) for c, mine in test.items()}
     return Fresh(
         rows,
         winners[0] if len(found) == 1 and winners else None,
         searched.effective_documents,
-        {c: each for c, each in ppl.items() if each is not None},
+        {},
         found,
         settle,
+        runs={each.trial for each in scores},
     )
+
+
+def _runs_of_race(
+    raced: Fresh,
+    trials: Sequence[TrialRecord],
+    evaluations: dict[int, EvaluationRecord],
+    latest: Sequence[LatestRecord],
+) -> list[list[Ranked]]:
+    """Of each contest the rows, its first before all others, with the runs of the race alone."""
+    mine = [trial for trial in trials if trial.id in raced.runs]
+    by_id = {each.configuration: each for each in entries_of(mine, evaluations, latest)}
+    standing = {each.configuration: each for each in raced.standings}
+    return [
+        [
+            Ranked(by_id[c], standing[c], 1)
+            for c in sorted(contest.contenders, key=lambda c: (c != contest.first, c))
+            if c in by_id and c in standing
+        ]
+        for contest in raced.contests
+    ]
 
 
 def _standings_of(
@@ -125,8 +155,3 @@ def _standings_of(
             )
         )
     return found
-
-
-def _test_ppl(latest: Sequence[LatestRecord]) -> float | None:
-    found = [row.best for row in latest if row.name == "test_nelbo"]
-    return math.exp(math.fsum(found) / len(found)) if found else None

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import estimates
+from sweeper.results.estimates import estimates, gaps
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.pareto import on_the_front
 from sweeper.results.ranking import AFTER_SEARCH, STATES, entries_of, ranked_by, ranking
 from sweeper.results.row import Row
-from sweeper.results.rows import ranked_row, unranked_row, with_fresh
+from sweeper.results.rows import ranked_row, unranked_row, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
@@ -85,15 +85,17 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     ranked = {each.entry.configuration for each in search.rows}
     rest = [unranked_row(entry, values) for entry in entries if entry.configuration not in ranked]
     rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
-    after = fresh(reader, sweep, trials, evaluations, latest, search, values)
-    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
     test = {each.trial: each for each in reader.evaluations(sweep.id, "test")}
+    after = fresh(reader, sweep, trials, evaluations, latest, search, values, test)
+    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
     also = estimates(search.rows, test)
     by_search = [
         ranked_row(each, values)._replace(estimates=also.get(each.entry.configuration, {}))
         for each in search.rows
     ]
     rows = with_fresh(by_search, after, later)
+    if after is not None:
+        rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
 
     metrics = metrics_of(sweep)
     if len(metrics) > 1:
