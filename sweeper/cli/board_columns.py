@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sweeper.cli.console import number, perplexity, shown
 from sweeper.results.leaderboard import Board
+from sweeper.results.limits import shares_in_words
 from sweeper.results.row import Row
 
 
@@ -84,6 +85,12 @@ COLUMNS: Mapping[str, Column] = {
     "p_within": Column("near best", lambda row: _share(row.p_within), lambda row: row.p_within),
     "optimism": Column(
         "optimism", lambda r: "" if r.optimism is None else share(r.optimism), lambda r: r.optimism
+    ),
+    "limits": Column(
+        "limits",
+        lambda row: "" if row.limits is None else shares_in_words(row.limits),
+        lambda row: None if row.limits is None else row.limits.seeds,
+        right=False,
     ),
     "front": Column("front", lambda row: "*" if row.pareto else "", lambda row: row.pareto),
     "seeds": Column("seeds", lambda r: str(r.confirmed_seeds or r.seeds or ""), lambda r: r.seeds),

@@ -4,18 +4,19 @@
 Once there is such, it alone decides. The search's own numbers flatter its best: they were picked for them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sweeper.results.estimates import estimates, gaps
 from sweeper.results.race_plan import UNSCORED, left_race
 from sweeper.results.race_record import Contest, contests
-from sweeper.results.ranking import Ranked, Ranking, entries_of, ranking
+from sweeper.results.ranking import Ranked, Ranking, as_evaluation, entries_of, ranking
 from sweeper.results.row import Estimate
 from sweeper.spec.sections import Settle
-from sweeper.statistics.field import Run
+from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.standings import Standing, standings
+from sweeper.statistics.values import values
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, LatestRecord, SweepRecord, TrialRecord
 
@@ -28,7 +29,7 @@ class Fresh(NamedTuple):
     contests: list[Contest]  # of a race: one, or one for each value of a dimension
     settle: Settle | None  # what the race was run by; None: runs confirmed
     gaps: Mapping[int, float] = MappingProxyType({})  # valid less test, by configuration
-    runs: Collection[int] = ()  # of a race: trials
+    ranked: Sequence[Sequence[Ranked]] = ()  # rows of each contest, its first before all others
 
     def compared(self, configuration: int) -> int:
         """Rows that it was held against on fresh seeds, itself among them."""
@@ -51,10 +52,11 @@ def fresh(
     if (section := sweep.spec.get("settle")) is not None:
         raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section))
         if raced is not None:
-            runs = _runs_of_race(raced, trials, evaluations, latest)
+            ranked = _ranked_by_race(raced, reader, sweep, trials, latest)
             return raced._replace(
-                estimates={c: also for each in runs for c, also in estimates(each, test).items()},
-                gaps={c: gap for each in runs for c, gap in gaps([r.entry for r in each], test).items()},
+                estimates={c: also for each in ranked for c, also in estimates(each, test).items()},
+                gaps={c: gap for each in ranked for c, gap in gaps([r.entry for r in each], test).items()},
+                ranked=ranked,
             )
     confirming = [trial for trial in trials if trial.role == "confirm"]
     found = ranking(entries_of(confirming, evaluations, latest))
@@ -68,6 +70,7 @@ def fresh(
         [],
         None,
         gaps([each.entry for each in found.rows], test),
+        [found.rows],
     )
 
 
@@ -100,18 +103,21 @@ def _raced(
         {},
         found,
         settle,
-        runs={each.trial for each in scores},
     )
 
 
-def _runs_of_race(
+def _ranked_by_race(
     raced: Fresh,
+    reader: Reader,
+    sweep: SweepRecord,
     trials: Sequence[TrialRecord],
-    evaluations: dict[int, EvaluationRecord],
     latest: Sequence[LatestRecord],
 ) -> list[list[Ranked]]:
-    """Of each contest the rows, its first before all others, with the runs of the race alone."""
-    mine = [trial for trial in trials if trial.id in raced.runs]
+    """Of each contest the rows, its first before all others, with the runs of the race alone, as it scored
+    them."""
+    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
+    evaluations = {each.trial: as_evaluation(each) for each in scores}
+    mine = [trial for trial in trials if trial.id in evaluations]
     by_id = {each.configuration: each for each in entries_of(mine, evaluations, latest)}
     standing = {each.configuration: each for each in raced.standings}
     return [
@@ -140,8 +146,10 @@ def _standings_of(
     ]
     place = {configuration: i for i, configuration in enumerate(contest.contenders)}
     found = []
+    configurations, field = field_of(runs, scores[0].tokens)
+    to_first = values(field, configurations.index(contest.first))
     for each in standings(runs, scores[0].tokens).rows:
-        i = place[each.configuration]
+        i, c = place[each.configuration], configurations.index(each.configuration)
         may_be = bool(race.may_be_best_K[i])
         found.append(
             each._replace(
@@ -152,6 +160,8 @@ def _standings_of(
                 regret=max(0.0, float(race.upper_KK[i].max())),
                 p_best=float(chances.best_C[i]),
                 p_within=float(chances.within_C[i]),
+                text_error=float(to_first.text_C[c]),
+                seeds_error=float(to_first.seeds_C[c]),
             )
         )
     return found

@@ -17,6 +17,15 @@ class Estimate(NamedTuple):
     over: str  # what low and high are over: 'text and seeds', 'text', 'seeds', 'nothing'
 
 
+class Limit(NamedTuple):
+    """What keeps a row tied with the first: shares of the variance of its difference. None: not known."""
+
+    text: float | None  # with the masks, where these are not told apart from it
+    masks: float | None
+    seeds: float | None
+    remedy: str  # in words, with its price where that is known: of all rows that it would help
+
+
 class Row(NamedTuple):
     """One configuration. val_* of a ranked row are its standing's (sweeper/statistics/standings.py)."""
 
@@ -63,10 +72,12 @@ class Row(NamedTuple):
     p_within: float | None = None  # of being within 1% of the best
     # Of other metrics, seeds' effects taken out as of val_ppl: of the fresh runs where there are some.
     estimates: Mapping[str, Estimate] = MappingProxyType({})
+    limits: Limit | None = None  # of a row that is tied with the first, among those that decide
     pareto: bool | None = None  # whether it is on the front of the sweep's metrics; None: there is but one
 
     def to_json(self) -> dict[str, Any]:
         flat = {key: value for key, value in self._asdict().items() if key != "metrics"}
+        flat["limits"] = self.limits and self.limits._asdict()
         flat["estimates"] = {name: each._asdict() for name, each in self.estimates.items()}
         return {**flat, **{name: value for name, value in self.metrics.items() if name not in flat}}
 
