@@ -157,6 +157,11 @@ def _spread(draws: int, block_size: int, fine: bool) -> float:
     return fine_spread(draws, block_size) if fine else plain_spread(draws, block_size)
 
 
+@lru_cache(maxsize=1024)
+def _draws(error: float, of_token: float, block_size: int) -> int:
+    return fine_draws(error, of_token, block_size)
+
+
 # --- remedies, in words -------------------------------------------------------------------------
 def _more_masks(ties: Sequence[_Tie], prices: Prices) -> str:
     """Of all rows in these that masks are drawn for: for the error of ranking, or half of what they have."""
@@ -170,7 +175,7 @@ def _more_masks(ties: Sequence[_Tie], prices: Prices) -> str:
     for each, block in rows.values():
         if (of_token := _variance_of_token(each)) is None or block is None:
             return f"{said} with masks for an error of {wanted:.2g} nats"
-        numbers.append(fine_draws(wanted, of_token, block))
+        numbers.append(_draws(wanted, of_token, block))
         total += numbers[-1] * len(each.entry.evaluated)
     low, high = min(numbers), max(numbers)
     seconds = prices.masks(total)
