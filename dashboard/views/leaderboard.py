@@ -111,7 +111,7 @@ def leaderboard_page() -> None:
         return
     for alarm in now.board.alarms:
         st.error(alarm)
-    st.text("\n".join(each.text for each in now.board.answers))
+    st.text("\n".join(now.board.said))
     if frame.is_adjusted(now.frame):
         st.caption(words.AS_RUN)
     rows = choose_rows(now)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sweeper.cli.console import number, perplexity, shown
 from sweeper.results.leaderboard import Board
+from sweeper.results.limits import shares_in_words
 from sweeper.results.row import Row
 
 
@@ -33,13 +34,18 @@ def above_first(row: Row) -> str:
     return "" if difference is None or why == "best" else above(difference, margin)
 
 
+def share(difference: float) -> str:
+    """'+0.9%': nats per token, as a share of perplexity."""
+    return f"{100 * math.expm1(difference):+.1f}%"
+
+
 def above(difference: float, margin: float | None) -> str:
     """Nats per token, as shares of perplexity."""
     if margin is None:
-        return f"{100 * math.expm1(difference):+.1f}% [?]"
+        return f"{share(difference)} [?]"
     low, high = (100 * math.expm1(difference + each) for each in (-margin, margin))
     digits = 1 if high - low < 100 else 0
-    return f"{100 * math.expm1(difference):+.1f}% [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"{share(difference)} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -77,6 +83,15 @@ COLUMNS: Mapping[str, Column] = {
     "regret": Column("may lose", lambda row: _loss(row.regret), lambda row: row.regret),
     "p_best": Column("best", lambda row: _share(row.p_best), lambda row: row.p_best),
     "p_within": Column("near best", lambda row: _share(row.p_within), lambda row: row.p_within),
+    "optimism": Column(
+        "optimism", lambda r: "" if r.optimism is None else share(r.optimism), lambda r: r.optimism
+    ),
+    "limits": Column(
+        "limits",
+        lambda row: "" if row.limits is None else shares_in_words(row.limits),
+        lambda row: None if row.limits is None else row.limits.seeds,
+        right=False,
+    ),
     "front": Column("front", lambda row: "*" if row.pareto else "", lambda row: row.pareto),
     "seeds": Column("seeds", lambda r: str(r.confirmed_seeds or r.seeds or ""), lambda r: r.seeds),
     "state": Column("state", lambda row: row.state, lambda row: row.state, right=False),

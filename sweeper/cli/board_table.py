@@ -38,8 +38,8 @@ def print_board(
         console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
     for alarm in board.alarms:
         console.print(Text(alarm, style="bold red"))
-    for each in board.answers:
-        console.print(Text(each.text))
+    for line in board.said:
+        console.print(Text(line))
     if asked is not None:
         console.print(board_table(board, rows, asked))
     elif rows:
@@ -155,6 +155,11 @@ _MEANINGS = {
     "p_best": "best: the chance of being the best one. A chance, no guarantee.",
     "p_within": "near best: the chance of being within 1% of the best one.",
     "regret": "may lose: what taking this row may cost at most, of perplexity (95%).",
+    "optimism": (
+        "optimism: by how much picking flattered val_ppl: valid against test of the fresh runs, less the "
+        "same of the search's."
+    ),
+    "limits": "limits: parts of the variance of a tied row's difference to the first.",
     "as_run": (
         "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "
         "every configuration, so that rows of different seeds can be compared."

@@ -1,6 +1,6 @@
 """The command that says what a sweep would take, without running it."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,6 +11,7 @@ from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, NoCalibrat
 if TYPE_CHECKING:
     from sweeper.planning.forecast import Capacity
     from sweeper.planning.plan import Plan
+    from sweeper.planning.resolution import Resolution
     from sweeper.spec.spec import SweepSpec
 
 app = typer.Typer()
@@ -48,16 +49,33 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
     said = forecast(spec, would, tried, slots, _capacity(db, files, bool(slots.gpu)))
     if json:
         shapes = {key: measured._asdict() for key, measured in tried.measured.items()}
-        print_json({"plan": would._asdict(), "forecast": said._asdict(), "measured": shapes})
+        sees = seen(spec, would, db)._asdict()
+        print_json({"plan": would._asdict(), "sees": sees, "forecast": said._asdict(), "measured": shapes})
     else:
-        print_text(*counts(spec, would))
+        print_text(*counts(spec, would, seen(spec, would, db)))
         print_text(*in_words(said, would, slots, tried))
     if said.lacking:
         raise typer.Exit(LACKS)
 
 
-def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
+def seen(spec: "SweepSpec", would: "Plan", db: str) -> "Resolution":
+    """The smallest difference, by the scatter of earlier sweeps where the database has any; it may be none,
+    or not there."""
+    from sweeper.planning.resolution import resolution
+    from sweeper.results.race_record import scatter_of_store
+    from sweeper.store.engine import StoreError
+    from sweeper.store.queries import Reader
+
+    scatter = None
+    with suppress(StoreError), closing(Reader(db)) as reader:
+        scatter = scatter_of_store(reader, spec.trainer)
+    return resolution(spec, would.trials, scatter)
+
+
+def counts(spec: "SweepSpec", would: "Plan", sees: "Resolution") -> list[str]:
     """What `check` says, and `plan` before all else."""
+    from sweeper.planning.resolution import in_words
+
     bound = "at most " if would.at_most else ""
     lines = [
         f"{spec.name}: the specification is sound",
@@ -69,6 +87,7 @@ def counts(spec: "SweepSpec", would: "Plan") -> list[str]:
         f"settled     {would.raced_least} to {would.raced} runs of a race" if would.raced else "",
         f"pretrains   {bound}{would.stages}, each run once and shared",
         f"steps       {bound}{would.steps:,}",
+        f"sees        {in_words(sees)}",
     ]
     return [line for line in lines if line]
 

@@ -21,7 +21,7 @@ from sweeper.cli.options import (
     Overrides,
     Spec,
 )
-from sweeper.cli.plan import counts, show_plan
+from sweeper.cli.plan import counts, seen, show_plan
 
 if TYPE_CHECKING:
     from sweeper.spec.spec import SweepSpec
@@ -74,7 +74,7 @@ def resume(
 
 
 @app.command()
-def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None:
+def check(spec: Spec, overrides: Overrides = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Check a specification, and say what would run. Starts nothing."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.planning.plan import plan
@@ -82,9 +82,10 @@ def check(spec: Spec, overrides: Overrides = None, json: AsJson = False) -> None
     checked = load(spec, overrides or [], json)
     would = plan(checked)
     if json:
-        print_json({"plan": would._asdict(), "spec": checked.resolved()})
+        sees = seen(checked, would, db)._asdict()
+        print_json({"plan": would._asdict(), "sees": sees, "spec": checked.resolved()})
         return
-    print_text(*counts(checked, would))
+    print_text(*counts(checked, would, seen(checked, would, db)))
 
 
 def drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from sweeper.results.brief import brief
 from sweeper.results.fresh import Fresh
 from sweeper.results.race_record import Contest
-from sweeper.results.row import Row
-from sweeper.results.rows import known
+from sweeper.results.row import Row, known
 from sweeper.spec.sections import Settle
 
 WITHIN = 0.01  # of perplexity: the margin of a row's p_within where no race has one of its own

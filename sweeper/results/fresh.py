@@ -4,16 +4,19 @@
 Once there is such, it alone decides. The search's own numbers flatter its best: they were picked for them.
 """
 
-import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from sweeper.results.estimates import estimates, gaps
 from sweeper.results.race_plan import UNSCORED, left_race
 from sweeper.results.race_record import Contest, contests
-from sweeper.results.ranking import Ranking, entries_of, ranking
+from sweeper.results.ranking import Ranked, Ranking, as_evaluation, entries_of, ranking
+from sweeper.results.row import Estimate
 from sweeper.spec.sections import Settle
-from sweeper.statistics.field import Run
+from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.standings import Standing, standings
+from sweeper.statistics.values import values
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, LatestRecord, SweepRecord, TrialRecord
 
@@ -22,9 +25,17 @@ class Fresh(NamedTuple):
     standings: list[Standing]  # by nelbo, best first
     winner: int | None  # configuration
     effective_documents: float
-    test_ppl: Mapping[int, float]  # by configuration, the mean of these runs
+    estimates: Mapping[int, Mapping[str, Estimate]]  # of other metrics, by configuration
     contests: list[Contest]  # of a race: one, or one for each value of a dimension
     settle: Settle | None  # what the race was run by; None: runs confirmed
+    gaps: Mapping[int, float] = MappingProxyType({})  # valid less test, by configuration
+    ranked: Sequence[Sequence[Ranked]] = ()  # rows of each contest, its first before all others
+
+    def compared(self, configuration: int) -> int:
+        """Rows that it was held against on fresh seeds, itself among them."""
+        known = {each.configuration for each in self.standings}
+        mine = (each.contenders for each in self.contests if configuration in each.contenders)
+        return len(known.intersection(next(mine, known)))
 
 
 def fresh(
@@ -35,24 +46,31 @@ def fresh(
     latest: Sequence[LatestRecord],
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
+    test: Mapping[int, EvaluationRecord],
 ) -> Fresh | None:
-    """searched: the ranking by the search's own numbers."""
+    """searched: the ranking by the search's own numbers. test: evaluations on the test split, by trial."""
     if (section := sweep.spec.get("settle")) is not None:
-        raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section), latest)
+        raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section))
         if raced is not None:
-            return raced
+            ranked = _ranked_by_race(raced, reader, sweep, trials, latest)
+            return raced._replace(
+                estimates={c: also for each in ranked for c, also in estimates(each, test).items()},
+                gaps={c: gap for each in ranked for c, gap in gaps([r.entry for r in each], test).items()},
+                ranked=ranked,
+            )
     confirming = [trial for trial in trials if trial.role == "confirm"]
     found = ranking(entries_of(confirming, evaluations, latest))
     if not found.rows:
         return None
-    test = {each.entry.configuration: _test_ppl(each.entry.latest) for each in found.rows}
     return Fresh(
         [each.standing for each in found.rows],
         found.winner,
         found.effective_documents,
-        {configuration: ppl for configuration, ppl in test.items() if ppl is not None},
+        estimates(found.rows, test),
         [],
         None,
+        gaps([each.entry for each in found.rows], test),
+        [found.rows],
     )
 
 
@@ -63,7 +81,6 @@ def _raced(
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
     settle: Settle,
-    latest: Sequence[LatestRecord],
 ) -> Fresh | None:
     """None before there are two rounds."""
     scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
@@ -79,19 +96,38 @@ def _raced(
         return None
     rows.sort(key=lambda each: each.nelbo)
     winners = [contest.first for contest in found if contest.race is not None and contest.race.winner]
-    test = {
-        row.configuration: [r for r in latest if configuration[r.trial] == row.configuration] for row in rows
-    }
-    raced = {score.trial for score in scores}
-    ppl = {c: _test_ppl([r for r in mine if r.trial in raced]) for c, mine in test.items()}
     return Fresh(
         rows,
         winners[0] if len(found) == 1 and winners else None,
         searched.effective_documents,
-        {c: each for c, each in ppl.items() if each is not None},
+        {},
         found,
         settle,
     )
+
+
+def _ranked_by_race(
+    raced: Fresh,
+    reader: Reader,
+    sweep: SweepRecord,
+    trials: Sequence[TrialRecord],
+    latest: Sequence[LatestRecord],
+) -> list[list[Ranked]]:
+    """Of each contest the rows, its first before all others, with the runs of the race alone, as it scored
+    them."""
+    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
+    evaluations = {each.trial: as_evaluation(each) for each in scores}
+    mine = [trial for trial in trials if trial.id in evaluations]
+    by_id = {each.configuration: each for each in entries_of(mine, evaluations, latest)}
+    standing = {each.configuration: each for each in raced.standings}
+    return [
+        [
+            Ranked(by_id[c], standing[c], 1)
+            for c in sorted(contest.contenders, key=lambda c: (c != contest.first, c))
+            if c in by_id and c in standing
+        ]
+        for contest in raced.contests
+    ]
 
 
 def _standings_of(
@@ -110,8 +146,10 @@ def _standings_of(
     ]
     place = {configuration: i for i, configuration in enumerate(contest.contenders)}
     found = []
+    configurations, field = field_of(runs, scores[0].tokens)
+    to_first = values(field, configurations.index(contest.first))
     for each in standings(runs, scores[0].tokens).rows:
-        i = place[each.configuration]
+        i, c = place[each.configuration], configurations.index(each.configuration)
         may_be = bool(race.may_be_best_K[i])
         found.append(
             each._replace(
@@ -122,11 +160,8 @@ def _standings_of(
                 regret=max(0.0, float(race.upper_KK[i].max())),
                 p_best=float(chances.best_C[i]),
                 p_within=float(chances.within_C[i]),
+                text_error=float(to_first.text_C[c]),
+                seeds_error=float(to_first.seeds_C[c]),
             )
         )
     return found
-
-
-def _test_ppl(latest: Sequence[LatestRecord]) -> float | None:
-    found = [row.best for row in latest if row.name == "test_nelbo"]
-    return math.exp(math.fsum(found) / len(found)) if found else None

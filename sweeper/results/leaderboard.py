@@ -2,17 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import estimates
+from sweeper.results.estimates import estimates, gaps
 from sweeper.results.fresh import Fresh, fresh
+from sweeper.results.limits import Limits, Prices, limits
 from sweeper.results.pareto import on_the_front
-from sweeper.results.ranking import AFTER_SEARCH, STATES, entries_of, ranked_by, ranking
+from sweeper.results.ranking import AFTER_SEARCH, STATES, Ranked, entries_of, ranked_by, ranking
 from sweeper.results.row import Row
-from sweeper.results.rows import ranked_row, unranked_row, with_fresh
+from sweeper.results.rows import ranked_row, unranked_row, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
@@ -36,6 +37,7 @@ class Board(NamedTuple):
     winning: int | None = None  # configuration
     effective_documents: float = 0.0  # as many equal ones would say as much
     fresh: Fresh | None = None  # what was measured after the search
+    limits: Sequence[str] = ()  # lines: what keeps rows tied with the first, and what would tell; if anything
     alarms: Sequence[str] = ()  # rows that are better than they can be
     numbered_before: bool = False  # it ended before trials had numbers, under another rule
 
@@ -60,11 +62,19 @@ class Board(NamedTuple):
     def answers(self) -> tuple[Answer, ...]:
         return answers(self.rows, self.fresh, self.winning, self.searched)
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Lines above the rows: the answers, and what limits them while they are not settled."""
+        found = self.answers
+        more = () if all(each.settled for each in found) else self.limits
+        return (*(each.text for each in found), *more)
+
     def to_json(self) -> dict[str, Any]:
         found = self.answers
         return {
             "schema_version": SCHEMA_VERSION,
             "answer": {"text": "\n".join(each.text for each in found), "parts": [a.to_json() for a in found]},
+            "limits": list(self.limits),
             "alarms": list(self.alarms),
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
@@ -85,15 +95,19 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
     ranked = {each.entry.configuration for each in search.rows}
     rest = [unranked_row(entry, values) for entry in entries if entry.configuration not in ranked]
     rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
-    after = fresh(reader, sweep, trials, evaluations, latest, search, values)
-    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
     test = {each.trial: each for each in reader.evaluations(sweep.id, "test")}
+    after = fresh(reader, sweep, trials, evaluations, latest, search, values, test)
+    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
     also = estimates(search.rows, test)
     by_search = [
         ranked_row(each, values)._replace(estimates=also.get(each.entry.configuration, {}))
         for each in search.rows
     ]
     rows = with_fresh(by_search, after, later)
+    if after is not None:
+        rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
+    tied = _limits(reader, sweep, search.rows, after, values)
+    rows = [row._replace(limits=tied.of.get(row.configuration)) for row in rows]
 
     metrics = metrics_of(sweep)
     if len(metrics) > 1:
@@ -115,9 +129,25 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         winning=search.winner if after is None else after.winner,
         effective_documents=search.effective_documents,
         fresh=after,
+        limits=tied.lines,
         alarms=alarms(entries),
         numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
     )
+
+
+def _limits(
+    reader: Reader,
+    sweep: SweepRecord,
+    searched: Sequence[Ranked],
+    after: Fresh | None,
+    values: Mapping[int, dict[str, Any]],
+) -> Limits:
+    """Of the rows that decide."""
+    kind = "search" if after is None else "confirmed" if after.settle is None else "race"
+    groups = [searched] if after is None else after.ranked
+    keys = {trial.stage for group in groups for row in group for trial in row.entry.trials}
+    stages = {stage.key: stage for stage in reader.stages(sorted(filter(None, keys)))}
+    return limits(groups, kind, values, Prices(stages, reader.scores(sweep.id)))
 
 
 def sweep_named(reader: Reader, name: str) -> SweepRecord:

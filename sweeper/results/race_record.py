@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweeper.results.ranking import Entry, Ranked, quantity
+from sweeper.results.ranking import AFTER_SEARCH, Entry, Ranked, entries_of, quantity, ranked_by, ranking
 from sweeper.spec.sections import LEAST, Settle
 from sweeper.statistics.chances import Chances, chances
 from sweeper.statistics.differences import Pooled, pooled
 from sweeper.statistics.field import Field, Run, field_of
 from sweeper.statistics.race import Race, against_all, race
+from sweeper.store.queries import Reader
 from sweeper.store.records import ScoreRecord
+from trainer.values import flatten
 
 SCREEN = 2.5  # spreads within which a row of the search may still be the best
+NEWEST = 10  # sweeps that the scatter of seeds is taken from
 RUNS_ON = 0.05  # chance of being the best below which `until: chance` runs a contender no more
 
 
@@ -179,3 +182,20 @@ def _common_seed(entries: Sequence[Entry]) -> int | None:
     """A seed that all have run: the search's own."""
     common = set.intersection(*(set(entry.by_seed()) for entry in entries)) if entries else set()
     return min(common, default=None)
+
+
+def scatter_of_store(reader: Reader, trainer: Mapping[str, Any]) -> float | None:
+    """E, nats per token: what is left of a configuration's scatter over seeds once their common effects are
+    out, in the newest sweeps of this store on the same data with the same model. None where none shows it."""
+    total, about = Pooled(), _about(trainer)
+    alike = [each for each in reader.sweeps() if _about(flatten(each.spec.get("trainer") or {})) == about]
+    for sweep in sorted(alike, key=lambda each: each.created)[-NEWEST:]:
+        trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+        searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
+        rows = ranking(entries_of(searched, ranked_by(reader, sweep.id), [])).rows
+        total = total.plus(spread_of_search(rows))
+    return math.sqrt(total.variance / 2) if total.squares else None
+
+
+def _about(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in trainer.items() if key.startswith(("data.", "model."))}

@@ -54,9 +54,13 @@ def ranked_by(reader: Reader, sweep: int) -> dict[int, EvaluationRecord]:
     found = {each.trial: each for each in reader.evaluations(sweep, "valid")}
     for each in reader.scores(sweep):
         if each.round == 0 and each.split == "valid":
-            fields = {name: getattr(each, name) for name in EvaluationRecord._fields if hasattr(each, name)}
-            found[each.trial] = EvaluationRecord(**fields)
+            found[each.trial] = as_evaluation(each)
     return found
+
+
+def as_evaluation(score: ScoreRecord) -> EvaluationRecord:
+    shared = {name: getattr(score, name) for name in EvaluationRecord._fields if hasattr(score, name)}
+    return EvaluationRecord(**shared)
 
 
 def entries_of(

@@ -1,5 +1,6 @@
 """What does a board say of one configuration? Plain values; None is what is not known."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,6 +15,15 @@ class Estimate(NamedTuple):
     difference: float | None  # log of it over the first's: nats per token, of a perplexity
     margin: float | None  # that this must exceed to count (all pairs)
     over: str  # what low and high are over: 'text and seeds', 'text', 'seeds', 'nothing'
+
+
+class Limit(NamedTuple):
+    """What keeps a row tied with the first: shares of the variance of its difference. None: not known."""
+
+    text: float | None  # with the masks, where these are not told apart from it
+    masks: float | None
+    seeds: float | None
+    remedy: str  # in words, with its price where that is known: of all rows that it would help
 
 
 class Row(NamedTuple):
@@ -49,7 +59,10 @@ class Row(NamedTuple):
     confirmed_why: str = ""
     confirmed_difference: float | None = None
     confirmed_margin: float | None = None
-    confirmed_test_ppl: float | None = None
+    confirmed_test_ppl: float | None = None  # by the same fit as confirmed_nelbo
+    # Valid less test of the fresh runs, less the same of the search's: by how much picking flattered it. Nats
+    # per token; None where either was not scored on test.
+    optimism: float | None = None
     # Of the confirmed numbers where there are some, else of the search's (sweeper/statistics/standings.py).
     over_seeds: bool = False  # whether the interval covers training seeds, or the text alone
     rank_low: int | None = None  # the ranks that it may have, by all pairs; None: not known
@@ -57,12 +70,23 @@ class Row(NamedTuple):
     regret: float | None = None  # what taking it may cost at most (95%), nats per token; None: not known
     p_best: float | None = None  # a chance, no guarantee
     p_within: float | None = None  # of being within 1% of the best
-    estimates: Mapping[str, Estimate] = MappingProxyType(
-        {}
-    )  # of other metrics, seeds' effects taken out as of val_ppl
+    # Of other metrics, seeds' effects taken out as of val_ppl: of the fresh runs where there are some.
+    estimates: Mapping[str, Estimate] = MappingProxyType({})
+    limits: Limit | None = None  # of a row that is tied with the first, among those that decide
     pareto: bool | None = None  # whether it is on the front of the sweep's metrics; None: there is but one
 
     def to_json(self) -> dict[str, Any]:
         flat = {key: value for key, value in self._asdict().items() if key != "metrics"}
+        flat["limits"] = self.limits and self.limits._asdict()
         flat["estimates"] = {name: each._asdict() for name, each in self.estimates.items()}
         return {**flat, **{name: value for name, value in self.metrics.items() if name not in flat}}
+
+
+def known(value: float) -> float | None:
+    """JSON has no word for infinity, nor for what is no number."""
+    return value if math.isfinite(value) else None
+
+
+def perplexity(nelbo: float) -> float | None:
+    """None where no float is as large."""
+    return math.exp(nelbo) if nelbo < 700 else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.results.fresh import Fresh
 from sweeper.results.ranking import Entry, Ranked
-from sweeper.results.row import Row
+from sweeper.results.row import Row, known, perplexity
 from sweeper.statistics.standings import Standing
 from sweeper.store.records import LatestRecord, TrialRecord
 
@@ -85,13 +85,26 @@ def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRe
     known_to_search = [each for each in fresh.standings if each.configuration in others]
     by_rank = sorted(known_to_search, key=lambda each: not each.tied_with_best)
     first = [
-        _fresh_row(others.pop(each.configuration), each, fresh, place)
+        _fresh_row(others.pop(each.configuration), each, fresh, place, len(rows))
         for place, each in enumerate(by_rank, start=1)
     ]
     behind = len(first) + 1
     return first + [
         row._replace(rank=behind if row.tied_with_best else place)
         for place, row in enumerate(others.values(), start=behind)
+    ]
+
+
+def with_optimism(
+    rows: Sequence[Row], of_search: Mapping[int, float], of_fresh: Mapping[int, float]
+) -> list[Row]:
+    """Both: valid less test, by configuration."""
+    both = of_search.keys() & of_fresh.keys()
+    return [
+        row._replace(optimism=of_fresh[row.configuration] - of_search[row.configuration])
+        if row.configuration in both
+        else row
+        for row in rows
     ]
 
 
@@ -103,7 +116,9 @@ def _with_trials(row: Row, more: Sequence[TrialRecord]) -> Row:
     )
 
 
-def _fresh_row(row: Row, standing: Standing, fresh: Fresh, place: int) -> Row:
+def _fresh_row(row: Row, standing: Standing, fresh: Fresh, place: int, ranked: int) -> Row:
+    also = fresh.estimates.get(row.configuration, {})
+    test = also.get("test_ppl")
     return row._replace(
         rank=1 if standing.tied_with_best else place,
         confirmed_seeds=standing.seeds,
@@ -115,9 +130,22 @@ def _fresh_row(row: Row, standing: Standing, fresh: Fresh, place: int) -> Row:
         confirmed_why=standing.why,
         confirmed_difference=standing.difference,
         confirmed_margin=known(standing.margin),
-        confirmed_test_ppl=fresh.test_ppl.get(standing.configuration),
-        **_said(standing),
+        confirmed_test_ppl=None if test is None else test.value,
+        estimates=also or row.estimates,
+        **{**_said(standing), **_places(row, standing, fresh.compared(row.configuration), ranked)},
     )
+
+
+def _places(row: Row, standing: Standing, compared: int, ranked: int) -> dict[str, int]:
+    """The ranks that it may have among all that are ranked, by its fresh numbers and by the search's.
+
+    Of compared rows fresh numbers say whether they are surely better or worse, of the others the search's
+    alone. Where the two contradict each other the fresh ones hold.
+    """
+    low, high = standing.rank_low, ranked - (compared - standing.rank_high)
+    both = max(low, row.rank_low or low), min(high, row.rank_high or high)
+    low, high = both if both[0] <= both[1] else (low, high)
+    return {"rank_low": low, "rank_high": high}
 
 
 def _said(standing: Standing) -> dict[str, Any]:
@@ -141,13 +169,3 @@ def means(latest: Iterable[LatestRecord]) -> dict[str, float]:
     if "test_nelbo" in metrics:
         metrics["test_ppl"] = math.exp(metrics["test_nelbo"])  # as everywhere: exp of the mean
     return metrics
-
-
-def known(value: float) -> float | None:
-    """JSON has no word for infinity, nor for what is no number."""
-    return value if math.isfinite(value) else None
-
-
-def perplexity(nelbo: float) -> float | None:
-    """None where no float is as large."""
-    return math.exp(nelbo) if nelbo < 700 else None

@@ -56,6 +56,8 @@ class Standing(NamedTuple):
     regret: float  # what taking it may cost, against those that ran on two seeds or more; infinite: not known
     p_best: float  # a chance, no guarantee; NaN where nothing is known
     p_within: float  # of being within 1% of the best
+    text_error: float  # of the difference: its standard error over text
+    seeds_error: float  # and over seeds; infinite where no spread is known
 
 
 class Standings(NamedTuple):
@@ -101,6 +103,8 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[float], margin: float = MA
             regret=float(claims.regret_C[c]),
             p_best=_chance(chance and chance.best_C, place_C[c]),
             p_within=_chance(chance and chance.within_C, place_C[c]),
+            text_error=float(found.text_C[c]),
+            seeds_error=float(found.seeds_C[c]),
         )
         for c in order.tolist()
     ]

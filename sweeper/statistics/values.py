@@ -20,6 +20,8 @@ class Values(NamedTuple):
     over: str  # what that is over: 'text and seeds', 'text', 'seeds', 'nothing'
     difference_C: Array  # to the first; 0 for the first itself
     margin_C: Array  # that the difference must exceed; infinite where nothing can be said
+    text_C: Array  # standard error of the difference over text
+    seeds_C: Array  # and over seeds; infinite where no spread is known
 
 
 def values(field: Field, first: int, *, with_text: bool = True) -> Values:
@@ -40,7 +42,8 @@ def values(field: Field, first: int, *, with_text: bool = True) -> Values:
         found = found._replace(text_CK=np.zeros_like(found.text_CK))
     margin_C1 = found.half_width(lambda d: tukey(groups, d), tukey(groups, found.text_degrees))
     margin_C1[first] = 0.0
-    return Values(mean_C, half_C, over, found.mean_CK[:, 0], margin_C1[:, 0])
+    of_first = found.mean_CK[:, 0], margin_C1[:, 0], found.text_CK[:, 0], found.seeds_CK[:, 0]
+    return Values(mean_C, half_C, over, *of_first)
 
 
 def _own_error(field: Field) -> tuple[Array, int]:

@@ -16,7 +16,7 @@ from trainer.data.base import Split
 from trainer.data.corpus import Corpus, identity
 from trainer.disk import replace_durably
 from trainer.evaluation.record import Evaluation, ratio_and_se
-from trainer.evaluation.sizing import draws_of, fine_draws_of
+from trainer.evaluation.sizing import draws_of, fine_draws_of, surprisal_variance
 from trainer.network.model import Denoiser, evaluating
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of, strided_rows
@@ -59,7 +59,8 @@ def evaluate(
 
     passport = objective.passport(block_size, masks or draws_of(config, tokens_SL[:, 1:], block_size))
     draws, x0_SL = passport["draws"], torch.from_numpy(tokens_SL)
-    if ranks and masks is not None and passport["bound"] == "sampled":
+    sampled = passport["bound"] == "sampled"  # so masks have an error, by s^2 of the text (sizing.py)
+    if ranks and masks is not None and sampled:
         passport["estimator"] += ", controlled"
         nats_SL = yield from _fine(model, objective, x0_SL, block_size, draws, seeds_S, config.batch_size)
     else:
@@ -91,6 +92,7 @@ def evaluate(
         },
         provenance={
             **passport,
+            **({"surprisal_variance": surprisal_variance(tokens_SL[:, 1:])} if sampled else {}),
             "seed": config.seed,
             **({"round": round} if round else {}),
             "precision": str(model.dtype).removeprefix("torch."),

@@ -41,7 +41,11 @@ def draws_of(config: EvaluationConfig, scored_SL: np.ndarray, block_size: int) -
 
 def fine_draws_of(error: float, scored_SL: np.ndarray, block_size: int) -> int:
     """Masks a block of the fine bound for this standard error of masks, at most MOST_FINE_DRAWS."""
-    variance = surprisal_variance(scored_SL) / scored_SL.size
+    return fine_draws(error, surprisal_variance(scored_SL) / scored_SL.size, block_size)
+
+
+def fine_draws(error: float, variance: float, block_size: int) -> int:
+    """variance: s^2 / N."""
     low, high = 1, MOST_FINE_DRAWS  # the smallest number in between that is enough
     while low < high:
         middle = (low + high) // 2
@@ -61,10 +65,14 @@ def fine_spread(draws: int, block_size: int) -> float:
     return float((width_K**2 * of_draw_K).sum())
 
 
+def plain_spread(draws: int, block_size: int) -> float:
+    """(H_M - 1) / K."""
+    return math.fsum(1 / n for n in range(2, block_size + 1)) / draws
+
+
 def mask_error(scored_SL: np.ndarray, block_size: int) -> float:
     """Standard error of nats per token from one mask a block; scored_SL without BOS."""
-    spread = math.fsum(1 / n for n in range(2, block_size + 1))
-    return math.sqrt(surprisal_variance(scored_SL) * spread / scored_SL.size)
+    return math.sqrt(surprisal_variance(scored_SL) * plain_spread(1, block_size) / scored_SL.size)
 
 
 def surprisal_variance(scored_SL: np.ndarray) -> float:

@@ -204,8 +204,9 @@ def test_the_leaderboard_as_json_and_as_a_table(db: str) -> None:
     assert len(document(call("leaderboard", "schedules", "--db", db, "--json", "--limit", "2"))["rows"]) == 2
 
     table = call("leaderboard", "schedules", "--db", db).stdout
-    answer, header, first = table.splitlines()[:3]
+    answer, limits, header, first = table.splitlines()[:4]
     assert answer == board["answer"]["text"]
+    assert [limits] == board["limits"]
     assert header.split()[:2] == ["rank", "val_ppl"]
     assert "block_size" in header
     assert "data.length" not in header
@@ -213,7 +214,7 @@ def test_the_leaderboard_as_json_and_as_a_table(db: str) -> None:
     chosen = call(
         "leaderboard", "schedules", "--db", db, "--columns", "val_ppl,finetune.lr", "--sort", "rank"
     )
-    assert chosen.stdout.splitlines()[1].split() == ["val_ppl", "finetune.lr"]
+    assert chosen.stdout.splitlines()[2].split() == ["val_ppl", "finetune.lr"]
     wrong = call("leaderboard", "schedules", "--db", db, "--sort", "none")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("there is no column none; there are: rank, ")

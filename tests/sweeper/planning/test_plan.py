@@ -15,6 +15,7 @@ from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.forecast import Capacity, Forecast, forecast, shapes_of, unmeasured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import plan
+from sweeper.planning.resolution import resolution
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.strategies.samplers import SAMPLERS
@@ -224,7 +225,9 @@ def test_a_race_is_planned_as_a_range_and_its_pretrains_are_counted() -> None:
     assert (would.raced_least, would.raced) == (2 * 8, 5 * 9)
     assert would.stages == without.stages + 5
     assert would.at_most
-    assert "settled     16 to 45 runs of a race" in plan_cli.counts(spec, would)
+    assert "settled     16 to 45 runs of a race" in plan_cli.counts(
+        spec, would, resolution(spec, would.trials)
+    )
 
 
 def test_baselines_that_ran_on_a_rounds_seed_are_not_planned_again() -> None:

@@ -20,6 +20,7 @@ from trainer.evaluation.sizing import (
     fine_draws_of,
     fine_spread,
     mask_error,
+    plain_spread,
     surprisal_variance,
 )
 from trainer.objectives.fine_bound import fine_subsets
@@ -113,6 +114,10 @@ def test_a_run_takes_as_many_as_its_error_asks_for(tmp_path: Path):
     assert {run.provenance["draws"] for run in runs} == {runs[0].provenance["draws"]}
     assert runs[0].provenance["draws"] not in (EvaluationConfig().draws, MOST_DRAWS)
     assert runs[0].identity == runs[1].identity
+    # And what an evaluation keeps of its text is enough to say the same later.
+    first = runs[0]
+    variance = first.provenance["surprisal_variance"] / sum(first.tokens_D) * plain_spread(1, 8)
+    assert first.provenance["draws"] == math.ceil(variance / 0.2**2)
 
 
 def test_the_setting_is_content_only_where_it_is_said():
