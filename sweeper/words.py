@@ -1,4 +1,7 @@
-"""How are amounts said? Bytes and durations, in words that tables, logs and reports share."""
+"""How are amounts and configurations said? In words that tables, logs and reports share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def in_bytes(count: float) -> str:
@@ -15,3 +18,28 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def brief(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    """'block_size 4, cosine, clip 0.28-0.83': what is there of the names."""
+    said: list[str] = []
+    for name in names:
+        value = values.get(name)
+        group, _, word = name.rpartition(".")
+        if value is None or (word == "high" and values.get(f"{group}.low") is not None):
+            continue
+        short = group.rpartition(".")[2]
+        high = values.get(f"{group}.high")
+        if word == "name":
+            said += [] if value == "none" else [_shown(value)]
+        elif word == "low" and high is not None:
+            said.append(f"{short} {_shown(value)}-{_shown(high)}")
+        else:
+            said.append(f"{word} {_shown(value)}")
+    return ", ".join(said)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sweeper.results.brief import brief
 from sweeper.results.fresh import Fresh
 from sweeper.results.race_record import Contest
 from sweeper.results.row import Row, known
 from sweeper.spec.sections import Settle
+from sweeper.words import brief
 
 WITHIN = 0.01  # of perplexity: the margin of a row's p_within where no race has one of its own
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from sweeper.results.answer import Answer, answers
-from sweeper.results.brief import brief
 from sweeper.results.fresh import Fresh
 from sweeper.results.race_record import Contest
 from sweeper.results.row import Row
 from sweeper.spec.sections import Settle
 from sweeper.statistics.chances import Chances
 from sweeper.statistics.race import Race
+from sweeper.words import brief
 
 NAMES = ["f.block_size", "f.schedule.name", "f.clip.low", "f.clip.high"]
 VALUES = {"f.block_size": 4, "f.schedule.name": "cosine", "f.clip.low": 0.28, "f.clip.high": 0.83}
