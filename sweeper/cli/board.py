@@ -80,7 +80,6 @@ def show_board(
     from sweeper.results.savings import savings
 
     with opened_sweep(db, name, json) as (reader, sweep):
-        spec = sweep.spec
         board = make_board(reader, name)
         saved = savings(reader, sweep)
     if json:
@@ -88,9 +87,8 @@ def show_board(
             rows = [row.to_json() for row in in_order(board, sort)[:limit]]
         console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
         return
-    varied = dict.fromkeys([*spec["space"], *(key for entry in spec["always"] for key in entry)])
     with failing(NoColumn, USAGE, json):
-        print_board(board, list(varied), limit, split(columns), sort)
+        print_board(board, board.varied, limit, split(columns), sort)
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")
     if saved:

@@ -39,6 +39,7 @@ class Board(NamedTuple):
     fresh: Fresh | None = None  # what was measured after the search
     limits: Sequence[str] = ()  # lines: what keeps rows tied with the first, and what would tell; if anything
     alarms: Sequence[str] = ()  # rows that are better than they can be
+    varied: tuple[str, ...] = ()  # what the specification varies, in its order: no defaults that come with it
     numbered_before: bool = False  # it ended before trials had numbers, under another rule
 
     @property
@@ -60,7 +61,7 @@ class Board(NamedTuple):
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        return answers(self.rows, self.fresh, self.winning, self.searched)
+        return answers(self.rows, self.fresh, self.winning, self.varied or self.searched)
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -131,6 +132,7 @@ def leaderboard(reader: Reader, sweep_name: str) -> Board:
         fresh=after,
         limits=tied.lines,
         alarms=alarms(entries),
+        varied=varied(sweep.spec),
         numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
     )
 
@@ -163,6 +165,12 @@ def metrics_of(sweep: SweepRecord) -> list[str]:
     """What the search optimises; the first one ranks and prunes."""
     metric = sweep.spec.get("metric", "val_ppl")
     return [metric] if isinstance(metric, str) else list(metric)
+
+
+def varied(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of its space and of its baselines."""
+    entries = spec.get("always") or ()
+    return tuple(dict.fromkeys([*(spec.get("space") or ()), *(key for entry in entries for key in entry)]))
 
 
 def searched(values: Sequence[dict[str, Any]]) -> list[str]:

@@ -98,7 +98,7 @@ def contests(
     mine = [each for each in scores if each.round > 0 and each.split == "valid"]
     raced = {configuration[each.trial] for each in mine}
     found = []
-    for value, rows in sorted(by_value.items(), key=lambda each: str(each[0])):
+    for value, rows in sorted(by_value.items(), key=lambda each: (isinstance(each[0], str), each[0])):
         chosen = _contenders(rows, spread, settle)
         chosen += [c for each in rows if (c := each.entry.configuration) in raced and c not in chosen]
         chosen = [c for c in chosen if c not in left]
