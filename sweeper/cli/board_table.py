@@ -129,12 +129,8 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
             f"The evaluation text is worth {board.effective_documents:.0f} equal documents: below {FEW} "
             "an interval over text is a rough one."
         )
-    floors = ranked[0].metrics if ranked else {}
-    if "unigram_nelbo" in floors and "bigram_nelbo" in floors:
-        unigram, bigram = (perplexity(math.exp(floors[f"{model}_nelbo"])) for model in ("unigram", "bigram"))
-        lines.append(
-            f"On the same tokens a unigram model has perplexity {unigram}, an add-one bigram {bigram}."
-        )
+    if ranked and (floors := _floors(ranked[0].metrics)):
+        lines.append(f"On the same tokens {floors}.")
     bad = sum(board.trials.get(state, 0) for state in ("failed", "lost"))
     if bad:
         trials = "1 trial" if bad == 1 else f"{bad} trials"
@@ -166,3 +162,19 @@ _MEANINGS = {
     ),
     "front": "front: none is better in every metric of the search than one marked *, errors left aside.",
 }
+
+
+FLOORS = {  # by metric; in words as they follow each other
+    "unigram_nelbo": "a unigram model has perplexity {}",
+    "bigram_nelbo": "an add-one bigram {}",
+    "kn_bigram_nelbo": "a Kneser-Ney bigram {}",
+    "kn_trigram_nelbo": "a Kneser-Ney trigram {}",
+    "source_nelbo": "the source itself {}",
+}
+
+
+def _floors(metrics: Mapping[str, float]) -> str:
+    """What simpler models reach, as far as the rows say it."""
+    return ", ".join(
+        said.format(perplexity(math.exp(metrics[name]))) for name, said in FLOORS.items() if name in metrics
+    )

@@ -73,7 +73,7 @@ class DryRun:
                 point = self.space.example({name: value})
                 values = {**self.reading.fixed, **(point or {name: value})}
                 if not _problems(values):
-                    read = str(TrainConfig.from_dotted(values).to_dotted()[name])
+                    read = str(TrainConfig.from_dotted(values).to_dotted().get(name, value))
                     if (other := first.setdefault(read, value)) is not value:
                         at = self._value_path(name, value)
                         self.problems.add(at, f"{value!r} is the same as {other!r}", name)

@@ -73,7 +73,7 @@ class Sweep:
             if (
                 sweep is None
                 or self._stolen is not None
-                or self.world.ahead + self.world.now >= self.until(sweep)
+                or self.world.ahead + self.world.now >= (sweep.lease_until or 0.0)
             ):
                 return
             # One of another machine: this process's own drivers are known to be dead, or not, by their pid.

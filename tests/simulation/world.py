@@ -16,6 +16,8 @@ from unittest import mock
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
+from sweeper.execution import registration
+
 BEGAN = 1_800_000_000.0  # seconds since 1970
 
 
@@ -39,6 +41,8 @@ class World:
             mock.patch.object(time, "monotonic", side_effect=lambda: self.now),
             mock.patch.object(time, "time", side_effect=lambda: self.ahead + self.now),
             mock.patch.object(time, "sleep", self.sleep),
+            # It asks git, whose end subprocess waits for by this clock.
+            mock.patch.object(registration, "code_version", return_value="simulated"),
         ):
             yield
 

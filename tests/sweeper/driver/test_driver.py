@@ -102,8 +102,8 @@ def test_a_repeat_is_told_and_not_run(place: tuple[str, Path]) -> None:
 
 
 def test_a_repeat_of_a_running_trial_waits_for_its_value(place: tuple[str, Path]) -> None:
-    point = "{finetune.block_size: 16, finetune.schedule.name: loglinear}"
-    spec = make_spec("search.trials=2", f"search.points=[{point}, {point}]")
+    text = "name: test\ntrainer: {finetune.steps: 2}\nspace: {finetune.block_size: {choice: [4, 8]}}\n"
+    spec = make_spec(text=text + "search: {sampler: random, trials: 2, seed: 2}")  # proposes the first twice
     with opened(place[0], spec, place[1], slots=3) as driver:
         drive(driver, slots=3)
     with closing(Reader(place[0])) as reader:
