@@ -189,3 +189,10 @@ def test_content_leaves_out_what_cannot_move_a_result():
 def test_no_torch():
     code = "import sys, trainer.config.train_config; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_run_is_scored_on_is_the_evaluations_alone() -> None:
+    """Runs of other seeds are scored on the same text and masks, so that their difference is paired."""
+    of_seeds = [TrainConfig.from_dotted({"seed": seed, "evaluation.seed": 7}).scoring for seed in (0, 1, 2)]
+    assert of_seeds == [of_seeds[0]] * 3
+    assert of_seeds[0].seed == 7
