@@ -132,19 +132,23 @@ class Sweep:
     def _one_driver(self) -> str:
         self.world.saves = True
         try:
-            return self._drive()
+            ending = self._drive()
         except Killed:
             self.world.saves = False
-            return "killed"
+            ending = "killed"
         except StoreError as error:
             if self._stolen is not None:
                 self._nothing_was_written(error)
                 return "stolen"
             self.world.saves = self.world.random.random() < 0.5  # workers are ended, in one way or the other
-            return "store"
+            ending = "store"
         finally:
             self._close_all()
             self._driver = None
+        if self._stolen is not None:  # and nobody has noticed
+            self._nothing_was_written(LeaseLost())
+            return "stolen"
+        return ending
 
     def _drive(self) -> str:
         spec, slots = self.scenario.spec, self.scenario.slots

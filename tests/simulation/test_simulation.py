@@ -14,7 +14,7 @@ from tests.simulation.simulate import simulate
 from tests.simulation.sweep import Sweep
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [pytest.param(i, marks=[pytest.mark.long] * (i > 3)) for i in range(40)])
 def test_a_sweep_with_faults_ends_as_it_should(seed: int) -> None:
     assert simulate(seed).violation == ""
 
@@ -23,8 +23,8 @@ def test_the_same_seed_gives_the_same_sweep(tmp_path: Path) -> None:
     events = []
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
-        sweep = Sweep(draw(4), tmp_path / place)
-        Kill(200).plant(sweep)
+        sweep = Sweep(draw(1), tmp_path / place)
+        Kill(100).plant(sweep)
         sweep.run()
         tables = sweep.tables()
         events.append(

@@ -40,7 +40,6 @@ class World:
         with (
             mock.patch.object(time, "monotonic", side_effect=lambda: self.now),
             mock.patch.object(time, "time", side_effect=lambda: self.ahead + self.now),
-            mock.patch.object(time, "sleep", self.sleep),
             # It asks git, whose end subprocess waits for by this clock.
             mock.patch.object(registration, "code_version", return_value="simulated"),
         ):

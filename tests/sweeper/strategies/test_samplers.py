@@ -38,7 +38,7 @@ def _search(proposals: Proposals, asked: list[Proposal], until: int, metrics: in
 @pytest.mark.parametrize(
     "sampler", [pytest.param(each, marks=[pytest.mark.long] * (each == "gp")) for each in sorted(SAMPLERS)]
 )
-@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=2, suppress_health_check=list(HealthCheck))
 @given(
     metric=st.sampled_from(["val_ppl", "[val_ppl, tokens]"]),
     constrained=st.booleans(),
