@@ -101,6 +101,7 @@ def test_the_whole_is_kept_and_never_a_part(
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_tests_of_the_noise_find_a_wrong_derivative(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
