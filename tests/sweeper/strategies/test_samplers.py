@@ -52,6 +52,7 @@ def test_a_study_rebuilt_at_any_point_goes_on_as_the_one_that_was_lost(
     """running: it is killed between the proposal and what comes of it."""
     points = [POINT.format(0.5 + i / 1000) for i in range(24 if SAMPLERS[sampler].only_points else 1)]
     overrides = [f"search.sampler={sampler}", f"metric={metric}", f"search.points=[{', '.join(points)}]"]
+    overrides.append("search.trials=24")
     if SAMPLERS[sampler].unfit(make_spec().space):  # a continuum
         mu = "{choice: [0.3, 0.4, 0.5, 0.6, 0.65, 0.9], when: {finetune.schedule.name: gaussian}}"
         overrides.append(f"space.finetune.schedule.mu={mu}")
