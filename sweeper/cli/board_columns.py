@@ -119,6 +119,21 @@ def _estimated(name: str, part: str) -> Column:
     return Column(f"{name} {part}".rstrip(), cell, value)
 
 
+def races(board: Board) -> int:
+    """How many firsts are there? One for each value that `settle` races by itself."""
+    return 1 if board.fresh is None else max(1, len(board.fresh.contests))
+
+
+def _above_in_a_race(board: Board) -> Column:
+    """Of a row without fresh numbers nothing is said: it was not held against the first that these name."""
+    column = COLUMNS["above"]
+    return column._replace(
+        title="above first" if races(board) > 1 else column.title,
+        cell=lambda row: column.cell(row) if row.confirmed_seeds else "",
+        value=lambda row: column.value(row) if row.confirmed_seeds else None,
+    )
+
+
 class NoColumn(ValueError):
     """There is no such column, as one sentence."""
 
@@ -126,7 +141,7 @@ class NoColumn(ValueError):
 def column_of(board: Board, name: str) -> Column:
     """One of those above, a metric that a row has, or a value. Raises NoColumn."""
     if name in COLUMNS:
-        return COLUMNS[name]
+        return _above_in_a_race(board) if name == "above" and board.confirmed else COLUMNS[name]
     metric, _, part = name.rpartition(":")
     metric, part = (metric, part) if part in ("interval", "above") else (name, "")
     if any(metric in row.estimates for row in board.rows):

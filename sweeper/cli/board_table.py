@@ -11,7 +11,7 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.cli.board_columns import COLUMNS, Column, chosen, column_of, in_order
+from sweeper.cli.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
 from sweeper.cli.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
 from sweeper.results.leaderboard import Board
 from sweeper.results.row import Row
@@ -109,15 +109,17 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
     """What the columns mean, where it cannot be guessed, and what else to know; a line each."""
     ranked = [row for row in board.rows if row.rank is not None]
     there = chosen(board) if columns is None else list(columns)
-    lines = [_MEANINGS[name] for name in there if name in _MEANINGS and len(ranked) > 1]
+    meanings = {**_MEANINGS, "above": _above_first(board)} if races(board) > 1 else _MEANINGS
+    lines = [meanings[name] for name in there if name in meanings and len(ranked) > 1]
     if {"interval", "confirmed_interval"} & {*there} and ranked:
         over = "evaluation text and training seeds" if ranked[0].over_seeds else "evaluation text alone"
         lines.append(f"95% interval: of each value by itself, over {over}.")
     if board.confirmed:
-        seeds = max(row.confirmed_seeds for row in board.confirmed)
+        seeds = [row.confirmed_seeds for row in board.confirmed]
+        least = "" if min(seeds) == max(seeds) else f"{min(seeds)} to "
         lines.append(
-            f"fresh: val_ppl on {seeds} seeds and pretrains that had no part in the search. The search's own "
-            "numbers flatter its best: they were picked for them."
+            f"fresh: val_ppl on {least}{max(seeds)} seeds and pretrains that had no part in the search. The "
+            "search's own numbers flatter its best: they were picked for them."
         )
     if board.numbered_before:
         lines.append(
@@ -162,6 +164,15 @@ _MEANINGS = {
     ),
     "front": "front: none is better in every metric of the search than one marked *, errors left aside.",
 }
+
+
+def _above_first(board: Board) -> str:
+    assert board.fresh is not None
+    assert board.fresh.settle is not None  # several races: `settle` has told them apart
+    return (
+        f"above first: of perplexity, to the first row of its own {board.fresh.settle.by}: each was raced by "
+        "itself. Paired by seed and document; 95%, for all pairs of a race at once."
+    )
 
 
 FLOORS = {  # by metric; in words as they follow each other

@@ -15,7 +15,7 @@ from sweeper.execution.cluster_ray import ClusterRay
 from sweeper.execution.local_ray import LocalRay
 from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tune_adapters import NoProgress, SchedulerAdapter, SearcherAdapter
-from sweeper.execution.watchdog import Watchdog
+from sweeper.execution.watchdog import SLOW, Watchdog
 from sweeper.execution.worker import Worker, environment
 from sweeper.planning.machine import Slots
 
@@ -51,6 +51,7 @@ class Executor(NamedTuple):
         os.environ.update(DRIVER_ENVIRONMENT, TUNE_MAX_PENDING_TRIALS_PG=str(self.slots.number))
         os.environ.update(environment(threads=max(1, int(self.slots.cpu))))
         try:
+            self.watchdog.beat(SLOW)
             self.ray.start(self.slots, self.place, self.watchdog.give_up)
             self.watchdog.watch()  # again: ray.init puts its own handler on SIGTERM
             self._tuner(backend).fit()
@@ -58,8 +59,9 @@ class Executor(NamedTuple):
             logging.getLogger("ray").exception("Ray ended the run")
             return backend.failure or error
         finally:
-            self.watchdog.rest()
+            self.watchdog.beat(SLOW)
             self.ray.stop()
+            self.watchdog.rest()
         return backend.failure
 
     def _tuner(self, backend: TrialBackend) -> tune.Tuner:

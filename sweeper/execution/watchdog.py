@@ -17,6 +17,7 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Seconds. A minute after its control service has died Ray ends the driver by itself, without a word.
 SILENCE = 45.0
+SLOW = 180.0  # seconds in which Ray is to have started, or stopped: 5 on an idle machine
 HALTED = 5.0  # seconds without a look, which there is twice a second
 
 
@@ -56,9 +57,12 @@ class Watchdog(threading.Thread):
         os.close(self._read_end)
         os.close(self._write_end)
 
-    def beat(self) -> None:
-        """The main thread is alive; from the first beat on, silence ends the process."""
-        self._last_beat = time.monotonic()
+    def beat(self, patience: float = 0.0) -> None:
+        """The main thread is alive; from the first beat on, silence ends the process.
+
+        patience: seconds in which no other beat is to be expected, beyond the usual.
+        """
+        self._last_beat = time.monotonic() + patience
 
     def rest(self) -> None:
         """No more beats are to be expected."""

@@ -25,7 +25,7 @@ def launch(*arguments: str, code: str = "", **environment: str) -> "subprocess.P
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments[1:]] if code else [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={"PYTHONFAULTHANDLER": "1", **os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -117,12 +117,13 @@ def wait_for(
 
 
 def end_of(driver: "subprocess.Popen[str]", patience: float = PATIENCE) -> tuple[int, str]:
-    """The exit code, and what it printed."""
+    """The exit code, and what it printed. One that does not end says where it stands, in every thread."""
     try:
         output, _ = driver.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
-        driver.kill()
-        raise
+        driver.send_signal(signal.SIGABRT)  # Python's faulthandler prints the stacks
+        output, _ = driver.communicate()
+        raise AssertionError(f"no end within {patience:.0f} s:\n{output}") from None
     return driver.returncode, output
 
 

@@ -1,14 +1,18 @@
 """The board on a terminal: what it marks, what it concludes, and that it explains itself."""
 
 import io
+import math
 
 import pytest
 from rich.console import Console
 
 from sweeper.cli import board_table as tables
 from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of
+from sweeper.results.fresh import Fresh
 from sweeper.results.leaderboard import Board
+from sweeper.results.race_record import Contest
 from sweeper.results.row import Row
+from sweeper.spec.sections import Settle
 
 
 def row(rank: int | None, configuration: int, tied: bool = False, why: str = "", **values: object) -> Row:
@@ -131,6 +135,25 @@ def test_the_difference_stands_with_its_interval(monkeypatch: pytest.MonkeyPatch
     assert "+2.0% [+1.0, +3.0]" in text
     fresh = worse._replace(confirmed_seeds=5, confirmed_difference=0.0, confirmed_margin=0.01)
     assert "+0.0% [-1.0, +1.0]" in drawn([row(1, 1, True, "best"), fresh], [], 120, monkeypatch)
+
+
+@pytest.mark.parametrize(("groups", "title"), [(1, "above row 1"), (2, "above first")])
+def test_after_a_race_the_difference_is_to_the_first_of_the_same_race(groups: int, title: str) -> None:
+    """And of a row that did not race nothing is said: the search's first is not theirs."""
+    raced = row(1, 1)._replace(
+        confirmed_seeds=2, confirmed_difference=0.01, confirmed_margin=0.005, confirmed_why="worse"
+    )
+    rows = [raced, raced._replace(configuration=2, confirmed_seeds=3), row(3, 3)._replace(difference=0.02)]
+    contest = Contest(4, [1, 2], [2, 2], None, None, math.inf)
+    settle = Settle(by="finetune.block_size" if groups > 1 else None)
+    made = board(*rows)._replace(fresh=Fresh([], None, 26.0, {}, [contest] * groups, settle))
+    column = column_of(made, "above")
+    assert column.title == title
+    assert [column.cell(each) for each in rows] == ["+1.0% [+0.5, +1.5]"] * 2 + [""]
+    assert [column.value(each) for each in rows] == [0.01, 0.01, None]
+    lines = tables.legend(made)
+    assert any(line.startswith(f"{title}: ") for line in lines)
+    assert any(line.startswith("fresh: val_ppl on 2 to 3 seeds") for line in lines)
 
 
 def test_what_limits_trust_is_said() -> None:

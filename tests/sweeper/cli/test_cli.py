@@ -292,7 +292,8 @@ def test_a_database_that_is_not_there_is_a_sentence_and_is_not_made(tmp_path: Pa
 
 
 @pytest.mark.parametrize("user", ["u:secretpw@", ""])
-def test_a_password_is_never_shown(user: str) -> None:
+def test_a_password_is_never_shown(user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     url = f"postgresql+psycopg://{user}127.0.0.1:1/db{'' if user else '?password=secretpw'}"
     for words in (["list"], ["leaderboard", "x"], ["run", SMOKE, "--files", "f"], ["stop", "x"]):
         result = call(*words, "--db", url)

@@ -20,9 +20,9 @@ lock.acquire()
 """
 
 
-def start(*, silence: float, grace: float, beat: bool) -> "subprocess.Popen[str]":
+def start(*, silence: float, grace: float, beat: bool, patience: float = 0.0) -> "subprocess.Popen[str]":
     code = BLOCKED.replace("SILENCE", str(silence)).replace("GRACE", str(grace))
-    code = code.replace("BEAT", "watchdog.beat()" if beat else "")
+    code = code.replace("BEAT", f"watchdog.beat({patience})" if beat else "")
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -36,6 +36,15 @@ def test_silence_after_a_beat_ends_the_process() -> None:
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert output.strip().endswith("to go on: type it again")
+
+
+def test_what_takes_long_is_given_its_time_and_no_more() -> None:
+    """As Ray's start and stop are."""
+    process = start(silence=0.1, grace=60, beat=True, patience=1.5)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=0.7)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
