@@ -60,7 +60,7 @@ def score(
     if not state or (folder / "unreadable").exists():
         raise TrainingError(f"{folder}: there is no checkpoint")
     yield None
-    drawn = random.Random(f"{folder.name} {round}")
+    drawn = random.Random(f"{state['score']!r} {round}")  # of the run, wherever it lies
     value = state["score"] / 10 + drawn.gauss(0, 0.004)
     nats = [100 * (value + drawn.gauss(0, error or 0.01)) for _ in range(20)]
     nelbo, se = ratio_and_se(nats, [100] * 20)

@@ -170,6 +170,18 @@ class Turn:
 
 
 @contextmanager
+def copied_here(uri: str) -> Iterator[Path]:
+    """What the store has of a folder, for a while. Raises CheckpointError where it does not answer."""
+    with _folder() as here:
+        try:
+            Snapshots(uri).fetch(here)
+        except OSError as error:
+            said = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"the object store does not answer: {said}") from error
+        yield here
+
+
+@contextmanager
 def _folder() -> Iterator[Path]:
     """A new one, gone at the end; those of workers that were killed are gone before."""
     root = cache_root() / "scratch"

@@ -6,14 +6,15 @@ lease meanwhile, so that no driver begins; killed, what was scored is scored.
 
 import time
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.driver.lease import LEASE, lease
 from sweeper.driver.retention import folder_of
-from sweeper.files.remote import is_remote
+from sweeper.execution.mirror import copied_here
+from sweeper.files.remote import is_remote, within
 from sweeper.results.race_plan import race_plan
 from sweeper.results.ranking import AFTER_SEARCH
 from sweeper.spec.sections import Settle
@@ -54,8 +55,6 @@ def reevaluate(
         sweep = reader.sweep(name)
         if sweep is None:
             raise StoreError(f"there is no sweep {name} in this database")
-        if is_remote(sweep.folder):
-            raise StoreError(f"the checkpoints of {name} are in an object store: they are not scored here")
         with lease(store, sweep) as holder:
             writer = store.writer(sweep.id, holder)
             runs = [
@@ -68,13 +67,20 @@ def reevaluate(
             scored = []
             for trial in runs:
                 try:
-                    said = _score(trial, folder_of(sweep, trial.id), masks, writer, trainer)
+                    with _run_of(sweep, trial.id) as folder:
+                        said = _score(trial, folder, masks, writer, trainer)
                 except (CheckpointError, DataError, TrainingError) as error:
                     said = str(error)
                 else:
                     scored.append(trial)
                 say(f"trial {trial.called}: {said}")
             return scored
+
+
+def _run_of(sweep: SweepRecord, trial: int) -> AbstractContextManager[Path]:
+    if is_remote(sweep.folder):
+        return copied_here(within(sweep.folder, "trials", str(sweep.id), str(trial)))
+    return nullcontext(folder_of(sweep, trial))
 
 
 def _score(trial: TrialRecord, folder: Path, masks: Masks, writer: Writer, trainer: str) -> str:

@@ -1,12 +1,15 @@
 """`settle` and `reevaluate` on the command line, and without it."""
 
 import json
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sweeper.execution.reevaluation import Masks, contenders, reevaluate
+from sweeper.files.remote import within
+from sweeper.files.snapshots import Snapshots
 from sweeper.results.leaderboard import leaderboard
 from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
@@ -85,3 +88,26 @@ def test_rows_and_masks_are_checked(place: tuple[str, Path]) -> None:
     assert call("reevaluate", "test", "99", "--db", url)[0] == 2
     code, said = call("reevaluate", "test", "--masks", "4", "--error", "0.01", "--db", url)
     assert (code, said) == (2, "--error sets the number of masks: say one of the two\n")
+
+
+def test_what_lies_in_an_object_store_is_scored_the_same(
+    place: tuple[str, Path], remote: str, cache: Path
+) -> None:
+    url = ended(place)
+    with closing(Reader(url)) as reader:
+        everyone = [trial.configuration for trial in reader.trials(1)]
+        ran = [trial for trial in reader.trials(1) if trial.repeat_of is None]
+        runs = {trial.id for trial in ran if trial.state == "complete"}
+    reevaluate(url, "test", everyone, MASKS, print, "tests.fakes")
+    with closing(Reader(url)) as reader:
+        here = {score.trial: score.nelbo for score in reader.scores(1)}
+    for run in runs - {1}:
+        Snapshots(within(remote, "trials", "1", str(run))).push(place[1] / "trials" / "1" / str(run))
+    with closing(sqlite3.connect(place[0].removeprefix("sqlite:///"))) as store, store:
+        store.execute("DELETE FROM scores")
+        store.execute("UPDATE sweeps SET folder = ?", (remote,))
+    said: list[str] = []
+    reevaluate(url, "test", everyone, MASKS, said.append, "tests.fakes")
+    with closing(Reader(url)) as reader:
+        assert {score.trial: score.nelbo for score in reader.scores(1)} == {r: here[r] for r in runs - {1}}
+    assert "there is no checkpoint" in next(line for line in said if line.startswith("trial 1:"))
