@@ -6,6 +6,7 @@
 import json
 import os
 import random
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from trainer.errors import CheckpointError, DataError
 
 TRIES = int(os.environ.get("FUZZ", "40"))
 LONGEST = 5.0  # CPU-seconds of one
+LARGEST = 500 << 10  # KiB that all of a kind may add to the memory of this process: what bounds each
 SPECS = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 STRANGE = (
     b"",
@@ -69,6 +71,7 @@ def tried(what: str, whole: bytes, read: Callable[[bytes], None], refused: type[
     """Every other exception is a traceback, and fails with its seed."""
     ended: Counter[str] = Counter()
     read(whole)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in range(TRIES):
         content = mutated(whole, random.Random(f"{what} {seed}"))
         began = time.process_time()
@@ -80,6 +83,7 @@ def tried(what: str, whole: bytes, read: Callable[[bytes], None], refused: type[
         except Exception as error:
             raise AssertionError(f"{what}, seed {seed}: {type(error).__name__}: {error}") from error
         assert time.process_time() - began < LONGEST, (what, seed)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < LARGEST, what
     print(f"{what}: {TRIES} tried, {dict(ended)}")
     assert ended["refused"]
     assert ended.keys() <= {"read", "refused"}
