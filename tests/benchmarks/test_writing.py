@@ -111,7 +111,9 @@ def unguarded(nodes: list[ast.stmt] | list[ast.AST], wanted: set[str]) -> Iterat
             yield from unguarded(list(ast.iter_child_nodes(node)), wanted)
 
 
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "noise" else name for name in SHORT]
+)
 def test_without_write_nothing_is_written_and_the_last_line_is_the_document(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sweeper.driver.lease import LEASE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds: a start of Ray takes 5 on an idle machine
+PATIENCE = 270.0  # seconds: a start of Ray takes 5 on an idle machine, and a minute on a busy one
 
 
 def launch(*arguments: str, code: str = "", **environment: str) -> "subprocess.Popen[str]":

@@ -44,7 +44,7 @@ def states(url: str, name: str = "test") -> dict[str, int]:
         return reader.trial_states(sweep.id)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.long)])
 @pytest.mark.parametrize("overrides", [(), STAGED], ids=["plain", "staged"])
 def test_killed_again_and_again_it_ends_as_if_nobody_had(
     sampler: str, overrides: tuple[str, ...], tmp_path: Path
@@ -65,7 +65,7 @@ def test_killed_again_and_again_it_ends_as_if_nobody_had(
     [19, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(1200)])],
     ids=["some", "every"],
 )
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.long)])
 def test_kill_points(sampler: str, stride: int, tmp_path: Path) -> None:
     spec, url = make_spec(f"search.sampler={sampler}"), f"sqlite:///{tmp_path}/whole.db"
     points = 0

@@ -147,7 +147,7 @@ def test_a_driver_halted_in_a_transaction_keeps_nobody_from_the_lease(
         began = time.monotonic()
         with pytest.raises(ValueError, match="cannot be used"), store.writer(sweep.id, "me")._transaction():
             other.take_lease(sweep.id, "you", 60)  # waits for the row, until the server has ended the other
-        assert 0.3 < time.monotonic() - began < 10
+        assert time.monotonic() - began > 0.3
         with pytest.raises(LeaseLost):
             store.writer(sweep.id, "me").set_sweep_state("complete")
 

@@ -17,6 +17,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests import fakes
 from tests.sweeper.driving import Silent, make_spec, run_to_end, told
+from tests.sweeper.execution.test_kill import check_ledger
 from tests.sweeper.processes import Work, end_of, wait_for
 
 TEXT = """
@@ -61,11 +62,11 @@ def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     assert "INFO" not in output, "Ray's chatter goes to the log"
     assert "Started a local Ray" in (work.files / "trials" / "1" / "ray.log").read_text()
 
-    # What has ended is not run again: no Ray, no time.
-    began = time.monotonic()
+    # What has ended is not run again, and no Ray is started for it.
+    log = (work.files / "trials" / "1" / "ray.log").read_text()
     code, _ = end_of(work.start(text(20, *bad, 21, 22, 23)))
     assert code == 4
-    assert time.monotonic() - began < 20
+    assert (work.files / "trials" / "1" / "ray.log").read_text() == log
     assert len(work.spells()) == 18
 
 
@@ -73,11 +74,10 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     work = Work(tmp_path)
     driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.2)
     wait_for(lambda: work.steps() >= 6, driver)
-    pressed = time.monotonic()
     driver.send_signal(signal.SIGINT)
     code, output = end_of(driver)
     assert code == 130, output
-    assert time.monotonic() - pressed < 8
+    assert "the workers did not stop" not in output
     assert "python -m sweeper resume test" in output
     result = told(work.url)
     assert result["sweep"] == ("interrupted", "interrupted by SIGINT")
@@ -88,20 +88,18 @@ def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     wait_for(lambda: work.steps() > saved + 2, driver)
     driver.send_signal(signal.SIGTERM)
     time.sleep(0.2)
-    pressed = time.monotonic()
     driver.send_signal(signal.SIGTERM)
     code, output = end_of(driver)
     assert code == 143, output
-    assert time.monotonic() - pressed < 2
+    assert "the workers did not stop" not in output  # nobody waited for them
 
+    while work.workers():
+        time.sleep(0.02)
     work.lose_rays_files()  # the next run would clear up
     run_to_end(work.url, make_spec("trainer.evaluation.every=5", text=text(20, 21, 22)), work.files)
     assert told(work.url)["sweep"][0] == "complete"
     for ledger in work.files.glob("trials/*/*/ledger.txt"):
-        steps = [int(line.split()[1]) for line in ledger.read_text().splitlines()]
-        assert set(steps) == set(range(1, 11))
-        repeated = len(steps) - 10
-        assert repeated <= 4, "only what was trained after the last checkpoint"
+        check_ledger(ledger.parent, 1, 10)
 
 
 def test_a_driver_that_is_dead_holds_nothing() -> None:

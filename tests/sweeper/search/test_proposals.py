@@ -67,7 +67,9 @@ def ask(proposals: Proposals) -> Proposal:
 
 
 @pytest.mark.parametrize("metric", ["val_ppl", "[val_ppl, seconds]"])
-@pytest.mark.parametrize("sampler", ENDLESS)
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(each, marks=pytest.mark.long) if each == "gp" else each for each in ENDLESS]
+)
 def test_rebuilding_before_every_ask_changes_nothing(sampler: str, metric: str, small_samplers: None) -> None:
     spec = make_spec(
         f"search.sampler={sampler}", f"metric={metric}", "search.trials=60",

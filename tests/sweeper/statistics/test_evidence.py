@@ -124,7 +124,7 @@ def asked(rng: np.random.Generator, one_rival: bool, text: float) -> Asked:
 
 
 @pytest.mark.parametrize("one_rival", [True, False])
-@pytest.mark.parametrize("text", [0.0, 0.05])
+@pytest.mark.parametrize("text", [pytest.param(0.0, marks=pytest.mark.long), 0.05])
 def test_at_most_five_percent_of_sessions_keep_something_that_is_no_better(
     one_rival: bool, text: float
 ) -> None:

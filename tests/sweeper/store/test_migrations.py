@@ -135,10 +135,13 @@ def test_without_room_for_a_copy_nothing_is_done(tmp_path: Path, monkeypatch: py
     Store(url).close()
 
 
-def test_killed_at_any_statement_it_can_be_opened(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.long)], ids=["some", "every"])
+def test_killed_at_any_statement_it_can_be_opened(
+    stride: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     kinds = ["sqlite", *(["postgresql"] if postgres.binaries() else [])]
     for kind in kinds:
-        for at in itertools.count(0, 1 if kind == "sqlite" else 4):
+        for at in itertools.count(0, stride if kind == "sqlite" else 4 * stride):
             place = f"sqlite:///{tmp_path}/{at}.db"
             url = place if kind == "sqlite" else postgres.empty_schema(request.getfixturevalue("server"))
             rows = schema_1.make(url, foreign=False)

@@ -166,15 +166,13 @@ def test_interrupted_at_its_end_a_run_ends_the_same(
 
 # --- signs of life --------------------------------------------------------------------------------
 def test_drawing_gives_signs_of_life_and_stops_when_nobody_waits(corpus: Path, tmp_path: Path) -> None:
-    """A million samples: hours."""
+    """A million samples: hours. So what comes back at all does so before they are drawn."""
     config = few_steps(corpus, samples__num=10**6, samples__batch_size=10**6 // 100)
     trained_on = load(config.data)
     model = open_trained(*_a_run(corpus, tmp_path), device="cpu").model
     drawing = generated(model, config, trained_on, tmp_path)
-    began = time.monotonic()
     for _ in range(2):
         assert next(drawing) is None
-    assert time.monotonic() - began < 2
     drawing.close()
     deadline = time.monotonic() + 20
     while any(thread.name == "samples" for thread in threading.enumerate()):
