@@ -1,6 +1,7 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,9 +48,9 @@ class Reader:
     Threads may share it. Every method sees one moment; two calls may see two.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, factory: type[sqlite3.Connection] = sqlite3.Connection):
         self.url = url
-        self._engine = open_for_reading(url)
+        self._engine = open_for_reading(url, factory)
         self._file = sqlite_file(url)
         self._watch: Connection | None = None  # SQLite: kept open for version()
         self._inode = _inode(self._file)
