@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
@@ -32,9 +33,9 @@ def check(sweep: Sweep, faults: Sequence[Fault | NotPromised] = ()) -> None:
             _every_trial_has_ended(record, trials)
             _as_many_as_were_asked_for(sweep, reader, record)
         _none_twice(reader, record, own)
+        _rows(reader, record, own)
         for trial in own:
-            _its_rows(reader, trial)
-            _its_end(sweep, reader, trial)
+            _its_end(sweep, trial)
         _costs(sweep, reader, own, disturbed=bool(faults))
         _budget(sweep, reader, own, faults)
     _steps(sweep)
@@ -118,7 +119,10 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
 
 
 def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
-    twice = [k for k, n in Counter((t.configuration, t.seed) for t in own).items() if n > 1]
+    unscored = reader.trials_said(record.id, UNSCORED)  # the race has these run once more
+    twice = [
+        k for k, n in Counter((t.configuration, t.seed) for t in own if t.id not in unscored).items() if n > 1
+    ]
     if twice:
         raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
     said = Counter(each.trial for each in reader.events(record.id) if each.kind in SAID_ONCE and each.trial)
@@ -126,30 +130,31 @@ def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> 
         raise Violation("doubled", f"trials {ended_twice} are said to have ended more than once")
 
 
-def _its_rows(reader: Reader, trial: TrialRecord) -> None:
-    """They are what the trainer says, none lost, none doubled, none of another."""
-    values = {**reader.configurations(trial.sweep)[trial.configuration], "seed": trial.seed}
-    expected = list(trainer.rows_of(TrainConfig.from_dotted(values)).items())
-    found = [(int(step), value) for step, value in reader.curve([trial.id], "val_ppl").get(trial.id, [])]
-    if found != expected[: len(found)]:
-        raise Violation("wrong", f"trial {trial.id} has rows {found}, the trainer said {expected}")
-    if trial.state == "complete" and len(found) < len(expected):
-        raise Violation("lost", f"trial {trial.id} is complete with {len(found)} of {len(expected)} rows")
-    if not found:
-        return
-    latest = next(
-        each for each in reader.latest(trial.sweep) if (each.trial, each.name) == (trial.id, "val_ppl")
-    )
-    best = min(found, key=lambda row: row[1])
-    summary = ((latest.step, latest.value), (latest.best_step, latest.best))
-    if summary != (found[-1], best):
-        raise Violation("wrong", f"trial {trial.id} is summed up as {summary}, its rows are {found}")
-    evaluations = [e for e in reader.evaluations(trial.sweep, "valid") if e.trial == trial.id]
-    if [each.step for each in evaluations] != [best[0]]:
-        raise Violation("wrong", f"trial {trial.id} is ranked by {evaluations}, its best is {best}")
+def _rows(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """They are what the trainer says, none lost, none doubled, none of another; and summed up as they are."""
+    values, curves = reader.configurations(record.id), reader.curve([trial.id for trial in own], "val_ppl")
+    latest = {each.trial: each for each in reader.latest(record.id) if each.name == "val_ppl"}
+    ranked = {each.trial: each.step for each in reader.evaluations(record.id, "valid")}
+    for trial in own:
+        config = TrainConfig.from_dotted({**values[trial.configuration], "seed": trial.seed})
+        expected = list(trainer.rows_of(config).items())
+        found = [(int(step), value) for step, value in curves.get(trial.id, [])]
+        if found != expected[: len(found)]:
+            raise Violation("wrong", f"trial {trial.id} has rows {found}, the trainer said {expected}")
+        if trial.state == "complete" and len(found) < len(expected):
+            raise Violation("lost", f"trial {trial.id} is complete with {len(found)} of {len(expected)} rows")
+        if not found:
+            continue
+        best, last = min(found, key=lambda row: row[1]), latest[trial.id]
+        summary = ((last.step, last.value), (last.best_step, last.best))
+        if summary != (found[-1], best):
+            raise Violation("wrong", f"trial {trial.id} is summed up as {summary}, its rows are {found}")
+        if ranked.get(trial.id) != best[0]:
+            said = f"trial {trial.id} is ranked by step {ranked.get(trial.id)}, its best is {best}"
+            raise Violation("wrong", said)
 
 
-def _its_end(sweep: Sweep, reader: Reader, trial: TrialRecord) -> None:
+def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
     if trial.state in ENDS and trial.ended is None and sweep.endings[-1] == "ended":
         raise Violation("hung", f"trial {trial.id} is {trial.state} and has no end")
     stage = f"pretrain {trial.stage}"

@@ -6,7 +6,8 @@ A seed draws a specification, slots and faults. The sweep runs undisturbed, then
 driver with the real store, pruners and samplers; only what trains and what executes are simulated. It prints
 each seed that violates what docs/reliability.md promises, and the line that replays it."""
 
-import argparse
+import itertools
+import math
 import os
 import sys
 import tempfile
@@ -16,13 +17,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from benchmarks.document import finish, options
 from tests.simulation import faults, oracle
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.sweep import Sweep, Violation
 
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
+HOW = ("lost", "doubled", "repeated", "wrong", "hung")
 TWICE = 10  # of so many seeds one is run twice with its faults: both are to be the same
 Planned = Sequence[faults.Fault | faults.NotPromised]
 
@@ -89,38 +92,82 @@ def _run_with(sweep: Sweep, planned: Planned) -> None:
     oracle.check(sweep, planned)
 
 
-def outcomes(seeds: range, jobs: int, also: tuple[type[faults.NotPromised], ...] = ()) -> Iterator[Outcome]:
-    one = partial(simulate, also=also)
+def outcomes(
+    seeds: range, jobs: int, also: tuple[type[faults.NotPromised], ...] = (), minutes: float = math.inf
+) -> Iterator[Outcome]:
+    """In the order of the seeds; none is begun once the minutes are over."""
+    until, one = time.monotonic() + 60 * minutes, partial(simulate, also=also)
     if jobs == 1:
-        yield from map(one, seeds)
+        yield from map(one, itertools.takewhile(lambda _: time.monotonic() < until, seeds))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(one, seeds, chunksize=5)
+        for outcome in pool.map(one, seeds):
+            yield outcome
+            if time.monotonic() > until:
+                return pool.shutdown(cancel_futures=True)
+
+
+class Tally:
+    """By kind of fault: sweeps in which it struck, and those of them that violate something, by how."""
+
+    def __init__(self) -> None:
+        self.sweeps, self.drivers, self.seconds, self.violations = 0, 0, 0.0, 0
+        self.struck, self.within = Counter[str](), Counter[str]()
+        self.wrong: dict[str, Counter[str]] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        self.sweeps += 1
+        self.drivers += outcome.drivers
+        self.seconds += outcome.seconds
+        self.struck.update(outcome.struck)
+        self.within.update(outcome.within)
+        if outcome.kind:
+            self.violations += 1
+            for kind in {*outcome.struck} or {"none"}:
+                self.wrong.setdefault(kind, Counter()).update([outcome.kind])
+
+    def rows(self) -> list[dict[str, Any]]:
+        kinds = sorted({*self.struck, *self.wrong})
+        return [
+            {"fault": kind, "times": self.struck[kind]}
+            | {how: self.wrong.get(kind, Counter())[how] for how in HOW}
+            for kind in kinds
+        ]
 
 
 def main() -> int:
     by_name = {kind.__name__: kind for kind in faults.NOT_PROMISED}
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.simulate", description=__doc__)
+    parser = options("simulation", __doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="Then no further seed is begun.")
     parser.add_argument("--also", action="append", default=[], choices=by_name, help="Not promised yet.")
     given = parser.parse_args()
-    also = tuple(by_name[name] for name in given.also)
-    tried, wrong, drivers, seconds = Counter[str](), 0, 0, 0.0
-    for outcome in outcomes(range(given.first, given.first + given.seeds), given.jobs, also):
-        tried.update(outcome.struck)
-        drivers += outcome.drivers
-        seconds += outcome.seconds
+    also, tally = tuple(by_name[name] for name in given.also), Tally()
+    seeds = range(given.first, given.first + given.seeds)
+    for outcome in outcomes(seeds, given.jobs, also, given.minutes):
+        tally.add(outcome)
         if outcome.violation:
-            wrong += 1
             print(f"seed {outcome.seed} ({', '.join(outcome.struck)}): {outcome.violation}")
             line = f"python -m tests.simulation.simulate --first {outcome.seed} --seeds 1 --jobs 1"
             print("   ", line, *(f"--also {name}" for name in given.also), flush=True)
-    for kind, times in sorted(tried.items()):
-        print(f"{kind:<16}{times:>7}")
-    print(f"{given.seeds} sweeps, {drivers} drivers, {seconds:.0f} CPU-seconds: {wrong} violations")
-    return 1 if wrong else 0
+    for row in tally.rows():
+        print(f"{row['fault']:<16}{row['times']:>7}")
+    each = tally.seconds / max(1, tally.sweeps)
+    print(
+        f"{tally.sweeps} sweeps, {tally.drivers} drivers, {tally.seconds:.0f} CPU-seconds ({each:.2f} each): "
+        f"{tally.violations} violations"
+    )
+    summary = {
+        "sweeps": tally.sweeps,
+        "drivers": tally.drivers,
+        "violations": tally.violations,
+        "cpu_seconds_of_a_sweep": round(each, 2),
+        "with": dict(sorted(tally.within.items())),
+    }
+    finish("simulation", {"first": given.first, "also": given.also}, tally.rows(), summary, write=given.write)
+    return 1 if tally.violations else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Evaluation, Report
 
-LAST, LOG = "last.safetensors", "log.txt"
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
 DOCUMENTS = 6
 world = World(0, Path())  # of the sweep that is simulated now; one at a time in a process
 
@@ -59,7 +59,7 @@ def score(
     device: str = "auto",
 ) -> Iterator[Report | None]:
     """What a race's round makes of a checkpoint: its value, and masks that are drawn for the round."""
-    state = json.loads((folder / LAST).read_text())
+    state = json.loads((folder / BEST).read_text())
     world.point(STEP)
     world.sleep(1.0)
     yield None
@@ -127,6 +127,8 @@ def _run(
             if reports:
                 rows = [*rows, {"step": step, "value": value, "tokens": (step - phase.first) * phase.tokens}]
             state = {"step": step, "value": value, "rows": rows}
+            if reports and value == min(row["value"] for row in rows):
+                _replace(folder / BEST, state)
             if reports or world.random.random() < 0.2:
                 _save(folder, state, attempt)
             yield _report(rows[-1]) if reports else None
@@ -147,10 +149,14 @@ def _report(row: dict[str, float]) -> Report:
 
 
 def _save(folder: Path, state: dict[str, object], attempt: int) -> None:
-    new = folder / "last.new"
-    new.write_text(json.dumps(state))
-    os.replace(new, folder / LAST)
+    _replace(folder / LAST, state)
     _log(folder, "save", attempt, state["step"])
+
+
+def _replace(file: Path, state: dict[str, object]) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(state))
+    os.replace(new, file)
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:

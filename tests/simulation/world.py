@@ -122,9 +122,7 @@ class World:
     def bury(self, earlier: int = 0) -> None:
         """What a dead process held is let go of: all but the earliest of the connections."""
         for connection in self._connections[earlier:]:
-            with suppress(sqlite3.ProgrammingError):  # it is closed
-                sqlite3.Connection.rollback(connection)
-            connection.close()  # a cursor that is still known keeps what it holds
+            connection.close()
         del self._connections[earlier:]
         self.dead = False
 
@@ -163,6 +161,11 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
         def rollback(self) -> None:
             if not world.dead:  # the database does it, once the process is gone
                 super().rollback()
+
+        def close(self) -> None:
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                super().rollback()  # a cursor that somebody still knows would keep its locks
+            super().close()
 
     return Connection
 
