@@ -32,7 +32,9 @@ def check(sweep: Sweep, faults: Sequence[Fault | NotPromised] = ()) -> None:
         if sweep.endings[-1] == "ended":
             _every_trial_has_ended(record, trials)
             _as_many_as_were_asked_for(sweep, reader, record)
-        _none_twice(reader, record, own)
+        unscored = reader.trials_said(record.id, UNSCORED)
+        _scored(sweep, unscored)
+        _none_twice(reader, record, [trial for trial in own if trial.id not in unscored])
         _rows(reader, record, own)
         for trial in own:
             _its_end(sweep, trial)
@@ -119,13 +121,15 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
 
 
 def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """own: without those that could not be scored, which a race has run once more."""
     unscored = reader.trials_said(record.id, UNSCORED)  # the race has these run once more
     twice = [
         k for k, n in Counter((t.configuration, t.seed) for t in own if t.id not in unscored).items() if n > 1
     ]
     if twice:
         raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
-    said = Counter(each.trial for each in reader.events(record.id) if each.kind in SAID_ONCE and each.trial)
+    events = reader.events(record.id, limit=100_000)
+    said = Counter(each.trial for each in events if each.kind in SAID_ONCE and each.trial)
     if ended_twice := [trial for trial, times in said.items() if times > 1]:
         raise Violation("doubled", f"trials {ended_twice} are said to have ended more than once")
 
@@ -167,6 +171,12 @@ def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
         raise Violation("wrong", f"trial {trial.id} was stopped, and nobody asked")
     if trial.state == "pruned" and sweep.spec.early_stopping is None:
         raise Violation("wrong", f"trial {trial.id} was pruned, and nothing prunes")
+
+
+def _scored(sweep: Sweep, unscored: set[int]) -> None:
+    """What a race wants scored can be, unless a worker of it died."""
+    if unscored and not any(name.startswith("score of") for name in sweep.lost):
+        raise Violation("lost", f"trials {sorted(unscored)} could not be scored")
 
 
 def _costs(sweep: Sweep, reader: Reader, own: list[TrialRecord], disturbed: bool) -> None:

@@ -1,10 +1,9 @@
-"""python -m tests.simulation.simulate [--seeds N] [--first K] [--jobs 2] [--also KIND]: sweeps with faults,
-each
-from one seed.
+"""python -m tests.simulation.simulate [--seeds N] [--first K] [--jobs 2] [--minutes M] [--write]
 
-A seed draws a specification, slots and faults. The sweep runs undisturbed, then with the faults, in the real
-driver with the real store, pruners and samplers; only what trains and what executes are simulated. It prints
-each seed that violates what docs/reliability.md promises, and the line that replays it."""
+Sweeps with faults, each from one seed. A seed draws a specification, slots and faults. The sweep runs
+undisturbed, then with the faults, in the real driver with the real store, pruners and samplers; only what
+trains and what executes are simulated. It prints each seed that violates what docs/reliability.md promises,
+and the line that replays it; --write makes the table of that page."""
 
 import itertools
 import math
