@@ -142,6 +142,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=math.inf, help="Then no further seed is begun.")
     parser.add_argument("--also", action="append", default=[], choices=by_name, help="Not promised yet.")
+    parser.add_argument("--until-found", action="store_true", help="No further than the first violation.")
     given = parser.parse_args()
     also, tally = tuple(by_name[name] for name in given.also), Tally()
     seeds = range(given.first, given.first + given.seeds)
@@ -151,6 +152,8 @@ def main() -> int:
             print(f"seed {outcome.seed} ({', '.join(outcome.struck)}): {outcome.violation}")
             line = f"python -m tests.simulation.simulate --first {outcome.seed} --seeds 1 --jobs 1"
             print("   ", line, *(f"--also {name}" for name in given.also), flush=True)
+            if given.until_found:
+                break
     for row in tally.rows():
         print(f"{row['fault']:<16}{row['times']:>7}")
     each = tally.seconds / max(1, tally.sweeps)
