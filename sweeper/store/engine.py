@@ -139,18 +139,24 @@ def open_for_reading(url: str, factory: type[sqlite3.Connection] = sqlite3.Conne
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Commits at its end, rolls back on an exception. The database's own trouble becomes a StoreError."""
+    with in_sentences(engine.url), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def in_sentences(url: URL) -> Iterator[None]:
+    """Within, the database's own trouble becomes a StoreError."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except (OperationalError, InterfaceError) as error:
-        raise StoreError(_in_words(error, engine.url)) from None
+        raise StoreError(_in_words(error, url)) from None
     except DBAPIError as error:
         if "not a database" in str(error.orig):
-            raise StoreError(f"{shown(engine.url)} is not an SQLite database") from None
+            raise StoreError(f"{shown(url)} is not an SQLite database") from None
         if type(error.orig) is sqlite3.DatabaseError:  # the file is damaged
-            raise StoreError(_in_words(error, engine.url)) from None
+            raise StoreError(_in_words(error, url)) from None
         if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
-            raise StoreError(_in_words(error, engine.url)) from None
+            raise StoreError(_in_words(error, url)) from None
         raise
 
 

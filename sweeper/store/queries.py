@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 
-from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.engine import StoreError, in_sentences, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
     AskRecord,
     ControlRecord,
@@ -221,9 +221,10 @@ class Reader:
             if self._file is None:
                 with transaction(self._engine) as connection:
                     return _digest(connection.scalar(text("SELECT pg_current_snapshot()::text")))
-            if self._watch is None:
-                self._watch = self._engine.connect()
-            return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
+            with in_sentences(self._engine.url):
+                if self._watch is None:
+                    self._watch = self._engine.connect()
+                return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._engine) as connection:
