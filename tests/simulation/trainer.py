@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
@@ -127,8 +127,6 @@ def _run(
             if reports:
                 rows = [*rows, {"step": step, "value": value, "tokens": (step - phase.first) * phase.tokens}]
             state = {"step": step, "value": value, "rows": rows}
-            if reports and value == min(row["value"] for row in rows):
-                _replace(folder / BEST, state)
             if reports or world.random.random() < 0.2:
                 _save(folder, state, attempt)
             yield _report(rows[-1]) if reports else None
@@ -148,12 +146,15 @@ def _report(row: dict[str, float]) -> Report:
     return Report(step, values, (evaluation,))
 
 
-def _save(folder: Path, state: dict[str, object], attempt: int) -> None:
+def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
+    if state["rows"]:  # what the last checkpoint takes for done is done
+        best = min(state["rows"], key=lambda row: row["value"])
+        _replace(folder / BEST, {"step": best["step"], "value": best["value"]})
     _replace(folder / LAST, state)
     _log(folder, "save", attempt, state["step"])
 
 
-def _replace(file: Path, state: dict[str, object]) -> None:
+def _replace(file: Path, state: dict[str, Any]) -> None:
     new = file.with_suffix(".new")
     new.write_text(json.dumps(state))
     os.replace(new, file)
