@@ -6,7 +6,6 @@ closes the job by `finish`, `fail` or `lost`, and calls `poll` now and then.
 """
 
 import itertools
-import time
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from sweeper.driver.trial_source import TrialSource
 from sweeper.driver.trials import Trials, not_finite
 from sweeper.driver.upkeep import Upkeep
 from sweeper.results.progress_estimate import progress_estimate
+from sweeper.store.clock import MACHINE, Clock
 from trainer.evaluation.record import Report
 
 POLL = 0.5  # seconds between two looks at what people ask
@@ -44,6 +44,7 @@ class DriverSettings(NamedTuple):
     slots: int = 1
     lease_seconds: float = LEASE
     poll_seconds: float = POLL
+    clock: Clock = MACHINE
 
 
 class Driver:
@@ -52,14 +53,14 @@ class Driver:
     ) -> None:
         """Raises InvalidConfig for a baseline that cannot be."""
         self._held, self._progress, self._slots = held, progress, settings.slots
-        self._began = time.monotonic()
+        self._clock, self._began = settings.clock.steady, settings.clock.steady()
         self._trials = Trials(held)
         self._events = EventLog(held.writer, progress, self._trials.called)
-        self._spending = Spending(held, allowance, self._trials.own)
+        self._spending = Spending(held, allowance, self._trials.own, self._clock)
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
-        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds)
+        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, self._clock)
         self._breaker = CircuitBreaker(settings.slots, "complete" in self._trials.states.values())
         self._paused = False  # the whole sweep
         self._said_what_is_left = False
@@ -287,7 +288,7 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        leader, seconds = self._trials.leader(), time.monotonic() - self._began
+        leader, seconds = self._trials.leader(), self._clock() - self._began
         return Status(
             self._held.spec.name,
             self.states(),

@@ -34,12 +34,14 @@ class HeldSweep(NamedTuple):
 
 
 @contextmanager
-def lease(store: Store, sweep: SweepRecord, seconds: float = LEASE) -> Iterator[str]:
-    """The sweep is this process's; yields the name of the holder. Raises LeaseLost where it is another's.
+def lease(store: Store, sweep: SweepRecord, seconds: float = LEASE, holder: str = "") -> Iterator[str]:
+    """The sweep is this process's; yields the name of the holder: the given one, or a new one.
+
+    Raises LeaseLost where it is another's.
 
     A driver of this machine that is dead holds nothing: nobody need wait until its lease has run out.
     """
-    holder = new_holder()
+    holder = holder or new_holder()
     if sweep.lease_holder is not None and _is_dead(sweep.lease_holder):
         store.release_lease(sweep.id, sweep.lease_holder)
     store.take_lease(sweep.id, holder, seconds)
@@ -50,9 +52,10 @@ def lease(store: Store, sweep: SweepRecord, seconds: float = LEASE) -> Iterator[
             store.release_lease(sweep.id, holder)
 
 
-def new_holder() -> str:
-    """host:pid#..., another at every call. What follows the # says where the pid means something."""
-    return f"{socket.gethostname()[:40]}:{os.getpid()}#{_here()}{secrets.token_hex(4)}"
+def new_holder(token: str = "") -> str:
+    """host:pid#..., another for every token, by itself at every call. What follows the # says where the pid
+    means something."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}#{_here()}{token or secrets.token_hex(4)}"
 
 
 def _is_dead(holder: str) -> bool:

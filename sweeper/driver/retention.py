@@ -4,7 +4,7 @@ Rows, ledgers and the store keep everything whatever is said; `repro` makes a tr
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,8 +115,16 @@ class Retention:
     A trial that is stopped saves once more after its end is in the store; so it is not done at that moment.
     """
 
-    def __init__(self, sweep: SweepRecord, spec: SweepSpec, reader: Reader, pause: float = 5.0):
+    def __init__(
+        self,
+        sweep: SweepRecord,
+        spec: SweepSpec,
+        reader: Reader,
+        clock: Callable[[], float] = time.monotonic,
+        pause: float = 5.0,
+    ):
         """pause: seconds at least between two looks."""
+        self._clock = clock
         self._sweep, self._reader, self._pause = sweep._replace(spec=spec.resolved()), reader, pause
         self._idle = spec.keep == Keep()
         self._next = 0.0
@@ -124,12 +132,12 @@ class Retention:
 
     def look(self) -> None:
         """Deletes what is beyond `keep`, if there may be something and it is time."""
-        if self.due and not self._idle and time.monotonic() >= self._next:
+        if self.due and not self._idle and self._clock() >= self._next:
             self.look_now()
 
     def look_now(self) -> None:
-        began = time.monotonic()
+        began = self._clock()
         _, busy = remove(excess(self._reader, self._sweep))
         self.due = bool(busy)
-        took = time.monotonic() - began
+        took = self._clock() - began
         self._next = began + max(self._pause, PART * took)

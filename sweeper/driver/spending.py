@@ -1,6 +1,5 @@
 """What does a sweep spend, by its jobs' costs: what may begin, and when must all stop?"""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +26,6 @@ class Allowance(NamedTuple):
     budget: Budget | None
     gpu: float = 0.0  # the share of one that a slot has
     measured: Mapping[str, Measured] = MappingProxyType({})  # by shape, of a calibration
-    clock: Callable[[], float] = time.monotonic  # of the time that is spent
 
 
 class LiveJob(NamedTuple):
@@ -40,11 +38,13 @@ class LiveJob(NamedTuple):
 
 
 class Spending:
-    def __init__(self, held: HeldSweep, allowance: Allowance, own: Sequence[TrialRecord]):
-        """own: the sweep's trials, repeats left out."""
-        self._reader, self._writer, self._clock = held.reader, held.writer, allowance.clock
+    def __init__(
+        self, held: HeldSweep, allowance: Allowance, own: Sequence[TrialRecord], clock: Callable[[], float]
+    ):
+        """own: the sweep's trials, repeats left out. clock: of the seconds that are spent."""
+        self._reader, self._writer, self._clock = held.reader, held.writer, clock
         spent = earlier(held.reader, held.record.id, own)
-        self._guard = BudgetGuard(allowance.budget, spent, allowance.clock)
+        self._guard = BudgetGuard(allowance.budget, spent, clock)
         self._estimates = CostEstimates(allowance.gpu, allowance.measured)
         self._live: dict[str, LiveJob] = {}
         self._driver = held.writer.add_driver()

@@ -24,6 +24,7 @@ from sweeper.planning.calibration import Probe
 from sweeper.planning.machine import LacksError
 from sweeper.planning.packing import Packing, pack
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -42,6 +43,7 @@ class Means(NamedTuple):
     # What measures a trial, and the bytes of a GPU, where the machine itself is not to be asked.
     probe: Probe | None = None
     gpu_memory: int | None = None
+    clock: Clock = MACHINE
 
 
 USUAL = Means()
@@ -53,7 +55,7 @@ def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, 
     files: where checkpoints go, of a sweep that is new.
     """
     try:
-        with closing(Store(url)) as store, closing(Reader(url)) as reader:
+        with closing(Store(url, means.clock)) as store, closing(Reader(url)) as reader:
             if store.migrated:
                 progress.note(store.migrated.words())
             sweep = register(spec, files, store, reader, progress.note)
@@ -98,7 +100,7 @@ def _drive(held: HeldSweep, progress: Progress, means: Means) -> int:
             driver = Driver(
                 held,
                 progress,
-                DriverSettings(slots.number, means.lease_seconds),
+                DriverSettings(slots.number, means.lease_seconds, clock=means.clock),
                 Allowance(held.spec.budget, slots.gpu, packing.measured),
             )
             if driver.over():  # a driver was killed between the last trial's end and the sweep's

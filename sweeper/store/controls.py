@@ -1,9 +1,8 @@
 """What anyone may ask of a running sweep: an append to `controls`, read by the driver."""
 
-import time
-
 from sqlalchemy import insert, select
 
+from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
 from sweeper.store.schema import controls, sweeps, trials
 
@@ -11,7 +10,7 @@ from sweeper.store.schema import controls, sweeps, trials
 VERBS = ("stop", "pause", "resume", "extend", "settle")
 
 
-def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:
+def request(url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE) -> None:
     """Asks the sweep's driver. Raises StoreError where there is no such database, sweep or trial."""
     if verb.partition(" ")[0] not in VERBS:
         raise StoreError(f"{verb!r} is not something to ask of a sweep; there is {', '.join(VERBS)}")
@@ -26,7 +25,7 @@ def request(url: str, sweep: int, verb: str, trial: int | None = None) -> None:
             mine = select(trials.c.id).where(trials.c.id == trial, trials.c.sweep == sweep)
             if trial is not None and connection.execute(mine).one_or_none() is None:
                 raise StoreError(f"there is no trial {trial} in this sweep")
-            row = {"time": time.time(), "sweep": sweep, "trial": trial, "verb": verb}
+            row = {"time": clock.wall(), "sweep": sweep, "trial": trial, "verb": verb}
             connection.execute(insert(controls).values(row))
     finally:
         engine.dispose()

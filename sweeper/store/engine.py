@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -26,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
+from sweeper.store.clock import Clock
 from sweeper.store.schema import SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one's transaction
@@ -90,8 +90,11 @@ def _is_path(url: str) -> bool:
     return url.endswith((".db", ".sqlite", ".sqlite3")) and ":" not in url and "@" not in url
 
 
-def open_for_writing(url: str) -> Engine:
-    """Creates the tables where there are none. Raises StoreError in a sentence, OldStore for an older one."""
+def open_for_writing(url: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Engine:
+    """Creates the tables where there are none. factory: of SQLite's connections.
+
+    Raises StoreError in a sentence, OldStore for an older one.
+    """
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(str(parsed.database))
@@ -99,7 +102,7 @@ def open_for_writing(url: str) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
-        engine = connect(parsed)
+        engine = connect(parsed, connect_args={"timeout": BUSY_TIMEOUT, "factory": factory})
         event.listen(engine, "connect", prepare_writer)
         event.listen(engine, "begin", begin_immediate)
     else:
@@ -116,11 +119,11 @@ def open_for_writing(url: str) -> Engine:
     return engine
 
 
-def open_for_reading(url: str) -> Engine:
+def open_for_reading(url: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Engine:
     """Creates and changes nothing. Raises StoreError where there is no store to read."""
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = connect(parsed, creator=partial(_connect_read_only, Path(str(parsed.database))))
+        engine = connect(parsed, creator=partial(_connect_read_only, Path(str(parsed.database)), factory))
     else:
         engine = connect(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
     with transaction(engine) as connection:
@@ -136,25 +139,31 @@ def open_for_reading(url: str) -> Engine:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Commits at its end, rolls back on an exception. The database's own trouble becomes a StoreError."""
+    with in_sentences(engine.url), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def in_sentences(url: URL) -> Iterator[None]:
+    """Within, the database's own trouble becomes a StoreError."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except (OperationalError, InterfaceError) as error:
-        raise StoreError(_in_words(error, engine.url)) from None
+        raise StoreError(_in_words(error, url)) from None
     except DBAPIError as error:
         if "not a database" in str(error.orig):
-            raise StoreError(f"{shown(engine.url)} is not an SQLite database") from None
+            raise StoreError(f"{shown(url)} is not an SQLite database") from None
         if type(error.orig) is sqlite3.DatabaseError:  # the file is damaged
-            raise StoreError(_in_words(error, engine.url)) from None
+            raise StoreError(_in_words(error, url)) from None
         if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
-            raise StoreError(_in_words(error, engine.url)) from None
+            raise StoreError(_in_words(error, url)) from None
         raise
 
 
-def clock(connection: Connection) -> float:
+def now(connection: Connection, clock: Clock) -> float:
     """Seconds since 1970: the server's where there is one, since drivers of several machines compare them."""
     if connection.dialect.name == "sqlite":
-        return time.time()
+        return clock.wall()
     seconds: float = connection.execute(
         text("SELECT extract(epoch FROM clock_timestamp())::float8")
     ).scalar_one()
@@ -227,7 +236,7 @@ def begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _connect_read_only(file: Path) -> sqlite3.Connection:
+def _connect_read_only(file: Path, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
     if not file.is_file():
         raise NoStore(f"there is no database {file}: no sweep was ever run with it")
     connection = sqlite3.connect(
@@ -236,6 +245,7 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
         check_same_thread=False,
+        factory=factory,
     )
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -1,12 +1,12 @@
 """What may only the holder of a sweep's lease do? Every transaction first makes sure that it still is."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from sweeper.store.engine import LeaseLost, StoreError, clock, transaction
+from sweeper.store.clock import MACHINE, Clock
+from sweeper.store.engine import LeaseLost, StoreError, now, transaction
 from sweeper.store.records import host_and_pid
 from sweeper.store.schema import drivers, sweeps
 
@@ -18,8 +18,8 @@ class Leased:
     and that nobody took is still the holder's.
     """
 
-    def __init__(self, engine: Engine, sweep: int, holder: str):
-        self._engine, self._sweep, self._holder = engine, sweep, holder
+    def __init__(self, engine: Engine, sweep: int, holder: str, clock: Clock = MACHINE):
+        self._engine, self._sweep, self._holder, self._clock = engine, sweep, holder, clock
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -44,12 +44,12 @@ class Leased:
     def renew_lease(self, seconds: float) -> None:
         """From now on; one that was lost is not taken back."""
         with self._transaction() as connection:
-            until = clock(connection) + seconds
+            until = now(connection, self._clock) + seconds
             connection.execute(update(sweeps).where(sweeps.c.id == self._sweep).values(lease_until=until))
 
     def add_driver(self) -> int:
         """The row of the driver that this is."""
-        row = {"sweep": self._sweep, "holder": self._holder, "began": time.time()}
+        row = {"sweep": self._sweep, "holder": self._holder, "began": self._clock.wall()}
         with self._transaction() as connection:
             key = connection.execute(insert(drivers).values(row)).inserted_primary_key
             assert key is not None

@@ -1,6 +1,7 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 
-from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.engine import StoreError, in_sentences, open_for_reading, sqlite_file, transaction
 from sweeper.store.records import (
     AskRecord,
     ControlRecord,
@@ -47,9 +48,9 @@ class Reader:
     Threads may share it. Every method sees one moment; two calls may see two.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, factory: type[sqlite3.Connection] = sqlite3.Connection):
         self.url = url
-        self._engine = open_for_reading(url)
+        self._engine = open_for_reading(url, factory)
         self._file = sqlite_file(url)
         self._watch: Connection | None = None  # SQLite: kept open for version()
         self._inode = _inode(self._file)
@@ -220,9 +221,10 @@ class Reader:
             if self._file is None:
                 with transaction(self._engine) as connection:
                     return _digest(connection.scalar(text("SELECT pg_current_snapshot()::text")))
-            if self._watch is None:
-                self._watch = self._engine.connect()
-            return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
+            with in_sentences(self._engine.url):
+                if self._watch is None:
+                    self._watch = self._engine.connect()
+                return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._engine) as connection:

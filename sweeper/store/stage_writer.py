@@ -1,6 +1,5 @@
 """What is written of a pretrain stage? Sweeps share it; an attempt number fences off whoever was before."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ class StageWriter(Leased):
                 "state": "running",
                 "attempt": stage.attempt + 1,
                 "error": "",
-                "started": stage.started or time.time(),
+                "started": stage.started or self._clock.wall(),
                 "ended": None,
             }
             connection.execute(update(stages).where(stages.c.key == key).values(new))
@@ -65,7 +64,7 @@ class StageWriter(Leased):
             new = {
                 "state": state,
                 "error": clean(error),
-                "ended": None if state == "queued" else time.time(),
+                "ended": None if state == "queued" else self._clock.wall(),
                 "cpu_seconds": stage.cpu_seconds + cpu_seconds,
                 "gpu_seconds": stage.gpu_seconds + gpu_seconds,
             }

@@ -1,13 +1,14 @@
 """Writes. Only the holder of a sweep's lease writes its results; `controls` and `asks` are open to anyone."""
 
-import time
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.store.engine import LeaseLost, OldStore, StoreError, clock, open_for_writing, transaction
+from sweeper.store.clock import MACHINE, Clock
+from sweeper.store.engine import LeaseLost, OldStore, StoreError, now, open_for_writing, transaction
 from sweeper.store.migrate import Migration, migrate
 from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.schema import sweeps
@@ -19,18 +20,21 @@ __all__ = ["LeaseLost", "Store", "StoreError", "Writer"]
 class Store:
     """One database. Every method is one transaction, committed when it returns; threads may share it."""
 
-    def __init__(self, url: str):
+    def __init__(
+        self, url: str, clock: Clock = MACHINE, *, factory: type[sqlite3.Connection] = sqlite3.Connection
+    ):
         """Opens, creating the tables where there are none. An older store is migrated (`migrated` says so),
-        a newer one refused in words.
+        a newer one refused in words. factory: of SQLite's connections.
 
         SQLite: WAL, synchronous FULL, busy timeout 30 s, folders made as needed.
         """
+        self._clock = clock
         self.migrated: Migration | None = None
         try:
-            self._engine = open_for_writing(url)
+            self._engine = open_for_writing(url, factory)
         except OldStore:
             self.migrated = migrate(url)
-            self._engine = open_for_writing(url)
+            self._engine = open_for_writing(url, factory)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -47,7 +51,7 @@ class Store:
             "folder": folder,
             "state": "running",
             "note": "",
-            "created": time.time(),
+            "created": self._clock.wall(),
         }
         try:
             with transaction(self._engine) as connection:
@@ -67,16 +71,16 @@ class Store:
             ).one_or_none()
             if row is None:
                 raise StoreError(f"there is no sweep {sweep} in this database")
-            now = clock(connection)
-            if row.lease_holder not in (None, holder) and row.lease_until > now:
+            time = now(connection, self._clock)
+            if row.lease_holder not in (None, holder) and row.lease_until > time:
                 raise LeaseLost(
                     f"sweep {row.name} is being run by {host_and_pid(row.lease_holder)}, "
-                    f"whose lease runs out in {row.lease_until - now:.0f} s unless renewed"
+                    f"whose lease runs out in {row.lease_until - time:.0f} s unless renewed"
                 )
             connection.execute(
                 update(sweeps)
                 .where(sweeps.c.id == sweep)
-                .values(lease_holder=holder, lease_until=now + seconds)
+                .values(lease_holder=holder, lease_until=time + seconds)
             )
 
     def release_lease(self, sweep: int, holder: str) -> None:
@@ -90,4 +94,4 @@ class Store:
 
     def writer(self, sweep: int, holder: str) -> Writer:
         """The sweep's results, writable as long as `holder` has the lease (checked in every transaction)."""
-        return Writer(self._engine, sweep, holder)
+        return Writer(self._engine, sweep, holder, self._clock)

@@ -1,7 +1,6 @@
 """What is written of a sweep and its trials? By the holder of its lease alone."""
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ class Writer(StageWriter):
 
     def set_sweep_state(self, state: str, note: str = "") -> None:
         """running, paused, interrupted, complete or failed, with the reason as a sentence."""
-        ended = None if state in ("running", "paused") else time.time()
+        ended = None if state in ("running", "paused") else self._clock.wall()
         with self._transaction() as connection:
             connection.execute(
                 update(sweeps)
@@ -77,7 +76,7 @@ class Writer(StageWriter):
             return [self._add_trial(connection, trial) for trial in new]
 
     def _add_trial(self, connection: Connection, trial: NewTrial) -> TrialRecord:
-        now = time.time()
+        now = self._clock.wall()
         row: dict[str, Any] = {
             "sweep": self._sweep,
             **trial._asdict(),
@@ -120,7 +119,7 @@ class Writer(StageWriter):
                 "state": "running",
                 "attempt": attempt,
                 "worker": worker,
-                "started": row.started or time.time(),
+                "started": row.started or self._clock.wall(),
             }
             connection.execute(update(trials).where(trials.c.id == trial).values(new))
             return attempt
@@ -217,7 +216,7 @@ class Writer(StageWriter):
                 "state": row.state if decided else state,
                 "error": clean(error),
                 "reason": row.reason if decided else clean(reason),
-                "ended": time.time() if decided or state in ENDS else None,
+                "ended": self._clock.wall() if decided or state in ENDS else None,
                 "cpu_seconds": row.cpu_seconds + cpu_seconds,
                 "gpu_seconds": row.gpu_seconds + gpu_seconds,
                 "tokens": row.tokens + tokens,
@@ -243,7 +242,7 @@ class Writer(StageWriter):
     def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
         with self._transaction() as connection:
             row = {
-                "time": time.time(),
+                "time": self._clock.wall(),
                 "sweep": self._sweep,
                 "trial": trial,
                 "kind": kind,
@@ -258,7 +257,7 @@ class Writer(StageWriter):
 
     def _done(self, connection: Connection, control: int) -> None:
         mine = (controls.c.id == control) & (controls.c.sweep == self._sweep)
-        connection.execute(update(controls).where(mine).values(done=time.time()))
+        connection.execute(update(controls).where(mine).values(done=self._clock.wall()))
 
     def _trial(self, connection: Connection, trial: int) -> Any:
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)

@@ -1,28 +1,32 @@
 """What goes wrong? Each fault is a class: it is drawn where the undisturbed sweep's points are known, and
 planted.
 
-A new one is one class, and its name in the union at the foot. `changes_nothing`: a sweep of one slot with
+A new one is one class, and its name in a union at the foot. `changes_nothing`: a sweep of one slot with
 such faults alone ends as the undisturbed one, in all its tables."""
 
-from collections.abc import Callable
+import errno
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from tests.simulation.world import database_error, kill
+from tests.simulation.world import (
+    ANYWHERE,
+    BETWEEN,
+    COMMITTED,
+    FILE,
+    FILED,
+    IN_THE_DATABASE,
+    STEP,
+    TURN,
+    fails,
+    fails_with,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
 
 
-# What SQLite says where a disk, or another process, is in the way.
-TEXTS = (
-    *("disk I/O error", "database is locked"),
-    *("database or disk is full", "unable to open database file"),
-)
-
-
 class Kill(NamedTuple):
-    """The driver dies, at any statement, commit or step of a worker."""
+    """The driver dies: before, in or after a statement, a commit, a file's operation or a worker's step."""
 
     at: int
     changes_nothing = True
@@ -32,11 +36,11 @@ class Kill(NamedTuple):
         return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strikes.setdefault(self.at, []).append(kill)
+        sweep.world.strike(self, ANYWHERE, sweep.world.kill)
 
 
 class DatabaseError(NamedTuple):
-    """A statement, or a commit, fails."""
+    """A statement, or a commit, fails: for the driver's reads as for its writes."""
 
     at: int
     text: str
@@ -53,7 +57,21 @@ class DatabaseError(NamedTuple):
         return cls(random.randint(1, points), random.choice(texts))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strikes.setdefault(self.at, []).append(database_error(self.text))
+        sweep.world.strike(self, IN_THE_DATABASE, fails(self.text))
+
+
+class DiskFull(NamedTuple):
+    """A file cannot be renamed or synced: no room is left."""
+
+    at: int
+    changes_nothing = True
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "DiskFull":
+        return cls(random.randint(1, points))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (FILE,), fails_with(errno.ENOSPC))
 
 
 class ClockJump(NamedTuple):
@@ -68,10 +86,10 @@ class ClockJump(NamedTuple):
         return cls(random.randint(1, points), random.uniform(-3600, 3600))
 
     def plant(self, sweep: "Sweep") -> None:
-        def strike(_: str) -> None:
+        def jump() -> None:
             sweep.world.ahead += self.seconds
 
-        sweep.world.strikes.setdefault(self.at, []).append(strike)
+        sweep.world.strike(self, ANYWHERE, jump)
 
 
 class Asleep(NamedTuple):
@@ -85,11 +103,11 @@ class Asleep(NamedTuple):
         return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strikes.setdefault(self.at, []).append(lambda _: sweep.world.sleep(100.0))
+        sweep.world.strike(self, ANYWHERE, lambda: sweep.world.sleep(100.0))
 
 
 class Theft(NamedTuple):
-    """Another driver takes the sweep over, between two transactions; it writes nothing, and goes."""
+    """Another driver takes the sweep over, between any two transactions; it writes nothing, and goes."""
 
     at: int
     changes_nothing = True
@@ -99,7 +117,21 @@ class Theft(NamedTuple):
         return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.at_a_step(self.at, sweep.steal)
+        sweep.world.strike(self, BETWEEN, sweep.steal)
+
+
+class TakenOver(NamedTuple):
+    """The driver is halted; another one runs the sweep, to its end or its own fault; the first wakes up."""
+
+    at: int
+    changes_nothing = True
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "TakenOver":
+        return cls(random.randint(1, points))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (COMMITTED, TURN), sweep.take_over)
 
 
 class SecondDriver(NamedTuple):
@@ -113,7 +145,7 @@ class SecondDriver(NamedTuple):
         return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.at_a_step(self.at, sweep.second_driver)
+        sweep.world.strike(self, BETWEEN, sweep.second_driver)
 
 
 class Control(NamedTuple):
@@ -127,28 +159,33 @@ class Control(NamedTuple):
     @classmethod
     def draw(cls, random: Random, points: int) -> "Control":
         of_trial = random.random() < 0.6
-        verbs = ("stop", "pause", "resume") if of_trial else ("stop", "pause", "resume", "extend +2")
-        return cls(
-            random.randint(1, points), random.choice(verbs), random.randint(0, 9) if of_trial else None
-        )
+        verbs = ("stop", "pause", "resume")
+        said = (*verbs, "extend +2", "settle within=0.02 seeds=2")
+        place = random.randint(0, 9) if of_trial else None
+        return cls(random.randint(1, points), random.choice(verbs if of_trial else said), place)
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.at_a_step(self.at, lambda: sweep.ask(self.verb, self.trial))
+        sweep.world.strike(self, BETWEEN, lambda: sweep.ask(self.verb, self.trial))
 
 
 class WorkerLost(NamedTuple):
-    """The worker of a step dies in it: it saves nothing more. how: what its driver is told."""
+    """A worker dies: at a step, or around a checkpoint's rename. how: what its driver is told; late: it was
+    silent, trained on, and is heard when another one has its job."""
 
     at: int
-    how: str  # lost, silent, memory, failed report by a late one
+    how: str
     changes_nothing = True
 
     @classmethod
     def draw(cls, random: Random, points: int) -> "WorkerLost":
-        return cls(random.randint(1, points), random.choice(("lost", "silent", "memory")))
+        return cls(random.randint(1, points), random.choice(("lost", "lost", "silent", "late", "memory")))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.at_a_step(self.at, lambda: sweep.lose(self.how))
+        def lose() -> None:
+            if sweep.workers is not None:
+                sweep.workers.lose(self.how)
+
+        sweep.world.strike(self, (STEP, FILE, FILED) if self.how == "lost" else (TURN,), lose)
 
 
 class Doubled(NamedTuple):
@@ -162,10 +199,14 @@ class Doubled(NamedTuple):
         return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.at_a_step(self.at, sweep.double)
+        def double() -> None:
+            if sweep.workers is not None and sweep.driver is not None:
+                sweep.workers.double(sweep.driver)
+
+        sweep.world.strike(self, (TURN,), double)
 
 
-class StageGone(NamedTuple):
+class StageDamaged(NamedTuple):
     """A pretrain's checkpoint is deleted, cut, or has one bit that is another, while no driver runs."""
 
     driver: int  # before which
@@ -173,31 +214,109 @@ class StageGone(NamedTuple):
     changes_nothing = False  # a pretrain is trained again, and costs
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "StageGone":
+    def draw(cls, random: Random, points: int) -> "StageDamaged":
         return cls(random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder")))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.between[self.driver] = lambda: sweep.damage_a_stage(self.how)
+        sweep.before(self, lambda: sweep.damage_a_stage(self.how))
+
+
+class SpecChanged(NamedTuple):
+    """Before a driver, what may change in a specification has."""
+
+    driver: int
+    what: str
+    changes_nothing = False
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "SpecChanged":
+        return cls(random.randint(2, 3), random.choice(("grows", "unbounded", "keeps", "settles")))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.before(self, lambda: sweep.respecify(self._sections(sweep)))
+
+    def _sections(self, sweep: "Sweep") -> dict[str, Any]:
+        search = sweep.spec.search
+        if self.what == "grows" and not search.strategy.only_points:
+            return {"search": {**search.model_dump(mode="json"), "trials": search.trials + 2}}
+        return {
+            "unbounded": {"budget": None},
+            "keeps": {"keep": {"best": 1, "last": "running"}},
+            "settles": {"settle": {"within": 0.02, "seeds": 2}},
+        }.get(self.what, {})
+
+
+# --- what today's product does not promise: asked for by name ---------------------------------------------
+class TrialDamaged(NamedTuple):
+    """A trial's checkpoint is deleted, cut, emptied, or has one bit that is another, while no driver runs."""
+
+    driver: int
+    how: str
+    changes_nothing = False
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "TrialDamaged":
+        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "emptied", "flipped")))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.before(self, lambda: sweep.damage_a_trial(self.how))
+
+
+class StoreOlder(NamedTuple):
+    """The store is an older copy of itself, beside folders that are newer."""
+
+    at: int
+    driver: int
+    changes_nothing = False
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "StoreOlder":
+        return cls(random.randint(1, points), random.randint(2, 3))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, BETWEEN, sweep.copy_store)
+        sweep.before(self, sweep.put_back_store)
+
+
+class FilesUnwritable(NamedTuple):
+    """A file cannot be renamed or synced, for a reason that is not a full disk."""
+
+    at: int
+    number: int
+    changes_nothing = True
+
+    @classmethod
+    def draw(cls, random: Random, points: int) -> "FilesUnwritable":
+        return cls(random.randint(1, points), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (FILE,), fails_with(self.number))
 
 
 Fault = (
     Kill
     | DatabaseError
+    | DiskFull
     | ClockJump
     | Asleep
     | Theft
+    | TakenOver
     | SecondDriver
     | Control
     | WorkerLost
     | Doubled
-    | StageGone
+    | StageDamaged
+    | SpecChanged
 )
+NotPromised = TrialDamaged | StoreOlder | FilesUnwritable
 FAULTS: tuple[type[Fault], ...] = get_args(Fault)
-Strike = Callable[[str], None]
+NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
 
 
-def draw(seed: int, points: int) -> list[Fault]:
-    """Up to four of any kind; of every third sweep, kills alone."""
+def draw(seed: int, points: int, also: tuple[type[NotPromised], ...] = ()) -> list[Fault | NotPromised]:
+    """Up to four of any kind; of every third sweep, kills alone. also: of kinds that are not promised,
+    one."""
     random = Random(f"faults {seed}")
     kinds: tuple[type[Fault], ...] = (Kill,) if seed % 3 == 0 else FAULTS
-    return [random.choice(kinds).draw(random, points) for _ in range(random.randint(1, 4))]
+    planned = [random.choice(kinds).draw(random, points) for _ in range(random.randint(1, 4))]
+    return [*planned, *([random.choice(also).draw(random, points)] if also else [])]

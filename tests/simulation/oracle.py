@@ -2,46 +2,69 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
+from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
 from tests.simulation import trainer
+from tests.simulation.faults import Asleep, Fault, NotPromised, TakenOver
 from tests.simulation.sweep import Sweep, Violation
+from tests.simulation.workers import CPU, GPU, TOGETHER
 from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
+SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
-def check(sweep: Sweep) -> None:
-    """Of a sweep that has run."""
+
+def check(sweep: Sweep, faults: Sequence[Fault | NotPromised] = ()) -> None:
+    """Of a sweep that has run, with these faults."""
     with closing(Reader(sweep.url)) as reader:
-        record = reader.sweep("simulated")
+        record = reader.sweep(sweep.spec.name)
         if record is None:
-            raise Violation("there is no sweep")
-        own = [trial for trial in reader.trials(record.id) if trial.repeat_of is None]
+            raise Violation("lost", "there is no sweep")
+        trials = reader.trials(record.id)
+        own = [trial for trial in trials if trial.repeat_of is None]
         if sweep.endings[-1] == "ended":
-            _every_trial_has_ended(record, own)
+            _every_trial_has_ended(record, trials)
             _as_many_as_were_asked_for(sweep, reader, record)
-        _none_twice(own)
+        unscored = reader.trials_said(record.id, UNSCORED)
+        _scored(sweep, unscored)
+        _none_twice(reader, record, [trial for trial in own if trial.id not in unscored])
+        _rows(reader, record, own)
         for trial in own:
-            _its_rows(reader, trial)
             _its_end(sweep, trial)
-        _budget(sweep, own)
+        _costs(sweep, reader, own, disturbed=bool(faults))
+        _budget(sweep, reader, own, faults)
     _steps(sweep)
     _tables_are_sound(sweep)
 
 
 def equal(sweep: Sweep, undisturbed: Sweep) -> None:
     """In all that they end with; times, costs and attempts aside."""
-    ours, theirs = told(sweep.url, "simulated"), told(undisturbed.url, "simulated")
+    name = sweep.spec.name
+    ours, theirs = told(sweep.url, name), told(undisturbed.url, name)
     ours["scores"], theirs["scores"] = _scores(sweep), _scores(undisturbed)
     for name, value in theirs.items():
         if ours[name] != value:
-            raise Violation(
-                f"{name} differs from the undisturbed sweep's: {_first_difference(ours[name], value)}"
-            )
+            difference = _first_difference(ours[name], value)
+            raise Violation("wrong", f"{name} differs from the undisturbed sweep's: {difference}")
+
+
+def same(once: Sweep, again: Sweep) -> None:
+    """The same seed gives the same sweep: every row of every table, times included."""
+    one, other = (
+        {name: [row.replace(str(sweep.place), "") for row in rows] for name, rows in sweep.tables().items()}
+        for sweep in (once, again)
+    )
+    for name, rows in one.items():
+        if rows != other[name]:
+            difference = _first_difference(rows, other[name])
+            raise Violation("wrong", f"the same seed gives another {name}: {difference}")
 
 
 def _scores(sweep: Sweep) -> list[Any]:
@@ -58,72 +81,141 @@ def _first_difference(ours: Any, theirs: Any) -> str:
     return f"{ours!r} is not {theirs!r}"[:2000]
 
 
-def _every_trial_has_ended(record: SweepRecord, own: list[TrialRecord]) -> None:
+def _every_trial_has_ended(record: SweepRecord, trials: list[TrialRecord]) -> None:
     if record.state not in ("complete", "failed"):
-        raise Violation(f"its last driver has ended, and the sweep is {record.state}")
-    if left := [trial.id for trial in own if trial.state not in ENDS]:
-        raise Violation(f"it has ended, and trials {left} have not")
+        raise Violation("hung", f"its last driver has ended, and the sweep is {record.state}")
+    if left := [trial.id for trial in trials if trial.state not in ENDS or trial.ended is None]:
+        raise Violation("hung", f"it has ended, and trials {left} have not")
+    states = {trial.id: trial.state for trial in trials}
+    for trial in trials:
+        if trial.repeat_of is not None and trial.state != states[trial.repeat_of]:
+            said = f"trial {trial.id} is {trial.state}, and repeats one that is {states[trial.repeat_of]}"
+            raise Violation("wrong", said)
+    if (record.state == "complete") != ("complete" in states.values()):
+        raise Violation("wrong", f"the sweep is {record.state}, its trials {Counter(states.values())}")
 
 
 def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord) -> None:
-    trials = reader.trials(record.id)
+    spec, trials = sweep.spec, reader.trials(record.id)
     wanted = record.spec["search"]["trials"]
     proposed = sum(trial.number is not None and trial.repeat_of is None for trial in trials)
-    finite = record.spec["search"]["sampler"] == "grid"
-    if proposed > wanted or (proposed < wanted and not finite):
-        raise Violation(f"{wanted} trials were asked for, {proposed} were proposed")
+    if proposed > wanted or (proposed < wanted and not spec.search.strategy.lists):
+        raise Violation("lost", f"{wanted} trials were asked for, {proposed} were proposed")
     extended = sum(int(verb.split("+")[1]) for verb, _ in sweep.asked_for if verb.startswith("extend"))
-    if wanted < sweep.spec.search.trials or wanted > sweep.spec.search.trials + extended:
-        raise Violation(
-            f"the search was to try {sweep.spec.search.trials} to +{extended}, its spec says {wanted}"
-        )
+    if not spec.search.trials <= wanted <= spec.search.trials + extended:
+        said = f"the search was to try {spec.search.trials} to +{extended}, its spec says {wanted}"
+        raise Violation("wrong", said)
+    numbers = sorted(trial.number for trial in trials if trial.number is not None)
+    if numbers != list(range(len(numbers))):
+        raise Violation("lost", f"its proposals are {numbers}")
     baselines = {(t.configuration, t.seed) for t in trials if t.role == "baseline"}
-    if len(baselines) != len(sweep.spec.always) * sweep.spec.always_seeds * bool(sweep.spec.always):
-        raise Violation(f"{len(baselines)} baselines")
-    if (confirm := sweep.spec.confirm) is not None and record.state == "complete":
+    if len(baselines) != len(spec.always) * spec.always_seeds * bool(spec.always):
+        raise Violation("lost", f"{len(baselines)} baselines")
+    if (confirm := spec.confirm) is not None and record.state == "complete":
         seeds = Counter(t.configuration for t in trials if t.role == "confirm")
         top = best_of_search(reader, record.id, confirm.top)
-        if not extended and any(seeds[each] != confirm.seeds for each in top):
-            raise Violation(f"of {top}, confirmed on {confirm.seeds} seeds each, there are {dict(seeds)}")
+        grown = extended or spec != sweep.scenario.spec
+        if not grown and any(seeds[each] != confirm.seeds for each in top):
+            said = f"of {top}, confirmed on {confirm.seeds} seeds each, there are {dict(seeds)}"
+            raise Violation("lost", said)
 
 
-def _none_twice(own: list[TrialRecord]) -> None:
-    twice = [k for k, n in Counter((t.configuration, t.seed) for t in own).items() if n > 1]
+def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """own: without those that could not be scored, which a race has run once more."""
+    unscored = reader.trials_said(record.id, UNSCORED)  # the race has these run once more
+    twice = [
+        k for k, n in Counter((t.configuration, t.seed) for t in own if t.id not in unscored).items() if n > 1
+    ]
     if twice:
-        raise Violation(f"one configuration and seed has two trials: {twice}")
+        raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
+    events = reader.events(record.id, limit=100_000)
+    said = Counter(each.trial for each in events if each.kind in SAID_ONCE and each.trial)
+    if ended_twice := [trial for trial, times in said.items() if times > 1]:
+        raise Violation("doubled", f"trials {ended_twice} are said to have ended more than once")
 
 
-def _its_rows(reader: Reader, trial: TrialRecord) -> None:
-    """They are what the trainer says, none lost, none doubled, none of another."""
-    values = {**reader.configurations(trial.sweep)[trial.configuration], "seed": trial.seed}
-    expected = list(trainer.rows_of(TrainConfig.from_dotted(values)).items())
-    found = [(int(step), value) for step, value in reader.curve([trial.id], "val_ppl").get(trial.id, [])]
-    if found != expected[: len(found)]:
-        raise Violation(f"trial {trial.id} has rows {found}, the trainer said {expected}")
-    if trial.state == "complete" and len(found) < len(expected):
-        raise Violation(f"trial {trial.id} is complete with {len(found)} of {len(expected)} rows")
+def _rows(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """They are what the trainer says, none lost, none doubled, none of another; and summed up as they are."""
+    values, curves = reader.configurations(record.id), reader.curve([trial.id for trial in own], "val_ppl")
+    latest = {each.trial: each for each in reader.latest(record.id) if each.name == "val_ppl"}
+    ranked = {each.trial: each.step for each in reader.evaluations(record.id, "valid")}
+    for trial in own:
+        config = TrainConfig.from_dotted({**values[trial.configuration], "seed": trial.seed})
+        expected = list(trainer.rows_of(config).items())
+        found = [(int(step), value) for step, value in curves.get(trial.id, [])]
+        if found != expected[: len(found)]:
+            raise Violation("wrong", f"trial {trial.id} has rows {found}, the trainer said {expected}")
+        if trial.state == "complete" and len(found) < len(expected):
+            raise Violation("lost", f"trial {trial.id} is complete with {len(found)} of {len(expected)} rows")
+        if not found:
+            continue
+        best, last = min(found, key=lambda row: row[1]), latest[trial.id]
+        summary = ((last.step, last.value), (last.best_step, last.best))
+        if summary != (found[-1], best):
+            raise Violation("wrong", f"trial {trial.id} is summed up as {summary}, its rows are {found}")
+        if ranked.get(trial.id) != best[0]:
+            said = f"trial {trial.id} is ranked by step {ranked.get(trial.id)}, its best is {best}"
+            raise Violation("wrong", said)
 
 
 def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
-    if trial.state in ENDS and trial.ended is None:
-        raise Violation(f"trial {trial.id} is {trial.state} and has no end")
+    if trial.state in ENDS and trial.ended is None and sweep.endings[-1] == "ended":
+        raise Violation("hung", f"trial {trial.id} is {trial.state} and has no end")
     stage = f"pretrain {trial.stage}"
-    deaths = max(sweep.lost.get(f"trial {trial.id}", 0), sweep.lost.get(stage, 0))
+    deaths = max(sweep.lost.get(f"trial {trial.called}", 0), sweep.lost.get(stage, 0))
     if trial.state in ("failed", "lost") and deaths < 2:
-        raise Violation(f"trial {trial.id} {trial.state} after {deaths} deaths of workers: {trial.error}")
+        said = f"trial {trial.id} {trial.state} after {deaths} deaths of workers: {trial.error}"
+        raise Violation("lost", said)
     asked = {trial for verb, trial in sweep.asked_for if verb == "stop"}
     if trial.state == "stopped" and trial.id not in asked:
-        raise Violation(f"trial {trial.id} was stopped, and nobody asked")
+        raise Violation("wrong", f"trial {trial.id} was stopped, and nobody asked")
+    if trial.state == "pruned" and sweep.spec.early_stopping is None:
+        raise Violation("wrong", f"trial {trial.id} was pruned, and nothing prunes")
 
 
-def _budget(sweep: Sweep, own: list[TrialRecord]) -> None:
+def _scored(sweep: Sweep, unscored: set[int]) -> None:
+    """What a race wants scored can be, unless a worker of it died."""
+    if unscored and not any(name.startswith("score of") for name in sweep.lost):
+        raise Violation("lost", f"trials {sorted(unscored)} could not be scored")
+
+
+def _costs(sweep: Sweep, reader: Reader, own: list[TrialRecord], disturbed: bool) -> None:
+    """What a trial is said to have taken, its workers took; all of it where nothing came between."""
+    for trial in own:
+        took, said = sweep.spent.get(f"trial {trial.called}", 0.0), trial.cpu_seconds
+        if said > took + CPU / 2 or (not disturbed and said < took - CPU / 2):
+            raise Violation("wrong", f"trial {trial.id} took {took} CPU seconds, {said} were written down")
+
+
+def _budget(
+    sweep: Sweep, reader: Reader, own: list[TrialRecord], faults: Sequence[Fault | NotPromised]
+) -> None:
+    """Never exceeded by more than one report of each worker."""
     budget = sweep.spec.budget
-    begun = sum(trial.attempt > 0 for trial in own)
-    if budget is not None and budget.trials is not None and begun > budget.trials:
-        # What the stage's failure or a stop has ended was begun as well, and cost nothing.
-        began = sum(trial.attempt > 0 and trial.cpu_seconds > 0 for trial in own)
-        if began > budget.trials:
-            raise Violation(f"{began} trials were begun of a budget of {budget.trials}")
+    if budget is None or not own:
+        return
+    config = TrainConfig.from_dotted({**sweep.spec.trainer, "seed": 0})
+    together = sweep.scenario.slots * max(TOGETHER)  # steps between two looks
+    halted = 140.0 * sum(isinstance(each, Asleep | TakenOver) for each in faults)
+    each_step = config.finetune.batch_size * config.data.length
+    slack = {
+        "hours": together * 10.0 + halted,
+        "gpu_hours": together * GPU,
+        "trials": 0,
+        "tokens": sweep.scenario.slots * each_step * (config.evaluation.every + max(TOGETHER)),
+    }
+    drivers = reader.drivers(own[0].sweep)
+    spent = {
+        "hours": sum(each.seconds for each in drivers),
+        "gpu_hours": sum(each.gpu_seconds for each in drivers),
+        # What a stage's failure or a stop has ended was begun as well, and cost nothing.
+        "trials": sum(trial.attempt > 0 and trial.cpu_seconds > 0 for trial in own),
+        "tokens": sum(each.tokens for each in drivers),
+    }
+    for name, unit in UNITS.items():
+        cap = getattr(budget, name)
+        if cap is not None and spent[name] > cap * unit + slack[name]:
+            raise Violation("wrong", f"of a budget of {cap:g} {name}, {spent[name] / unit:g} were spent")
 
 
 def _steps(sweep: Sweep) -> None:
@@ -135,12 +227,13 @@ def _steps(sweep: Sweep) -> None:
             if what == "save":
                 saved = int(step)
             elif int(step) <= saved and log.parent.name not in sweep.damaged:
-                raise Violation(f"{log.parent.name}: step {step} was trained again, {saved} was saved")
+                said = f"{log.parent.name}: step {step} was trained again, {saved} was saved"
+                raise Violation("repeated", said)
 
 
 def _tables_are_sound(sweep: Sweep) -> None:
     with closing(sqlite3.connect(sweep.place / "sweeps.db")) as database:
         if (found := database.execute("PRAGMA integrity_check").fetchone()) != ("ok",):
-            raise Violation(f"the database: {found}")
+            raise Violation("wrong", f"the database: {found}")
         if wrong := database.execute("PRAGMA foreign_key_check").fetchall():
-            raise Violation(f"rows that refer to nothing: {wrong[:3]}")
+            raise Violation("wrong", f"rows that refer to nothing: {wrong[:3]}")

@@ -1,107 +1,175 @@
-"""python -m tests.simulation.simulate [--seeds N] [--first K] [--jobs 2]: sweeps with faults, each from one
-seed.
+"""python -m tests.simulation.simulate [--seeds N] [--first K] [--jobs 2] [--minutes M] [--write]
 
-A seed draws a specification, slots and faults. The sweep runs undisturbed, then with the faults, in the real
-driver with the real store, pruners and samplers; only what trains and what executes are simulated. It prints
-each seed that violates what docs/reliability.md promises, and the line that replays it."""
+Sweeps with faults, each from one seed. A seed draws a specification, slots and faults. The sweep runs
+undisturbed, then with the faults, in the real driver with the real store, pruners and samplers; only what
+trains and what executes are simulated. It prints each seed that violates what docs/reliability.md promises,
+and the line that replays it; --write makes the table of that page."""
 
-import argparse
+import itertools
+import math
 import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from benchmarks.document import finish, options
 from tests.simulation import faults, oracle
-from tests.simulation.scenario import draw
+from tests.simulation.scenario import Scenario, draw
 from tests.simulation.sweep import Sweep, Violation
 
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
+HOW = ("lost", "doubled", "repeated", "wrong", "hung")
+TWICE = 10  # of so many seeds one is run twice with its faults: both are to be the same
+Planned = Sequence[faults.Fault | faults.NotPromised]
 
 
 class Outcome(NamedTuple):
     seed: int
-    kinds: tuple[str, ...]  # of the faults
+    struck: tuple[str, ...]  # kinds of faults, as they came
     drivers: int
-    violation: str  # '' where all is well
+    kind: str  # of the violation; '' where all is well
+    violation: str
     seconds: float
+    within: frozenset[str]  # what the specification has
 
 
-def simulate(seed: int) -> Outcome:
+def simulate(seed: int, also: tuple[type[faults.NotPromised], ...] = ()) -> Outcome:
     began = time.process_time()
     base = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="simulated-", dir=base) as place:
-        scenario = draw(seed)
-        planned: list[faults.Fault] = []
-        sweep = None
+        scenario, sweep = draw(seed), None
+        kind = wrong = ""
         try:
-            undisturbed = _run(Sweep(scenario, Path(place) / "undisturbed"))
-            planned = faults.draw(seed, undisturbed.world.points)
+            undisturbed = _run(scenario, Path(place) / "undisturbed")
+            planned = faults.draw(seed, undisturbed.world.points, also)
             sweep = Sweep(scenario, Path(place) / "disturbed")
-            for fault in planned:
-                fault.plant(sweep)
-            _run(sweep)
-            if scenario.slots == 1 and sweep.spec.budget is None and _change_nothing(planned):
+            _run_with(sweep, planned)
+            if scenario.slots == 1 and sweep.spec.budget is None and _change_nothing(sweep, planned):
                 oracle.equal(sweep, undisturbed)
-            wrong = ""
+            if seed % TWICE == 0:
+                again = Sweep(scenario, Path(place) / "again")
+                _run_with(again, planned)
+                oracle.same(sweep, again)
         except Violation as violation:
-            wrong = str(violation)
+            kind, wrong = violation.kind, str(violation)
         except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"
+            kind, wrong = "wrong", f"{type(error).__name__}: {error}"
             if os.environ.get("SIMULATE_RAISE"):
                 raise
-        kinds = tuple(type(fault).__name__ for fault in planned)
-        drivers = len(sweep.endings) if sweep else 0
-        return Outcome(seed, kinds, drivers, wrong, time.process_time() - began)
+        struck = tuple(sweep.world.struck) if sweep else ()
+        drivers, seconds = len(sweep.endings) if sweep else 0, time.process_time() - began
+        return Outcome(seed, struck, drivers, kind, wrong, seconds, frozenset(scenario.kinds()))
 
 
-def _change_nothing(planned: list[faults.Fault]) -> bool:
-    """Of one slot; half a batch at a time has other last digits in earnest, and other values here."""
+def _change_nothing(sweep: Sweep, planned: Planned) -> bool:
+    """Of one slot. Half a batch at a time has other last digits in earnest, and other values here; and a job
+    whose worker dies twice may be given up."""
     half = any(isinstance(fault, faults.WorkerLost) and fault.how == "memory" for fault in planned)
-    return not half and all(fault.changes_nothing for fault in planned)
+    often = any(times > 1 for times in sweep.lost.values())
+    return not half and not often and all(fault.changes_nothing for fault in planned)
 
 
-def _run(sweep: Sweep) -> Sweep:
-    sweep.place.mkdir()
-    sweep.run()
-    oracle.check(sweep)
+def _run(scenario: Scenario, place: Path) -> Sweep:
+    sweep = Sweep(scenario, place)
+    _run_with(sweep, ())
     return sweep
 
 
-def outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:
+def _run_with(sweep: Sweep, planned: Planned) -> None:
+    sweep.place.mkdir()
+    if (earlier := sweep.scenario.earlier) is not None:
+        Sweep(earlier, sweep.place).run()
+    for fault in planned:
+        fault.plant(sweep)
+    sweep.run()
+    oracle.check(sweep, planned)
+
+
+def outcomes(
+    seeds: range, jobs: int, also: tuple[type[faults.NotPromised], ...] = (), minutes: float = math.inf
+) -> Iterator[Outcome]:
+    """In the order of the seeds; none is begun once the minutes are over."""
+    until, one = time.monotonic() + 60 * minutes, partial(simulate, also=also)
     if jobs == 1:
-        yield from map(simulate, seeds)
+        yield from map(one, itertools.takewhile(lambda _: time.monotonic() < until, seeds))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(simulate, seeds, chunksize=5)
+        for outcome in pool.map(one, seeds):
+            yield outcome
+            if time.monotonic() > until:
+                return pool.shutdown(cancel_futures=True)
+
+
+class Tally:
+    """By kind of fault: sweeps in which it struck, and those of them that violate something, by how."""
+
+    def __init__(self) -> None:
+        self.sweeps, self.drivers, self.seconds, self.violations = 0, 0, 0.0, 0
+        self.struck, self.within = Counter[str](), Counter[str]()
+        self.wrong: dict[str, Counter[str]] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        self.sweeps += 1
+        self.drivers += outcome.drivers
+        self.seconds += outcome.seconds
+        self.struck.update(outcome.struck)
+        self.within.update(outcome.within)
+        if outcome.kind:
+            self.violations += 1
+            for kind in {*outcome.struck} or {"none"}:
+                self.wrong.setdefault(kind, Counter()).update([outcome.kind])
+
+    def rows(self) -> list[dict[str, Any]]:
+        kinds = sorted({*self.struck, *self.wrong})
+        return [
+            {"fault": kind, "times": self.struck[kind]}
+            | {how: self.wrong.get(kind, Counter())[how] for how in HOW}
+            for kind in kinds
+        ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.simulate", description=__doc__)
+    by_name = {kind.__name__: kind for kind in faults.NOT_PROMISED}
+    parser = options("simulation", __doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="Then no further seed is begun.")
+    parser.add_argument("--also", action="append", default=[], choices=by_name, help="Not promised yet.")
+    parser.add_argument("--until-found", action="store_true", help="No further than the first violation.")
     given = parser.parse_args()
-    tried, wrong, drivers, seconds = Counter[str](), 0, 0, 0.0
-    for outcome in outcomes(range(given.first, given.first + given.seeds), given.jobs):
-        tried.update(outcome.kinds)
-        drivers += outcome.drivers
-        seconds += outcome.seconds
+    also, tally = tuple(by_name[name] for name in given.also), Tally()
+    seeds = range(given.first, given.first + given.seeds)
+    for outcome in outcomes(seeds, given.jobs, also, given.minutes):
+        tally.add(outcome)
         if outcome.violation:
-            wrong += 1
-            print(f"seed {outcome.seed} ({', '.join(outcome.kinds)}): {outcome.violation}", flush=True)
-            print(
-                f"    python -m tests.simulation.simulate --first {outcome.seed} --seeds 1 --jobs 1",
-                flush=True,
-            )
-    for kind, times in sorted(tried.items()):
-        print(f"{kind:<16}{times:>7}")
-    print(f"{given.seeds} sweeps, {drivers} drivers, {seconds:.0f} CPU-seconds: {wrong} violations")
-    return 1 if wrong else 0
+            print(f"seed {outcome.seed} ({', '.join(outcome.struck)}): {outcome.violation}")
+            line = f"python -m tests.simulation.simulate --first {outcome.seed} --seeds 1 --jobs 1"
+            print("   ", line, *(f"--also {name}" for name in given.also), flush=True)
+            if given.until_found:
+                break
+    for row in tally.rows():
+        print(f"{row['fault']:<16}{row['times']:>7}")
+    each = tally.seconds / max(1, tally.sweeps)
+    print(
+        f"{tally.sweeps} sweeps, {tally.drivers} drivers, {tally.seconds:.0f} CPU-seconds ({each:.2f} each): "
+        f"{tally.violations} violations"
+    )
+    summary = {
+        "sweeps": tally.sweeps,
+        "drivers": tally.drivers,
+        "violations": tally.violations,
+        "cpu_seconds_of_a_sweep": round(each, 2),
+        "with": dict(sorted(tally.within.items())),
+    }
+    finish("simulation", {"first": given.first, "also": given.also}, tally.rows(), summary, write=given.write)
+    return 1 if tally.violations else 0
 
 
 if __name__ == "__main__":

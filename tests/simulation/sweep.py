@@ -3,16 +3,17 @@ ended."""
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
-from sweeper.driver.jobs import Cost, Job
-from sweeper.driver.lease import LEASE, HeldSweep, lease
+from sweeper.driver.lease import LEASE, HeldSweep, lease, new_holder
 from sweeper.driver.spending import SPENT, Allowance
+from sweeper.driver.stop_reason import StopReason
 from sweeper.execution.registration import register
+from sweeper.files.stage_cache import SEAL
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.controls import request
 from sweeper.store.engine import LeaseLost, StoreError, sqlite_file
@@ -20,252 +21,243 @@ from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.simulation import trainer
 from tests.simulation.scenario import Scenario
-from tests.simulation.world import Killed, World
+from tests.simulation.workers import Workers, take_turns
+from tests.simulation.world import TURN, Killed, World
 from tests.sweeper.driving import Silent
-from trainer.evaluation.record import Report
 
 DRIVERS, TURNS = 40, 5000  # more is a hang
 IDLE = 30  # turns without a job, after which somebody has what is paused go on
+ELSEWHERE = "elsewhere:1#00000000"  # a driver of another machine
 
 
 class Violation(AssertionError):
-    """What a sweep must never do."""
+    """What a sweep must never do. kind: lost, doubled, repeated, wrong or hung."""
+
+    def __init__(self, kind: str, text: str):
+        super().__init__(text)
+        self.kind = kind
 
 
-class Run(NamedTuple):
-    job: Job
-    steps: Iterator[Report | None]
+class Early(Protocol):
+    """A fault: before which driver it is to strike, or later."""
+
+    @property
+    def driver(self) -> int: ...
 
 
 class Sweep:
-    """between: what happens before the n-th driver, from 1."""
-
     def __init__(self, scenario: Scenario, place: Path):
-        self.scenario, self.place = scenario, place
+        self.scenario, self.place, self.spec = scenario, place, scenario.spec
         self.url, self.files = f"sqlite:///{place}/sweeps.db", place / "files"
-        self.world = World(scenario.seed)
-        self.between: dict[int, Callable[[], None]] = {}
+        self.world = World(scenario.seed, place)
+        self._between: dict[int, list[Callable[[], None]]] = {}
         self.endings: list[str] = []  # of each driver
         self.lost: dict[str, int] = {}  # by the job's name: how often its worker died
+        self.spent: dict[str, float] = {}  # by the job's name: CPU seconds of its workers
         self.damaged: set[str] = set()  # stages
         self.asked_for: list[tuple[str, int | None]] = []
-        self._at_a_step: list[tuple[int, Callable[[], None]]] = []
-        self._running: dict[str, Run] = {}
-        self._at: Run | None = None  # whose step it is
-        self._seen: list[tuple[Job, Report]] = []
-        self._driver: Driver | None = None
-        self._to_lose = ""
+        self.ran = 0.0  # seconds, of all drivers
+        self.workers: Workers | None = None
+        self.driver: Driver | None = None
         self._stolen: dict[str, list[Any]] | None = None  # the tables, as they were when it was
-
-    # --- what faults do -----------------------------------------------------------------------
-    def at_a_step(self, point: int, act: Callable[[], None]) -> None:
-        """At the first turn of the loop from this point on: outside of any transaction."""
-        self._at_a_step.append((point, act))
-
-    def steal(self) -> None:
-        if self._stolen is None and self._driver is not None:
-            self._execute("UPDATE sweeps SET lease_holder = 'elsewhere:1#00000000', lease_until = 9e12")
-            self._stolen = self.tables()
-
-    def second_driver(self) -> None:
-        with closing(Store(self.url)) as store, closing(Reader(self.url)) as reader:
-            sweep = reader.sweep("simulated")
-            if (
-                sweep is None
-                or self._stolen is not None
-                or self.world.ahead + self.world.now >= (sweep.lease_until or 0.0)
-            ):
-                return
-            # One of another machine: this process's own drivers are known to be dead, or not, by their pid.
-            try:
-                store.take_lease(sweep.id, "elsewhere:2#00000000", LEASE)
-            except StoreError:
-                return
-        raise Violation("two drivers hold one lease")
-
-    def ask(self, verb: str, place: int | None) -> None:
-        with closing(Reader(self.url)) as reader:
-            sweep = reader.sweep("simulated")
-            trials = reader.trials(sweep.id) if sweep else []
-        if not trials or sweep is None or (place is not None and place >= len(trials)):
-            return
-        trial = None if place is None else trials[place].id
-        self.asked_for.append((verb, trial))
-        request(self.url, sweep.id, verb, trial)
-
-    def lose(self, how: str) -> None:
-        self._to_lose = how
-
-    def double(self) -> None:
-        if self._seen and self._driver is not None:
-            job, report = self.world.random.choice(self._seen)
-            self._driver.take(job, [report], Cost())
-
-    def damage_a_stage(self, how: str) -> None:
-        found = sorted((self.files / "stages").glob(f"*/{trainer.LAST}"))
-        if not found:
-            return
-        file = self.world.random.choice(found)
-        self.damaged.add(file.parent.name)
-        if how == "folder":
-            shutil.rmtree(file.parent)
-        elif how == "deleted":
-            file.unlink()
-        else:
-            whole = file.read_bytes()
-            middle = len(whole) // 2
-            flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-            file.write_bytes(whole[:middle] if how == "cut" else flipped)
+        self._holders = 0
 
     # --- from the first driver to the last ------------------------------------------------------
-    def run(self) -> None:
+    def run(self) -> "Sweep":
+        self.place.mkdir(exist_ok=True)
         trainer.world = self.world
         with self.world.entered():
             for number in range(1, DRIVERS + 1):
-                if act := self.between.pop(number, None):
-                    act()
+                over = self.endings[-1:] in (["ended"], ["budget"])
+                if number in self._between or (over and self._between):
+                    for act in self._between.pop(number if number in self._between else min(self._between)):
+                        act()
+                elif over:
+                    return self
                 self.endings.append(self._one_driver())
-                if self.endings[-1] in ("ended", "budget"):
-                    return
-        raise Violation(f"it does not end: {self.endings[-5:]}")
+        raise Violation("hung", f"it does not end: {self.endings[-5:]}")
 
     def _one_driver(self) -> str:
-        self.world.saves = True
+        """How it ends. Another one's memory, where this driver runs while that one sleeps, is left alone."""
+        earlier, before, began = self.world.alive(), (self.driver, self.workers), self.world.now
+        self.workers, self.driver = Workers(self.world, self.lost, self.spent), None
         try:
-            ending = self._drive()
+            ending = self._drive(self.workers)
         except Killed:
-            self.world.saves = False
             ending = "killed"
-        except StoreError as error:
-            if self._stolen is not None:
-                self._nothing_was_written(error)
-                return "stolen"
-            self.world.saves = self.world.random.random() < 0.5  # workers are ended, in one way or the other
+        except LeaseLost:
+            ending = "stolen"
+        except StoreError:
             ending = "store"
         finally:
-            self._close_all()
-            self._driver = None
-        if self._stolen is not None:  # and nobody has noticed
-            self._nothing_was_written(LeaseLost())
-            return "stolen"
+            self.world.saves = not self.world.dead and self.world.random.random() < 0.7
+            self.workers.close()
+            self.world.saves = True
+            self.world.bury(earlier)
+            self.driver, self.workers = before
+            self.ran += self.world.now - began
+        if self._stolen is not None:
+            self._nothing_was_written()
+        elif ending == "stolen":  # by one that was killed since: its lease runs out
+            self.world.sleep(LEASE + 1)
         return ending
 
-    def _drive(self) -> str:
-        spec, slots = self.scenario.spec, self.scenario.slots
-        with closing(Store(self.url)) as store, closing(Reader(self.url)) as reader:
-            self.world.watch(store._engine)
-            known = register(spec, self.files, store, reader, lambda _: None)
+    def _drive(self, workers: Workers) -> str:
+        world, slots = self.world, self.scenario.slots
+        with (
+            closing(Store(self.url, world.clock, factory=world.factory)) as store,
+            closing(Reader(self.url, factory=world.factory)) as reader,
+        ):
+            known = register(self.spec, self.files, store, reader, lambda _: None)
             if known.ended and not known.changed:
                 return "ended"
-            with lease(store, known.record) as holder:
+            with lease(store, known.record, holder=self._holder()) as holder:
                 held = HeldSweep(known.spec, known.record, reader, store.writer(known.record.id, holder))
                 known.write(held.writer)
-                settings = DriverSettings(slots, poll_seconds=0.0)
-                self._driver = driver = Driver(held, Silent(), settings, Allowance(known.spec.budget))
-                if not driver.over():
-                    self._to_its_end(driver, slots)
-                if driver.stop_reason is not None:
-                    driver.interrupt(driver.stop_reason.reason)
-                    spent = driver.stop_reason.code == SPENT
-                    return "budget" if spent else f"stopped: {driver.stop_reason.reason}"
+                if known.ended:
+                    return "ended"
+                settings = DriverSettings(slots, poll_seconds=0.0, clock=world.clock)
+                self.driver = driver = Driver(held, Silent(), settings, Allowance(known.spec.budget))
+                try:
+                    if not driver.over():
+                        self._to_its_end(driver, workers)
+                except OSError as error:  # Tune ends the run: the runner says what it was, and how to go on
+                    driver.stop(StopReason(f"internal error: {error!r}", 1))
+                if (stopped := driver.stop_reason) is not None:
+                    driver.interrupt(stopped.reason)
+                    if not stopped.reason:
+                        raise Violation("wrong", "it stopped without a reason")
+                    return "budget" if stopped.code == SPENT else f"stopped: {stopped.reason}"
                 driver.end()
                 return "ended"
 
-    def _to_its_end(self, driver: Driver, slots: int) -> None:
+    def _holder(self) -> str:
+        """Now and then of another machine: whether it is dead, nobody knows."""
+        self._holders += 1
+        there = self.world.random.random() < 0.1
+        return f"{ELSEWHERE}{self._holders}" if there else new_holder(f"{self._holders:08x}")
+
+    def _to_its_end(self, driver: Driver, workers: Workers) -> None:
         """As Tune's loop does: a look round, jobs for free slots, one step of each worker."""
         idle = 0
         for _ in range(TURNS):
-            self._strike()
             self.world.now += 0.01
+            self.world.point(TURN)
             if not driver.poll():
-                return self._stop_workers(driver)
-            while len(self._running) < slots:
-                job = driver.next()
-                if job is EXHAUSTED and not self._running:
-                    return None
-                if job is None or job is EXHAUSTED:
-                    break
-                Path(job.folder).mkdir(parents=True, exist_ok=True)
-                self._running[job.name] = Run(job, job.run("tests.simulation.trainer", "cpu"))
-            if not self._running and driver.stop_reason is not None:
+                return workers.close()
+            if not take_turns(workers, driver, self.scenario.slots, EXHAUSTED):
                 return None
-            idle = 0 if self._running else idle + 1
+            if not len(workers) and driver.stop_reason is not None:
+                return None
+            idle = 0 if len(workers) else idle + 1
             if idle > IDLE:
                 self._go_on()
                 idle = 0
-            for name in self.world.random.sample(sorted(self._running), len(self._running)):
-                self._step(driver, name)
-        raise Violation(f"no end after {TURNS} turns")
+            workers.turn(driver)
+        raise Violation("hung", f"no end after {TURNS} turns")
 
-    def _strike(self) -> None:
-        due = [each for each in self._at_a_step if each[0] <= self.world.points]
-        self._at_a_step = [each for each in self._at_a_step if each[0] > self.world.points]
-        for _, act in due:
+    # --- what faults do -----------------------------------------------------------------------
+    def steal(self) -> None:
+        """Another driver takes the sweep over, writes nothing, and goes."""
+        if self._stolen is None and self.driver is not None:
+            self._execute(f"UPDATE sweeps SET lease_holder = '{ELSEWHERE}', lease_until = 9e12")
+            self._stolen = self.tables()
+
+    def take_over(self) -> None:
+        """The driver is halted, its workers are gone, and another one runs the sweep meanwhile."""
+        if self._stolen is not None or self.driver is None or self.workers is None:
+            return
+        self.workers.close()
+        self.world.sleep(LEASE + 40)
+        self.endings.append(f"meanwhile: {self._one_driver()}")
+        if self._stolen is None:
+            self._stolen = self.tables()
+
+    def second_driver(self) -> None:
+        """Somebody starts the sweep while it runs: that is refused."""
+        if self._stolen is not None or self.driver is None:
+            return
+        with closing(Store(self.url, self.world.clock)) as store, closing(Reader(self.url)) as reader:
+            sweep = reader.sweep(self.spec.name)
+            if sweep is None or self.world.clock.wall() >= (sweep.lease_until or 0.0):
+                return
+            # One of another machine: this process's own drivers are known to be dead, or not, by their pid.
+            try:
+                store.take_lease(sweep.id, ELSEWHERE, LEASE)
+            except StoreError:
+                return
+        raise Violation("wrong", "two drivers hold one lease")
+
+    def ask(self, verb: str, place: int | None) -> None:
+        """place: of the trial, among those that there are."""
+        if not (self.place / "sweeps.db").is_file():
+            return
+        with closing(sqlite3.connect(self.place / "sweeps.db")) as database:
+            there = database.execute("SELECT id FROM sweeps WHERE name = ?", (self.spec.name,)).fetchone()
+            mine = "SELECT id FROM trials WHERE sweep = ? ORDER BY id"
+            trials = [row[0] for row in database.execute(mine, there)] if there else []
+        if there is None or (place is not None and place >= len(trials)):
+            return
+        trial = None if place is None else trials[place]
+        self.asked_for.append((verb, trial))
+        request(self.url, there[0], verb, trial, self.world.clock)
+
+    def damage_a_stage(self, how: str) -> None:
+        """Of those that are finished."""
+        self._damage(sorted((self.files / "stages").glob(f"*/{SEAL}")), how)
+
+    def damage_a_trial(self, how: str) -> None:
+        self._damage(sorted((self.files / "trials").glob(f"*/*/{trainer.LAST}")), how)
+
+    def _damage(self, found: list[Path], how: str) -> None:
+        if found:
+            folder = self.world.random.choice(found).parent
+            self.damaged.add(folder.name)
+            if (folder / trainer.LAST).is_file():
+                damage(folder / trainer.LAST, how)
+
+    def copy_store(self) -> None:
+        with (
+            closing(sqlite3.connect(self.place / "sweeps.db")) as now,
+            closing(sqlite3.connect(self.place / "older.db")) as older,
+        ):
+            now.backup(older)
+
+    def put_back_store(self) -> None:
+        if (self.place / "older.db").is_file():
+            for end in ("-wal", "-shm"):
+                (self.place / f"sweeps.db{end}").unlink(missing_ok=True)
+            shutil.copy(self.place / "older.db", self.place / "sweeps.db")
+
+    def respecify(self, sections: Mapping[str, Any]) -> None:
+        """What may change between run and resume has changed."""
+        self.spec = SweepSpec.from_resolved({**self.spec.resolved(), **sections}, self.spec.text)
+
+    def before(self, fault: "Early", act: Callable[[], None]) -> None:
+        def strike() -> None:
+            self.world.struck.append(type(fault).__name__)
             act()
 
-    def _step(self, driver: Driver, name: str) -> None:
-        """One step of one worker, and what its driver is told of it."""
-        job, steps = self._running[name]
-        if self._to_lose:
-            return self._die(driver, name)
-        try:
-            report = next(steps)
-        except StopIteration:
-            del self._running[name]
-            driver.finish(job, Cost(1.0, 0.0))
-        except Exception as error:
-            del self._running[name]
-            driver.fail(job, str(error))
-        else:
-            reports = [report] if report else []
-            self._seen += [(job, each) for each in reports]
-            if not driver.take(job, reports, Cost(0.5, 0.0), "sim:1"):
-                with suppress(KeyError):
-                    self._running.pop(name).steps.close()  # type: ignore[attr-defined]
-
-    def _die(self, driver: Driver, name: str) -> None:
-        how, self._to_lose = self._to_lose, ""
-        job, steps = self._running.pop(name)
-        self.lost[name] = self.lost.get(name, 0) + 1
-        self.world.saves = False
-        steps.close()  # type: ignore[attr-defined]
-        self.world.saves = True
-        if how == "memory":
-            driver.fail(job, "out of memory: simulated")
-        elif how == "silent":
-            driver.silent(job)
-        else:
-            driver.lost(job)
-
-    def _stop_workers(self, driver: Driver) -> None:
-        """They save, and what they still say is heard by nobody."""
-        self._close_all()
-
-    def _close_all(self) -> None:
-        for run in self._running.values():
-            run.steps.close()  # type: ignore[attr-defined]
-        self._running.clear()
+        self._between.setdefault(fault.driver, []).append(strike)
 
     def _go_on(self) -> None:
         """Somebody looks, and has everything that is paused go on."""
         with closing(Reader(self.url)) as reader:
-            sweep = reader.sweep("simulated")
+            sweep = reader.sweep(self.spec.name)
             assert sweep is not None
-            request(self.url, sweep.id, "resume", None)
+            request(self.url, sweep.id, "resume", None, self.world.clock)
             for trial in reader.trials(sweep.id):
                 if trial.state == "paused" and trial.repeat_of is None:
-                    request(self.url, sweep.id, "resume", trial.id)
+                    request(self.url, sweep.id, "resume", trial.id, self.world.clock)
 
     # --- what is written ------------------------------------------------------------------------
-    def _nothing_was_written(self, error: StoreError) -> None:
+    def _nothing_was_written(self) -> None:
         before, after = self._stolen, self.tables()
         self._stolen = None
         self._execute("UPDATE sweeps SET lease_holder = NULL, lease_until = NULL")
-        if not isinstance(error, LeaseLost):
-            return  # the database failed before the theft was seen
         if before != after:
             changed = [name for name in after if before is None or after[name] != before[name]]
-            raise Violation(f"written under a lease that another holds: {changed}")
+            raise Violation("wrong", f"written under a lease that another holds: {changed}")
 
     def tables(self) -> dict[str, list[Any]]:
         """Every row of every table; what anyone may write to aside."""
@@ -283,6 +275,15 @@ class Sweep:
         with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database, database:
             database.execute(statement)
 
-    @property
-    def spec(self) -> SweepSpec:
-        return self.scenario.spec
+
+def damage(file: Path, how: str) -> None:
+    """deleted, cut, flipped: one bit; emptied; or the whole folder gone."""
+    if how == "folder":
+        shutil.rmtree(file.parent)
+    elif how == "deleted":
+        file.unlink()
+    else:
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        file.write_bytes({"cut": whole[:middle], "emptied": b"", "flipped": flipped}[how])

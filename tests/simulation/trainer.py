@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tests.simulation.world import World
+from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Evaluation, Report
 
-LAST, LOG = "last.safetensors", "log.txt"
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
 DOCUMENTS = 6
-world = World(0)  # of the sweep that is simulated now; one at a time in a process
+world = World(0, Path())  # of the sweep that is simulated now; one at a time in a process
 
 
 class Phase(NamedTuple):
@@ -59,8 +59,8 @@ def score(
     device: str = "auto",
 ) -> Iterator[Report | None]:
     """What a race's round makes of a checkpoint: its value, and masks that are drawn for the round."""
-    state = json.loads((folder / LAST).read_text())
-    world.point("step")
+    state = json.loads((folder / BEST).read_text())
+    world.point(STEP)
     world.sleep(1.0)
     yield None
     random = Random(f"{state['value']} {round}")
@@ -117,7 +117,7 @@ def _run(
             yield _report(row)
     try:
         while state["step"] < last:
-            world.point("step")
+            world.point(STEP)
             step = state["step"] + 1
             value = value_after(config, phase.name, state["value"])
             world.sleep(world.random.choice([0.1, 1.0, 10.0]))
@@ -131,7 +131,7 @@ def _run(
                 _save(folder, state, attempt)
             yield _report(rows[-1]) if reports else None
     finally:
-        if world.saves:
+        if world.saves and not world.dead and state["step"] > phase.first:
             _save(folder, state, attempt)
 
 
@@ -142,16 +142,22 @@ def _report(row: dict[str, float]) -> Report:
         "valid", step, math.log(value), 0.01, {"text": "simulated"}, {}, nats, [1] * DOCUMENTS
     )
     values = {"val_ppl": value, "val_nelbo": math.log(value), "tokens": float(row["tokens"])}
+    values["var_nelbo"] = 1 / value
     return Report(step, values, (evaluation,))
 
 
-def _save(folder: Path, state: dict[str, object], attempt: int) -> None:
-    new = folder / "last.new"
-    new.write_text(json.dumps(state))
-    world.point("save")
-    os.replace(new, folder / LAST)
+def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
+    if state["rows"]:  # what the last checkpoint takes for done is done
+        best = min(state["rows"], key=lambda row: row["value"])
+        _replace(folder / BEST, {"step": best["step"], "value": best["value"]})
+    _replace(folder / LAST, state)
     _log(folder, "save", attempt, state["step"])
-    world.point("saved")
+
+
+def _replace(file: Path, state: dict[str, Any]) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(state))
+    os.replace(new, file)
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:

@@ -1,82 +1,188 @@
-"""What surrounds a simulated sweep: a clock that only the simulation moves, and the points at which a fault
-may strike.
+"""What surrounds a simulated sweep: a clock that only the simulation moves, connections and file operations
+that it stands in, and the points at which a fault may strike.
 
-A point is before and after every statement and every commit of a driver, every step of a worker, and each
-half of a checkpoint. They are counted over all drivers of a sweep, so that one number says where a fault
-strikes."""
+A point is before and after every statement and every commit of a driver, before and after a file is renamed,
+synced or deleted, at every step of a worker and every turn of the driver's loop. They are counted over all
+drivers of a sweep, so that one number says where a fault strikes.
 
+The clock and SQLite's connections are handed in to the store and the driver. File operations have no seam:
+`os` is stood in for, and counts what lies below the sweep's folder."""
+
+import os
 import random
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 from unittest import mock
 
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
-
 from sweeper.execution import registration
+from sweeper.store.clock import Clock
 
 BEGAN = 1_800_000_000.0  # seconds since 1970
+# Where a fault may strike: before and after a statement, a commit, a file's operation; at a worker's step,
+# and a turn of the loop.
+STATEMENT, EXECUTED, COMMIT, COMMITTED = "statement", "executed", "commit", "committed"
+FILE, FILED, STEP, TURN = "file", "filed", "step", "turn"
+ANYWHERE = (STATEMENT, EXECUTED, COMMIT, COMMITTED, FILE, FILED, STEP, TURN)
+IN_THE_DATABASE = (STATEMENT, COMMIT)
+BETWEEN = (COMMITTED, STEP, TURN)  # no transaction is open: others may write
 
 
 class Killed(BaseException):
     """The driver is dead: nothing of its memory is left."""
 
 
-class World:
-    """now: monotonic seconds. ahead: of the wall clock's, which may jump."""
+class WorkerDied(BaseException):
+    """The process that trains, alone."""
 
-    def __init__(self, seed: int):
+
+class Timed(Protocol):
+    """A fault: at what point it is to strike, or later."""
+
+    @property
+    def at(self) -> int: ...
+
+
+class Strike(NamedTuple):
+    fault: Timed
+    where: Sequence[str]  # one of these
+    act: Callable[[], None]
+
+
+class World:
+    """now: steady seconds. ahead: of the wall clock's, which may jump."""
+
+    def __init__(self, seed: int, place: Path):
         self.random = random.Random(seed)
         self.now, self.ahead = 0.0, BEGAN
+        self.clock = Clock(wall=lambda: self.ahead + self.now, steady=lambda: self.now)
         self.points = 0
-        self.strikes: dict[int, list[Callable[[str], None]]] = {}  # what happens at a point
+        self.strikes: list[Strike] = []
+        self.struck: list[str] = []  # kinds of faults, as they came
         self.saves = True  # whether a worker that is closed saves
+        self.dead = False  # the driver, whose memory is being unwound: nothing of it acts any more
+        self._place, self._connections = str(place), list[sqlite3.Connection]()
+        self.factory = _connections_of(self)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         with (
-            mock.patch.object(time, "monotonic", side_effect=lambda: self.now),
-            mock.patch.object(time, "time", side_effect=lambda: self.ahead + self.now),
-            # It asks git, whose end subprocess waits for by this clock.
+            mock.patch.object(os, "replace", self._watched(os.replace)),
+            mock.patch.object(os, "unlink", self._watched(os.unlink)),
+            mock.patch.object(os, "fsync", self._watched(os.fsync)),
+            # It asks git.
             mock.patch.object(registration, "code_version", return_value="simulated"),
         ):
             yield
 
+    def _watched(self, operation: Callable[..., None]) -> Callable[..., None]:
+        def watched(file: Any, *more: Any, **named: Any) -> None:
+            ours = isinstance(file, int) or str(file).startswith(self._place)
+            if not ours or str(file).endswith(".lock"):
+                return operation(file, *more, **named)
+            self.point(FILE)
+            operation(file, *more, **named)
+            self.point(FILED)
+
+        return watched
+
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
+    def strike(self, fault: Timed, where: Sequence[str], act: Callable[[], None]) -> None:
+        self.strikes.append(Strike(fault, where, act))
+
     def point(self, where: str) -> None:
-        """where: statement, commit, committed, step, save or saved."""
+        if self.dead:
+            raise Killed
         self.points += 1
-        for strike in self.strikes.pop(self.points, ()):
-            strike(where)
+        due = [each for each in self.strikes if each.fault.at <= self.points and where in each.where]
+        for each in due:
+            if each in self.strikes:
+                self.strikes.remove(each)
+                self.struck.append(type(each.fault).__name__)
+                each.act()
 
-    def watch(self, engine: Engine) -> None:
-        """Every statement and commit of it is a point."""
-        event.listen(engine, "before_cursor_execute", lambda *_: self.point("statement"))
-        event.listen(engine, "after_cursor_execute", lambda *_: self.point("executed"))
-        event.listen(engine, "commit", lambda _: self.point("commit"))
-        commit = engine.dialect.do_commit
+    def kill(self) -> None:
+        self.dead, self.saves = True, False
+        raise Killed
 
-        def committed(connection: Any) -> None:
-            commit(connection)
-            self.point("committed")
+    # --- connections --------------------------------------------------------------------------
+    def opened(self, connection: sqlite3.Connection) -> None:
+        if self.dead:
+            raise Killed
+        self._connections.append(connection)
 
-        engine.dialect.do_commit = committed  # type: ignore[method-assign]
+    def alive(self) -> int:
+        """How many connections were opened by those that live."""
+        return len(self._connections)
+
+    def bury(self, earlier: int = 0) -> None:
+        """What a dead process held is let go of: all but the earliest of the connections."""
+        for connection in self._connections[earlier:]:
+            connection.close()
+        del self._connections[earlier:]
+        self.dead = False
 
 
-def kill(_: str) -> None:
-    raise Killed
+def _connections_of(world: World) -> type[sqlite3.Connection]:
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *given: Any) -> sqlite3.Cursor:  # type: ignore[override]
+            return _statement(super().execute, *given)
+
+        def executemany(self, *given: Any) -> sqlite3.Cursor:  # type: ignore[override]
+            return _statement(super().executemany, *given)
+
+    def _statement(execute: Callable[..., sqlite3.Cursor], *given: Any) -> sqlite3.Cursor:
+        world.point(STATEMENT)
+        cursor = execute(*given)
+        world.point(EXECUTED)
+        return cursor
+
+    class Connection(sqlite3.Connection):
+        def __init__(self, *given: Any, **named: Any):
+            super().__init__(*given, **{**named, "timeout": 0.0})  # whoever waits here waits forever
+            world.opened(self)
+
+        def execute(self, *given: Any) -> sqlite3.Cursor:  # type: ignore[override]
+            waits = str(given[0]).startswith("PRAGMA busy_timeout")
+            return super().execute("PRAGMA busy_timeout = 0" if waits else given[0], *given[1:])
+
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(Cursor)
+
+        def commit(self) -> None:
+            world.point(COMMIT)
+            super().commit()
+            world.point(COMMITTED)
+
+        def rollback(self) -> None:
+            if not world.dead:  # the database does it, once the process is gone
+                super().rollback()
+
+        def close(self) -> None:
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                super().rollback()  # a cursor that somebody still knows would keep its locks
+            super().close()
+
+    return Connection
 
 
-def database_error(text: str) -> Callable[[str], None]:
-    """What SQLite says where the disk, or another process, is in the way. Only a statement can be told so."""
+def fails(text: str) -> Callable[[], None]:
+    """What SQLite says where the disk, or another process, is in the way."""
 
-    def strike(where: str) -> None:
-        if where in ("statement", "commit"):
-            raise OperationalError("", {}, sqlite3.OperationalError(text))
+    def act() -> None:
+        raise sqlite3.OperationalError(text)
 
-    return strike
+    return act
+
+
+def fails_with(number: int) -> Callable[[], None]:
+    """number: what the system says of a file."""
+
+    def act() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return act

@@ -17,6 +17,7 @@ from sweeper.driver.progress import Status
 from sweeper.driver.spending import Allowance
 from sweeper.spec.load import read_spec
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.clock import Clock
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -97,8 +98,8 @@ def opened(
         store.take_lease(sweep.id, "me", LEASE)
         event.listen(store._engine, "commit", count)  # called before the commit, which it prevents
         held = HeldSweep(spec, sweep, reader, store.writer(sweep.id, "me"))
-        settings = DriverSettings(slots, poll_seconds=0.0)
-        yield Driver(held, Silent(), settings, Allowance(spec.budget, clock=clock))
+        settings = DriverSettings(slots, poll_seconds=0.0, clock=Clock(steady=clock))
+        yield Driver(held, Silent(), settings, Allowance(spec.budget))
 
 
 def drive(driver: Driver, slots: int = 1, train: str = "tests.fakes") -> None:

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +62,28 @@ def test_a_database_made_anew_is_seen(tmp_path: Path) -> None:
     assert [sweep.name for sweep in reader.sweeps()] == ["new"]
     reader.close()
     store.close()
+
+
+class _Failing(sqlite3.Cursor):
+    def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+        if "data_version" in statement:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(statement, *given)
+
+
+class _FailingDisk(sqlite3.Connection):
+    def cursor(self, factory: Any = _Failing) -> Any:
+        return super().cursor(_Failing)
+
+
+def test_a_disk_that_fails_is_said_in_a_sentence(url: str, sweep: SweepRecord) -> None:
+    """By each of the reader's ways to the database."""
+    if not url.startswith("sqlite"):
+        pytest.skip("of SQLite alone")
+    with closing(Reader(url, factory=_FailingDisk)) as reader:
+        assert reader.trials(sweep.id) == []
+        with pytest.raises(StoreError, match="cannot be used: disk I/O error"):
+            reader.version()
 
 
 def test_readers_in_threads_see_whole_transactions(

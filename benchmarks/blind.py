@@ -1,0 +1,79 @@
+"""python -m benchmarks.blind [--quick] [--write] [NAME ...]: does the simulation see what is wrong?
+
+Each fault (benchmarks/planted/driver.py) is a mistake that someone might make in the driver or the store. It
+is planted in a copy of the tree; there sweeps are simulated, from seed 0 on, up to the first that violates
+something.
+
+    seed      the first that found it; '-': the fault has survived them all
+    CPU s     of the simulation up to there, with its imports
+
+It ends with 1 where more survive than may.
+"""
+
+import re
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.document import finish, options
+from benchmarks.planted.driver import FAULTS
+from benchmarks.planted.fault import Fault
+from benchmarks.planted.trees import Tree, python, this_tree
+
+AT_ONCE = 2
+SEEDS, QUICK = 200, 20
+LIMIT = 3600.0  # seconds of a fault
+MAY_SURVIVE = 2  # of 21
+FOUND = re.compile(r"^seed (\d+) \((.*)\): (.*)$", re.MULTILINE)
+
+
+class Finding(NamedTuple):
+    seed: int | None  # None: it has survived
+    violation: str
+    cpu_seconds: float
+
+
+def main() -> None:
+    parser = options("blind", __doc__, quick=f"{QUICK} seeds of each.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="These faults alone.")
+    given = parser.parse_args()
+    by_name = {fault.name: fault for fault in FAULTS}
+    if unknown := [name for name in given.names if name not in by_name]:
+        parser.error(f"there is no fault {unknown[0]}; there is {', '.join(by_name)}")
+    if given.names and given.write:
+        parser.error("the whole is kept, never a part: leave out --write, or the names")
+    faults = [by_name[name] for name in given.names] or FAULTS
+    seeds, rows = QUICK if given.quick else SEEDS, []
+    print(f"{'fault':<28}{'seed':>5}{'CPU s':>7}  violation")
+    with tempfile.TemporaryDirectory(prefix="sound-") as sound, ThreadPoolExecutor(AT_ONCE) as pool:
+        copy = this_tree().copy(Path(sound))  # once: the tree here may change meanwhile
+        for fault, found in zip(
+            faults, pool.map(partial(find, sound=copy, seeds=seeds), faults), strict=True
+        ):
+            rows.append({"fault": fault.name, "says": fault.says, "file": fault.file, **found._asdict()})
+            seed = "-" if found.seed is None else found.seed
+            print(f"{fault.name:<28}{seed:>5}{found.cpu_seconds:>7.1f}  {found.violation}"[:150], flush=True)
+    survived = [row["fault"] for row in rows if row["seed"] is None]
+    summary = {"found": len(rows) - len(survived), "of": len(rows), "survived": survived}
+    finish("blind", {"seeds": seeds, "at_once": AT_ONCE}, rows, summary, write=given.write)
+    sys.exit(len(survived) > (0 if given.names else MAY_SURVIVE))
+
+
+def find(fault: Fault, *, sound: Tree, seeds: int) -> Finding:
+    """sound: a tree without the fault."""
+    with tempfile.TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as place:
+        planted = sound.copy(Path(place))
+        fault.plant(planted.root)
+        words = ["-m", "tests.simulation.simulate", "--seeds", str(seeds), "--jobs", "1", "--until-found"]
+        ran = python(words, planted, LIMIT)
+    found = FOUND.search(ran.said)
+    if found is None and ran.code != 0:
+        raise RuntimeError(f"{fault.name}: the simulation ended with {ran.code}: {ran.said[-2000:]}")
+    return Finding(int(found[1]) if found else None, found[3] if found else "", ran.cpu_seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Faults in the driver and the store that a simulated sweep is to find: what is lost, doubled, repeated,
+wrong
+or hung after something went wrong."""
+
+from benchmarks.planted.fault import Fault
+
+FAULTS = (
+    # --- store ---
+    Fault(
+        "lease-not-asked",
+        "store",
+        "a driver whose lease another one has taken writes on",
+        "sweeper/store/leased.py",
+        "if sweep.lease_holder != self._holder:",
+        "if sweep.lease_holder is None:",
+    ),
+    Fault(
+        "lease-for-anybody",
+        "store",
+        "a lease that has not run out is given to whoever asks",
+        "sweeper/store/store.py",
+        "and row.lease_until > time:",
+        "and row.lease_until < time:",
+    ),
+    Fault(
+        "summary-of-the-last",
+        "store",
+        "the best value of a trial is its latest",
+        "sweeper/store/rows.py",
+        "if (sign * row.value, row.step) < (sign * record.best, record.best_step):",
+        "if row.step > record.best_step:",
+    ),
+    Fault(
+        "worst-evaluation-kept",
+        "store",
+        "of two evaluations the later one ranks",
+        "sweeper/store/rows.py",
+        "return (stored.nelbo, stored.step) <= (given.nelbo, given.step)",
+        "return False",
+    ),
+    Fault(
+        "pruned-and-not-said",
+        "store",
+        "what the pruner decides is not stored with the row that it decided by",
+        "sweeper/store/writer.py",
+        'new |= {"state": state, "reason": clean(reason)}',
+        'new |= {"reason": clean(reason)}',
+    ),
+    Fault(
+        "costs-of-the-last-attempt",
+        "store",
+        "what earlier attempts have cost is forgotten at a trial's end",
+        "sweeper/store/writer.py",
+        '"cpu_seconds": row.cpu_seconds + cpu_seconds,\n                "gpu_seconds": row',
+        '"cpu_seconds": cpu_seconds,\n                "gpu_seconds": row',
+    ),
+    Fault(
+        "extended-again",
+        "store",
+        "a request to try more is not marked as done with what it asks for",
+        "sweeper/store/writer.py",
+        'new = {**spec, "search": {**spec.get("search", {}), "trials": trials}}\n'
+        "            connection.execute(update(sweeps).where(mine).values(spec=new))\n"
+        "            if control is not None:",
+        'new = {**spec, "search": {**spec.get("search", {}), "trials": trials}}\n'
+        "            connection.execute(update(sweeps).where(mine).values(spec=new))\n"
+        "            if control is None:",
+    ),
+    # --- driver: what a resume goes on from ---
+    Fault(
+        "reports-taken-for-stored",
+        "resume",
+        "a worker is told that one report more is in the store than there is",
+        "sweeper/driver/trials.py",
+        "acknowledged = max(0, self._reader.last_step(trial) - 1)",
+        "acknowledged = self._reader.last_step(trial) + 1",
+    ),
+    Fault(
+        "running-left-behind",
+        "resume",
+        "what ran when the last driver died is not queued again",
+        "sweeper/driver/trials.py",
+        "unfinished = [trial for trial in self.own if trial.state in UNFINISHED]",
+        'unfinished = [trial for trial in self.own if trial.state in ("queued", "paused")]',
+    ),
+    Fault(
+        "count-from-none",
+        "resume",
+        "a driver counts its own proposals alone",
+        "sweeper/driver/search.py",
+        "self.count = sum(trial.repeat_of is None for trial in proposed)",
+        "self.count = 0",
+    ),
+    Fault(
+        "repeats-forgotten",
+        "resume",
+        "a proposal that repeats an unfinished trial is not told its end after a kill",
+        "sweeper/driver/search.py",
+        "self._waiting = [each for each in proposed if each.repeat_of and each.state in UNFINISHED]",
+        "self._waiting: list[TrialRecord] = []",
+    ),
+    Fault(
+        "replicates-again",
+        "resume",
+        "a driver does not know the replicates that there are",
+        "sweeper/driver/replication.py",
+        "self._have = {(trial.configuration, trial.seed) for trial in trials.own}",
+        "self._have: set[tuple[int, int]] = set()",
+    ),
+    Fault(
+        "attributes-lost",
+        "resume",
+        "Optuna's own attributes of a proposal are lost with the driver",
+        "sweeper/search/proposals.py",
+        "attributes = {**frozen.system_attrs, **({REFUSED: refused} if refused else {})}",
+        "attributes = {REFUSED: refused} if refused else {}",
+    ),
+    Fault(
+        "spent-by-this-driver",
+        "resume",
+        "what drivers before this one have spent is forgotten",
+        "sweeper/driver/spending.py",
+        "BudgetGuard(allowance.budget, spent, clock)",
+        "BudgetGuard(allowance.budget, NONE, clock)",
+    ),
+    Fault(
+        "damaged-stage-trusted",
+        "resume",
+        "a finished pretrain is branched from without a look at it",
+        "sweeper/driver/stages.py",
+        "wrong = _fault(self.folder(key))",
+        'wrong = ""',
+    ),
+    # --- driver: what runs ---
+    Fault(
+        "stage-taken-for-ready",
+        "resume",
+        "a pretrain that is handed back counts as finished",
+        "sweeper/driver/stages.py",
+        'self._states[job.key] = "needed"',
+        'self._states[job.key] = "ready"',
+    ),
+    Fault(
+        "first-death-final",
+        "resume",
+        "a trial whose worker died is given up at once",
+        "sweeper/driver/queue.py",
+        "if times >= failure.most:",
+        "if times >= 0:",
+    ),
+    Fault(
+        "stale-report-heard",
+        "resume",
+        "what a worker says of a job that another one has now is taken",
+        "sweeper/driver/queue.py",
+        "return self._live.get(job.name) == job",
+        "return job.name in self._live",
+    ),
+    Fault(
+        "costs-added-twice",
+        "resume",
+        "the cost so far of an attempt is added at every report",
+        "sweeper/driver/trials.py",
+        "self._charged[job.trial], self._workers[job.trial] = cost, worker",
+        "self._workers[job.trial] = worker",
+    ),
+    Fault(
+        "hours-not-watched",
+        "resume",
+        "what runs is not stopped when the time is spent",
+        "sweeper/driver/budget_guard.py",
+        "if (used >= cap and name in TIMES) or (used > cap",
+        "if (used > cap and name not in TIMES",
+    ),
+    Fault(
+        "race-unprotected",
+        "resume",
+        "the best checkpoints of a race that is not over are deleted",
+        "sweeper/driver/retention.py",
+        "return {trial.id for trial in trials if trial.seed in spec.race_seed_values}",
+        "return set()",
+    ),
+)

@@ -1,0 +1,139 @@
+"""Who trains, and what goes wrong with them? The workers of one driver: a step of each in turn, on one
+thread.
+
+A worker is a job's generator. It may die at any step and in the midst of a checkpoint, fall silent, run out
+of memory or of disk; what it has reported may come twice, late, or when another worker has its job."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeper.driver.driver import Driver
+from sweeper.driver.jobs import Cost, Job
+from tests.simulation.world import WorkerDied, World
+from trainer.disk import is_full, no_room
+from trainer.evaluation.record import Report
+
+TOGETHER = (1, 1, 1, 2, 3)  # how many steps of a worker its driver hears of at once
+CPU, GPU = 0.5, 0.25  # seconds of a step
+LATE = 20  # turns after which what a silent worker said is heard
+
+
+class Run(NamedTuple):
+    job: Job
+    steps: Iterator[Report | None]
+    cost: Cost = Cost()
+
+    def close(self) -> None:
+        self.steps.close()  # type: ignore[attr-defined]
+
+
+class Workers:
+    """lost, spent: by the job's name, how often its worker died, and what it took of a processor.
+
+    How, of a death: lost, silent, late or memory."""
+
+    def __init__(self, world: World, lost: dict[str, int], spent: dict[str, float]):
+        self._world, self.lost, self._spent = world, lost, spent
+        self._running: dict[str, Run] = {}
+        self._seen: list[tuple[Job, Report, Cost]] = []
+        self._late: list[tuple[int, Job, list[Report]]] = []
+        self._to_lose = ""
+        self.stepping = ""  # the job whose worker acts now
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def begin(self, job: Job) -> None:
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        self._running[job.name] = Run(job, job.run("tests.simulation.trainer", "cpu"))
+
+    def turn(self, driver: Driver) -> None:
+        self._turn += 1
+        for at, job, reports in list(self._late):
+            if at <= self._turn:
+                self._late.remove((at, job, reports))
+                driver.take(job, reports, Cost())
+        for name in self._world.random.sample(sorted(self._running), len(self._running)):
+            if name in self._running:
+                self._step(driver, name)
+
+    def _step(self, driver: Driver, name: str) -> None:
+        """What one worker does, and what its driver is told of it."""
+        if self._to_lose:
+            return self._die(driver, name)
+        run, reports, over, error = self._running[name], list[Report](), False, ""
+        self.stepping = name
+        try:
+            for _ in range(self._world.random.choice(TOGETHER)):
+                self._spent[name] = self._spent.get(name, 0.0) + CPU
+                run = run._replace(cost=Cost(run.cost.cpu_seconds + CPU, run.cost.gpu_seconds + GPU))
+                if (report := next(run.steps)) is not None:
+                    reports.append(report)
+        except StopIteration:
+            over = True
+        except WorkerDied:
+            self._to_lose = self._to_lose or "lost"
+        except Exception as raised:
+            over, error = True, str(no_room(raised)) if is_full(raised) else repr(raised)
+        finally:
+            self.stepping = ""
+        if self._to_lose:  # what it had not sent yet is lost with it
+            return self._die(driver, name)
+        self._running[name] = run
+        self._seen += [(run.job, each, run.cost) for each in reports]
+        goes_on = driver.take(run.job, reports, run.cost, "sim:1")
+        if error:
+            driver.fail(run.job, error, run.cost)
+        elif over:
+            driver.finish(run.job, run.cost)
+        if (over or not goes_on) and name in self._running:
+            self._running.pop(name).close()
+
+    def _die(self, driver: Driver, name: str) -> None:
+        how, self._to_lose = self._to_lose, ""
+        run = self._running.pop(name)
+        self.lost[name] = self.lost.get(name, 0) + 1
+        if how == "late":  # it trains on for a while; nobody hears it
+            said = [report for report in (next(run.steps, None) for _ in range(2)) if report is not None]
+            self._late.append((self._turn + LATE, run.job, said))
+        self._world.saves = how == "late"
+        run.close()
+        self._world.saves = True
+        if how == "memory":
+            driver.fail(run.job, "out of memory: simulated", run.cost)
+        elif how in ("silent", "late"):
+            driver.silent(run.job)
+        else:
+            driver.lost(run.job)
+
+    def lose(self, how: str) -> None:
+        """Of whoever acts now, or next."""
+        self._to_lose = how
+        if self.stepping and how == "lost":
+            raise WorkerDied
+
+    def double(self, driver: Driver) -> None:
+        """One of all reports so far comes again."""
+        if self._seen:
+            job, report, cost = self._world.random.choice(self._seen)
+            driver.take(job, [report], cost)
+
+    def close(self) -> None:
+        """They save, and what they still say is heard by nobody."""
+        for run in self._running.values():
+            run.close()
+        self._running.clear()
+
+
+def take_turns(workers: Workers, driver: Driver, slots: int, exhausted: Any) -> bool:
+    """Jobs for free slots. False: nothing is left, now or later."""
+    while len(workers) < slots:
+        job = driver.next()
+        if job is exhausted:
+            return len(workers) > 0
+        if job is None:
+            break
+        workers.begin(job)
+    return True
