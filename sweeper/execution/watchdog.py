@@ -60,6 +60,11 @@ class Watchdog(threading.Thread):
         """The main thread is alive; from the first beat on, silence ends the process."""
         self._last_beat = time.monotonic()
 
+    def alive(self) -> None:
+        """The main thread is, in a wait of its own; no silence is counted that had not begun."""
+        if self._last_beat != math.inf:
+            self.beat()
+
     def rest(self) -> None:
         """No more beats are to be expected."""
         self._last_beat = math.inf
