@@ -45,7 +45,7 @@ def dry(command: str) -> list[str]:
         spec_and_overrides = [
             w for w, before in zip(rest, [verb[0], *rest], strict=False) if not _option(w, before)
         ]
-        return [sys.executable, "-m", "sweeper", "check", *spec_and_overrides]
+        return [sys.executable, "-m", "sweeper", "check", "--offline", *spec_and_overrides]
     return [sys.executable, "-m", module, *verb, "--help"]
 
 

@@ -1,5 +1,6 @@
 """Commands that keep a database and its files in order. Everything heavy is imported inside them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,25 @@ def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
         print_json({"migrated": {**done._asdict(), "copy": copy} if done else None})
     else:
         print_text(done.words() if done else "nothing to do: this database is up to date")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; nothing that is there is written over.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Copy an SQLite database into one file, also while a sweep runs in it. Checkpoints are not in it."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.store.backup import backup as copied
+    from sweeper.store.engine import StoreError
+
+    with failing(StoreError, LACKS, json):
+        size = copied(db, file)
+    if json:
+        print_json({"backup": {"file": str(file), "bytes": size}})
+    else:
+        print_text(f"the database as it is now is copied to {file}, {in_bytes(size)}")
 
 
 @app.command()

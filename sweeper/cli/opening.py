@@ -16,6 +16,7 @@ from sweeper.cli.options import DEFAULT_URL
 from sweeper.words import clock
 
 if TYPE_CHECKING:
+    from sweeper.spec.inputs import Inputs
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord, TrialRecord
@@ -37,7 +38,8 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
+def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" = None) -> "SweepSpec":
+    """inputs: looks at the files that runs would read; without, one that leaves none out."""
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
@@ -45,7 +47,7 @@ def load(path: Path, overrides: list[str], json: bool) -> "SweepSpec":
         if "=" not in override.lstrip("="):
             fail(USAGE, f"{override!r} is no override: key=value, as in search.trials=5", json)
     try:
-        return load_spec(path, overrides)
+        return load_spec(path, overrides, inputs)
     except InvalidSpec as error:
         problems = [
             {**each.mark._asdict(), "key": each.key, "sentence": each.sentence} for each in error.problems
@@ -79,6 +81,14 @@ def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
     except ValidationError as error:
         first = error.errors()[0]
         fail(BAD_SPEC, f"{'.'.join(map(str, first['loc']))}: {first['msg']}", json)
+
+
+def look_at_inputs(configurations: Mapping[int, Mapping[str, Any]], json: bool) -> None:
+    """What a sweep's runs read must still be there; or a sentence, before anything is started."""
+    from sweeper.spec.inputs import Inputs
+
+    if problems := Inputs().problems_of_stored(configurations.values()):
+        fail(LACKS, "; ".join(f"{each.key}: {each.sentence}" for each in problems), json)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 
 from sweeper.cli.board import show_board
 from sweeper.cli.controls import goes_on_by_itself
-from sweeper.cli.opening import changed, files_beside, folder, load, opened_sweep
+from sweeper.cli.opening import changed, files_beside, folder, load, look_at_inputs, opened_sweep
 from sweeper.cli.options import (
     DEFAULT_URL,
     Address,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
 
+ENDED = ("complete", "failed")  # states of a sweep that has nothing left to run
+
 app = typer.Typer()
 
 
@@ -46,8 +48,11 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
+    from sweeper.spec.inputs import Inputs
+
     given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
-    checked = load(spec, given, json)
+    # Whether a cluster's nodes see a file cannot be said here.
+    checked = load(spec, given, json, Inputs(offline=address != "local"))
     if plan:
         show_plan(checked, db, files, no_calibration, json)
         return
@@ -69,23 +74,37 @@ def resume(
     with opened_sweep(db, name, json) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
+        if address == "local" and sweep.state not in ENDED:
+            look_at_inputs(reader.configurations(sweep.id), json)
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
     drive(spec, db, sweep.folder, address, json)
 
 
 @app.command()
-def check(spec: Spec, overrides: Overrides = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Check a specification, and say what would run. Starts nothing."""
+def check(
+    spec: Spec,
+    overrides: Overrides = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="For another machine: look at no text, tokenizer or judge.")
+    ] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Check a specification and the files that it reads, and say what would run. Starts nothing."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.planning.plan import plan
+    from sweeper.spec.inputs import Inputs
 
-    checked = load(spec, overrides or [], json)
+    inputs = Inputs(offline)
+    checked = load(spec, overrides or [], json, inputs)
     would = plan(checked)
     if json:
         sees = seen(checked, would, db)._asdict()
-        print_json({"plan": would._asdict(), "sees": sees, "spec": checked.resolved()})
+        unseen = inputs.in_words()
+        print_json({"plan": would._asdict(), "sees": sees, "unseen": unseen, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
+    print_text(*(f"not seen    {each}" for each in inputs.in_words()))
 
 
 def drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:

@@ -13,6 +13,7 @@ from sweeper.driver.spending import Allowance
 from sweeper.driver.stop_reason import by_signal
 from sweeper.execution.cluster_ray import ClusterRay
 from sweeper.execution.local_ray import LocalRay
+from sweeper.execution.patience import Patience
 from sweeper.execution.ray_logs import chatter_to
 from sweeper.execution.registration import AnotherSpec, Registered, register
 from sweeper.execution.trial_backend import TrialBackend
@@ -25,7 +26,7 @@ from sweeper.planning.machine import LacksError
 from sweeper.planning.packing import Packing, pack
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.clock import MACHINE, Clock
-from sweeper.store.engine import StoreError
+from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from trainer.config.problems import InvalidConfig
@@ -54,8 +55,9 @@ def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, 
 
     files: where checkpoints go, of a sweep that is new.
     """
+    patience = Patience(progress.note)
     try:
-        with closing(Store(url, means.clock)) as store, closing(Reader(url)) as reader:
+        with closing(Store(url, means.clock, waiting=patience)) as store, closing(Reader(url)) as reader:
             if store.migrated:
                 progress.note(store.migrated.words())
             sweep = register(spec, files, store, reader, progress.note)
@@ -64,9 +66,10 @@ def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, 
             with lease(store, sweep.record, means.lease_seconds) as holder:
                 held = HeldSweep(sweep.spec, sweep.record, reader, store.writer(sweep.record.id, holder))
                 sweep.write(held.writer)
-                return (
-                    _nothing_left(sweep, reader, progress) if sweep.ended else _drive(held, progress, means)
-                )
+                if sweep.ended:
+                    return _nothing_left(sweep, reader, progress)
+                store.checkpoint()
+                return _drive(held, progress, means, patience)
     except (StoreError, LacksError, InvalidPlace) as error:
         progress.note(str(error))
         return LACKS
@@ -86,13 +89,14 @@ def _nothing_left(sweep: Registered, reader: Reader, progress: Progress) -> int:
     return exit_code(reader.trial_states(sweep.record.id))
 
 
-def _drive(held: HeldSweep, progress: Progress, means: Means) -> int:
+def _drive(held: HeldSweep, progress: Progress, means: Means, patience: Patience) -> int:
     """From what the machine has to the end of the sweep, or of this driver; returns the exit code."""
     ray = LocalRay() if means.address == LOCAL else ClusterRay(means.address)
     folder = logs_of(held.record.folder) / "trials" / str(held.record.id)
     log, resume = folder / "ray.log", _resume_line(held, means.address)
     watchdog = Watchdog(resume)
     watchdog.watch()
+    patience.alive = watchdog.alive
     with chatter_to(log), scratch(folder) as place:
         try:
             packing = _packing(held.spec, ray, means, progress)
@@ -126,6 +130,10 @@ def _drive(held: HeldSweep, progress: Progress, means: Means) -> int:
         except (LacksError, InvalidConfig) as error:  # nothing has begun: nobody is to think that it runs
             held.writer.set_sweep_state("interrupted", str(error))
             raise
+        except LeaseLost:  # another driver goes on
+            raise
+        except StoreError as error:
+            raise StoreError(f"{error}; to go on: {resume}") from None
         finally:
             ray.stop()
             watchdog.release()

@@ -64,6 +64,11 @@ class Watchdog(threading.Thread):
         """
         self._last_beat = time.monotonic() + patience
 
+    def alive(self) -> None:
+        """The main thread is, in a wait of its own; no silence is counted that had not begun."""
+        if self._last_beat != math.inf:
+            self.beat()
+
     def rest(self) -> None:
         """No more beats are to be expected."""
         self._last_beat = math.inf

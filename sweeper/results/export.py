@@ -1,11 +1,9 @@
 """A sweep's results as files: one table each, in Parquet or CSV; and as a study in a database of Optuna's.
 
-A file is written under another name, and renamed when it is whole. An export of a sweep that runs is of the
-moment at which each table is read.
-"""
+A file is written under another name, and renamed when it is whole; what is there and no file is written to.
+An export of a sweep that runs is of the moment at which each table is read."""
 
 import json
-import os
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +17,7 @@ from pyarrow import csv, parquet
 
 from sweeper.store.queries import Reader
 from sweeper.store.records import EventRecord, StageRecord, SweepRecord, TrialRecord
+from trainer.disk import written_whole
 
 BATCH = 100  # trials whose metric rows are in memory at a time
 ALL = 1 << 40  # events
@@ -55,20 +54,14 @@ def export(reader: Reader, sweep: SweepRecord, folder: Path, formats: Sequence[s
 def _write(paths: Mapping[str, Path], parts: Iterator[pa.Table]) -> None:
     """The parts, which have one schema, one after another into each file."""
     first = next(parts)
-    new = {format: path.with_name(f"{path.name}.new") for format, path in paths.items()}
-    try:
-        with ExitStack() as opened:
-            writers = [
-                opened.enter_context(WRITERS[format](str(file), first.schema)) for format, file in new.items()
-            ]
-            for part in chain([first], parts):
-                for writer in writers:
-                    writer.write_table(part)
-        for format, path in paths.items():
-            os.replace(new[format], path)
-    finally:
-        for file in new.values():
-            file.unlink(missing_ok=True)
+    with ExitStack() as opened:
+        files = {format: opened.enter_context(written_whole(path)) for format, path in paths.items()}
+        writers = [
+            opened.enter_context(WRITERS[format](str(file), first.schema)) for format, file in files.items()
+        ]
+        for part in chain([first], parts):
+            for writer in writers:
+                writer.write_table(part)
 
 
 def _records(kind: type[Any], records: Sequence[Any]) -> pa.Table:

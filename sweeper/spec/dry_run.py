@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, islice, product
 
 from sweeper.spec.dimensions import Choice
+from sweeper.spec.inputs import Inputs
 from sweeper.spec.reading import Reading
 from sweeper.spec.space import Space
 from trainer.config.problems import InvalidConfig, Problem
@@ -20,12 +21,13 @@ MOST_PAIRS = 20_000  # a second's work
 class DryRun:
     """Adds what it finds to the reading's problems."""
 
-    def __init__(self, reading: Reading):
+    def __init__(self, reading: Reading, inputs: Inputs):
+        self._inputs = inputs
         self.reading, self.problems = reading, reading.problems
         self.space = reading.space
         self._unconstrained = Space(reading.dimensions)
         # What is wrong with the fixed values by themselves needs no example of the space to explain it.
-        self._alone = {(each.key, each.sentence) for each in _problems(reading.fixed)}
+        self._alone = {(each.key, each.sentence) for each in self._problems(reading.fixed)}
 
     def check(self) -> None:
         for i, entry in enumerate(self.reading.always):
@@ -61,7 +63,7 @@ class DryRun:
         first: dict[str, int] = {}
         for i, entry in enumerate(entries):
             values = {**self.reading.fixed, **entry}
-            content = str(entry if _problems(values) else TrainConfig.from_dotted(values).content())
+            content = str(entry if self._problems(values) else TrainConfig.from_dotted(values).content())
             if first.setdefault(content, i) != i:
                 self.problems.add(f"{section}[{i}]", f"the same run as {section}[{first[content]}]")
 
@@ -72,7 +74,7 @@ class DryRun:
             for value in dimension.probes() if isinstance(dimension, Choice) else ():
                 point = self.space.example({name: value})
                 values = {**self.reading.fixed, **(point or {name: value})}
-                if not _problems(values):
+                if not self._problems(values):
                     read = str(TrainConfig.from_dotted(values).to_dotted().get(name, value))
                     if (other := first.setdefault(read, value)) is not value:
                         at = self._value_path(name, value)
@@ -90,7 +92,7 @@ class DryRun:
     def _try(self, point: Mapping[str, Scalar], at: str, where: str) -> None:
         """Makes the run that the point stands for; reports what is wrong with it at the place to change."""
         values = {**self.reading.fixed, **point}
-        for problem in _problems(values):
+        for problem in self._problems(values):
             key = problem.key if problem.key in values else self._named(problem.key)
             sentence = self._belongs(key, values) if problem.sentence == "unknown" else problem.sentence
             to_blame = "" if (problem.key, problem.sentence) in self._alone else _where(where, key)
@@ -101,6 +103,12 @@ class DryRun:
             else:
                 itself = key in self.reading.fixed or (problem.key, problem.sentence) in self._alone
                 self.problems.add(f"trainer.{key}" if itself else at, sentence + to_blame, key)
+
+    def _problems(self, values: Mapping[str, Scalar]) -> list[Problem]:
+        try:
+            return self._inputs.problems(TrainConfig.from_dotted(values))
+        except InvalidConfig as error:
+            return error.problems
 
     def _value_path(self, name: str, value: Scalar) -> str:
         values = self.reading.document.values.get(f"space.{name}.choice")
@@ -127,14 +135,6 @@ class DryRun:
             f"not a field of {values[union]}, which {union} can be; "
             f"search it, or a single choice of it, with when: {{{union}: {condition}}}"
         )
-
-
-def _problems(values: Mapping[str, Scalar]) -> list[Problem]:
-    try:
-        TrainConfig.from_dotted(values).check_files()
-    except InvalidConfig as error:
-        return error.problems
-    return []
 
 
 def _where(where: str, key: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from sweeper.spec.dry_run import DryRun
 from sweeper.spec.field_errors import add_field_errors
+from sweeper.spec.inputs import Inputs
 from sweeper.spec.reading import Reading
 from sweeper.spec.soundness import check_together
 from sweeper.spec.spec import SweepSpec
@@ -16,8 +17,9 @@ from sweeper.spec.yaml_source import LONGEST, InvalidSpec, Problem, parse
 from sweeper.strategies.samplers import SAMPLERS, Tpe
 
 
-def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
-    """Reads and checks a sweep. overrides: `key=value`, over what the file says.
+def load_spec(path: Path | str, overrides: Sequence[str] = (), inputs: Inputs | None = None) -> SweepSpec:
+    """Reads and checks a sweep. overrides: `key=value`, over what the file says. inputs: looks at the files
+    that its runs would read; without, one that leaves none out.
 
     Raises InvalidSpec with every problem there is, OSError where the file cannot be read.
     """
@@ -29,10 +31,12 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
         document = parse("{}", str(path))
         sentence = f"not UTF-8 text: {error.reason} at byte {error.start}"
         raise InvalidSpec([Problem(document.mark(""), "", sentence)]) from None
-    return read_spec(text, str(path), path.stem, overrides)
+    return read_spec(text, str(path), path.stem, overrides, inputs)
 
 
-def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) -> SweepSpec:
+def read_spec(
+    text: str, source: str, name: str, overrides: Sequence[str] = (), inputs: Inputs | None = None
+) -> SweepSpec:
     """As load_spec. source: what errors call the file; name: the sweep's, if the text has none."""
     document = parse(text, source)
     if document.problems and not document.values:
@@ -42,7 +46,7 @@ def read_spec(text: str, source: str, name: str, overrides: Sequence[str] = ()) 
         document.override(override, number)
 
     reading = Reading(document)
-    DryRun(reading).check()
+    DryRun(reading, inputs or Inputs()).check()
     search = reading.own.setdefault("search", {})
     if isinstance(search, dict):
         search["points"] = reading.points

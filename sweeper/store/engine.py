@@ -1,4 +1,4 @@
-"""Opening a database: what is different about SQLite and PostgreSQL stands here and nowhere else."""
+"""Opening a database: what is different about SQLite and PostgreSQL stands here, and in sqlite_files.py."""
 
 import json
 import sqlite3
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     URL,
@@ -27,8 +26,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 
 from sweeper.store.clock import Clock
 from sweeper.store.schema import SCHEMA_VERSION, meta, metadata
+from sweeper.store.sqlite_files import (
+    AT_ONCE,
+    BUSY_TIMEOUT,
+    Waiting,
+    begin_immediate,
+    connect_read_only,
+    prepare_writer,
+)
 
-BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one's transaction
 _EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://user@host/database"
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # A server that has gone silent is given up, in less time than the driver's watchdog waits.
@@ -90,8 +96,13 @@ def _is_path(url: str) -> bool:
     return url.endswith((".db", ".sqlite", ".sqlite3")) and ":" not in url and "@" not in url
 
 
-def open_for_writing(url: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Engine:
-    """Creates the tables where there are none. factory: of SQLite's connections.
+def open_for_writing(
+    url: str,
+    waiting: Waiting | None = None,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> Engine:
+    """Creates the tables where there are none. waiting: a driver's, which waits long for its turn in SQLite.
+    factory: of SQLite's connections.
 
     Raises StoreError in a sentence, OldStore for an older one.
     """
@@ -102,9 +113,10 @@ def open_for_writing(url: str, factory: type[sqlite3.Connection] = sqlite3.Conne
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
-        engine = connect(parsed, connect_args={"timeout": BUSY_TIMEOUT, "factory": factory})
-        event.listen(engine, "connect", prepare_writer)
-        event.listen(engine, "begin", begin_immediate)
+        patience = BUSY_TIMEOUT if waiting is None else AT_ONCE
+        engine = connect(parsed, connect_args={"timeout": patience, "factory": factory})
+        event.listen(engine, "connect", lambda connection, _: prepare_writer(connection, patience))
+        event.listen(engine, "begin", lambda connection: begin_immediate(connection, waiting))
     else:
         engine = connect(parsed, pool_pre_ping=True)
         event.listen(engine, "connect", _limit_waiting)
@@ -216,39 +228,16 @@ def take_turns(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
 
 
-def prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says so, not where Python guesses
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
 def _limit_waiting(connection: Any, _: Any) -> None:
     connection.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT * 1000)}")
     connection.execute(f"SET idle_in_transaction_session_timeout = {HALTED}")
     connection.commit()
 
 
-def begin_immediate(connection: Connection) -> None:
-    # A transaction that starts with a read and then writes fails at once where another one wrote in
-    # between; one that takes the write lock first waits for its turn.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
 def _connect_read_only(file: Path, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
     if not file.is_file():
         raise NoStore(f"there is no database {file}: no sweep was ever run with it")
-    connection = sqlite3.connect(
-        f"file:{quote(str(file.absolute()))}?mode=ro",
-        uri=True,
-        timeout=BUSY_TIMEOUT,
-        isolation_level=None,
-        check_same_thread=False,
-        factory=factory,
-    )
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+    return connect_read_only(file, factory)
 
 
 def schema_of(connection: Connection) -> int | None:

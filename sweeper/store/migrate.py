@@ -4,23 +4,17 @@ A step is a file in sweeper/store/migrations, in alembic's words; it stays as it
 nothing of ours. Which steps a store has had is its `schema_version` in `meta`, and nothing else.
 """
 
-import os
-import shutil
 import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, column, event, select, table
 
 from sweeper.store.engine import (
     StoreError,
-    begin_immediate,
     connect,
     parse,
-    prepare_writer,
     schema_of,
     shown,
     sqlite_file,
@@ -29,7 +23,7 @@ from sweeper.store.engine import (
 )
 from sweeper.store.records import host_and_pid
 from sweeper.store.schema import SCHEMA_VERSION, meta
-from trainer.disk import replace_durably
+from sweeper.store.sqlite_files import begin_immediate, copy, prepare_writer
 
 STEPS = Path(__file__).parent / "migrations"
 
@@ -61,9 +55,9 @@ def migrate(url: str) -> Migration | None:
             if before is None or before == SCHEMA_VERSION:
                 return None
             _refuse_while_driven(connection)
-            copy = _copy(file, before) if file else None
+            kept = _copy(file, before) if file else None
             _upgrade(connection, before)
-            return Migration(shown(engine.url), before, SCHEMA_VERSION, copy)
+            return Migration(shown(engine.url), before, SCHEMA_VERSION, kept)
     finally:
         engine.dispose()
 
@@ -73,12 +67,12 @@ def _engine(url: str) -> Engine:
     engine = connect(parse(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", begin_immediate)
+        event.listen(engine, "begin", lambda connection: begin_immediate(connection))
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, record: Any) -> None:
-    prepare_writer(connection, record)
+def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+    prepare_writer(connection)
     connection.execute("PRAGMA foreign_keys = OFF")
 
 
@@ -95,25 +89,29 @@ def _refuse_while_driven(connection: Connection) -> None:
 
 
 def _copy(file: Path, schema: int) -> Path:
-    """The database as it is, under another name: whole and on disk, or not there at all."""
+    """The database as it is, under another name."""
     name = file.with_name(f"{file.stem}.schema-{schema}{file.suffix}")
-    new = name.with_name(f"{name.name}.tmp")
-    needed, free = file.stat().st_size, shutil.disk_usage(file.parent).free
-    if needed > free:
-        raise StoreError(f"no room for a copy of {file}: {needed:,} bytes are needed, {free:,} are free")
-    new.unlink(missing_ok=True)
-    source = f"file:{quote(str(file.absolute()))}?mode=ro"
     try:
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL, 0o600))
-        with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(new)) as into:
-            into.execute("PRAGMA journal_mode = OFF")
-            old.backup(into)
-        shutil.copymode(file, new)
-        replace_durably(new, name)
+        copy(file, name)
     except (OSError, sqlite3.Error) as error:
-        new.unlink(missing_ok=True)
         raise StoreError(f"{file} cannot be copied, so it stays as it is: {error}") from None
     return name
+
+
+def copy_brought_up_to_date(file: Path, folder: Path) -> str:
+    """The URL of a copy of an older store, to be read, in a folder that is the caller's."""
+    to = folder / "copy.db"
+    try:
+        copy(file, to)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{file} is of an older version, and cannot be copied to be read: {error}") from None
+    engine = _engine(url := f"sqlite:///{to}")
+    try:
+        with transaction(engine) as connection:
+            _upgrade(connection, schema_of(connection) or 0)
+    finally:
+        engine.dispose()
+    return url
 
 
 def _upgrade(connection: Connection, before: int) -> None:

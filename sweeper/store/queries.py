@@ -1,15 +1,12 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
-import hashlib
 import sqlite3
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
+from sqlalchemy import Select, Table, case, func, or_, select
 
-from sweeper.store.engine import StoreError, in_sentences, open_for_reading, sqlite_file, transaction
+from sweeper.store.engine import transaction
 from sweeper.store.records import (
     AskRecord,
     ControlRecord,
@@ -40,25 +37,23 @@ from sweeper.store.schema import (
     sweeps,
     trials,
 )
+from sweeper.store.source import Source
 
 
 class Reader:
     """A read-only view of one database. Raises StoreError in a sentence where there is none.
+
+    An SQLite file of an older version is read as it would be migrated; it stays as it is.
 
     Threads may share it. Every method sees one moment; two calls may see two.
     """
 
     def __init__(self, url: str, *, factory: type[sqlite3.Connection] = sqlite3.Connection):
         self.url = url
-        self._engine = open_for_reading(url, factory)
-        self._file = sqlite_file(url)
-        self._watch: Connection | None = None  # SQLite: kept open for version()
-        self._inode = _inode(self._file)
-        self._lock = threading.Lock()
+        self._source = Source(url, factory)
 
     def close(self) -> None:
-        with self._lock:
-            self._disconnect()
+        self._source.close()
 
     def sweeps(self) -> list[SweepRecord]:
         """In the order they were made."""
@@ -213,28 +208,11 @@ class Reader:
 
         Comparable within one Reader only. It may change without need, never fail to change.
         """
-        with self._lock:
-            inode = _inode(self._file)
-            if inode != self._inode:  # the file was deleted and made anew: old connections see the old one
-                self._disconnect()
-                self._inode = inode
-            if self._file is None:
-                with transaction(self._engine) as connection:
-                    return _digest(connection.scalar(text("SELECT pg_current_snapshot()::text")))
-            with in_sentences(self._engine.url):
-                if self._watch is None:
-                    self._watch = self._engine.connect()
-                return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
+        return self._source.version()
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        with transaction(self._engine) as connection:
+        with transaction(self._source.engine) as connection:
             return connection.execute(query).all()
-
-    def _disconnect(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-        self._engine.dispose()
 
 
 def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
@@ -246,15 +224,3 @@ def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
 def _all(table: Table, record: type[Any]) -> Select[Any]:
     """The table's columns in the order of the record's fields."""
     return select(*(table.c[field] for field in record._fields))
-
-
-def _inode(file: Path | None) -> int:
-    """Which file it is; 0 for a server. Raises StoreError where the file is gone."""
-    try:
-        return file.stat().st_ino if file else 0
-    except OSError:
-        raise StoreError(f"the database {file} is gone") from None
-
-
-def _digest(*parts: object) -> int:
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6])

@@ -8,10 +8,19 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.clock import MACHINE, Clock
-from sweeper.store.engine import LeaseLost, OldStore, StoreError, now, open_for_writing, transaction
+from sweeper.store.engine import (
+    LeaseLost,
+    OldStore,
+    StoreError,
+    now,
+    open_for_writing,
+    sqlite_file,
+    transaction,
+)
 from sweeper.store.migrate import Migration, migrate
 from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.schema import sweeps
+from sweeper.store.sqlite_files import Waiting, checkpoint
 from sweeper.store.writer import Writer
 
 __all__ = ["LeaseLost", "Store", "StoreError", "Writer"]
@@ -21,23 +30,36 @@ class Store:
     """One database. Every method is one transaction, committed when it returns; threads may share it."""
 
     def __init__(
-        self, url: str, clock: Clock = MACHINE, *, factory: type[sqlite3.Connection] = sqlite3.Connection
+        self,
+        url: str,
+        clock: Clock = MACHINE,
+        *,
+        waiting: Waiting | None = None,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
     ):
         """Opens, creating the tables where there are none. An older store is migrated (`migrated` says so),
         a newer one refused in words. factory: of SQLite's connections.
 
-        SQLite: WAL, synchronous FULL, busy timeout 30 s, folders made as needed.
+        SQLite: WAL, synchronous FULL, folders made as needed. Another one's transaction is waited for 30 s;
+        with `waiting`, which is told so, minutes.
         """
         self._clock = clock
         self.migrated: Migration | None = None
+        self._file = sqlite_file(url)
         try:
-            self._engine = open_for_writing(url, factory)
+            self._engine = open_for_writing(url, waiting, factory)
         except OldStore:
             self.migrated = migrate(url)
-            self._engine = open_for_writing(url, factory)
+            self._engine = open_for_writing(url, waiting, factory)
 
     def close(self) -> None:
         self._engine.dispose()
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """An SQLite file by itself holds all that was written, as far as others who read it allow."""
+        if self._file is not None:
+            checkpoint(self._file)
 
     def create_sweep(
         self, *, name: str, spec_text: str, spec: Mapping[str, Any], code_version: str, folder: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from trainer.paths import absolute_if_there
+from trainer.paths import absolute_if_there, may_be_on_hub
 from trainer.values import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from trainer.data.tokenizer import Tokenizer
 
 Split = Literal["train", "valid", "test"]
+
+
+class Look(NamedTuple):
+    """What a look finds, by the corpus's field."""
+
+    wrong: Mapping[str, str] = {}
+    unseen: Mapping[str, str] = {}  # what is not on this machine, or is only read when it is prepared
+
+
+def no_folder(field: str, name: str) -> Look:
+    """Of a field that takes a folder, or a name on the hub: here is no such folder."""
+    if may_be_on_hub(name):
+        return Look({}, {field: f"{name} is no folder here: as a name on the hub it is not looked at"})
+    return Look({field: f"{name}: there is no such folder"})
 
 
 class DataSet(Settings):
@@ -68,6 +82,10 @@ class DataSet(Settings):
     @abstractmethod
     def fingerprint(self) -> dict[str, str]:
         """What identifies the text itself: source, version, hashes of local files."""
+
+    def look_at_text(self) -> Look:
+        """Whether it is here and can be read, by a row of each text: nothing is downloaded or prepared."""
+        return Look()
 
     def own_tokenizer(self) -> Tokenizer | None:
         """Of a source that brings one; else `tokenizer` says which."""

@@ -21,6 +21,11 @@ from trainer.errors import DataError
 JSON_LINES, TABLES, COMPRESSED = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, (".gz", ".zst")
 LARGEST_LIST = 256_000_000  # bytes of a .json that is one list, which is read whole
 SHOWN = 10  # names of fields in a sentence
+LOOKED_AT = 2**16  # characters, of a text file's beginning
+
+
+class NoField(DataError):
+    """The rows hold no text where `field` says."""
 
 
 def documents_of(path: Path, field: str, document: str) -> Iterator[str]:
@@ -33,6 +38,14 @@ def documents_of(path: Path, field: str, document: str) -> Iterator[str]:
     if suffix in TABLES:
         return _of_rows(path, field, _table_rows(path, TABLES[suffix]))
     return (text for text in _text_documents(path, document) if text.strip())
+
+
+def begins_with_text(path: Path, field: str) -> bool:
+    """Whether there is a first document, which is all that is read. Raises DataError, as documents_of."""
+    if inner_suffix(path) in (".parquet", *JSON_LINES, ".json", *TABLES):
+        return next(documents_of(path, field, "line"), None) is not None
+    with _lines(path) as lines:
+        return bool(lines.read(LOOKED_AT).strip())
 
 
 def inner_suffix(path: Path) -> str:
@@ -159,12 +172,12 @@ def _text_in(row: Any, field: str, at: str) -> str | None:
     for name in (field,) if isinstance(row, dict) and field in row else field.split("."):
         if not isinstance(value, dict) or name not in value:
             has = _named(map(str, row)) if isinstance(row, dict) else f"a {type(row).__name__}"
-            raise DataError(f"{at} has no text in '{field}' (it has {has}); set data.field.")
+            raise NoField(f"{at} has no text in '{field}' (it has {has}); set data.field.")
         value = value[name]
     if value is None:
         return None
     if not isinstance(value, str):
-        raise DataError(f"{at} has no text in '{field}' but {_shown(value)}; set data.field.")
+        raise NoField(f"{at} has no text in '{field}' but {_shown(value)}; set data.field.")
     return value.encode(errors="replace").decode()  # JSON may hold half a surrogate pair
 
 
@@ -178,7 +191,7 @@ def _parquet_texts(path: Path, field: str) -> Iterator[str]:
         with parquet.ParquetFile(path) as file:
             kind, inside = _kind_in(path, file.schema_arrow, field), field not in file.schema_arrow.names
             if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
-                raise DataError(f"{path} has no text in '{field}' but {kind}; set data.field.")
+                raise NoField(f"{path} has no text in '{field}' but {kind}; set data.field.")
             for batch in file.iter_batches(batch_size=1000, columns=[field]):
                 column = batch.column(0)
                 for _ in field.split(".")[1:] if inside else ():
@@ -202,9 +215,7 @@ def _kind_in(path: Path, schema: Any, field: str) -> Any:
             {each.name: each.type for each in inside} if inside is schema or types.is_struct(inside) else {}
         )
         if name not in fields:
-            raise DataError(
-                f"{path} has no column '{field}' (it has {_named(schema.names)}); set data.field."
-            )
+            raise NoField(f"{path} has no column '{field}' (it has {_named(schema.names)}); set data.field.")
         inside = fields[name]
     return inside.value_type if types.is_dictionary(inside) else inside
 

@@ -12,10 +12,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.data.base import DataSet, Split, part_of_train
-from trainer.data.documents import documents_of, reading
+from trainer.data.base import DataSet, Look, Split, part_of_train
+from trainer.data.documents import NoField, begins_with_text, documents_of, reading
 from trainer.errors import DataError
 from trainer.paths import Pattern
+
+LOOKED_INTO = 100  # files of a split, where all that is asked is whether they can be read
 
 
 class Files(DataSet):
@@ -47,9 +49,13 @@ class Files(DataSet):
             return part_of_train(self._read("train"), split, lacking)
         return self._read(split)
 
+    def look_at_text(self) -> Look:
+        found = {split: self._fault(split) for split in self.splits if getattr(self, split) is not None}
+        return Look({field: said for fault in found.values() for field, said in fault.items()})
+
     def fingerprint(self) -> dict[str, str]:
-        own = [each for each in ("train", "valid", "test") if getattr(self, each) is not None]
-        contents = {each: _hash_all(self._paths(each)) for each in own}
+        own = [each for each in self.splits if getattr(self, each) is not None]
+        contents: dict[str, str] = {each: _hash_all(self._paths(each)) for each in own}
         return {"source": "files", **contents, "field": self.field, "document": self.document}
 
     def _paths(self, split: str) -> list[Path]:
@@ -63,6 +69,20 @@ class Files(DataSet):
                 wrong = "is a folder: name its files, as in '*.txt'"
             raise DataError(f"data.{split}: {pattern} {wrong}.")
         return paths
+
+    def _fault(self, split: str) -> dict[str, str]:
+        """What is wrong with its text, by the field to change."""
+        try:
+            texts = [begins_with_text(path, self.field) for path in self._paths(split)[:LOOKED_INTO]]
+            if not any(texts):
+                return {split: f"there is no text in {getattr(self, split)}"}
+        except NoField as error:
+            return {"field": str(error).removesuffix("; set data.field.")}
+        except DataError as error:
+            return {split: str(error).removeprefix(f"data.{split}: ").rstrip(".")}
+        except OSError as error:
+            return {split: f"{error.filename or getattr(self, split)}: {error.strerror}"}
+        return {}
 
     def _read(self, split: str) -> Iterator[str]:
         for path in self._paths(split):

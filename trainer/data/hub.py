@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from trainer.data.base import DataSet, Split
+from trainer.data.base import DataSet, Look, Split, no_folder
 from trainer.data.online import hub_answers
 from trainer.errors import DataError
 from trainer.paths import Place
@@ -46,6 +46,14 @@ class HubDataSet(DataSet):
                 "score models on it that were trained on another corpus."
             )
         return islice((text for text in self.split_documents(split) if text.strip()), self.max_documents)
+
+    def look_at_text(self) -> Look:
+        folder = Path(self.path)
+        if not folder.is_dir():
+            return no_folder("path", self.path)
+        if not any(each.is_file() for each in folder.rglob("*")):
+            return Look({"path": f"{folder} is empty"})
+        return Look({}, {"path": f"{folder} is there; its tables are read when they are prepared"})
 
     def fingerprint(self) -> dict[str, str]:
         folder = Path(self.path)

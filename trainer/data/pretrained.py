@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer.data.tokenizer import Tokenizer, taking_text_as_text
 from trainer.errors import DataError
@@ -12,6 +13,7 @@ from trainer.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
+Read = TypeVar("Read")
 MASKS = ("[MASK]", "<mask>")  # where no file says which
 
 
@@ -36,7 +38,40 @@ def pretrained(name: str, eos: str | None = None) -> Tokenizer:
     return _transformers(name, eos)
 
 
-def _opened(folder: Path, opening: Callable[[], Tokenizer]) -> Tokenizer:
+def glance(name: str, eos: str | None = None) -> None:
+    """Whether `pretrained` will do, of a folder: without transformers, whose import takes seconds, where the
+    folder's own files say which tokens end a document. Raises DataError as that does, or OSError."""
+    folder = Path(name)
+    files = {path.name for path in folder.iterdir()}
+    if {"tokenizer.json", "tokenizer_config.json"} <= files and "special_ids.json" not in files:
+        special = _opened(folder, lambda: _special_tokens(folder))
+        if any(special.get(each) for each in ("eos_token", "sep_token")):
+            _opened(folder, lambda: _by_its_files(folder, special, eos))
+            return
+    pretrained(name, eos)
+
+
+def _special_tokens(folder: Path) -> dict[str, str]:
+    """By what they are for: eos_token."""
+    said: dict[str, Any] = {}
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (folder / file).is_file():
+            said |= json.loads((folder / file).read_text(encoding="utf-8"))
+    words = {key: word.get("content") if isinstance(word, dict) else word for key, word in said.items()}
+    return {key: word for key, word in words.items() if key.endswith("_token") and isinstance(word, str)}
+
+
+def _by_its_files(folder: Path, special: dict[str, str], eos: str | None) -> Tokenizer:
+    from tokenizers import Tokenizer as Backend
+
+    backend = Backend.from_file(str(folder / "tokenizer.json"))
+    end = _named(backend, folder, eos or special.get("eos_token") or special["sep_token"])
+    begin = special.get("bos_token") or special.get("cls_token")
+    bos, mask = (backend.token_to_id(word or "") for word in (begin, special.get("mask_token")))
+    return _finished(backend, folder, bos=bos, eos=end, mask=mask)
+
+
+def _opened(folder: Path, opening: Callable[[], Read]) -> Read:
     try:
         return opening()
     except DataError:

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 from sweeper.cli import main as cli
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
+from sweeper.store.store import Store
 from tests.sweeper import filled
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +107,39 @@ def test_a_bad_spec_is_exit_code_3_without_a_traceback(command: str, tmp_path: P
     assert result.exit_code == 3
     (problem,) = document(result)["problems"]
     assert (problem["line"], problem["column"], problem["key"]) == (3, 3, "finetune.shedule")
+
+
+def test_a_text_that_is_not_there_ends_check_and_run_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = [SMOKE, "trainer.data={name: files, train: nosuch/*.txt}"]
+    for command in ("check", "run", "plan"):
+        result = call(command, *said)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr.endswith(f"data.train: {tmp_path}/nosuch/*.txt matches no file\n")
+    assert not list(tmp_path.iterdir())
+    offline = call("check", *said, "--offline")
+    assert offline.exit_code == 0
+    assert "not seen    the files that runs read: --offline\n" in offline.stdout
+    on_the_hub = document(call("check", SMOKE, "trainer.data.tokenizer=gpt2", "--json"))
+    assert [each.partition(":")[0] for each in on_the_hub["unseen"]] == ["data.tokenizer"]
+    assert document(call("check", SMOKE, "--json"))["unseen"] == []
+
+
+def test_a_text_that_is_gone_ends_resume(tmp_path: Path) -> None:
+    from tests.sweeper.filled import HOLDER
+    from trainer.config.train_config import TrainConfig
+
+    url, gone = f"sqlite:///{tmp_path}/s.db", str(tmp_path / "gone.txt")
+    filled.fill(url)
+    text = {"data.name": "files", "data.train": gone}
+    values = TrainConfig.from_dotted({**text, "model.size": "nano"}).to_dotted()
+    with closing(Store(url)) as store:
+        store.writer(1, HOLDER).add_configuration("of a text", values)
+        store.release_lease(1, HOLDER)
+    result = call("resume", "schedules", "--db", url)
+    assert (result.exit_code, result.stderr) == (7, f"data.train: {gone} matches no file\n")
 
 
 @pytest.mark.parametrize(

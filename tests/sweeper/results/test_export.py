@@ -1,9 +1,12 @@
 """export: what is written is what the store has, whole or not at all."""
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import optuna
@@ -193,3 +196,25 @@ def test_from_postgresql(tmp_path: Path) -> None:
         assert parquet.read_table(tmp_path / "metrics.parquet").num_rows > 100
         assert call("stages", "--db", url).stdout.splitlines()[1].rstrip().endswith("schedules (8)")
         assert call("compare", "schedules", "1", "4", "--db", url).exit_code == 0
+
+
+def test_what_is_there_and_no_file_is_written_to(reader: Reader, tmp_path: Path) -> None:
+    sweep = the_sweep(reader)
+    export(reader, sweep, tmp_path / "plain", ["csv"])
+    out = tmp_path / "out"
+    out.mkdir()
+    os.mkfifo(out / "trials.csv")
+    (out / "stages.csv").symlink_to("/dev/null")
+    (tmp_path / "elsewhere.csv").write_text("old")
+    (out / "events.csv").symlink_to(tmp_path / "elsewhere.csv")
+    read: list[bytes] = []
+    reading = Thread(target=lambda: read.append((out / "trials.csv").read_bytes()))
+    reading.start()
+    export(reader, sweep, out, ["csv"])
+    reading.join(timeout=60)
+    assert read == [(tmp_path / "plain" / "trials.csv").read_bytes()]
+    assert stat.S_ISFIFO((out / "trials.csv").stat().st_mode)
+    assert stat.S_ISCHR((out / "stages.csv").stat().st_mode)
+    assert (out / "events.csv").is_symlink()
+    assert (tmp_path / "elsewhere.csv").read_text() == (tmp_path / "plain" / "events.csv").read_text()
+    assert sorted(each.name for each in out.iterdir()) == sorted(f"{table}.csv" for table in TABLES)

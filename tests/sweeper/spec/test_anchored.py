@@ -31,6 +31,7 @@ resources: {cpu: 1, gpu: 0}
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for each in ("texts", "copy", "weights", "elsewhere"):
         (tmp_path / each).mkdir()
+    (tmp_path / "copy" / "test.parquet").touch()
     (tmp_path / "texts" / "train.txt").write_text("A text.\n")
     (tmp_path / "weights" / "model.safetensors").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)

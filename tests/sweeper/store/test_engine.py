@@ -96,7 +96,7 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_reading_cannot_write(store: Store, reader: Reader, sweep: SweepRecord) -> None:
-    with pytest.raises(Exception, match=r"read.?only"), reader._engine.begin() as connection:
+    with pytest.raises(Exception, match=r"read.?only"), reader._source.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE sweeps SET state = 'failed'")
 
 

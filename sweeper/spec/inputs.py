@@ -1,0 +1,63 @@
+"""Are the texts, tokenizers and checkpoints here that the runs of a specification read? No torch."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from trainer.config.problems import InvalidConfig, Problem
+from trainer.config.train_config import TrainConfig
+from trainer.data.base import DataSet, Look
+from trainer.data.looking import look
+
+
+class Inputs:
+    """Looks at each once, whatever the number of runs. offline: for another machine's sake, at none but the
+    checkpoint of pretrain.from, whose weights are part of a run's name."""
+
+    def __init__(self, offline: bool = False):
+        self.offline = offline
+        self.unseen: dict[str, str] = {}  # by dotted name: what was not looked at, and why
+        self._looks: dict[DataSet, Look] = {}
+
+    def problems(self, config: TrainConfig) -> list[Problem]:
+        """Of one run."""
+        try:
+            if self.offline:
+                config.published()
+                return []
+            config.check_files()
+        except InvalidConfig as error:
+            return error.problems
+        found = self._look_at(config.data)
+        self.unseen |= {f"data.{field}": said for field, said in found.unseen.items()}
+        problems = [Problem(f"data.{field}", said) for field, said in found.wrong.items()]
+        for other in config.evaluation.zero_shot:
+            found = self._look_at(other)
+            at = "evaluation.zero_shot"
+            self.unseen |= {f"{at}, {other.name}.{field}": said for field, said in found.unseen.items()}
+            problems += [Problem(at, f"{other.name}.{field}: {said}") for field, said in found.wrong.items()]
+        return problems
+
+    def problems_of_stored(self, configurations: Iterable[Mapping[str, Any]]) -> list[Problem]:
+        """Of runs that a store has, by their dotted values; not of those that another version wrote."""
+        told_apart = ("data.", "evaluation.zero_shot", "pretrain.from", "samples.")
+        read = {
+            str([item for item in each.items() if item[0].startswith(told_apart)]): each
+            for each in configurations
+        }
+        found: list[Problem] = []
+        for values in read.values():
+            with suppress(InvalidConfig):
+                found += self.problems(TrainConfig.from_dotted(values))
+        return list(dict.fromkeys(found))
+
+    def in_words(self) -> list[str]:
+        """What is to be said of those that were not looked at."""
+        if self.offline:
+            return ["the files that runs read: --offline"]
+        return [f"{key}: {said}" for key, said in self.unseen.items()]
+
+    def _look_at(self, data: DataSet) -> Look:
+        if data not in self._looks:
+            self._looks[data] = look(data)
+        return self._looks[data]

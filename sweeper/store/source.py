@@ -1,0 +1,82 @@
+"""What is read: a database; or, of an SQLite file of an older version, a copy that is brought up to date."""
+
+import hashlib
+import sqlite3
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from sweeper.store.engine import OldStore, StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.migrate import copy_brought_up_to_date
+from sweeper.store.sqlite_files import log_of
+
+
+class Source:
+    """Opened to be read, never written. Raises StoreError in a sentence. Threads may share it."""
+
+    def __init__(self, url: str, factory: type[sqlite3.Connection] = sqlite3.Connection):
+        """factory: of SQLite's connections."""
+        self._url, self._file, self._factory = url, sqlite_file(url), factory
+        self._watch: Connection | None = None  # SQLite: kept open for version()
+        self._copy: TemporaryDirectory[str] | None = None  # of an older store
+        self._lock = threading.Lock()
+        self._open()
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def version(self) -> int:
+        """Reader.version"""
+        with self._lock:
+            if self._file is None:
+                with transaction(self.engine) as connection:
+                    return _digest(connection.scalar(text("SELECT pg_current_snapshot()::text")))
+            if self._state() != self._opened:
+                # The file was made anew, and old connections see the old one; or one that nobody changed, or
+                # that was copied, has been changed.
+                self._close()
+                self._open()
+            if self._watch is None:
+                self._watch = self.engine.connect()
+            return _digest(self._opened, self._watch.scalar(text("PRAGMA data_version")))
+
+    def _open(self) -> None:
+        self._opened = self._state() if self._file is not None and self._file.is_file() else None
+        try:
+            self.engine = open_for_reading(self._url, self._factory)
+        except OldStore:
+            if self._file is None:
+                raise
+            self._copy = TemporaryDirectory(prefix="bd3lm-sweep-")
+            self._opened = self._state()
+            self.engine = open_for_reading(copy_brought_up_to_date(self._file, Path(self._copy.name)))
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        self.engine.dispose()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    def _state(self) -> Any:
+        """Of the file. Raises StoreError where it is gone."""
+        if self._file is None:
+            return None
+        try:
+            now = self._file.stat()
+        except OSError:
+            raise StoreError(f"the database {self._file} is gone") from None
+        state = (now.st_ino, now.st_size, now.st_mtime_ns, (log := log_of(self._file)).exists())
+        if self._copy is None or not log.exists():
+            return state
+        return (*state, log.stat().st_size, log.stat().st_mtime_ns)
+
+
+def _digest(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6])

@@ -1,0 +1,61 @@
+"""A store of an older version is read as it would be migrated, and stays as it is."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweeper.store.queries import Reader
+from sweeper.store.store import Store
+from tests.sweeper import schema_1
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "temporary").mkdir()
+    file = tmp_path / "sweeps.db"
+    schema_1.make(f"sqlite:///{file}", foreign=False)
+    return file
+
+
+def test_it_is_read_as_it_would_be_migrated(old: Path) -> None:
+    before = old.read_bytes()
+    with closing(Reader(f"sqlite:///{old}")) as reader:
+        (sweep,) = reader.sweeps()
+        trials, asks = reader.trials(sweep.id), reader.asks(sweep.id)
+        assert reader.url == f"sqlite:///{old}"
+    assert old.read_bytes() == before
+    assert not list(old.parent.glob("*schema-1*"))
+    assert not list((old.parent / "temporary").iterdir())
+    with closing(Store(f"sqlite:///{old}")), closing(Reader(f"sqlite:///{old}")) as reader:
+        assert reader.sweeps() == [sweep]
+        assert (reader.trials(sweep.id), reader.asks(sweep.id)) == (trials, asks)
+
+
+def test_what_an_older_program_writes_meanwhile_is_seen(old: Path) -> None:
+    with closing(Reader(f"sqlite:///{old}")) as reader, closing(sqlite3.connect(old)) as other:
+        versions = [reader.version(), reader.version()]
+        assert versions[0] == versions[1]
+        other.execute("PRAGMA journal_mode = WAL")
+        for note in ("first", "second"):
+            other.execute("UPDATE sweeps SET note = ?", [note])
+            other.commit()
+            versions.append(reader.version())
+            assert reader.sweeps()[0].note == note
+    assert len(set(versions)) == 3
+
+
+def test_a_file_that_is_made_anew_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "s.db"
+    with closing(Store(f"sqlite:///{file}")):
+        pass
+    with closing(Reader(f"sqlite:///{file}")) as reader:
+        before = reader.version()
+        file.rename(tmp_path / "t.db")
+        with closing(Store(f"sqlite:///{file}")) as store:
+            store.create_sweep(name="new", spec_text="", spec={}, code_version="", folder="f")
+            assert reader.version() != before
+            assert [sweep.name for sweep in reader.sweeps()] == ["new"]

@@ -1,0 +1,31 @@
+"""Are a corpus's text and its tokenizer here, and can they be read? A look, before anything is prepared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.data.base import DataSet, Look, no_folder
+from trainer.data.pretrained import glance
+from trainer.errors import DataError
+
+
+def look(data: DataSet) -> Look:
+    """One row of each text, and the tokenizer; nothing is downloaded, and transformers imported only for a
+    tokenizer that says too little by itself."""
+    text, tokenizer = data.look_at_text(), _look_at_tokenizer(data)
+    return Look({**text.wrong, **tokenizer.wrong}, {**text.unseen, **tokenizer.unseen})
+
+
+def _look_at_tokenizer(data: DataSet) -> Look:
+    name = data.tokenizer
+    if data.own_tokenizer() is not None or name == type(data).model_fields["tokenizer"].default:
+        return Look()
+    if not Path(name).is_dir():
+        return no_folder("tokenizer", name)
+    try:
+        glance(name, data.eos)
+    except DataError as error:
+        return Look({"tokenizer": str(error).rstrip(".")})
+    except OSError as error:
+        return Look({"tokenizer": f"{error.filename or name}: {error.strerror}"})
+    return Look()
