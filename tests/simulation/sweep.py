@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.driver import failures
 from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
 from sweeper.driver.jobs import Cost, Job
 from sweeper.driver.lease import LEASE, HeldSweep, lease
@@ -215,7 +216,7 @@ class Sweep:
             driver.finish(job, Cost(1.0, 0.0))
         except Exception as error:
             del self._running[name]
-            driver.fail(job, str(error))
+            driver.fail(job, failures.failure_of(error))
         else:
             reports = [report] if report else []
             self._seen += [(job, each) for each in reports]
@@ -231,11 +232,11 @@ class Sweep:
         steps.close()  # type: ignore[attr-defined]
         self.world.saves = True
         if how == "memory":
-            driver.fail(job, "out of memory: simulated")
+            driver.fail(job, failures.OutOfMemory("out of memory: simulated"))
         elif how == "silent":
-            driver.silent(job)
+            driver.fail(job, failures.Silent())
         else:
-            driver.lost(job)
+            driver.fail(job, failures.Lost())
 
     def _stop_workers(self, driver: Driver) -> None:
         """They save, and what they still say is heard by nobody."""
