@@ -250,6 +250,13 @@ class Driver:
     def put_back(self, trial: int) -> None:
         self._queue.put_back(trial)
 
+    def run_again(self, trials: Sequence[int]) -> None:
+        self._trials.look_again(trials)
+        for trial in trials:
+            self._queue.stages.look_again(self._trials.entry(trial).record.stage or "")
+        self._source.look_again()
+        self._queue.add(trials)
+
     def interrupt(self, reason: str) -> None:
         """Everything that runs is handed back; the next driver goes on with it."""
         for job in self._queue.live():

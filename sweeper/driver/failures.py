@@ -171,7 +171,7 @@ def failure_of(raised: Exception) -> Failure:
         return Configuration(text)
     if is_of_memory(raised):
         return OutOfMemory(f"out of memory: {text or type(raised).__name__}")
-    if isinstance(raised, OSError) or _OF_THE_SYSTEM.search(text):
+    if is_of_the_environment(raised):
         return Environment(in_words(raised))
     lines = "".join(traceback.format_exception(raised)).strip().splitlines()
     return Configuration("\n".join(lines[-TRACE_LINES:]))
@@ -181,6 +181,12 @@ def is_of_memory(raised: Exception) -> bool:
     text = str(raised)
     of_torch = "out of memory" in text.lower() or "can't allocate memory" in text
     return isinstance(raised, MemoryError) or of_torch
+
+
+def is_of_the_environment(raised: Exception) -> bool:
+    """A file, a folder, a disk. A connection that breaks is another matter."""
+    of_files = isinstance(raised, OSError) and not isinstance(raised, ConnectionError | TimeoutError)
+    return of_files or bool(_OF_THE_SYSTEM.search(str(raised)))
 
 
 def in_words(error: Exception) -> str:

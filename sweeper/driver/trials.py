@@ -77,6 +77,15 @@ class Trials:
                 self.states[trial.id] = "paused"
         return [trial.id for trial in unfinished if trial.state != "paused"]
 
+    def look_again(self, trials: Sequence[int]) -> None:
+        """At the store, where these, which had ended, are queued."""
+        self.stored = self._reader.trials(self._sweep.id)
+        self.own = [trial for trial in self.stored if trial.repeat_of is None]
+        values = self._reader.configurations(self._sweep.id)
+        for trial in self.own:
+            if trial.id in trials:
+                self._admit(trial, {**values[trial.configuration], "seed": trial.seed})
+
     # --- new ones -----------------------------------------------------------------------------
     def equal_to(self, hash: str, seed: int) -> int | None:
         """The trial that has this content already."""

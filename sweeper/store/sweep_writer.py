@@ -45,8 +45,8 @@ class SweepWriter(StageWriter):
                 self._done(connection, control)
 
     def retry(self, chosen: Sequence[int], why: str) -> list[int]:
-        """Trials that have failed or were lost are queued again, with their repeats. An event says why, and what
-        their error was. Attempts, rows and events stay. A pretrain that failed runs again, too.
+        """Trials that have failed or were lost are queued again, with their repeats. An event says why, and
+        what their error was. Attempts, rows and events stay. A pretrain that failed runs again, too.
 
         Returns those of them that are queued now: not what has ended otherwise, nor what is no run at all.
         """
