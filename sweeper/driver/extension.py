@@ -182,8 +182,13 @@ def to_retry(trials: Iterable[TrialRecord], name: str, chosen: Sequence[int]) ->
 
     Raises NothingToRetry.
     """
-    own = {trial.called: trial for trial in trials if trial.repeat_of is None}
+    everything = list(trials)
+    own = {trial.called: trial for trial in everything if trial.repeat_of is None}
+    called = {trial.id: trial.called for trial in everything}
+    repeated = {trial.called: called[trial.repeat_of] for trial in everything if trial.repeat_of is not None}
     for number in chosen:
+        if number in repeated:
+            raise NothingToRetry(f"trial {number} of {name} repeats trial {repeated[number]}: retry that one")
         trial = own.get(number)
         if trial is None:
             raise NothingToRetry(f"{name} has no trial {number}")
