@@ -1,7 +1,8 @@
 """Trainers for tests of the sweeper: the contract of its train module without torch, importable by workers.
 
 The seconds of a step come from FAKE_SECONDS, the place where workers say who they are from FAKE_PIDS.
-A phase misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process, one that
+What its folder holds it reads as the trainer does: it raises where that is cut, or a later attempt's. A phase
+misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process, one that
 hangs the first time, one that has memory for half a batch.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.config.train_config import TrainConfig
-from trainer.errors import TrainingError
+from trainer.errors import DamagedBranch, DamagedCheckpoint, StaleAttempt, TrainingError
 from trainer.evaluation.record import Evaluation, Report, ratio_and_se
 
 NAN, HUGE, RAISE, SENTENCE, DIE, HANG, GREEDY = 2, 3, 5, 6, 7, 8, 9
@@ -33,9 +34,10 @@ def train(
     device: str = "auto",
 ) -> Iterator[Report | None]:
     first = config.pretrain.steps
-    start = _load(pretrained)["value"] if pretrained else 1.0
+    start = _branch(pretrained) if pretrained else 1.0
     last = first + config.finetune.steps
-    yield from _run(config, folder, config.finetune.batch_size, first, last, start, attempt, acknowledged)
+    batch_size = config.finetune.batch_size
+    yield from _run(config, folder, batch_size, first, last, start, attempt, acknowledged, _score(config))
     if config.finetune.batch_size == NAN:
         yield Report(last, {"val_ppl": math.nan})
 
@@ -43,7 +45,8 @@ def train(
 def pretrain(
     config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
 ) -> Iterator[Report | None]:
-    yield from _run(config, folder, config.pretrain.batch_size, 0, config.pretrain.steps, 1.0, attempt, 0)
+    batch_size, steps = config.pretrain.batch_size, config.pretrain.steps
+    yield from _run(config, folder, batch_size, 0, steps, 1.0, attempt, 0, 3 + config.seed / 1000)
 
 
 def score(
@@ -78,9 +81,13 @@ def _run(
     value: float,
     attempt: int,
     acknowledged: int,
+    score: float,
 ) -> Iterator[Report | None]:
     seconds = float(os.environ.get("FAKE_SECONDS", "0"))
     state = _load(folder) or {"step": first, "value": value, "rows": []}
+    if state.get("attempt", 0) > attempt:
+        said = f"{folder}: attempt {state['attempt']} has been here, {attempt} is too late"
+        raise StaleAttempt(said, state["attempt"])
     where = {name: os.environ.get(key) for name, key in WHERE.items()}
     (folder / "where.json").write_text(json.dumps({"pid": os.getpid(), **where}))
     _say("begin", folder)
@@ -94,12 +101,12 @@ def _run(
             if step == first + 2:
                 _misbehave(batch_size, config.accumulate, attempt)
             time.sleep(seconds)
-            value = math.sin(state["value"] + _score(config)) + _score(config)
+            value = math.sin(state["value"] + score) + score
             rows = state["rows"]
             if step % config.evaluation.every == 0 or step == last:
                 tokens = (step - first) * batch_size * config.data.length
                 rows = [*rows, {"step": step, "value": value, "tokens": tokens}]
-            state = {"step": step, "value": value, "rows": rows, "score": _score(config)}
+            state = {"step": step, "value": value, "rows": rows, "score": score}
             with open(folder / "ledger.txt", "ab", buffering=0) as ledger:
                 ledger.write(f"{attempt} {step}\n".encode())
             if (rows and rows[-1]["step"] == step) or time.monotonic() - saved > config.checkpoint.every:
@@ -148,12 +155,22 @@ def _misbehave(batch_size: int, accumulate: int, attempt: int) -> None:
 
 def _load(folder: Path) -> dict:
     file = folder / "last.safetensors"
-    return json.loads(file.read_text()) if file.is_file() else {}
+    try:
+        return json.loads(file.read_text()) if file.is_file() else {}
+    except ValueError:
+        raise DamagedCheckpoint(f"{file}: damaged or cut off") from None
+
+
+def _branch(stage: Path) -> float:
+    try:
+        return _load(stage)["value"]
+    except (KeyError, DamagedCheckpoint):
+        raise DamagedBranch(f"{stage}: there is no such checkpoint") from None
 
 
 def _save(folder: Path, state: dict, attempt: int) -> None:
     new = folder / "last.new"
-    new.write_text(json.dumps(state))
+    new.write_text(json.dumps({**state, "attempt": attempt}))
     os.replace(new, folder / "last.safetensors")
     with open(folder / "saves.txt", "ab", buffering=0) as saves:
         saves.write(f"{attempt} {state['step']}\n".encode())

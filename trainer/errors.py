@@ -2,11 +2,31 @@
 
 
 class TrainingError(ValueError):
-    """The run cannot go on: it diverged, or its folder is in use."""
+    """The run cannot go on: it diverged, or its settings cannot be trained."""
 
 
-class DiskFull(TrainingError):
-    """Nothing is wrong with the run: it goes on from its last checkpoint once there is room."""
+class EnvironmentFault(TrainingError):
+    """Nothing is wrong with the run: what surrounds it stands in its way, and it goes on without that."""
+
+
+class DiskFull(EnvironmentFault):
+    """It goes on from its last checkpoint once there is room."""
+
+
+class OtherRun(EnvironmentFault):
+    """The folder belongs to another run."""
+
+
+class StaleAttempt(EnvironmentFault):
+    """A later attempt has been in the folder."""
+
+    def __init__(self, sentence: str, attempt: int):
+        """attempt: the later one."""
+        super().__init__(sentence, attempt)
+        self.attempt = attempt
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DataError(Exception):
@@ -17,13 +37,21 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, cut off, or made for another network."""
 
 
+class MissingCheckpoint(CheckpointError):
+    """There is no such file."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """What is read is not what was written: cut off, emptied, or changed."""
+
+
+class DamagedBranch(CheckpointError):
+    """The pretrain that the run is to begin with is gone, unfinished or damaged."""
+
+
 class SamplesError(ValueError):
     """A file of samples is missing, or is not one."""
 
 
 class JudgeError(ValueError):
     """There is no such judge, or it cannot judge."""
-
-
-class OtherRun(TrainingError):
-    """The folder belongs to another run."""

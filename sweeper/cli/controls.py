@@ -1,4 +1,4 @@
-"""The commands that ask something of a sweep: stop, pause, extend. Its driver does it, where there is one."""
+"""The commands that ask something of a sweep: stop, pause, extend, retry. Its driver does it, or the next."""
 
 import shlex
 from typing import TYPE_CHECKING, Annotated
@@ -76,9 +76,40 @@ def extend(
         print_text(f"{name} is to try {total} configurations in all", to_go_on(name, db))
 
 
+@app.command()
+def retry(
+    name: Name,
+    trials: Annotated[
+        list[int] | None, typer.Argument(help="Numbers on the board; without, all that failed or were lost.")
+    ] = None,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened."""
+    from sweeper.cli.console import print_json, print_text
+    from sweeper.driver.extension import NothingToRetry
+    from sweeper.driver.extension import retry as run_again
+    from sweeper.store.engine import StoreError
+
+    with opened(db, json) as reader:
+        sweep_named(reader, name, json)
+    with failing((NothingToRetry, StoreError), USAGE, json):
+        again, driven = run_again(db, name, trials or [])
+    if json:
+        them = [{"trial": each.id, "trial_number": each.trial_number} for each in again]
+        print_json({"retry": {"sweep": name, "trials": them, "running": driven}})
+        return
+    what = f"trial{'' if len(again) == 1 else 's'} {', '.join(str(each.called) for each in again)} of {name}"
+    if driven:
+        print_text(f"asked for {what} to be run again: it will be when there is a slot")
+    else:
+        print_text(f"{what} {'is' if len(again) == 1 else 'are'} to be run again", to_go_on(name, db))
+
+
 def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None, db: str, json: bool) -> bool:
     """Whether `resume` was a request to the driver, this one or the next; else it is to drive."""
     from sweeper.store.queries import trial_called
+    from sweeper.store.records import MAY_BE_RETRIED
 
     driven = summary(reader, sweep)["driver"] is not None
     if trial is None:
@@ -89,7 +120,9 @@ def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None,
     record = trial_called(reader, sweep.id, trial)
     if record is None or record.state != "paused":
         state = record.state if record else "not there"
-        fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}", json)
+        again = f"; `retry {shlex.quote(sweep.name)} {trial}` has it run again"
+        more = again if state in MAY_BE_RETRIED else ""
+        fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}{more}", json)
     ask(db, sweep, "resume", record, json, "" if driven else to_go_on(sweep.name, db))
     return True
 

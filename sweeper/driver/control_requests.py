@@ -1,9 +1,12 @@
-"""What do people ask of a running sweep? That it, or one trial, stop, pause or go on; that it try more."""
+"""What do people ask of a running sweep? That it, or one trial, stop, pause or go on; that it try more, or
+again what has failed."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sweeper.driver.event_log import EventLog
 from sweeper.driver.extension import (
+    RETRY,
     SETTLE,
     VERB,
     NoExtension,
@@ -20,7 +23,8 @@ from sweeper.driver.trials import Trials
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.records import ControlRecord
 
-VERBS = ("stop", "pause", "resume")  # of a sweep or a trial; an extension says how much, too
+OF_A_DRIVER = ("stop", "pause", "resume")  # of a sweep or a trial
+VERBS = (*OF_A_DRIVER, RETRY)  # an extension says how much, too
 
 
 class Controlled(Protocol):
@@ -40,6 +44,9 @@ class Controlled(Protocol):
     def put_back(self, trial: int) -> None:
         """One that is paused is queued."""
 
+    def run_again(self, trials: Sequence[int]) -> None:
+        """Those that had ended, and are queued in the store."""
+
 
 class ControlRequests:
     """A live trial is stopped or paused at its next report; all else at once.
@@ -55,12 +62,14 @@ class ControlRequests:
     def forget_old(self) -> None:
         """What the sweep itself was asked while another driver ran it: whoever starts it wants it to run."""
         for request in self._undone():
-            if request.trial is None and request.verb in VERBS:
+            if request.trial is None and request.verb in OF_A_DRIVER:
                 self._done(request)
 
     def hear(self, driver: Controlled) -> None:
         for request in self._new():
-            if request.trial is None:
+            if request.verb == RETRY:
+                self._retry(request, driver)
+            elif request.trial is None:
                 self._of_sweep(request, driver)
             else:
                 self._of_trial(request, request.trial, driver)
@@ -113,6 +122,13 @@ class ControlRequests:
 
     def _done(self, request: ControlRecord) -> None:
         self._held.writer.finish_control(request.id)
+
+    def _retry(self, request: ControlRecord, driver: Controlled) -> None:
+        chosen = list(self._trials.states) if request.trial is None else [request.trial]
+        with self._held.writer.together():
+            again = self._held.writer.retry(chosen, "asked to retry it")
+            self._done(request)
+        driver.run_again(again)
 
     def _of_sweep(self, request: ControlRecord, driver: Controlled) -> None:
         if request.verb == "stop":

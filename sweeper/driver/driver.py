@@ -11,18 +11,17 @@ from enum import Enum
 from typing import NamedTuple
 
 from sweeper.driver.control_requests import ControlRequests
-from sweeper.driver.disk_guard import CODE as DISK_FULL
-from sweeper.driver.disk_guard import is_of_disk
 from sweeper.driver.event_log import EventLog
-from sweeper.driver.failures import LOST, MEMORY, NOTHING_TO_RANK, SILENT, CircuitBreaker, is_of_memory
+from sweeper.driver.failures import Again, Configuration, Environment, Failure, not_finite
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Progress, Status
 from sweeper.driver.queue import JobQueue
+from sweeper.driver.retries import NOTHING_TO_RANK, CircuitBreaker
 from sweeper.driver.spending import Allowance, Spending
 from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trial_source import TrialSource
-from sweeper.driver.trials import Trials, not_finite
+from sweeper.driver.trials import Trials
 from sweeper.driver.upkeep import Upkeep
 from sweeper.results.progress_estimate import progress_estimate
 from sweeper.store.clock import MACHINE, Clock
@@ -61,9 +60,8 @@ class Driver:
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
         self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, self._clock)
-        self._breaker = CircuitBreaker(settings.slots, "complete" in self._trials.states.values())
+        self._breaker = CircuitBreaker(settings.slots, self._trials.ended)
         self._paused = False  # the whole sweep
-        self._said_what_is_left = False
         self.stop_reason: StopReason | None = None  # why this driver is to stop before the sweep has ended
 
         held.writer.set_sweep_state("running")
@@ -90,7 +88,7 @@ class Driver:
                 self._propose()
             elif queue.unaffordable and not queue.live():
                 self.stop(queue.unaffordable)
-            elif queue.busy() or self._only_paused_are_left():
+            elif queue.busy() or queue.only_paused_are_left():
                 return None
             elif not self._settle() and not self._source.extend():
                 return EXHAUSTED
@@ -124,13 +122,6 @@ class Driver:
         self._add_what_follows()
         return self._queue.busy()
 
-    def _only_paused_are_left(self) -> bool:
-        paused = self._trials.paused()
-        if paused and not self._said_what_is_left:
-            self._said_what_is_left = True
-            self._events.only_paused_left(paused, self._held.spec.name)
-        return bool(paused)
-
     # --- what becomes of it -------------------------------------------------------------------
     def take(self, job: Job, reports: Sequence[Report], cost: Cost = NOTHING, worker: str = "") -> bool:
         """Stores what a job reports, once; false: the job is not to go on. worker: host:pid."""
@@ -140,7 +131,7 @@ class Driver:
         self._keep_to_the_budget()
         if not isinstance(job, TrialJob):
             if isinstance(job, ScoringJob) and (wrong := self._queue.keep_scores(job, reports, cost)):
-                self.fail(job, wrong)
+                self.fail(job, Configuration(wrong))
             return self._goes_on(job)  # a stage's rows stay in its folder: they are no trial's
         good = list(itertools.takewhile(lambda report: not not_finite(report), reports))
         verdict = self._source.early_stopping.judge(self._trials.entry(job.trial).record, good)
@@ -149,7 +140,7 @@ class Driver:
         if verdict.pruned:
             self._end(job.trial, "pruned", reason=verdict.pruned, cost=self._queue.forget(job))
         elif len(good) < len(reports):
-            self.fail(job, not_finite(reports[len(good)]))
+            self.fail(job, Configuration(not_finite(reports[len(good)])))
         return self._goes_on(job)
 
     def _goes_on(self, job: Job) -> bool:
@@ -182,27 +173,18 @@ class Driver:
             error = f"it ended without a value of {self._held.spec.metric}"
             self._end(job.trial, "failed", error, cost=cost)
 
-    def fail(self, job: Job, error: str, cost: Cost | None = None) -> None:
-        """It cannot be run, and is not tried again; unless memory ran out, and smaller pieces may do."""
+    def fail(self, job: Job, failure: Failure, cost: Cost | None = None) -> None:
+        """What becomes of it, its class says (sweeper/driver/failures.py)."""
         if not self._queue.has(job):
             return
         if cost is not None:
             self._queue.charge(job, cost)
-        if is_of_disk(error):
+        ended = self._queue.try_again(job, failure) if isinstance(failure, Again) else failure
+        if isinstance(ended, Environment):
             self._queue.hand_back(job)
-            self.stop(StopReason(error, DISK_FULL))
-        elif isinstance(job, ScoringJob) or not is_of_memory(error) or self._queue.try_again(job, MEMORY):
-            self._give_up(job, "failed", error)
-
-    def lost(self, job: Job) -> None:
-        """Its worker died."""
-        if self._queue.has(job) and (error := self._queue.try_again(job, LOST)):
-            self._give_up(job, "lost", error)
-
-    def silent(self, job: Job) -> None:
-        """Its worker gave no sign of life, and was ended."""
-        if self._queue.has(job) and (error := self._queue.try_again(job, SILENT)):
-            self._give_up(job, "lost", error)
+            self.stop(StopReason(ended.error, ended.code))
+        elif ended is not None:
+            self._give_up(job, ended.state, ended.error)
 
     def _give_up(self, job: Job, state: str, error: str) -> None:
         if isinstance(job, TrialJob):
@@ -214,14 +196,20 @@ class Driver:
         self, trial: int, state: str, error: str = "", *, reason: str = "", cost: Cost = NOTHING
     ) -> None:
         """It is live no more."""
-        record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
-        self._requests.fulfilled(trial)
-        self._upkeep.retention.due = True
         best = self._trials.best.get(trial)
-        self._events.trial_ended(trial, state, self._held.spec.metric, best, error or reason)
-        self._source.tell(record, state)
-        if why := self._breaker.saw(state, error):
+        said = (trial, state, self._held.spec.metric, best, error or reason)
+        if why := self._breaker.saw(trial, state, error):
             self.stop(StopReason(why, NOTHING_TO_RANK))
+        with self._held.writer.together():
+            if why and self._trials.entry(trial).record.steps:  # what is no run at all has failed for good
+                self._trials.hand_back_alike(self._breaker.tripped_by, cost, why)
+                self._events.trial_ended(*said)
+                return
+            record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
+            self._requests.fulfilled(trial)
+            self._events.trial_ended(*said)
+            self._source.tell(record, state)
+        self._upkeep.retention.due = True
 
     # --- what others ask ----------------------------------------------------------------------
     def poll(self) -> bool:
@@ -262,15 +250,22 @@ class Driver:
 
     def put_back(self, trial: int) -> None:
         self._queue.put_back(trial)
-        self._said_what_is_left = False
+
+    def run_again(self, trials: Sequence[int]) -> None:
+        self._trials.look_again(trials)
+        for trial in trials:
+            self._queue.stages.look_again(self._trials.entry(trial).record.stage or "")
+        self._source.look_again()
+        self._queue.add(trials)
 
     def interrupt(self, reason: str) -> None:
         """Everything that runs is handed back; the next driver goes on with it."""
         for job in self._queue.live():
             self._queue.hand_back(job)
         self._spending.write()
-        self._events.record("interrupt", reason)
-        self._held.writer.set_sweep_state("interrupted", reason)
+        with self._held.writer.together():
+            self._events.record("interrupt", reason)
+            self._held.writer.set_sweep_state("interrupted", reason)
 
     def end(self) -> None:
         """To be called once `next` has said EXHAUSTED."""
@@ -278,9 +273,10 @@ class Driver:
         counts = self.states()
         note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
         state = "complete" if counts.get("complete") else "failed"
-        self._held.writer.set_sweep_state(state, self._source.search_over or note)
         self._spending.write()
-        self._events.record("end", f"the sweep has ended: {note}")
+        with self._held.writer.together():
+            self._events.record("end", f"the sweep has ended: {note}")
+            self._held.writer.set_sweep_state(state, self._source.search_over or note)
 
     # --- the sweep at a glance ----------------------------------------------------------------
     def states(self) -> dict[str, int]:

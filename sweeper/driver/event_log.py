@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sweeper.driver.failures import Again
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.progress import Progress
 from sweeper.results.race_plan import UNSCORED
@@ -35,10 +36,15 @@ class EventLog:
         self._writer.add_event(KINDS[state], text, trial)
         self._progress.ended(self._name(trial), state, text)
 
-    def again(self, job: Job, kind: str, text: str) -> None:
+    def again(self, job: Job, failure: Again) -> None:
         """It is to be run again."""
         trial = job.trial if isinstance(job, TrialJob) else None
-        self._writer.add_event(kind, text, trial)
+        if isinstance(job, ScoringJob):  # it has no checkpoints of its own
+            said = f"{failure.said('').partition(';')[0]}; it is begun again"
+        else:
+            said = failure.said(job.beginning)
+        text = f"{job.name} {said}"
+        self._writer.add_event(failure.kind, text, trial)
         self._progress.ended(self._name(trial), "queued", text)
 
     def note(self, kind: str, text: str) -> None:
@@ -67,11 +73,15 @@ class EventLog:
         steps = job.values["pretrain.steps"]
         self.started(None, f"{job.name} started: attempt {job.attempt}, {steps} steps")
 
-    def trial_started(self, job: TrialJob, record: TrialRecord) -> None:
+    def trial_started(self, job: TrialJob, record: TrialRecord, *, goes_on: bool) -> None:
+        """goes_on: there is a checkpoint."""
         what = ", ".join(f"{name}={_short(value)}" for name, value in record.params.items()) or "defaults"
         text = f"{job.name} started ({record.role}, seed {record.seed}): {what}"
-        if job.attempt > 1:
+        if job.attempt > 1 and goes_on:
             text = f"{job.name} goes on from its last checkpoint: attempt {job.attempt}"
+        elif job.attempt > 1:
+            text = f"{job.name} begins again from {job.beginning}, for it has no checkpoint: "
+            text += f"attempt {job.attempt}"
         self.started(job.trial, text)
 
     def scored(self, job: ScoringJob, nelbo: float) -> None:

@@ -1,11 +1,12 @@
 """What is a sweep asked for beyond its file, while it runs or when it has ended?
 
-To try more configurations: the number only ever grows. To be settled, or more closely than it was.
+To try more configurations: the number only ever grows. To be settled, or more closely than it was. To run
+again what has failed.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from time import time
 from typing import Any
 
@@ -17,12 +18,15 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store import controls
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import ControlRecord
+from sweeper.store.records import MAY_BE_RETRIED, ControlRecord, SweepRecord, TrialRecord
 from sweeper.store.store import Store
+from sweeper.store.writer import Writer
 
 VERB = "extend"  # in `controls` it stands with its amount: 'extend +20'
 SETTLE = "settle"  # and this with what is said: 'settle within=0.005 seeds=12'
+RETRY = "retry"
 LEASE = 10.0  # seconds: for one write
+ENDED = ("complete", "failed")  # states of a sweep
 
 
 class NoExtension(ValueError):
@@ -42,6 +46,10 @@ def extended(spec: SweepSpec, amount: str) -> SweepSpec:
         said_alone = f"{spec.name} tries the points of its file alone (sampler {spec.search.sampler})"
         raise NoExtension(f"{said_alone}: nothing can be added")
     return with_trials(spec, trials)
+
+
+def extended_to(spec: SweepSpec) -> str:
+    return f"extended to {spec.search.trials} trials"
 
 
 def with_trials(spec: SweepSpec, trials: int) -> SweepSpec:
@@ -67,7 +75,23 @@ def asked(requests: Iterable[ControlRecord]) -> list[tuple[int, str]]:
 
 def requested(requests: Iterable[ControlRecord]) -> bool:
     """Whether one of them has a sweep that has ended go on."""
-    return any(control.verb.partition(" ")[0] in (VERB, SETTLE) for control in requests)
+    return any(control.verb.partition(" ")[0] in (VERB, SETTLE, RETRY) for control in requests)
+
+
+@contextmanager
+def _writing(url: str, sweep: SweepRecord, why: str) -> Iterator[Writer]:
+    """Of a sweep that nobody drives: all that is written in it at once. why: one that has ended goes on."""
+    holder = new_holder()
+    with closing(Store(url)) as store:
+        store.take_lease(sweep.id, holder, LEASE)
+        try:
+            writer = store.writer(sweep.id, holder)
+            with writer.together():
+                yield writer
+                if sweep.state in ENDED:
+                    writer.set_sweep_state("interrupted", why)
+        finally:
+            store.release_lease(sweep.id, holder)
 
 
 def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
@@ -87,14 +111,8 @@ def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
     if time() < (sweep.lease_until or 0.0):
         controls.request(url, sweep.id, f"{VERB} {amount}")
         return spec.search.trials, True
-    holder = new_holder()
-    with closing(Store(url)) as store:
-        store.take_lease(sweep.id, holder, LEASE)
-        writer = store.writer(sweep.id, holder)
+    with _writing(url, sweep, extended_to(spec)) as writer:
         writer.extend(spec.search.trials)
-        if sweep.state in ("complete", "failed"):
-            writer.set_sweep_state("interrupted", f"extended to {spec.search.trials} trials")
-        store.release_lease(sweep.id, holder)
     return spec.search.trials, False
 
 
@@ -149,12 +167,55 @@ def settle(url: str, name: str, said: Mapping[str, Any]) -> tuple[Settle, bool]:
     if time() < (sweep.lease_until or 0.0):
         controls.request(url, sweep.id, words_of(said))
         return spec.settle, True
-    holder = new_holder()
-    with closing(Store(url)) as store:
-        store.take_lease(sweep.id, holder, LEASE)
-        writer = store.writer(sweep.id, holder)
+    with _writing(url, sweep, f"to be settled to {spec.settle.within:.3g}") as writer:
         writer.change_spec("settle", spec.settle.model_dump(mode="json"))
-        if sweep.state in ("complete", "failed"):
-            writer.set_sweep_state("interrupted", f"to be settled to {spec.settle.within:.3g}")
-        store.release_lease(sweep.id, holder)
     return spec.settle, False
+
+
+# --- retried ---
+class NothingToRetry(ValueError):
+    """Why a trial is not run again, in a sentence."""
+
+
+def to_retry(trials: Iterable[TrialRecord], name: str, chosen: Sequence[int]) -> list[TrialRecord]:
+    """Those that have failed or were lost. chosen: as people call them; none: all there are.
+
+    Raises NothingToRetry.
+    """
+    everything = list(trials)
+    own = {trial.called: trial for trial in everything if trial.repeat_of is None}
+    called = {trial.id: trial.called for trial in everything}
+    repeated = {trial.called: called[trial.repeat_of] for trial in everything if trial.repeat_of is not None}
+    for number in chosen:
+        if number in repeated:
+            raise NothingToRetry(f"trial {number} of {name} repeats trial {repeated[number]}: retry that one")
+        trial = own.get(number)
+        if trial is None:
+            raise NothingToRetry(f"{name} has no trial {number}")
+        if trial.state not in MAY_BE_RETRIED:
+            raise NothingToRetry(f"trial {number} of {name} is {trial.state}: there is nothing to retry")
+        if not trial.steps:
+            raise NothingToRetry(f"trial {number} of {name} can be no run: {trial.error}")
+    found = [each for each in own.values() if each.state in MAY_BE_RETRIED and each.steps]
+    if not found:
+        raise NothingToRetry(f"no trial of {name} has failed or was lost: there is nothing to retry")
+    return [trial for trial in found if trial.called in (chosen or own)]
+
+
+def retry(url: str, name: str, chosen: Sequence[int]) -> tuple[list[TrialRecord], bool]:
+    """Which are to be run again; and whether that was asked of a driver, or, without one, written.
+
+    Raises NothingToRetry, and StoreError where there is no such sweep.
+    """
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep(name)
+        if sweep is None:
+            raise StoreError(f"there is no sweep {name} in this database")
+        again = to_retry(reader.trials(sweep.id), name, chosen)
+    if time() < (sweep.lease_until or 0.0):
+        for trial in again:
+            controls.request(url, sweep.id, RETRY, trial.id)
+        return again, True
+    with _writing(url, sweep, "asked to retry what has failed") as writer:
+        writer.retry([trial.id for trial in again], "asked to retry it")
+    return again, False

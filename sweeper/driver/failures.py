@@ -1,109 +1,207 @@
-"""Which failures are tried again, and how often? And which are not the trials' own, and stop the sweep?
+"""What has gone wrong with a job, and whose fault is it? Each class of failure says what becomes of the job.
 
-What is tried again is counted in a trial's events, so a kill forgets none. An error of the configuration is
-not among them: it would only fail again.
+Three kinds: the configuration's, which is the trial's own and final; the environment's (files, disks, data),
+for which no trial is to blame: the driver stops, and everything goes on with the next one; and the
+infrastructure's, after which the job is handed back and tried again, a few times.
 """
 
+import math
 import re
-from typing import NamedTuple
+import traceback
+from dataclasses import dataclass
+from typing import ClassVar
 
-from sweeper.driver.jobs import Job, ScoringJob, StageJob
-from sweeper.driver.lease import HeldSweep
-
-ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
-NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
-NOTHING_TO_RANK = 5  # exit code
-
-
-class Failure(NamedTuple):
-    kind: str  # of the event that says so
-    most: int  # times that it is tried again
-    text: str  # what happened, and what is done about it
-    often: str  # why it is given up
-
-    def said(self, job: Job) -> str:
-        if isinstance(job, ScoringJob):  # it has no checkpoints of its own
-            return f"{job.name} {self.text.partition(';')[0]}; it is begun again"
-        return f"{job.name} {self.text}"
-
-
-LOST = Failure("lost", 3, "lost its worker; it goes on from its last checkpoint", "its worker died {} times")
-SILENT = Failure(
-    "silent",
-    1,
-    "gave no sign of life and was ended; it goes on from its last checkpoint",
-    "it fell silent {} times",
+from trainer.config.problems import InvalidConfig
+from trainer.disk import is_full, no_room
+from trainer.errors import (
+    CheckpointError,
+    DamagedBranch,
+    DamagedCheckpoint,
+    DataError,
+    EnvironmentFault,
+    MissingCheckpoint,
+    StaleAttempt,
+    TrainingError,
 )
-MEMORY = Failure(
-    "memory",
-    1,
-    "ran out of memory; it goes on from its last checkpoint, in micro-batches of half the size",
-    "it ran out of memory {} times",
-)
+from trainer.evaluation.record import Report
+from trainer.metrics import BY_NAME
+
+ENVIRONMENT = 7  # exit code: the machine, or what is on it, lacks something
+TRACE_LINES = 12
+_OF_THE_SYSTEM = re.compile(r"\bos error \d+\b")  # of libraries in Rust, whose errors are none of Python's
 
 
-def is_of_memory(error: str) -> bool:
-    """error: as a worker describes it."""
-    return error.startswith("out of memory")
+# --- final --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Configuration:
+    """The trial's own: it would only fail again."""
+
+    error: str
+    state: ClassVar[str] = "failed"
 
 
-class Retries:
-    def __init__(self, held: HeldSweep):
-        self._held = held
-        # Of stages by key and kind, of scores by name and kind: in this driver's time.
-        self._of_stages: dict[tuple[str, str], int] = {}
+@dataclass(frozen=True)
+class GivenUp:
+    """Nobody's that is known: what happened to it has happened too often."""
 
-    def count(self, job: Job | int, failure: Failure) -> int:
-        """How often it was tried again after such a failure. job: or a trial's number."""
-        if isinstance(job, StageJob | ScoringJob):
-            return self._of_stages.get((_key(job), failure.kind), 0)
-        trial = job if isinstance(job, int) else job.trial
-        events = self._held.reader.events(self._held.record.id, trial)
-        return sum(event.kind == failure.kind for event in events)
-
-    def note(self, job: Job, failure: Failure) -> None:
-        """Of a stage or a score; a trial's event says it."""
-        if isinstance(job, StageJob | ScoringJob):
-            self._of_stages[_key(job), failure.kind] = self.count(job, failure) + 1
-
-    def pieces(self, key: str | int) -> int:
-        """Micro-batches that a batch of the stage, or the trial, is to be trained in."""
-        if isinstance(key, int):
-            return int(2 ** self.count(key, MEMORY))
-        return int(2 ** self._of_stages.get((key, MEMORY.kind), 0))
+    error: str
+    state: ClassVar[str] = "lost"
 
 
-class CircuitBreaker:
-    """A sweep whose first trials all fail alike is stopped: what is wrong is not the trials'.
+# --- of what surrounds it -----------------------------------------------------------------------
+@dataclass(frozen=True)
+class Environment:
+    """The job is handed back, and the driver stops."""
 
-    Of one driver: whoever starts the sweep again, when that is mended, is given another chance.
-    """
-
-    def __init__(self, slots: int, some_have_completed: bool):
-        self._least = max(ALIKE, slots + 1)
-        self._off = some_have_completed
-        self._failures: list[str] = []
-
-    def saw(self, state: str, error: str) -> str:
-        """A trial has ended. '' where the sweep goes on; else why not."""
-        self._off = self._off or state not in ("failed", "lost")
-        if self._off:
-            return ""
-        self._failures.append(error)
-        if len({_kind(each) for each in self._failures}) > 1:
-            self._off = True
-        if self._off or len(self._failures) < self._least:
-            return ""
-        return f"the first {len(self._failures)} trials failed alike: {_last_line(error)}"
+    error: str
+    code: ClassVar[int] = ENVIRONMENT
 
 
-def _key(job: StageJob | ScoringJob) -> str:
-    return job.key if isinstance(job, StageJob) else job.name
+Ended = Configuration | GivenUp | Environment
 
 
-def _kind(error: str) -> str:
-    return NUMBERS.sub("#", _last_line(error))
+# --- tried again: most times, each said by an event of the kind -----------------------------------
+@dataclass(frozen=True)
+class Lost:
+    """Its worker died."""
+
+    error: str = ""
+    kind: ClassVar[str] = "lost"
+    most: ClassVar[int] = 3
+
+    def said(self, beginning: str) -> str:
+        return "lost its worker; it goes on from its last checkpoint"
+
+    def given_up(self, times: int) -> Ended:
+        return GivenUp(f"its worker died {times} times")
 
 
-def _last_line(error: str) -> str:
-    return error.strip().splitlines()[-1] if error.strip() else "no error was given"
+@dataclass(frozen=True)
+class Silent:
+    """Its worker gave no sign of life, and was ended."""
+
+    error: str = ""
+    kind: ClassVar[str] = "silent"
+    most: ClassVar[int] = 1
+
+    def said(self, beginning: str) -> str:
+        return "gave no sign of life and was ended; it goes on from its last checkpoint"
+
+    def given_up(self, times: int) -> Ended:
+        return GivenUp(f"it fell silent {times} times")
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    error: str
+    kind: ClassVar[str] = "memory"
+    most: ClassVar[int] = 1
+
+    def said(self, beginning: str) -> str:
+        return "ran out of memory; it goes on from its last checkpoint, in micro-batches of half the size"
+
+    def given_up(self, times: int) -> Ended:
+        return Configuration(self.error)
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """What its folder holds is not what was written there. Its worker has set that aside."""
+
+    error: str
+    kind: ClassVar[str] = "damaged"
+    most: ClassVar[int] = 2
+
+    def said(self, beginning: str) -> str:
+        return f"begins again from {beginning}: {self.error}"
+
+    def given_up(self, times: int) -> Ended:
+        return Environment(self.error)
+
+
+@dataclass(frozen=True)
+class BranchGone:
+    """The pretrain that it was to begin with: that is looked at again, and trained again where it is gone."""
+
+    error: str
+    kind: ClassVar[str] = "branch"
+    most: ClassVar[int] = 2
+
+    def said(self, beginning: str) -> str:
+        return f"waits for its pretrain, which is looked at again: {self.error}"
+
+    def given_up(self, times: int) -> Ended:
+        return Environment(self.error)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The store is older than the folder. attempt: the one that has been there."""
+
+    error: str
+    attempt: int
+    kind: ClassVar[str] = "stale"
+    most: ClassVar[int] = 2
+
+    def said(self, beginning: str) -> str:
+        return f"goes on as attempt {self.attempt + 1}: {self.error}"
+
+    def given_up(self, times: int) -> Ended:
+        return Environment(self.error)
+
+
+Again = Lost | Silent | OutOfMemory | Damaged | BranchGone | Stale
+Failure = Ended | Again
+
+
+def failure_of(raised: Exception) -> Failure:
+    """What a trainer has raised: a sentence where it is known what went wrong, else the traceback's end."""
+    text = str(raised).strip()
+    if is_full(raised):
+        return Environment(str(no_room(raised)))
+    if isinstance(raised, StaleAttempt):
+        return Stale(text, raised.attempt)
+    if isinstance(raised, DamagedBranch):
+        return BranchGone(text)
+    if isinstance(raised, DamagedCheckpoint | MissingCheckpoint):
+        return Damaged(text)
+    if isinstance(raised, EnvironmentFault | CheckpointError | DataError):
+        return Environment(text)
+    if isinstance(raised, TrainingError | InvalidConfig):
+        return Configuration(text)
+    if is_of_memory(raised):
+        return OutOfMemory(f"out of memory: {text or type(raised).__name__}")
+    if is_of_the_environment(raised):
+        return Environment(in_words(raised))
+    lines = "".join(traceback.format_exception(raised)).strip().splitlines()
+    return Configuration("\n".join(lines[-TRACE_LINES:]))
+
+
+def is_of_memory(raised: Exception) -> bool:
+    text = str(raised)
+    of_torch = "out of memory" in text.lower() or "can't allocate memory" in text
+    return isinstance(raised, MemoryError) or of_torch
+
+
+def is_of_the_environment(raised: Exception) -> bool:
+    """A file, a folder, a disk. A connection that breaks is another matter."""
+    of_files = isinstance(raised, OSError) and not isinstance(raised, ConnectionError | TimeoutError)
+    return of_files or bool(_OF_THE_SYSTEM.search(str(raised)))
+
+
+def in_words(error: Exception) -> str:
+    """'sweeps.files/trials/1/3/ledger.txt: Permission denied'."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def not_finite(report: Report) -> str:
+    """A sentence where what the search or the board goes by is no number; '' where all is well."""
+    for name, value in report.values.items():
+        if name in BY_NAME and BY_NAME[name].direction != "none" and not math.isfinite(value):
+            return f"{name} is {value} at step {report.step}"
+    for each in report.evaluations:
+        if not all(map(math.isfinite, (each.nelbo, *each.nats_D))):
+            return f"the evaluation on {each.split} is not finite at step {report.step}"
+    return ""

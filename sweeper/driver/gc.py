@@ -26,7 +26,7 @@ from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.store import Store
 
 PATIENCE = 600.0  # seconds of a lease; it is given back at the end
-HALF_WRITTEN = ("*.tmp", "*.new")  # checkpoints, configurations, seals
+HALF_WRITTEN = ("*.tmp", "*.new", "*.damaged")  # checkpoints, configurations, seals
 
 
 class Waste(NamedTuple):

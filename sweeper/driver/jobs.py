@@ -1,15 +1,22 @@
 """What a worker is given, and what it says. Plain values: they cross from process to process."""
 
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.driver.failures import Failure
 from sweeper.files.stage_cache import discard_damaged, seal
+from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
+from trainer.errors import DamagedCheckpoint, MissingCheckpoint
 from trainer.evaluation.record import Report
 
 Reports = Generator[Report | None, None, None]
+STATE = ("last.safetensors", "best.safetensors", "rows.jsonl")  # of a run: how far it has come
+DAMAGED = ".damaged"  # what follows the name of a file that is set aside
 
 
 class Cost(NamedTuple):
@@ -39,14 +46,20 @@ class TrialJob(NamedTuple):
         return f"trial {self.called or self.trial}"
 
     def run(self, trainer: str, device: str) -> Reports:
-        return import_module(trainer).train(
-            TrainConfig.from_dotted(self.values),
-            Path(self.folder),
-            pretrained=Path(self.pretrained) if self.pretrained else None,
-            attempt=self.attempt,
-            acknowledged=self.acknowledged,
-            device=device,
-        )
+        with _damage_set_aside(Path(self.folder)):
+            yield from import_module(trainer).train(
+                TrainConfig.from_dotted(self.values),
+                Path(self.folder),
+                pretrained=Path(self.pretrained) if self.pretrained else None,
+                attempt=self.attempt,
+                acknowledged=self.acknowledged,
+                device=device,
+            )
+
+    @property
+    def beginning(self) -> str:
+        """Where it starts without a checkpoint, in words."""
+        return "its pretrain" if self.pretrained else "its first step"
 
 
 class StageJob(NamedTuple):
@@ -64,8 +77,13 @@ class StageJob(NamedTuple):
     def run(self, trainer: str, device: str) -> Reports:
         config, folder = TrainConfig.from_dotted(self.values), Path(self.folder)
         discard_damaged(folder)
-        yield from import_module(trainer).pretrain(config, folder, attempt=self.attempt, device=device)
+        with _damage_set_aside(folder):
+            yield from import_module(trainer).pretrain(config, folder, attempt=self.attempt, device=device)
         seal(folder)
+
+    @property
+    def beginning(self) -> str:
+        return "its first step"
 
 
 class ScoringJob(NamedTuple):
@@ -90,11 +108,35 @@ class ScoringJob(NamedTuple):
 Job = TrialJob | StageJob | ScoringJob
 
 
+@contextmanager
+def _damage_set_aside(folder: Path) -> Iterator[None]:
+    """Where the folder does not hold what was written there, it is out of the way of the next attempt, which
+    begins again."""
+    try:
+        yield
+    except (DamagedCheckpoint, MissingCheckpoint):
+        for name in (*STATE, *(["config.json"] if _is_damaged(folder) else [])):
+            if (folder / name).exists():
+                os.replace(folder / name, folder / f"{name}{DAMAGED}")
+        raise
+
+
+def _is_damaged(folder: Path) -> bool:
+    """Whether its config.json is; a run keeps the precision that this says."""
+    try:
+        read_phase(folder)
+    except DamagedCheckpoint:
+        return True
+    except ValueError:
+        return False
+    return False
+
+
 class News(NamedTuple):
     """What one step of a worker brings: any reports, and whether the job is over."""
 
     reports: tuple[Report, ...]
     cost: Cost
     over: bool
-    error: str  # why it failed; '' where it did not
+    failure: Failure | None  # why it is over, where it did not come to its end
     worker: str  # host:pid

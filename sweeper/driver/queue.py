@@ -6,13 +6,24 @@ What is to change, and when, sweeper/driver/driver.py decides.
 from collections.abc import Iterable, Sequence
 
 from sweeper.driver.event_log import EventLog
-from sweeper.driver.failures import Failure, Retries
+from sweeper.driver.failures import (
+    Again,
+    BranchGone,
+    Configuration,
+    Ended,
+    Lost,
+    Silent,
+    Stale,
+    not_finite,
+)
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
+from sweeper.driver.retries import Retries
 from sweeper.driver.spending import Spending
 from sweeper.driver.stages import Stages
 from sweeper.driver.stop_reason import StopReason
-from sweeper.driver.trials import Trials, not_finite
+from sweeper.driver.trials import Trials
+from sweeper.files.snapshots import has_checkpoint
 from trainer.evaluation.record import Report
 
 
@@ -26,11 +37,13 @@ class JobQueue:
         self._scored: dict[str, float] = {}  # by the live job's name: nats per token
         self.stages = Stages(held, trials.stored)
         self._retries = Retries(held)
+        self._above: dict[str, int] = {}  # by the job's name: an attempt that the store does not know
         self.waiting: list[int] = []
         self.to_score: list[ScoringJob] = []
         self._live: dict[str, Job] = {}  # by the job's name
         self._costs: dict[str, Cost] = {}
         self.unaffordable: StopReason | None = None  # why the next trial cannot be paid for, for now
+        self._sweep, self._said_what_is_left = held.spec.name, False
         self.doomed: list[tuple[int, str]] = []  # trials that wait and cannot be run, and why: to be ended
 
     def add(self, trials: Iterable[int]) -> None:
@@ -90,7 +103,8 @@ class JobQueue:
         record, values = self._trials.entry(trial)
         key = str(record.stage)
         pieces = self._retries.pieces(key) * values.get("accumulate", 1)
-        job = self.stages.start(key, {**values, "accumulate": pieces})
+        above = self._above.get(f"pretrain {key}", 0)
+        job = self.stages.start(key, {**values, "accumulate": pieces}, above)
         self._spending.begin_stage(job)
         self._events.stage_started(job)
         return job
@@ -99,9 +113,11 @@ class JobQueue:
         record = self._trials.entry(trial).record
         self.waiting.remove(trial)
         branch = self.stages.folder(record.stage) if record.stage else None
-        job = self._trials.start(trial, branch, self._retries.pieces(trial) if record.attempt else 1)
+        pieces = self._retries.pieces(trial) if record.attempt else 1
+        above = self._above.get(f"trial {record.called}", 0)
+        job = self._trials.start(trial, branch, pieces, above)
         self._spending.begin_trial(job, record)
-        self._events.trial_started(job, record)
+        self._events.trial_started(job, record, goes_on=has_checkpoint(job.folder))
         return job
 
     # --- from a worker ------------------------------------------------------------------------
@@ -162,15 +178,22 @@ class JobQueue:
         else:
             self._events.paused(job.trial)
 
-    def try_again(self, job: Job, failure: Failure) -> str:
-        """'' where it is handed back; else why not: that has happened too often."""
-        times = self._retries.count(job, failure)
+    def try_again(self, job: Job, failure: Again) -> Ended | None:
+        """None where it is handed back; else what it is then: that has happened too often."""
+        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent):
+            return Configuration(failure.error)  # it has no state of its own that another try would mend
+        times = self._retries.count(job, failure.kind)
         if times >= failure.most:
-            return failure.often.format(times + 1)
+            return failure.given_up(times + 1)
         self._retries.note(job, failure)
-        self.hand_back(job)
-        self._events.again(job, failure.kind, failure.said(job))
-        return ""
+        if isinstance(failure, BranchGone) and isinstance(job, TrialJob):
+            self.stages.look_again(str(self._trials.entry(job.trial).record.stage))
+        if isinstance(failure, Stale):
+            self._above[job.name] = failure.attempt
+        with self._writer.together():
+            self.hand_back(job)
+            self._events.again(job, failure)
+        return None
 
     # --- without one --------------------------------------------------------------------------
     def take_out(self, trial: int) -> None:
@@ -183,6 +206,15 @@ class JobQueue:
         """A paused trial is queued."""
         self._trials.hold(trial, paused=False)
         self.waiting.insert(0, trial)
+        self._said_what_is_left = False
+
+    def only_paused_are_left(self) -> bool:
+        """To be asked where nothing waits and nothing is live; it is said once."""
+        paused = self._trials.paused()
+        if paused and not self._said_what_is_left:
+            self._said_what_is_left = True
+            self._events.only_paused_left(paused, self._sweep)
+        return bool(paused)
 
     def discard(self, trial: int) -> None:
         """It is not to be handed out."""

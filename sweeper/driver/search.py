@@ -9,6 +9,7 @@ from sweeper.store.records import ForeignTrial, TrialRecord
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import content_hash
 
+ENDED_EARLY = "the search has ended: "  # what a sentence begins with that says why it tries no more
 MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
 
 
@@ -33,13 +34,13 @@ class Search:
         """None while it goes on; '' where it has come to its planned end; else a sentence."""
         if self._impossible:
             tries = SAMPLED + AT_RANDOM
-            return f"the search has ended: {tries:,} proposals in a row broke a constraint"
+            return f"{ENDED_EARLY}{tries:,} proposals in a row broke a constraint"
         if self._proposals.exhausted or self.count >= self.target:
             return ""
         if self._size is not None and len(self._tried) >= self._size:
-            return f"the search has ended: all {self._size} configurations of the space have been tried"
+            return f"{ENDED_EARLY}all {self._size} configurations of the space have been tried"
         if self._repeats_in_row >= MOST_REPEATS:
-            return f"the search has ended: {MOST_REPEATS} proposals in a row had been made before"
+            return f"{ENDED_EARLY}{MOST_REPEATS} proposals in a row had been made before"
         return None
 
     def most_waiting(self, slots: int) -> int:

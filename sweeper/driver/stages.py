@@ -3,7 +3,7 @@
 A stage is handed out as a job of its own, once; trials that need it wait without holding a slot. Two
 sweeps may want one stage at the same time: the worker's lock on the stage's folder makes them take turns,
 and the second finds the work done. A finished stage is looked at (sweeper/files/stage_cache.py) when a driver
-first needs it, and is run again where its files are damaged or gone.
+first needs it, and when a trial cannot begin with it; it is run again where its files are damaged or gone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,12 +39,18 @@ class Stages:
         """A path or a URI."""
         return self._folders.get(key, within(self._files, "stages", key))
 
-    def start(self, key: str, values: Mapping[str, Any]) -> StageJob:
-        """values: of a trial that needs the stage, the seed included."""
+    def look_again(self, key: str) -> None:
+        """Its files may be gone since they were looked at; or it failed, and is to be tried again."""
+        if self._states.get(key) != "running":
+            self._states.pop(key, None)
+            self._failed_here.discard(key)
+
+    def start(self, key: str, values: Mapping[str, Any], above: int = 0) -> StageJob:
+        """values: of a trial that needs the stage, the seed included. above: as in Writer.start_stage."""
         content = TrainConfig.from_dotted(values).stage_content()
         folder = self.folder(key)
         self._writer.add_stage(key=key, steps=values["pretrain.steps"], values=content, folder=folder)
-        attempt = self._writer.start_stage(key)
+        attempt = self._writer.start_stage(key, above)
         self._states[key] = "running"
         self._charged[key] = NOTHING
         return StageJob(key, attempt, dict(values), folder)

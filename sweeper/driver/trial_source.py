@@ -18,14 +18,20 @@ class TrialSource:
     """Every method that adds trials returns those that are to be queued; they are in the store by then."""
 
     def __init__(self, held: HeldSweep, trials: Trials, events: EventLog, requests: ControlRequests):
-        self._spec, self._trials, self._events, self._requests = held.spec, trials, events, requests
-        self._search = Search(held, trials, _warm_start(held, events))
-        self.early_stopping = early_stopping(held.spec, held.record, trials.stored, held.reader)
-        self._replication = Replication(held.spec, trials)
+        self._held, self._spec = held, held.spec
+        self._trials, self._events, self._requests = trials, events, requests
+        self.look_again()
         self._confirmation = Confirmation(held, trials)
         self._settling = Settling(held, trials, events)
-        self._search_over = False
         self.planned = Planned.of(held.spec.resolved())
+
+    def look_again(self) -> None:
+        """At all trials: what is known of the search comes of the store alone."""
+        held, trials = self._held._replace(spec=self._spec), self._trials
+        self._search = Search(held, trials, _warm_start(held, self._events))
+        self.early_stopping = early_stopping(held.spec, held.record, trials.stored, held.reader)
+        self._replication = Replication(held.spec, trials)
+        self._search_over = False
 
     def baselines(self) -> list[int]:
         self._search.settle()

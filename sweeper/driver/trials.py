@@ -10,9 +10,9 @@ from sweeper.files.remote import within
 from sweeper.search.deviations import deviations
 from sweeper.search.early_stopping import Verdict
 from sweeper.search.proposals import FAILED, UNFINISHED, Outcome, Proposal
-from sweeper.store.records import MetricRow, NewTrial, TrialRecord
+from sweeper.store.records import ENDS, MAY_BE_RETRIED, MetricRow, NewTrial, TrialRecord
 from trainer.config.train_config import TrainConfig, content_hash
-from trainer.evaluation.record import Evaluation, Report
+from trainer.evaluation.record import Evaluation
 from trainer.metrics import BY_NAME
 
 
@@ -44,6 +44,7 @@ class Trials:
         self.stored = self._reader.trials(self._sweep.id)  # as they were when this driver came
         self.own = [trial for trial in self.stored if trial.repeat_of is None]
         self.states = {trial.id: trial.state for trial in self.own}
+        self.ended = [trial for trial in self.own if trial.state in ENDS]  # when this driver came
         self._called = {trial.id: trial.called for trial in self.stored}
         latest = self._reader.latest(self._sweep.id)
         self.best = {row.trial: row.best for row in latest if row.name == self._metric}
@@ -75,6 +76,15 @@ class Trials:
             if trial.state == "paused":
                 self.states[trial.id] = "paused"
         return [trial.id for trial in unfinished if trial.state != "paused"]
+
+    def look_again(self, trials: Sequence[int]) -> None:
+        """At the store, where these, which had ended, are queued."""
+        self.stored = self._reader.trials(self._sweep.id)
+        self.own = [trial for trial in self.stored if trial.repeat_of is None]
+        values = self._reader.configurations(self._sweep.id)
+        for trial in self.own:
+            if trial.id in trials:
+                self._admit(trial, {**values[trial.configuration], "seed": trial.seed})
 
     # --- new ones -----------------------------------------------------------------------------
     def equal_to(self, hash: str, seed: int) -> int | None:
@@ -135,9 +145,9 @@ class Trials:
     def entry(self, trial: int) -> Entry:
         return self._open[trial]
 
-    def start(self, trial: int, pretrained: str | None, pieces: int = 1) -> TrialJob:
-        """pieces: micro-batches for each of those that its values ask for."""
-        attempt = self._begin(trial)
+    def start(self, trial: int, pretrained: str | None, pieces: int = 1, above: int = 0) -> TrialJob:
+        """pieces: micro-batches for each that its values ask for. above: as in Writer.start_trial."""
+        attempt = self._begin(trial, above)
         # Two reports may share a step, and a kill may fall between them: the last step is asked for again.
         acknowledged = max(0, self._reader.last_step(trial) - 1)
         folder = within(self._sweep.folder, "trials", str(self._sweep.id), str(trial))
@@ -145,9 +155,9 @@ class Trials:
         values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
         return TrialJob(trial, attempt, values, folder, pretrained, acknowledged, self.called(trial))
 
-    def _begin(self, trial: int) -> int:
+    def _begin(self, trial: int, above: int = 0) -> int:
         record, values = self._open[trial]
-        attempt = self._writer.start_trial(trial)
+        attempt = self._writer.start_trial(trial, above=above)
         self._open[trial] = Entry(record._replace(attempt=attempt, state="running"), values)
         self.states[trial] = "running"
         self._charged[trial] = NOTHING
@@ -204,6 +214,15 @@ class Trials:
         more = cost.since(self._charged.pop(trial))
         self._writer.end_trial(trial, self._open[trial].record.attempt, state, **more._asdict())
         self.states[trial] = state
+
+    def hand_back_alike(self, trials: Sequence[int], cost: Cost, why: str) -> None:
+        """Those that have failed alike, and the one that is about to, which has cost so much: the next driver
+        runs them again."""
+        for trial in trials:
+            if self.states[trial] == "running":
+                self.hand_back(trial, cost)
+        failed = [trial for trial in trials if self.states[trial] in MAY_BE_RETRIED]
+        self.states |= dict.fromkeys(self._writer.retry(failed, why), "queued")
 
     def hold(self, trial: int, *, paused: bool) -> None:
         """A queued one is paused, or a paused one queued."""
@@ -279,14 +298,3 @@ class Trials:
 
 def steps(config: TrainConfig) -> int:
     return config.pretrain.steps + config.finetune.steps
-
-
-def not_finite(report: Report) -> str:
-    """A sentence where what the search or the board goes by is no number; '' where all is well."""
-    for name, value in report.values.items():
-        if name in BY_NAME and BY_NAME[name].direction != "none" and not math.isfinite(value):
-            return f"{name} is {value} at step {report.step}"
-    for each in report.evaluations:
-        if not all(map(math.isfinite, (each.nelbo, *each.nats_D))):
-            return f"the evaluation on {each.split} is not finite at step {report.step}"
-    return ""

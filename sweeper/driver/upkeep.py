@@ -1,11 +1,17 @@
-"""What does a driver look after beside its trials? Its lease, its disks, checkpoints that need not stay."""
+"""What does a driver look after beside its trials? Its lease, room on its disks, checkpoints that need not
+stay."""
 
 from collections.abc import Callable
 
-from sweeper.driver.disk_guard import DiskGuard
+from sweeper.driver.failures import ENVIRONMENT
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.retention import Retention
 from sweeper.driver.stop_reason import StopReason
+from sweeper.files import disk
+from sweeper.files.remote import logs_of
+from sweeper.store.engine import sqlite_file
+
+LEAST = 50_000_000  # bytes that must stay free for the store, for rows and for logs
 
 
 class Upkeep:
@@ -38,3 +44,21 @@ class Upkeep:
         """Makes room, and says why to stop where there is too little."""
         self.retention.look()
         return self._disk_guard.full()
+
+
+class DiskGuard:
+    """A full disk ends the run before anything is cut; what runs goes on later."""
+
+    def __init__(self, url: str, files: str):
+        """Of the disks that a sweep writes to: url of its store, files where its checkpoints go."""
+        file = sqlite_file(url)
+        self._places = [logs_of(files)] if file is None else [logs_of(files), file.parent]
+
+    def full(self) -> StopReason | None:
+        """Why to stop, if it is time to."""
+        for place in self._places:
+            free = disk.free(place)
+            if free is not None and free < LEAST:
+                said = f"the disk is full: {free / 1e6:.1f} MB are free for {place}"
+                return StopReason(said, ENVIRONMENT)
+        return None

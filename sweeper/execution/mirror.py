@@ -19,7 +19,7 @@ from sweeper.files.remote import name_of
 from sweeper.files.snapshots import Damaged, Snapshots, Superseded
 from sweeper.files.stage_cache import LAST
 from trainer.disk import cache_root
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DamagedBranch
 
 T = TypeVar("T")
 OUTAGE = 600.0  # seconds that the store may be away
@@ -65,7 +65,11 @@ def _stage(job: StageJob, trainer: str, device: str, here: Path) -> Reports:
 def _copied(
     job: Job, trainer: str, device: str, here: Path, copies: Snapshots, beat: Callable[[], None]
 ) -> Reports:
-    yield from patiently(lambda: copies.fetch(here))
+    try:
+        yield from patiently(lambda: copies.fetch(here))
+    except Damaged:
+        copies.clear()  # the next attempt begins again
+        raise
     run = job._replace(folder=str(here)).run(trainer, device)
     copied = _checkpoint(here)
     try:
@@ -97,7 +101,9 @@ def _fetched(uri: str) -> Generator[None, None, Path]:
             time.sleep(LOOK / 5)
     try:
         if (yield from patiently(lambda: Snapshots(uri).fetch(here))) is None:
-            raise Damaged(f"the pretrain {uri.partition('?')[0]} is gone")
+            raise DamagedBranch(f"the pretrain {uri.partition('?')[0]} is gone")
+    except Damaged as error:
+        raise DamagedBranch(str(error)) from None
     finally:
         lock.release()
     return here

@@ -13,6 +13,8 @@ from ray._private import ray_constants
 from ray._private import worker as ray_worker
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 READ_FROM = "2.60"
 
@@ -40,6 +42,23 @@ def head_of(address: str) -> str:
     """HOST:PORT for `auto`, or for a HOST:PORT. Raises ConnectionError or ValueError where there is none."""
     head: str = canonicalize_bootstrap_address_or_die(address)
     return head
+
+
+def take_lost_workers_for_dead() -> None:
+    """Tune ends the run where a worker is lost otherwise than it expects: by Ray's own memory killer, for
+    one (OutOfMemoryError), or with its result. Tune is told that an actor has died.
+    """
+    known: Any = RayActorManager._actor_task_failed
+    if known.__name__ == "failed":  # this was done
+        return
+
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        unexpected = isinstance(exception, RayError) and not isinstance(exception, RayTaskError)
+        if unexpected and not isinstance(exception, RayActorError):
+            exception = RayActorError(error_msg=str(exception))
+        known(self, tracked_actor_task, exception)
+
+    setattr(RayActorManager, known.__name__, failed)
 
 
 def hear_of_nodes(say: Callable[[str], None]) -> None:

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.driver.extension import grown, requested, still_settled, with_trials
+from sweeper.driver.extension import ENDED, extended_to, grown, requested, still_settled, with_trials
+from sweeper.driver.search import ENDED_EARLY
 from sweeper.files.remote import is_remote
 from sweeper.files.snapshots import try_out
 from sweeper.planning.precision import in_one_precision
@@ -14,7 +15,7 @@ from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord
+from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 
@@ -41,11 +42,14 @@ class Registered(NamedTuple):
     ended: bool  # nothing is left to run
 
     def write(self, writer: Writer) -> None:
-        """What is another now, for who reads the sweep later."""
-        for section, now in self.changed.items():
-            writer.change_spec(section, now)
-        if self.grows:
-            writer.extend(self.spec.search.trials)
+        """What is another now, for who reads the sweep later. At once: one that is to go on has not ended."""
+        with writer.together():
+            for section, now in self.changed.items():
+                writer.change_spec(section, now)
+            if self.grows:
+                writer.extend(self.spec.search.trials)
+            if self.record.state in ENDED and not self.ended:
+                writer.set_sweep_state("interrupted", extended_to(self.spec) if self.grows else "to go on")
 
 
 def register(
@@ -78,7 +82,18 @@ def register(
     grows = spec.search.trials > stored.search.trials
     changed = _changed(spec, stored)
     goes_on = grows or "settle" in changed or bool(requested(reader.controls(record.id)))
-    return Registered(spec, record, changed, grows, record.state in ("complete", "failed") and not goes_on)
+    ended = record.state in ENDED and not goes_on and _has_all(spec, record, reader)
+    return Registered(spec, record, changed, grows, ended)
+
+
+def _has_all(spec: SweepSpec, record: SweepRecord, reader: Reader) -> bool:
+    """Whether an ended sweep has run what its spec says: an earlier version may have been killed while it
+    wrote that more is wanted, and that it goes on."""
+    if record.note.startswith(ENDED_EARLY) or spec.search.strategy.lists:
+        return True
+    own = [trial for trial in reader.trials(record.id) if trial.repeat_of is None]
+    proposed = sum(trial.number is not None for trial in own)
+    return proposed >= spec.search.trials and all(trial.state in ENDS for trial in own)
 
 
 def with_ranking_error(spec: SweepSpec, stored: SweepSpec | None) -> SweepSpec:

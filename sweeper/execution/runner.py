@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.driver.driver import Driver, DriverSettings
+from sweeper.driver.failures import in_words, is_of_the_environment
 from sweeper.driver.lease import LEASE, HeldSweep, lease
 from sweeper.driver.progress import Progress
 from sweeper.driver.spending import Allowance
-from sweeper.driver.stop_reason import by_signal
+from sweeper.driver.stop_reason import StopReason, by_signal
 from sweeper.execution.cluster_ray import ClusterRay
 from sweeper.execution.local_ray import LocalRay
 from sweeper.execution.patience import Patience
@@ -97,46 +98,64 @@ def _drive(held: HeldSweep, progress: Progress, means: Means, patience: Patience
     watchdog = Watchdog(resume)
     watchdog.watch()
     patience.alive = watchdog.alive
-    with chatter_to(log), scratch(folder) as place:
-        try:
-            packing = _packing(held.spec, ray, means, progress)
-            slots = ray.slots(packing.resources, held.record.folder)
-            driver = Driver(
-                held,
-                progress,
-                DriverSettings(slots.number, means.lease_seconds, clock=means.clock),
-                Allowance(held.spec.budget, slots.gpu, packing.measured),
-            )
-            if driver.over():  # a driver was killed between the last trial's end and the sweep's
-                return _ended(driver)
-            failure = None
-            if driver.poll():  # else the budget is spent, and Ray need not be started
-                time_limit = held.spec.resources.time_limit
-                backend = TrialBackend(driver, slots, means.train, watchdog, time_limit)
-                failure = Executor(ray, slots, place, watchdog).run(backend)
-            if isinstance(failure, StoreError):
-                raise failure
-            if failure is not None:
-                driver.interrupt(f"internal error: {failure!r}")
-                progress.note(f"internal error: {failure!r}; the whole story is in {log}; to go on: {resume}")
-                return INTERNAL
-            if watchdog.signal is not None:  # it may have come when nobody looked any more
-                driver.stop(by_signal(watchdog.signal))
-            if stopped := driver.stop_reason:
-                driver.interrupt(stopped.reason)
-                progress.note(f"{stopped.reason}; to go on: {resume}{stopped.more}")
-                return stopped.code
-            return _ended(driver)
-        except (LacksError, InvalidConfig) as error:  # nothing has begun: nobody is to think that it runs
-            held.writer.set_sweep_state("interrupted", str(error))
-            raise
-        except LeaseLost:  # another driver goes on
-            raise
-        except StoreError as error:
-            raise StoreError(f"{error}; to go on: {resume}") from None
-        finally:
-            ray.stop()
-            watchdog.release()
+    try:
+        with chatter_to(log), scratch(folder) as place:
+            return _execute(held, progress, means, Execution(ray, watchdog, place, log, resume))
+    except (LacksError, InvalidConfig) as error:  # nothing has begun: nobody is to think that it runs
+        held.writer.set_sweep_state("interrupted", str(error))
+        raise
+    except LeaseLost:  # another driver goes on
+        raise
+    except StoreError as error:
+        raise StoreError(f"{error}; to go on: {resume}") from None
+    except OSError as error:  # its folder cannot be made, or written
+        held.writer.set_sweep_state("interrupted", in_words(error))
+        progress.note(f"{in_words(error)}; to go on: {resume}")
+        return LACKS
+    finally:
+        ray.stop()
+        watchdog.release()
+
+
+class Execution(NamedTuple):
+    ray: LocalRay | ClusterRay
+    watchdog: Watchdog
+    place: Path  # closed to others, for the files of Ray and Tune
+    log: Path
+    resume: str  # the command that goes on
+
+
+def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -> int:
+    packing = _packing(held.spec, at.ray, means, progress)
+    slots = at.ray.slots(packing.resources, held.record.folder)
+    driver = Driver(
+        held,
+        progress,
+        DriverSettings(slots.number, means.lease_seconds, clock=means.clock),
+        Allowance(held.spec.budget, slots.gpu, packing.measured),
+    )
+    if driver.over():  # a driver was killed between the last trial's end and the sweep's
+        return _ended(driver)
+    failure = None
+    if driver.poll():  # else the budget is spent, and Ray need not be started
+        time_limit = held.spec.resources.time_limit
+        backend = TrialBackend(driver, slots, means.train, at.watchdog, time_limit)
+        failure = Executor(at.ray, slots, at.place, at.watchdog).run(backend)
+    if isinstance(failure, StoreError):
+        raise failure
+    if failure is not None and is_of_the_environment(failure):
+        driver.stop(StopReason(in_words(failure), LACKS))
+    elif failure is not None:
+        driver.interrupt(f"internal error: {failure!r}")
+        progress.note(f"internal error: {failure!r}; the whole story is in {at.log}; to go on: {at.resume}")
+        return INTERNAL
+    if at.watchdog.signal is not None:  # it may have come when nobody looked any more
+        driver.stop(by_signal(at.watchdog.signal))
+    if stopped := driver.stop_reason:
+        driver.interrupt(stopped.reason)
+        progress.note(f"{stopped.reason}; to go on: {at.resume}{stopped.more}")
+        return stopped.code
+    return _ended(driver)
 
 
 def _packing(spec: SweepSpec, ray: LocalRay | ClusterRay, means: Means, progress: Progress) -> Packing:

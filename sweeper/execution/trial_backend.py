@@ -10,6 +10,7 @@ import ray
 from ray.tune.search import Searcher
 
 from sweeper.driver.driver import EXHAUSTED, Driver
+from sweeper.driver.failures import Lost, Silent
 from sweeper.driver.jobs import Job
 from sweeper.driver.stop_reason import by_signal
 from sweeper.execution.watchdog import Watchdog
@@ -81,8 +82,8 @@ class TrialBackend:
         go_on = self._driver.take(job, news.reports, news.cost, news.worker)
         if news.over:
             del self._jobs[tune_id]
-            if news.error:
-                self._driver.fail(job, news.error, news.cost)
+            if news.failure:
+                self._driver.fail(job, news.failure, news.cost)
             else:
                 self._driver.finish(job, news.cost)
         return go_on and not self.stopping
@@ -100,9 +101,9 @@ class TrialBackend:
         if job is None or self.stopping:
             return
         if tune_id in self._silent:
-            self._driver.silent(job)
+            self._driver.fail(job, Silent())
         else:
-            self._driver.lost(job)
+            self._driver.fail(job, Lost())
 
     def is_silent(self, tune_id: str) -> bool:
         """Of a trial that has begun, at every turn: whether it is to be ended, for it seems to hang."""

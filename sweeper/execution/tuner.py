@@ -13,6 +13,7 @@ from ray import tune
 
 from sweeper.execution.cluster_ray import ClusterRay
 from sweeper.execution.local_ray import LocalRay
+from sweeper.execution.ray_private import take_lost_workers_for_dead
 from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tune_adapters import NoProgress, SchedulerAdapter, SearcherAdapter
 from sweeper.execution.watchdog import SLOW, Watchdog
@@ -50,6 +51,7 @@ class Executor(NamedTuple):
         # and 7 s.)
         os.environ.update(DRIVER_ENVIRONMENT, TUNE_MAX_PENDING_TRIALS_PG=str(self.slots.number))
         os.environ.update(environment(threads=max(1, int(self.slots.cpu))))
+        take_lost_workers_for_dead()
         try:
             self.watchdog.beat(SLOW)
             self.ray.start(self.slots, self.place, self.watchdog.give_up)

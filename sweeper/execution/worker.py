@@ -16,17 +16,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 from ray import tune
 
+from sweeper.driver.failures import failure_of
 from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import NotReady, Prefetch
 from sweeper.files.remote import is_remote
-from trainer.config.problems import InvalidConfig
-from trainer.disk import is_full, no_room
-from trainer.errors import CheckpointError, DataError, TrainingError
 from trainer.evaluation.record import Report
 
 BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together
-TRACE_LINES = 12
 
 
 class Worker(tune.Trainable):
@@ -74,7 +71,7 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         send = time.monotonic() + BATCH
         reports: list[Report] = []
-        over, error, run = False, "", self._run
+        over, failure, run = False, None, self._run
         assert run is not None, "a job that is over is not asked for more"
         try:
             report = run.next()
@@ -86,10 +83,10 @@ class Worker(tune.Trainable):
         except StopIteration:
             over = True
         except Exception as raised:
-            over, error = True, describe(raised)
+            over, failure = True, failure_of(raised)
         if over:
             self._close()
-        news = News(tuple(reports), self._cost(), over, error, self._name)
+        news = News(tuple(reports), self._cost(), over, failure, self._name)
         return {"news": news, "done": over}
 
     def _cost(self) -> Cost:
@@ -117,19 +114,6 @@ def alone(job: Job, trainer: str, device: str) -> Reports:
         yield from job.run(trainer, device)
     finally:
         lock.release()
-
-
-def describe(error: Exception) -> str:
-    """What a user reads: a sentence where it is known what went wrong, else the traceback's end."""
-    text = str(error).strip()
-    if is_full(error):
-        return str(no_room(error))
-    if isinstance(error, TrainingError | CheckpointError | InvalidConfig | DataError):
-        return text
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
-        return f"out of memory: {text or error.__class__.__name__}"
-    lines = "".join(traceback.format_exception(error)).strip().splitlines()
-    return "\n".join(lines[-TRACE_LINES:])
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -43,7 +43,8 @@ def left_behind(folder: Path) -> Path | None:
 def remove(folder: Path, scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     if left_behind(folder) == scratch:  # else another driver has taken over
-        _note(folder).unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be written; the next driver clears up
+            _note(folder).unlink(missing_ok=True)
 
 
 def end_orphans(scratch: Path) -> None:

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 from pyarrow import fs
 
 from sweeper.files.remote import InvalidPlace, check, is_remote, within
-from sweeper.files.stage_cache import sha256_of
-from trainer.errors import CheckpointError
+from sweeper.files.stage_cache import LAST, sha256_of
+from trainer.errors import CheckpointError, DamagedCheckpoint
 
 BLOCK = 8 << 20  # bytes
-UNWANTED = (".new", ".tmp", ".lock", ".part")
+UNWANTED = (".new", ".tmp", ".lock", ".part", ".damaged")
 
 
-class Damaged(CheckpointError):
+class Damaged(DamagedCheckpoint):
     """What is stored is not what was written."""
 
 
@@ -91,6 +91,17 @@ def sees(name: str) -> bool:
         return Path(name).exists()
     system, path = fs.FileSystem.from_uri(name)
     return bool(system.get_file_info(path).type == fs.FileType.File)
+
+
+def has_checkpoint(folder: str) -> bool:
+    """A path or a URI. An object store that does not answer is taken to have one: who fetches it waits."""
+    if not is_remote(folder):
+        return Path(folder, LAST).is_file()
+    try:
+        newest = Snapshots(folder).newest()
+    except OSError:
+        return True
+    return newest is not None and LAST in newest.files
 
 
 class Snapshots:

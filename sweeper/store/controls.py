@@ -7,7 +7,7 @@ from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, tran
 from sweeper.store.schema import controls, sweeps, trials
 
 # extend is said with an amount, settle with what is asked: 'extend +20', 'settle within=0.005 seeds=12'.
-VERBS = ("stop", "pause", "resume", "extend", "settle")
+VERBS = ("stop", "pause", "resume", "retry", "extend", "settle")
 
 
 def request(url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE) -> None:

@@ -12,7 +12,8 @@ from sweeper.store.schema import drivers, sweeps
 
 
 class Leased:
-    """Every method is one transaction, which first makes sure of the lease.
+    """Every method is one transaction, which first makes sure of the lease; those that are called in
+    `together` are one.
 
     Raises LeaseLost, with nothing written, where another holder has taken it. A lease that ran out
     and that nobody took is still the holder's.
@@ -20,9 +21,23 @@ class Leased:
 
     def __init__(self, engine: Engine, sweep: int, holder: str, clock: Clock = MACHINE):
         self._engine, self._sweep, self._holder, self._clock = engine, sweep, holder, clock
+        self._connection: Connection | None = None  # of the transaction that is open
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is written in it is, or nothing is. A Reader sees none of it before its end."""
+        with self._transaction() as connection:
+            outer, self._connection = self._connection, connection
+            try:
+                yield
+            finally:
+                self._connection = outer
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        if self._connection is not None:
+            yield self._connection
+            return
         with transaction(self._engine) as connection:
             # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
             sweep = connection.execute(

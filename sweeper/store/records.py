@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 # Of a trial.
 UNFINISHED = ("queued", "running", "paused")
 ENDS = ("complete", "pruned", "failed", "lost", "stopped")
+MAY_BE_RETRIED = ("failed", "lost")
+
+RETRIED = "retry"  # kind of the event that a trial which had ended so is to be run again
 
 
 def host_and_pid(holder: str) -> str:

@@ -19,19 +19,23 @@ class StageWriter(Leased):
             insert_or_ignore(connection, stages, [row])
             return self._stage(connection, key)
 
-    def start_stage(self, key: str) -> int:
-        """-> running, from any state (a complete one's files may be gone); returns the new attempt number."""
+    def start_stage(self, key: str, above: int = 0) -> int:
+        """-> running, from any state (a complete one's files may be gone); returns the new attempt number.
+
+        above: an attempt that has been in its folder, and that this store may not know.
+        """
         with self._transaction() as connection:
             stage = self._stage(connection, key)
+            attempt = max(stage.attempt, above) + 1
             new = {
                 "state": "running",
-                "attempt": stage.attempt + 1,
+                "attempt": attempt,
                 "error": "",
                 "started": stage.started or self._clock.wall(),
                 "ended": None,
             }
             connection.execute(update(stages).where(stages.c.key == key).values(new))
-            return stage.attempt + 1
+            return attempt
 
     def charge_stage(self, key: str, attempt: int, *, cpu_seconds: float, gpu_seconds: float) -> bool:
         """Costs add. False, and nothing written, if `attempt` is stale."""

@@ -1,4 +1,4 @@
-"""What is written of a sweep and its trials? By the holder of its lease alone."""
+"""What is written of a sweep's trials? By the holder of its lease alone."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,33 +10,15 @@ from sweeper.store import rows as tables
 from sweeper.store.engine import StoreError, insert_or_ignore, upsert
 from sweeper.store.leased import clean
 from sweeper.store.records import ENDS, ForeignTrial, MetricRow, NewTrial, TrialRecord
-from sweeper.store.schema import (
-    configurations,
-    controls,
-    events,
-    foreign_trials,
-    scores,
-    sweeps,
-    trials,
-)
-from sweeper.store.stage_writer import StageWriter
+from sweeper.store.schema import configurations, foreign_trials, scores, trials
+from sweeper.store.sweep_writer import SweepWriter
 from trainer.evaluation.record import Evaluation
 
 
-class Writer(StageWriter):
+class Writer(SweepWriter):
     """An attempt is live while it is its trial's latest and the trial is running; what any other attempt
     says is dropped.
     """
-
-    def set_sweep_state(self, state: str, note: str = "") -> None:
-        """running, paused, interrupted, complete or failed, with the reason as a sentence."""
-        ended = None if state in ("running", "paused") else self._clock.wall()
-        with self._transaction() as connection:
-            connection.execute(
-                update(sweeps)
-                .where(sweeps.c.id == self._sweep)
-                .values(state=state, note=clean(note), ended=ended)
-            )
 
     def add_configuration(self, hash: str, values: Mapping[str, Any]) -> int:
         """The configuration's id; the one there is where the sweep has it already."""
@@ -45,26 +27,6 @@ class Writer(StageWriter):
             insert_or_ignore(connection, configurations, [row])
             mine = (configurations.c.sweep == self._sweep) & (configurations.c.hash == hash)
             return connection.execute(select(configurations.c.id).where(mine)).scalar_one()
-
-    def extend(self, trials: int, control: int | None = None) -> None:
-        """How many the search tries, in the sweep's spec; the request that asked for it is done with that."""
-        with self._transaction() as connection:
-            mine = sweeps.c.id == self._sweep
-            spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
-            new = {**spec, "search": {**spec.get("search", {}), "trials": trials}}
-            connection.execute(update(sweeps).where(mine).values(spec=new))
-            if control is not None:
-                self._done(connection, control)
-
-    def change_spec(self, section: str, value: Any, control: int | None = None) -> None:
-        """What may change between run and resume, as it is now: for who reads the sweep later. The request
-        that asked for it is done with that."""
-        with self._transaction() as connection:
-            mine = sweeps.c.id == self._sweep
-            spec = connection.execute(select(sweeps.c.spec).where(mine)).scalar_one()
-            connection.execute(update(sweeps).where(mine).values(spec={**spec, section: value}))
-            if control is not None:
-                self._done(connection, control)
 
     def add_trial(self, **fields: Any) -> TrialRecord:
         """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""
@@ -105,16 +67,16 @@ class Writer(StageWriter):
             return None
         return (connection.execute(select(func.max(trials.c.trial_number)).where(mine)).scalar() or 0) + 1
 
-    def start_trial(self, trial: int, worker: str = "") -> int:
+    def start_trial(self, trial: int, worker: str = "", above: int = 0) -> int:
         """queued, paused or running -> running; returns the new attempt number (1, 2, ...).
 
-        Every older attempt is stale from here on. Raises StoreError where the trial has ended.
-        """
+        above: an attempt that has been in its folder, and that this store may not know. Every older attempt
+        is stale from here on. Raises StoreError where the trial has ended."""
         with self._transaction() as connection:
             row = self._trial(connection, trial)
             if row.state not in ("queued", "running", "paused"):
                 raise StoreError(f"trial {trial} is {row.state} and cannot be started")
-            attempt = row.attempt + 1
+            attempt = max(row.attempt, above) + 1
             new = {
                 "state": "running",
                 "attempt": attempt,
@@ -238,26 +200,6 @@ class Writer(StageWriter):
         rows = [{"sweep": self._sweep, "place": i, **each._asdict()} for i, each in enumerate(given)]
         with self._transaction() as connection:
             insert_or_ignore(connection, foreign_trials, rows)
-
-    def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
-        with self._transaction() as connection:
-            row = {
-                "time": self._clock.wall(),
-                "sweep": self._sweep,
-                "trial": trial,
-                "kind": kind,
-                "text": clean(text),
-            }
-            connection.execute(insert(events).values(row))
-
-    def finish_control(self, control: int) -> None:
-        """Marks a request as done; a request of another sweep is left alone."""
-        with self._transaction() as connection:
-            self._done(connection, control)
-
-    def _done(self, connection: Connection, control: int) -> None:
-        mine = (controls.c.id == control) & (controls.c.sweep == self._sweep)
-        connection.execute(update(controls).where(mine).values(done=self._clock.wall()))
 
     def _trial(self, connection: Connection, trial: int) -> Any:
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)

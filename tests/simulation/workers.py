@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.driver import failures
 from sweeper.driver.driver import Driver
 from sweeper.driver.jobs import Cost, Job
 from tests.simulation.world import WorkerDied, World
-from trainer.disk import is_full, no_room
 from trainer.evaluation.record import Report
 
 TOGETHER = (1, 1, 1, 2, 3)  # how many steps of a worker its driver hears of at once
@@ -63,7 +63,8 @@ class Workers:
         """What one worker does, and what its driver is told of it."""
         if self._to_lose:
             return self._die(driver, name)
-        run, reports, over, error = self._running[name], list[Report](), False, ""
+        run, reports, over = self._running[name], list[Report](), False
+        error: failures.Failure | None = None
         self.stepping = name
         try:
             for _ in range(self._world.random.choice(TOGETHER)):
@@ -76,7 +77,7 @@ class Workers:
         except WorkerDied:
             self._to_lose = self._to_lose or "lost"
         except Exception as raised:
-            over, error = True, str(no_room(raised)) if is_full(raised) else repr(raised)
+            over, error = True, failures.failure_of(raised)
         finally:
             self.stepping = ""
         if self._to_lose:  # what it had not sent yet is lost with it
@@ -84,7 +85,7 @@ class Workers:
         self._running[name] = run
         self._seen += [(run.job, each, run.cost) for each in reports]
         goes_on = driver.take(run.job, reports, run.cost, "sim:1")
-        if error:
+        if error is not None:
             driver.fail(run.job, error, run.cost)
         elif over:
             driver.finish(run.job, run.cost)
@@ -102,11 +103,11 @@ class Workers:
         run.close()
         self._world.saves = True
         if how == "memory":
-            driver.fail(run.job, "out of memory: simulated", run.cost)
+            driver.fail(run.job, failures.OutOfMemory("out of memory: simulated"), run.cost)
         elif how in ("silent", "late"):
-            driver.silent(run.job)
+            driver.fail(run.job, failures.Silent())
         else:
-            driver.lost(run.job)
+            driver.fail(run.job, failures.Lost())
 
     def lose(self, how: str) -> None:
         """Of whoever acts now, or next."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import event
 
 from sweeper.driver.driver import EXHAUSTED, Driver, DriverSettings
+from sweeper.driver.failures import failure_of
 from sweeper.driver.jobs import Cost, Job, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Status
@@ -140,7 +141,7 @@ def advance(driver: Driver, job: Job, run: Any) -> bool:
         driver.finish(job, Cost(1.0, 0.0))
         return False
     except Exception as error:
-        driver.fail(job, str(error))
+        driver.fail(job, failure_of(error))
         return False
     return driver.take(job, [report] if report else [])
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import torch
 
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the library
 DTYPES = {
@@ -37,8 +37,8 @@ class Entry(NamedTuple):
     end: int
 
 
-class Damaged(ValueError):
-    """A reason."""
+class Reason(ValueError):
+    """Why a file is no such one."""
 
 
 class TensorsFile:
@@ -49,12 +49,12 @@ class TensorsFile:
         try:
             self._file = path.open("rb")
         except FileNotFoundError:
-            raise CheckpointError(f"{path}: there is no such checkpoint") from None
+            raise MissingCheckpoint(f"{path}: there is no such checkpoint") from None
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
         try:
             self.metadata, self.entries = _header(self._file)
-        except (OSError, Damaged) as error:
+        except (OSError, Reason) as error:
             self._file.close()
             raise self.damaged(error) from None
 
@@ -81,8 +81,8 @@ class TensorsFile:
             return torch.empty(entry.shape, dtype=entry.dtype)
         return torch.frombuffer(content, dtype=entry.dtype).reshape(entry.shape)
 
-    def damaged(self, reason: object) -> CheckpointError:
-        return CheckpointError(f"{self.path}: damaged or cut off ({reason})")
+    def damaged(self, reason: object) -> DamagedCheckpoint:
+        return DamagedCheckpoint(f"{self.path}: damaged or cut off ({reason})")
 
 
 def crc_of(tensor: torch.Tensor) -> int:
@@ -94,24 +94,24 @@ def _header(file: BinaryIO) -> tuple[dict[str, str], dict[str, Entry]]:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, LONGEST_HEADER):
-        raise Damaged("its header is not there whole")
+        raise Reason("its header is not there whole")
     try:
         header = json.loads(file.read(length))
     except (ValueError, RecursionError):
-        raise Damaged("its header is not JSON") from None
+        raise Reason("its header is not JSON") from None
     if not isinstance(header, dict):
-        raise Damaged("its header is no JSON object")
+        raise Reason("its header is no JSON object")
     metadata = header.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())):
-        raise Damaged("its metadata are not text")
+        raise Reason("its metadata are not text")
     entries = {name: _entry(name, said, 8 + length) for name, said in header.items()}
     at = 8 + length
     for entry in sorted(entries.values(), key=lambda each: (each.begin, each.end)):
         if entry.begin != at:
-            raise Damaged("its tensors do not follow one another")
+            raise Reason("its tensors do not follow one another")
         at = entry.end
     if at != size:
-        raise Damaged(f"{size} bytes, but its header speaks of {at}")
+        raise Reason(f"{size} bytes, but its header speaks of {at}")
     return metadata, entries
 
 
@@ -120,11 +120,11 @@ def _entry(name: str, said: Any, start: int) -> Entry:
         dtype, shape, (begin, end) = said["dtype"], said["shape"], said["data_offsets"]
         numbers = [begin, end, *shape]
     except (TypeError, KeyError, ValueError):
-        raise Damaged(f"{name} has no dtype, shape and place") from None
+        raise Reason(f"{name} has no dtype, shape and place") from None
     if not all(type(each) is int and each >= 0 for each in numbers):
-        raise Damaged(f"{name} has no whole numbers for its shape and place")
+        raise Reason(f"{name} has no whole numbers for its shape and place")
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise Damaged(f"{name} is of a dtype that is not read: {dtype!r:.40}")
+        raise Reason(f"{name} is of a dtype that is not read: {dtype!r:.40}")
     if math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
-        raise Damaged(f"{name} has more or fewer bytes than its shape says")
+        raise Reason(f"{name} has more or fewer bytes than its shape says")
     return Entry(DTYPES[dtype], shape, start + begin, start + end)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DamagedCheckpoint
 
 PHASES = ("pretrain", "finetune")
 
@@ -26,7 +26,7 @@ def read_phase(folder: Path) -> tuple[str, TrainConfig]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(
+        raise DamagedCheckpoint(
             f"{path}: damaged, or not a run's (a published checkpoint is imported)"
         ) from None
     try:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import TrainingError
+from trainer.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ FLAGS = ("amx_bf16", "avx512_bf16")  # of /proc/cpuinfo
 
 
 def pick_device(name: str) -> torch.device:
-    """'auto': the GPU where there is one. Raises TrainingError where the machine has no such device."""
+    """'auto': the GPU where there is one. Raises EnvironmentFault where the machine has no such device."""
     import torch
 
     if name == "auto":
@@ -25,7 +25,7 @@ def pick_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"device {name}: {str(error).splitlines()[0]}") from None
+        raise EnvironmentFault(f"device {name}: {str(error).splitlines()[0]}") from None
 
 
 def has_bfloat16(device: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.config.train_config import TrainConfig
-from trainer.errors import CheckpointError
+from trainer.errors import DamagedCheckpoint
 from trainer.settings.phase import Phase
 
 
@@ -63,8 +63,8 @@ class Progress:
 
 
 def progress_in(path: Path, facts: Mapping[str, Any]) -> Progress:
-    """A checkpoint's. Raises CheckpointError where its facts do not have it."""
+    """A checkpoint's. Raises DamagedCheckpoint where its facts do not have it."""
     try:
         return Progress(**facts["progress"])
     except (KeyError, TypeError):
-        raise CheckpointError(f"{path}: damaged, for it does not say how far its run had come") from None
+        raise DamagedCheckpoint(f"{path}: damaged, for it does not say how far its run had come") from None

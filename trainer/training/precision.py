@@ -17,7 +17,7 @@ from trainer.config.network import network_of
 from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.disk import cache_root
-from trainer.errors import TrainingError
+from trainer.errors import EnvironmentFault
 from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.noise.masking import Uniform
 
@@ -51,12 +51,11 @@ def with_precision(config: TrainConfig, precision: str) -> TrainConfig:
 def measured(config: TrainConfig, device: str) -> str:
     """The faster of the two for a step of this network, as this machine was once measured to be.
 
-    TRAINER_PRECISION says it instead, where machines of several kinds work on one sweep. Raises TrainingError
-    where that is neither.
-    """
+    TRAINER_PRECISION says it instead, where machines of several kinds work on one sweep. Raises
+    EnvironmentFault where that is neither."""
     if said := os.environ.get(VARIABLE):
         if said not in CHOICES:
-            raise TrainingError(f"{VARIABLE} is {said!r}, neither {' nor '.join(CHOICES)}")
+            raise EnvironmentFault(f"{VARIABLE} is {said!r}, neither {' nor '.join(CHOICES)}")
         return said
     if not has_bfloat16(device):
         return "float32"

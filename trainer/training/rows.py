@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.errors import CheckpointError
+from trainer.errors import DamagedCheckpoint
 from trainer.evaluation.record import Evaluation, Report
 
 
@@ -13,12 +13,12 @@ class Rows:
     """rows.jsonl. What stands after the checkpoint's length is dropped: those steps are trained again."""
 
     def __init__(self, path: Path, length: int):
-        """length: bytes the checkpoint vouches for. Raises CheckpointError where the file is shorter."""
+        """length: bytes the checkpoint vouches for. Raises DamagedCheckpoint where the file is shorter."""
         self.path = path
         self._file = open(path, "a+b")  # noqa: SIM115
         found = os.fstat(self._file.fileno()).st_size
         if found < length:
-            raise CheckpointError(f"{path}: {found} bytes, but its checkpoint was saved with {length}")
+            raise DamagedCheckpoint(f"{path}: {found} bytes, but its checkpoint was saved with {length}")
         self._file.truncate(length)
 
     def append(self, report: Report) -> None:
@@ -40,7 +40,7 @@ class Rows:
 
 
 def read_rows(path: Path, after: int = 0) -> Iterator[Report]:
-    """The reports of steps later than `after`. Raises CheckpointError where a line is no report."""
+    """The reports of steps later than `after`. Raises DamagedCheckpoint where a line is no report."""
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             row = json.loads(line)
@@ -48,7 +48,7 @@ def read_rows(path: Path, after: int = 0) -> Iterator[Report]:
             report = Report(row["step"], row["values"], evaluations)
             wanted = report.step > after
         except (ValueError, RecursionError, KeyError, TypeError):
-            raise CheckpointError(f"{path}:{number}: damaged, for it is no report of a run") from None
+            raise DamagedCheckpoint(f"{path}:{number}: damaged, for it is no report of a run") from None
         if wanted:
             yield report
 

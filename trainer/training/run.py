@@ -20,7 +20,14 @@ from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import Corpus, identity, load
 from trainer.data.counts import token_counts
-from trainer.errors import CheckpointError, TrainingError
+from trainer.errors import (
+    CheckpointError,
+    DamagedBranch,
+    DamagedCheckpoint,
+    MissingCheckpoint,
+    StaleAttempt,
+    TrainingError,
+)
 from trainer.evaluation.bins import bins
 from trainer.evaluation.bins import rows as bin_rows
 from trainer.evaluation.bound import evaluate
@@ -176,9 +183,8 @@ class Run:
         with checkpoint.Checkpoint(path) as file:
             facts = file.facts
             if facts.get("attempt", 0) > self.attempt:
-                raise TrainingError(
-                    f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
-                )
+                said = f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
+                raise StaleAttempt(said, facts["attempt"])
             self._check_corpus(path, facts)
             self._check_valid(path, facts)
             self.learner.put(file.load(self.learner.tensors(), ("model.", "ema.", "optimizer.")))
@@ -193,23 +199,27 @@ class Run:
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"
         parts = ("model.", "ema.", *(("optimizer.",) if self.config.finetune.carry_optimizer else ()))
-        with checkpoint.Checkpoint(path) as file:
-            self._check_stage(path, file.facts)
-            self.learner.put(file.load(self.learner.tensors(), parts))
+        try:
+            with checkpoint.Checkpoint(path) as file:
+                self._check_stage(path, file.facts)
+                self.learner.put(file.load(self.learner.tensors(), parts))
+        except (MissingCheckpoint, DamagedCheckpoint) as error:
+            raise DamagedBranch(str(error)) from None
 
     def _check_stage(self, path: Path, facts: dict[str, Any]) -> None:
         progress = progress_in(path, facts)
         if facts.get("phase") != "pretrain" or facts.get("stage_key") != self.config.stage_key():
             raise CheckpointError(f"{path}: not the pretrain of this run")
         if progress.recorded != self.part.before:
-            raise CheckpointError(
-                f"{path}: this pretrain stands at step {progress.step} of {self.part.before}"
-            )
+            raise DamagedBranch(f"{path}: this pretrain stands at step {progress.step} of {self.part.before}")
         self._check_corpus(path, facts)
 
     def _start_from(self, published: Path) -> None:
         """Its weights are their own moving average; AdamW's moments start at zero."""
-        weights = load_published(published, self.learner.model)
+        try:
+            weights = load_published(published, self.learner.model)
+        except DamagedCheckpoint as error:  # of a file that is not this run's to replace
+            raise CheckpointError(str(error)) from None
         self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
 
     def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
 from trainer.data.corpus import prepare
 from trainer.disk import is_full, no_room, write_durably
-from trainer.errors import OtherRun, TrainingError
+from trainer.errors import EnvironmentFault, OtherRun
 from trainer.evaluation.record import Report
 from trainer.heartbeat import meanwhile
 from trainer.training.learner import warm_up
@@ -79,7 +79,7 @@ def score(
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:
-    """Raises TrainingError, with the differences, where the folder belongs to another run."""
+    """Raises OtherRun, with the differences, where the folder belongs to another run."""
     if config.compute.precision == "auto":
         config = with_precision(config, said_in(folder) or "float32")
     _check_same(finetune_of(config), config, folder)
@@ -188,7 +188,7 @@ def _lock(folder: Path, stack: ExitStack) -> Iterator[None]:
             return
         except Timeout:
             if time.monotonic() > patience:
-                raise TrainingError(f"{folder}: another process is training here") from None
+                raise EnvironmentFault(f"{folder}: another process is training here") from None
             yield None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.driver.driver import EXHAUSTED
+from sweeper.driver.failures import Lost
 from sweeper.driver.jobs import NOTHING, Cost, StageJob, TrialJob
 from sweeper.files.stage_cache import seal
 from sweeper.store.controls import request
@@ -62,7 +63,7 @@ def test_killed_again_and_again_it_ends_as_if_nobody_had(
 
 @pytest.mark.parametrize(
     "stride",
-    [19, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(1200)])],
+    [13, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(1200)])],
     ids=["some", "every"],
 )
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("random", marks=pytest.mark.long)])
@@ -74,7 +75,7 @@ def test_kill_points(sampler: str, stride: int, tmp_path: Path) -> None:
         assert told(copy) == told(url), f"killed at {copy}"
         points += 1
     assert len({str(trial) for trial in told(url)["trials"]}) >= 14
-    assert points * stride > 100
+    assert points * stride > 90
 
 
 def test_with_more_slots_nothing_is_lost_or_doubled(place: tuple[str, Path]) -> None:
@@ -185,7 +186,7 @@ def test_a_lost_trial_is_tried_three_times_more(place: tuple[str, Path]) -> None
         while (job := driver.next()) is not EXHAUSTED:
             assert isinstance(job, TrialJob)
             attempts.append(job.attempt)
-            driver.lost(job)
+            driver.fail(job, Lost())
         assert attempts == [1, 2, 3, 4]
         assert driver.states() == {"lost": 1}
 
@@ -194,7 +195,7 @@ def test_a_stale_attempt_says_nothing(place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
         job = driver.next()
         assert isinstance(job, TrialJob)
-        driver.lost(job)
+        driver.fail(job, Lost())
         driver.next()
         assert not driver.take(job, [])
         driver.finish(job)
@@ -237,7 +238,7 @@ def test_a_kill_loses_neither_the_cost_so_far_nor_the_worker(place: tuple[str, P
         job = driver.next()
         assert isinstance(job, TrialJob)
         driver.take(job, [report], Cost(1.0, 0.0), "here:2")
-        driver.lost(job)
+        driver.fail(job, Lost())
     with closing(Reader(place[0])) as reader:
         (trial,) = reader.trials(1)
         assert (trial.worker, trial.cpu_seconds, trial.gpu_seconds) == ("here:2", 8.0, 2.0)

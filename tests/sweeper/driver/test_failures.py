@@ -8,15 +8,26 @@ from typing import Any
 import pytest
 
 from sweeper.driver.driver import EXHAUSTED
-from sweeper.driver.failures import CircuitBreaker
+from sweeper.driver.failures import Configuration, Lost, OutOfMemory, Silent
 from sweeper.driver.jobs import StageJob, TrialJob
+from sweeper.driver.retries import CircuitBreaker
 from sweeper.store.queries import Reader
 from tests import fakes
-from tests.sweeper.driving import STAGED, Killed, drive, make_spec, opened, run_to_end, told, trial_of
+from tests.sweeper.driving import (
+    STAGED,
+    Killed,
+    drive,
+    make_spec,
+    opened,
+    run_to_end,
+    run_until_killed,
+    told,
+    trial_of,
+)
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, pairs
 
-OOM = "out of memory: no room for 12 GB"
+OOM = OutOfMemory("out of memory: no room for 12 GB")
 
 
 def trials_of(url: str) -> list[Any]:
@@ -37,10 +48,10 @@ def test_out_of_memory_once_more_in_halves(place: tuple[str, Path]) -> None:
         assert driver.states() == {"failed": 1}
         other = trial_of(driver)
         assert (other.attempt, other.values["accumulate"]) == (1, 3)
-        driver.fail(other, "a bug")
+        driver.fail(other, Configuration("a bug"))
         assert driver.next() is EXHAUSTED  # what is no question of memory is not tried again
     assert [(trial.state, trial.error) for trial in trials_of(place[0])] == [
-        ("failed", OOM),
+        ("failed", OOM.error),
         ("failed", "a bug"),
     ]
 
@@ -53,7 +64,7 @@ def test_halves_are_remembered_by_the_next_driver(place: tuple[str, Path]) -> No
     with opened(place[0], spec, place[1]) as driver:
         again = trial_of(driver)
         assert (again.attempt, again.values["accumulate"]) == (3, 2)
-        driver.lost(again)  # another failure has chances of its own
+        driver.fail(again, Lost())  # another failure has chances of its own
         again = trial_of(driver)
         assert again.values["accumulate"] == 2
         driver.fail(again, OOM)
@@ -93,9 +104,9 @@ def test_a_trial_with_memory_for_half_a_batch_comes_to_its_end(place: tuple[str,
 def test_a_silent_trial_is_tried_once_more(place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
         job = trial_of(driver)
-        driver.silent(job)
-        driver.silent(job)  # it is live no more: nothing
-        driver.silent(trial_of(driver))
+        driver.fail(job, Silent())
+        driver.fail(job, Silent())  # it is live no more: nothing
+        driver.fail(trial_of(driver), Silent())
         assert driver.states() == {"lost": 1}
     assert trials_of(place[0])[0].error == "it fell silent 2 times"
 
@@ -114,7 +125,7 @@ def test_killed_between_failures_no_chance_is_given_twice(seed: int, tmp_path: P
         except Killed:
             kills += 1
     (trial,) = trials_of(url)
-    assert (trial.state, trial.error) == ("failed", OOM)
+    assert (trial.state, trial.error) == ("failed", OOM.error)
     assert trial.attempt <= 2 + kills
 
 
@@ -139,28 +150,57 @@ ALIKE = ["No such file: data-1/a.txt, at step 3", "No such file: data-2/a.txt, a
 def test_when_the_breaker_stops_a_sweep(
     slots: int, ends: list[tuple[str, str]], stops_at: int | None
 ) -> None:
-    breaker = CircuitBreaker(slots, False)
-    said = [breaker.saw(*end) for end in ends]
+    breaker = CircuitBreaker(slots)
+    said = [breaker.saw(trial, *end) for trial, end in enumerate(ends)]
     first = next((number for number, why in enumerate(said, start=1) if why), None)
     assert first == stops_at
     if stops_at:
         assert said[stops_at - 1].startswith(f"the first {stops_at} trials failed alike: ")
-    assert not any(CircuitBreaker(slots, True).saw(*end) for end in ends)
 
 
-def test_a_sweep_whose_first_trials_fail_alike_is_stopped(place: tuple[str, Path]) -> None:
-    bad = make_spec(f"trainer.finetune.batch_size={fakes.RAISE}", "search.trials=9")
-    with opened(place[0], bad, place[1]) as driver:
-        drive(driver)
-        assert driver.stop_reason is not None
-        assert driver.stop_reason.code == 5
-    result = told(place[0])
-    assert result["sweep"] == (
-        "interrupted", "the first 3 trials failed alike: 'a bug in the trainer'",
-    )  # fmt: skip
-    assert [trial.state for trial in trials_of(place[0])] == ["failed"] * 3
-    run_to_end(place[0], bad, place[1])  # whoever starts it again is given three more
-    assert [trial.state for trial in trials_of(place[0])] == ["failed"] * 6
+BAD = (f"trainer.finetune.batch_size={fakes.RAISE}", "search.trials=9")
+SAID = "the first 3 trials failed alike: KeyError: 'a bug in the trainer'"
+
+
+def test_a_sweep_whose_first_trials_fail_alike_is_stopped_and_hands_them_back(
+    place: tuple[str, Path],
+) -> None:
+    for attempt in (1, 2):  # whoever starts it again has them run again
+        with opened(place[0], make_spec(*BAD), place[1]) as driver:
+            drive(driver)
+            assert driver.stop_reason is not None
+            assert driver.stop_reason.code == 5
+        assert told(place[0])["sweep"] == ("interrupted", SAID)
+        assert [(t.state, t.error, t.attempt, t.ended) for t in trials_of(place[0])] == [
+            ("queued", "", attempt, None)
+        ] * 3
+    with closing(Reader(place[0])) as reader:
+        kinds = [event.kind for event in reader.events(1, trials_of(place[0])[0].id)]
+    assert kinds.count("failure") == 2
+    assert kinds.count("retry") == 2
+
+
+def test_the_breaker_counts_what_failed_under_an_earlier_driver(tmp_path: Path) -> None:
+    """Killed anywhere: no trial stays failed of what was not its fault."""
+    stopped = 0
+    for commits in range(3, 40):
+        url, files = f"sqlite:///{tmp_path}/{commits}.db", tmp_path / str(commits)
+        killed = run_until_killed(url, make_spec(*BAD), files, commits)
+        run_to_end(url, make_spec(*BAD), files)
+        result = told(url)
+        assert result["sweep"] == ("interrupted", SAID)
+        assert [trial.state for trial in trials_of(url)] == ["queued"] * 3
+        stopped += not killed
+    assert stopped
+
+
+# A run that completes has shown that trials can.
+def test_no_breaker_where_one_is_complete(place: tuple[str, Path]) -> None:
+    run_to_end(place[0], make_spec("search.trials=1"), place[1])
+    with opened(place[0], make_spec("search.trials=9"), place[1]) as driver:
+        while isinstance(job := driver.next(), TrialJob):
+            driver.fail(job, Configuration("x"))
+        assert driver.stop_reason is None
 
 
 # --- under Ray ------------------------------------------------------------------------------------------

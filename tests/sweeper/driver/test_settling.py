@@ -9,6 +9,7 @@ import pytest
 
 from sweeper.driver.driver import Driver, End
 from sweeper.driver.extension import NotSettled, settle, settled
+from sweeper.driver.failures import Configuration, Lost
 from sweeper.driver.jobs import Job, ScoringJob, TrialJob
 from sweeper.driver.retention import raced_yet
 from sweeper.results.leaderboard import leaderboard
@@ -111,7 +112,7 @@ def test_one_whose_run_fails_leaves_the_race_and_that_is_said(tmp_path: Path) ->
             assert not isinstance(job, End)
             assert job is not None
             finish(driver, job)
-        driver.fail(job, "a bug")
+        driver.fail(job, Configuration("a bug"))
         drive(driver)
     (failed,) = [trial for trial in trials_of(url, "race") if trial.state == "failed"]
     assert (failed.configuration, 3) not in raced(url)
@@ -148,7 +149,7 @@ def test_a_score_that_is_lost_is_begun_again_and_a_paused_sweep_keeps_it(tmp_pat
             assert job is not None
             assert not isinstance(job, End)
             finish(driver, job)
-        driver.lost(job)
+        driver.fail(job, Lost())
         assert driver.next() == job
         driver.hold(True)
         assert not driver.take(job, [])

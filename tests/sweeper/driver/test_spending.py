@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli.main import app
 from sweeper.driver.driver import EXHAUSTED, Driver
+from sweeper.driver.failures import Configuration, Lost
 from sweeper.driver.jobs import Cost, StageJob, TrialJob
 from sweeper.driver.stop_reason import StopReason
 from sweeper.execution import runner
@@ -171,11 +172,11 @@ def test_a_stage_is_not_begun_for_a_trial_that_cannot_be_afforded(place: tuple[s
         assert advance(driver, job, iter([None]))
         assert driver.next() is None
         assert driver.stop_reason is None  # one still runs
-        driver.lost(job)
+        driver.fail(job, Lost())
         again = driver.next()
         assert isinstance(again, TrialJob)
         assert again.attempt == 2  # the same trial costs no other one
-        driver.fail(again, "broken")
+        driver.fail(again, Configuration("broken"))
         assert driver.next() is None
         assert driver.stop_reason is not None
         assert driver.stop_reason.reason == "budget.trials = 1 are begun"

@@ -5,9 +5,16 @@ import inspect
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
+from unittest import mock
 
 import pytest
+import ray
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution._internal.tracked_actor import TrackedActor
+from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
+from ray.air.execution.resources.fixed import FixedResourceManager
 
+from sweeper.execution.ray_private import take_lost_workers_for_dead
 from tests.sweeper.processes import ROOT
 
 HOME = "sweeper/execution/ray_private.py"
@@ -35,6 +42,10 @@ def test_the_names_were_read_from_the_version_that_is_installed() -> None:
         ("ray._private.worker", "print_to_stdstream", ["data", "ignore_prefix"]),
         ("ray._raylet", "AuthenticationTokenLoader.instance", []),
         ("ray._raylet", "AuthenticationTokenLoader.reset_cache", ["self"]),
+        (
+            *("ray.air.execution._internal.actor_manager", "RayActorManager._actor_task_failed"),
+            ["self", "tracked_actor_task", "exception"],
+        ),
         # Of tests/sweeper/clusters.py alone.
         ("ray._private.utils", "write_ray_address", ["ray_address", "temp_dir"]),
     ],
@@ -91,3 +102,25 @@ def _is_private(node: ast.AST) -> bool:
         return ast.unparse(node).startswith(("ray._", "tune._"))
     is_init = isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.init"
     return is_init and any(str(word.arg).startswith("_") for word in node.keywords)
+
+
+LOST = [ray.exceptions.OutOfMemoryError("killed"), ray.exceptions.WorkerCrashedError()]
+
+
+@pytest.mark.parametrize("lost", LOST, ids=["memory killer", "crashed"])
+def test_a_worker_that_is_lost_in_another_way_is_dead_to_tune(lost: Exception) -> None:
+    """By Ray's own memory killer, for one. Tune itself would end the run with a RuntimeError."""
+    for _ in range(2):  # the second time changes nothing
+        take_lost_workers_for_dead()
+    told: list[tuple[str, Exception]] = []
+    manager = RayActorManager(resource_manager=FixedResourceManager({"CPU": 1}))
+    actor = TrackedActor(1, on_error=lambda _, why: told.append(("actor", why)))
+    task = TrackedActorTask(actor, on_error=lambda _, why: told.append(("task", why)))
+    with mock.patch.object(manager, "_cleanup_actor"):
+        manager._actor_task_failed(tracked_actor_task=task, exception=lost)
+        with pytest.raises(RuntimeError, match="unexpected"):
+            manager._actor_task_failed(tracked_actor_task=task, exception=KeyError("none of Ray's"))
+    assert [who for who, _ in told] == ["actor", "task"]
+    for _, why in told:
+        assert isinstance(why, ray.exceptions.RayActorError)
+        assert str(lost) in str(why)

@@ -1,15 +1,23 @@
 """What a sweep says in its stored spec from the moment it is made, and what may change when it goes on."""
 
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from sweeper.driver.driver import Driver, DriverSettings
+from sweeper.driver.extension import extend, settle
+from sweeper.driver.lease import LEASE, HeldSweep
+from sweeper.driver.search import ENDED_EARLY
+from sweeper.driver.spending import Allowance
 from sweeper.execution.registration import AnotherSpec, Registered, register
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
-from tests.sweeper.driving import make_spec
+from tests.sweeper.driving import Killed, Silent, drive, make_spec, run_to_end, told
 
 PRECISE = "trainer.compute.precision=float32"
 
@@ -31,7 +39,7 @@ def older(url: str, spec: SweepSpec, state: str = "running") -> None:
             name=spec.name, spec_text="", spec=spec.resolved(), code_version="", folder="files"
         )
         store.take_lease(sweep.id, "me", 60)
-        store.writer(sweep.id, "me").set_sweep_state(state)
+        store.writer(sweep.id, "me").set_sweep_state(state, f"{ENDED_EARLY}it is empty")
         store.release_lease(sweep.id, "me")
 
 
@@ -74,3 +82,109 @@ def test_a_file_without_settle_takes_nothing_back(url: str) -> None:
     assert found.spec.settle.within == 0.02
     assert found.ended
     assert not found.changed
+
+
+# --- killed while it is written that an ended sweep goes on ---------------------------------------------
+@contextmanager
+def killed_at(store: Store, commits: int) -> Iterator[None]:
+    """At its commit of that number, from 0."""
+    left = commits
+
+    def count(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+
+    event.listen(store._engine, "commit", count)
+    yield
+
+
+def begin(url: str, spec: SweepSpec, files: Path, commits: int = 10**9) -> bool:
+    """As `run` does, to the end of the sweep where it is not killed. False: it has ended already."""
+    with closing(Store(url)) as store, closing(Reader(url)) as reader, killed_at(store, commits):
+        found = register(spec, files, store, reader, lambda line: None)
+        if found.ended:
+            return False
+        store.release_lease(found.record.id, "me")  # the last one is dead
+        store.take_lease(found.record.id, "me", LEASE)
+        writer = store.writer(found.record.id, "me")
+        found.write(writer)
+        held = HeldSweep(found.spec, found.record, reader, writer)
+        drive(Driver(held, Silent(), DriverSettings(poll_seconds=0.0), Allowance(found.spec.budget)))
+        return True
+
+
+SHORT, LONG = "search.trials=2", "search.trials=3"
+EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "more trials": (LONG,),
+    "settled": (SHORT, "settle={within: 50%, seeds: 2}"),
+    "both, and what is kept": (LONG, "settle={within: 50%, seeds: 2}", "keep.best=1"),
+}
+
+
+@pytest.mark.parametrize(
+    "what", ["more trials", *(pytest.param(each, marks=pytest.mark.long) for each in list(EXTENSIONS)[1:])]
+)
+def test_killed_at_each_commit_the_same_line_runs_what_is_missing(what: str, tmp_path: Path) -> None:
+    short = make_spec(PRECISE, SHORT)
+    longer = make_spec(PRECISE, *EXTENSIONS[what])
+    assert begin(f"sqlite:///{tmp_path}/ended.db", short, tmp_path / "ended")
+    whole = _copy(tmp_path, "whole")
+    assert begin(whole, longer, tmp_path / "ended")
+    kills = 0
+    for commits in range(8):
+        url = _copy(tmp_path, str(commits))
+        with pytest.raises(Killed):
+            begin(url, longer, tmp_path / "ended", commits)
+        kills += 1
+        assert begin(url, longer, tmp_path / "ended"), f"killed at commit {commits}, it has ended already"
+        assert told(url) == told(whole)
+        assert not begin(url, longer, tmp_path / "ended")
+    assert kills == 8
+
+
+def _copy(place: Path, name: str) -> str:
+    for suffix in ("", "-wal", "-shm"):
+        if (place / f"ended.db{suffix}").exists():
+            shutil.copy(place / f"ended.db{suffix}", place / f"{name}.db{suffix}")
+    return f"sqlite:///{place}/{name}.db"
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda url: extend(url, "test", "+1"), lambda url: settle(url, "test", {"within": "50%"})]
+)
+@pytest.mark.parametrize("commits", range(4))
+def test_a_command_that_is_killed_has_asked_for_all_or_nothing(
+    ask: Callable[[str], object], commits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    run_to_end(url, make_spec(PRECISE, SHORT), tmp_path / "files")
+    with closing(Store(url)) as store:
+        store.release_lease(1, "me")
+    made = Store.__init__
+
+    def killed(self: Store, url: str) -> None:
+        made(self, url)
+        killed_at(self, commits).__enter__()
+
+    monkeypatch.setattr(Store, "__init__", killed)
+    with suppress(Killed):
+        ask(url)
+    monkeypatch.undo()
+    with closing(Reader(url)) as reader:
+        (sweep,) = reader.sweeps()
+    asked = sweep.spec["search"]["trials"] > 2 or sweep.spec["settle"] is not None
+    assert asked == (sweep.state == "interrupted")
+    assert asked == (commits >= 2)
+
+
+def test_a_store_that_says_it_has_ended_with_too_few_trials_goes_on(url: str, tmp_path: Path) -> None:
+    """As an earlier version left it that was killed between two writes."""
+    assert begin(url, make_spec(PRECISE, SHORT), tmp_path / "files")
+    with closing(Store(url)) as store:
+        store.writer(1, "me").extend(3)
+    assert begin(url, make_spec(PRECISE, LONG), tmp_path / "files")
+    with closing(Reader(url)) as reader:
+        assert reader.trial_states(1) == {"complete": 3}
+    assert not begin(url, make_spec(PRECISE, LONG), tmp_path / "files")

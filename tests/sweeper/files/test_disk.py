@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sweeper.driver import disk_guard
-from sweeper.driver.disk_guard import DiskGuard
+from sweeper.driver import upkeep
 from sweeper.driver.driver import Driver
+from sweeper.driver.failures import failure_of
 from sweeper.driver.jobs import TrialJob
-from sweeper.execution.worker import describe
+from sweeper.driver.upkeep import DiskGuard
 from sweeper.store.engine import StoreError
 from tests import fakes
 from tests.sweeper.driving import advance, make_spec, opened, run_to_end, told
@@ -140,7 +140,7 @@ def test_a_worker_without_room_ends_the_run_and_no_trial(tmp_path: Path) -> None
         Path(job.folder).mkdir(parents=True)
         run = job.run("tests.fakes", "cpu")
         advance(driver, job, run)
-        driver.fail(job, describe(OSError(errno.ENOSPC, "No space left on device", "rows.jsonl")))
+        driver.fail(job, failure_of(OSError(errno.ENOSPC, "No space left on device", "rows.jsonl")))
         run.close()
         assert driver.stop_reason is not None
         assert driver.stop_reason.code == 7
@@ -161,8 +161,8 @@ def _one_trial(driver: Driver) -> None:
 
 
 def test_the_driver_looks_at_both_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {tmp_path / "files": disk_guard.LEAST, tmp_path: disk_guard.LEAST}
-    monkeypatch.setattr(disk_guard.disk, "free", lambda path: free[path])
+    free = {tmp_path / "files": upkeep.LEAST, tmp_path: upkeep.LEAST}
+    monkeypatch.setattr(upkeep.disk, "free", lambda path: free[path])
     looking = DiskGuard(f"sqlite:///{tmp_path}/s.db", str(tmp_path / "files"))
     assert looking.full() is None
     for place in list(free):
@@ -177,7 +177,7 @@ def test_the_driver_looks_at_both_disks(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_store_without_room_keeps_what_it_had(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_guard, "LEAST", 0)
+    monkeypatch.setattr(upkeep, "LEAST", 0)
     fakes.killed = False
     spec = make_spec("search.trials=6", "trainer.finetune.steps=6")
     undisturbed, url = f"sqlite:///{tmp_path}/u.db", f"sqlite:///{small}/s.db"
@@ -203,7 +203,7 @@ def test_a_sweep_under_ray_on_a_disk_that_fills(small: Path, tmp_path: Path) -> 
     work = Work(small)
     driver = work.start(text, seconds=0.05)
     wait_for(lambda: work.steps() > 30, driver)
-    fill(small, leave=disk_guard.LEAST // 2)
+    fill(small, leave=upkeep.LEAST // 2)
     began = time.monotonic()
     code, output = end_of(driver)
     assert (code, time.monotonic() - began < 30) == (7, True), output

@@ -38,6 +38,17 @@ def an_evaluation(nelbo: float, step: int, split: str = "valid") -> Evaluation:
     return Evaluation(split, step, nelbo, 0.1, {"text": "t"}, {"draws": 4}, [nelbo * 3, nelbo * 5], [3, 5])
 
 
+def failed_and_retried(writer: Writer, trial: int) -> None:
+    writer.end_trial(trial, writer.start_trial(trial), "failed", error="a bug")
+    assert writer.retry([trial], "asked for") == [trial]
+
+
+def two_events(writer: Writer) -> None:
+    with writer.together():
+        writer.add_event("kind", "one")
+        writer.add_event("kind", "two")
+
+
 # Everything that the holder of a lease may do, by its name: to a writer and one of its trials.
 WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "set_sweep_state": lambda w, t: w.set_sweep_state("failed"),
@@ -58,6 +69,8 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "charge_stage": lambda w, t: w.charge_stage("5a", 1, cpu_seconds=1.0, gpu_seconds=0.0),
     "end_stage": lambda w, t: w.end_stage("5a", 1, "complete"),
     "add_event": lambda w, t: w.add_event("kind", "text"),
+    "retry": lambda w, t: failed_and_retried(w, t + 1),
+    "together": lambda w, t: two_events(w),
     "finish_control": lambda w, t: w.finish_control(1),
     "hold": lambda w, t: w.hold(t + 1, True),
     "renew_lease": lambda w, t: w.renew_lease(7200),

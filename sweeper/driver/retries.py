@@ -1,0 +1,88 @@
+"""How often is a failure tried again? And which failures are not the trials', and stop the sweep?
+
+What is tried again is counted in a trial's events, so a kill forgets none; those from before somebody asked
+to retry it count no more.
+"""
+
+import re
+from collections.abc import Iterable
+
+from sweeper.driver.failures import Again, OutOfMemory
+from sweeper.driver.jobs import Job, ScoringJob, StageJob
+from sweeper.driver.lease import HeldSweep
+from sweeper.store.records import RETRIED, TrialRecord
+
+ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
+NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
+NOTHING_TO_RANK = 5  # exit code
+
+
+class Retries:
+    def __init__(self, held: HeldSweep):
+        self._held = held
+        # Of stages by key and kind, of scores by name and kind: in this driver's time.
+        self._of_stages: dict[tuple[str, str], int] = {}
+
+    def count(self, job: Job | int, kind: str) -> int:
+        """How often it was tried again after such a failure. job: or a trial's id."""
+        if isinstance(job, StageJob | ScoringJob):
+            return self._of_stages.get((_key(job), kind), 0)
+        trial = job if isinstance(job, int) else job.trial
+        count = 0
+        for event in self._held.reader.events(self._held.record.id, trial):
+            count = 0 if event.kind == RETRIED else count + (event.kind == kind)
+        return count
+
+    def note(self, job: Job, failure: Again) -> None:
+        """Of a stage or a score; a trial's event says it."""
+        if isinstance(job, StageJob | ScoringJob):
+            self._of_stages[_key(job), failure.kind] = self.count(job, failure.kind) + 1
+
+    def pieces(self, key: str | int) -> int:
+        """Micro-batches that a batch of the stage, or the trial, is to be trained in."""
+        kind = OutOfMemory.kind
+        times = self.count(key, kind) if isinstance(key, int) else self._of_stages.get((key, kind), 0)
+        return int(2**times)
+
+
+class CircuitBreaker:
+    """A sweep whose first trials all fail alike is stopped: what is wrong is not the trials'.
+
+    They are handed back: whoever starts the sweep again, when that is mended, has them run again.
+    """
+
+    def __init__(self, slots: int, earlier: Iterable[TrialRecord] = ()):
+        """earlier: trials that have ended."""
+        self._least = max(ALIKE, slots + 1)
+        self._off = False
+        self._errors: dict[int, str] = {}  # by trial
+        for trial in earlier:
+            self._see(trial.id, trial.state, trial.error)
+
+    def saw(self, trial: int, state: str, error: str) -> str:
+        """A trial is to end. '' where the sweep goes on; else why not."""
+        self._see(trial, state, error)
+        if self._off or len(self._errors) < self._least:
+            return ""
+        return f"the first {len(self._errors)} trials failed alike: {_last_line(error)}"
+
+    @property
+    def tripped_by(self) -> list[int]:
+        return list(self._errors)
+
+    def _see(self, trial: int, state: str, error: str) -> None:
+        self._off = self._off or state not in ("failed", "lost")
+        self._errors[trial] = error
+        self._off = self._off or len({_alike(each) for each in self._errors.values()}) > 1
+
+
+def _key(job: StageJob | ScoringJob) -> str:
+    return job.key if isinstance(job, StageJob) else job.name
+
+
+def _alike(error: str) -> str:
+    return NUMBERS.sub("#", _last_line(error))
+
+
+def _last_line(error: str) -> str:
+    return error.strip().splitlines()[-1] if error.strip() else "no error was given"
