@@ -9,7 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from sweeper.store.engine import OldStore, StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.engine import (
+    OldStore,
+    StoreError,
+    in_sentences,
+    open_for_reading,
+    sqlite_file,
+    transaction,
+)
 from sweeper.store.migrate import copy_brought_up_to_date
 from sweeper.store.sqlite_files import log_of
 
@@ -40,9 +47,10 @@ class Source:
                 # that was copied, has been changed.
                 self._close()
                 self._open()
-            if self._watch is None:
-                self._watch = self.engine.connect()
-            return _digest(self._opened, self._watch.scalar(text("PRAGMA data_version")))
+            with in_sentences(self.engine.url):
+                if self._watch is None:
+                    self._watch = self.engine.connect()
+                return _digest(self._opened, self._watch.scalar(text("PRAGMA data_version")))
 
     def _open(self) -> None:
         self._opened = self._state() if self._file is not None and self._file.is_file() else None
