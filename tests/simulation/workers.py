@@ -76,7 +76,7 @@ class Workers:
         except WorkerDied:
             self._to_lose = self._to_lose or "lost"
         except Exception as raised:
-            over, error = True, str(no_room(raised)) if is_full(raised) else repr(raised)
+            over, error = True, _in_words(raised)
         finally:
             self.stepping = ""
         if self._to_lose:  # what it had not sent yet is lost with it
@@ -125,6 +125,11 @@ class Workers:
         for run in self._running.values():
             run.close()
         self._running.clear()
+
+
+def _in_words(error: Exception) -> str:
+    """As a worker does: sweeper/execution/worker.py."""
+    return str(no_room(error)) if is_full(error) else str(error) or repr(error)
 
 
 def take_turns(workers: Workers, driver: Driver, slots: int, exhausted: Any) -> bool:
