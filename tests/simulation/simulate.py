@@ -22,6 +22,7 @@ from benchmarks.document import finish, options
 from tests.simulation import faults, oracle
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.sweep import Sweep, Violation
+from tests.simulation.world import cheap
 
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
 HOW = ("lost", "doubled", "repeated", "wrong", "hung")
@@ -42,7 +43,7 @@ class Outcome(NamedTuple):
 def simulate(seed: int, also: tuple[type[faults.NotPromised], ...] = ()) -> Outcome:
     began = time.process_time()
     base = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="simulated-", dir=base) as place:
+    with tempfile.TemporaryDirectory(prefix="simulated-", dir=base) as place, cheap():
         scenario, sweep = draw(seed), None
         kind = wrong = ""
         try:

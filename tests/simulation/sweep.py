@@ -121,7 +121,12 @@ class Sweep:
                 try:
                     if not driver.over():
                         self._to_its_end(driver, workers)
-                except OSError as error:  # Tune ends the run: the runner says what it was, and how to go on
+                except (StoreError, Violation):
+                    raise
+                except Exception as error:  # Tune ends the run: the runner says what it was, and how to go on
+                    # What another driver has written meanwhile, this one does not know; nor may it write.
+                    if not isinstance(error, OSError) and self._stolen is None:
+                        raise
                     driver.stop(StopReason(f"internal error: {error!r}", 1))
                 if (stopped := driver.stop_reason) is not None:
                     driver.interrupt(stopped.reason)

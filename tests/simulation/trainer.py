@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
+from trainer.errors import CheckpointError
 from trainer.evaluation.record import Evaluation, Report
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
@@ -40,7 +41,7 @@ def train(
     acknowledged: int = 0,
     device: str = "auto",
 ) -> Iterator[Report | None]:
-    start = json.loads((pretrained / LAST).read_text())["value"] if pretrained else 1.0
+    start = _read(pretrained / LAST)["value"] if pretrained else 1.0
     yield from _run(config, finetune(config, start), folder, attempt, acknowledged)
 
 
@@ -59,7 +60,7 @@ def score(
     device: str = "auto",
 ) -> Iterator[Report | None]:
     """What a race's round makes of a checkpoint: its value, and masks that are drawn for the round."""
-    state = json.loads((folder / BEST).read_text())
+    state = _read(folder / BEST)
     world.point(STEP)
     world.sleep(1.0)
     yield None
@@ -110,7 +111,7 @@ def _run(
 ) -> Iterator[Report | None]:
     last = phase.first + phase.steps
     file = folder / LAST
-    state = json.loads(file.read_text()) if file.is_file() else {"step": phase.first, "value": phase.start}
+    state = _read(file) if file.is_file() else {"step": phase.first, "value": phase.start}
     state.setdefault("rows", [])
     for row in state["rows"]:
         if row["step"] > acknowledged:
@@ -155,9 +156,18 @@ def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
 
 
 def _replace(file: Path, state: dict[str, Any]) -> None:
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(state))
+    new, text = file.with_suffix(".new"), json.dumps(state)
+    new.write_text(f"{sha256(text.encode()).hexdigest()}{text}")
     os.replace(new, file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Raises CheckpointError where it is not what was written, as the trainer does."""
+    whole = file.read_bytes()
+    if sha256(whole[64:]).hexdigest().encode() != whole[:64]:
+        raise CheckpointError(f"{file} is damaged")
+    state: dict[str, Any] = json.loads(whole[64:])
+    return state
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:

@@ -8,6 +8,7 @@ drivers of a sweep, so that one number says where a fault strikes.
 The clock and SQLite's connections are handed in to the store and the driver. File operations have no seam:
 `os` is stood in for, and counts what lies below the sweep's folder."""
 
+import gc
 import os
 import random
 import sqlite3
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from unittest import mock
 
+from sqlalchemy import URL, Engine
+
 from sweeper.execution import registration
+from sweeper.store import engine
 from sweeper.store.clock import Clock
 
 BEGAN = 1_800_000_000.0  # seconds since 1970
@@ -168,6 +172,28 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
             super().close()
 
     return Connection
+
+
+_COMPILED, _DIALECTS = dict[Any, Any](), dict[str, Any]()  # of all stores of this process
+
+
+@contextmanager
+def cheap() -> Iterator[None]:
+    """What costs and is no part of what is tried: statements are compiled once for all stores, not once for
+    each; what has no owner is collected at the end."""
+    create = engine.create_engine
+
+    def created(url: URL, **options: Any) -> Engine:
+        made = create(url, **{**options, "execution_options": {"compiled_cache": _COMPILED}})
+        made.dialect = _DIALECTS.setdefault(url.drivername, made.dialect)
+        return made
+
+    gc.disable()
+    try:
+        with mock.patch.object(engine, "create_engine", created):
+            yield
+    finally:
+        gc.enable()
 
 
 def fails(text: str) -> Callable[[], None]:

@@ -169,7 +169,7 @@ def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     url = f"sqlite:///{tmp_path}/s.db"
     monkeypatch.setattr(sqlite_files, "PATIENCE", 0.0)
     with (
-        closing(Store(url, lambda seconds: None)) as store,
+        closing(Store(url, waiting=lambda seconds: None)) as store,
         closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other,
     ):
         other.execute("BEGIN EXCLUSIVE")

@@ -1,0 +1,86 @@
+"""python -m tests.simulation.reliability: the tables of docs/reliability.md, made of benchmarks/results.
+
+Each stands between two comments that name it; what `make simulate` and benchmarks.blind have found is in
+simulation.json and blind.json."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.document import DOCS, RESULTS
+from tests.simulation.simulate import HOW
+
+PAGE: Path = DOCS / "reliability.md"
+SAID = {
+    "Kill": "the driver dies, before, in or after a statement, a commit, a file's rename or a step",
+    "DatabaseError": "disk I/O error, locked, full, or not to be opened, at a statement or a commit",
+    "DiskFull": "no room for a checkpoint or a checksum",
+    "ClockJump": "the wall clock jumps up to an hour, either way",
+    "Asleep": "the driver is halted for longer than its lease",
+    "Theft": "the lease is another's, between any two transactions",
+    "TakenOver": "another driver runs the sweep while this one is halted, and this one wakes up",
+    "SecondDriver": "the sweep is started while it runs",
+    "Control": "stop, pause, resume, extend, settle, of the sweep or a trial, at any time",
+    "WorkerLost": "a worker dies in a step or a checkpoint, falls silent, is heard late, lacks memory",
+    "Doubled": "a report comes twice, or once its job is another worker's",
+    "StageDamaged": "a finished pretrain is cut, flipped or deleted between two drivers",
+    "SpecChanged": "trials, budget, keep or settle are others for the next driver",
+}
+
+
+def main() -> None:
+    PAGE.write_text(with_tables(PAGE.read_text()))
+
+
+def with_tables(text: str) -> str:
+    for name, lines in (("simulation", _simulation()), ("blind", _blind())):
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        table = "\n".join(lines)
+        text = between.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def _simulation() -> list[str]:
+    found = _read("simulation")
+    summary, first = found["summary"], found["settings"]["first"]
+    by_kind = {row["fault"]: row for row in found["rows"]}
+    lines = [
+        f"`python -m tests.simulation.simulate --first {first} --seeds {summary['sweeps']} --write`: "
+        f"{summary['sweeps']:,} sweeps, {summary['drivers']:,} drivers, {summary['violations']} violations, "
+        f"{summary['cpu_seconds_of_a_sweep']} CPU-seconds a sweep.",
+        "",
+        f"| kind | what happens | times | {' | '.join(HOW)} |",
+        f"| --- | --- | --- |{' --- |' * len(HOW)}",
+    ]
+    for kind, says in SAID.items():
+        row = by_kind.get(kind, {})
+        counts = " | ".join(str(row.get(how, 0)) for how in HOW)
+        lines.append(f"| {kind} | {says} | {row.get('times', 0):,} | {counts} |")
+    within = ", ".join(f"{name} {times}" for name, times in summary["with"].items())
+    return [*lines, "", f"Sweeps with each section, sampler and pruner: {within}."]
+
+
+def _blind() -> list[str]:
+    found = _read("blind")
+    summary = found["summary"]
+    lines = [
+        f"`python -m benchmarks.blind --write`: {summary['found']} of {summary['of']} mistakes found within "
+        f"{found['settings']['seeds']} seeds.",
+        "",
+        "| mistake | in | found by seed |",
+        "| --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        seed = "-" if row["seed"] is None else row["seed"]
+        lines.append(f"| {row['says']} | `{row['file']}` | {seed} |")
+    return lines
+
+
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return document
+
+
+if __name__ == "__main__":
+    main()
