@@ -6,7 +6,6 @@ closes the job by `finish`, `fail` or `lost`, and calls `poll` now and then.
 """
 
 import itertools
-import time
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from sweeper.driver.disk_guard import CODE as DISK_FULL
 from sweeper.driver.disk_guard import is_of_disk
 from sweeper.driver.event_log import EventLog
 from sweeper.driver.failures import LOST, MEMORY, NOTHING_TO_RANK, SILENT, CircuitBreaker, is_of_memory
+from sweeper.driver.glance import Glance
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Progress, Status
@@ -25,7 +25,6 @@ from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trial_source import TrialSource
 from sweeper.driver.trials import Trials, not_finite
 from sweeper.driver.upkeep import Upkeep
-from sweeper.results.progress_estimate import progress_estimate
 from trainer.evaluation.record import Report
 
 POLL = 0.5  # seconds between two looks at what people ask
@@ -52,10 +51,11 @@ class Driver:
     ) -> None:
         """Raises InvalidConfig for a baseline that cannot be."""
         self._held, self._progress, self._slots = held, progress, settings.slots
-        self._began = time.monotonic()
+        self._has_ended = False
         self._trials = Trials(held)
         self._events = EventLog(held.writer, progress, self._trials.called)
         self._spending = Spending(held, allowance, self._trials.own)
+        self._glance = Glance(held, self._trials, settings.slots)
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
@@ -279,6 +279,7 @@ class Driver:
         state = "complete" if counts.get("complete") else "failed"
         self._held.writer.set_sweep_state(state, self._source.search_over or note)
         self._spending.write()
+        self._has_ended = True
         self._events.record("end", f"the sweep has ended: {note}")
 
     # --- the sweep at a glance ----------------------------------------------------------------
@@ -287,13 +288,4 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        leader, seconds = self._trials.leader(), time.monotonic() - self._began
-        return Status(
-            self._held.spec.name,
-            self.states(),
-            progress_estimate(self._trials.states, self._source.planned, self._source.proposed, seconds),
-            self._held.spec.metric,
-            self._trials.best[leader] if leader is not None else None,
-            None if leader is None else self._trials.called(leader),
-            self._slots,
-        )
+        return self._glance.status(self._source, self._spending, self._queue.live(), self._has_ended)
