@@ -15,8 +15,7 @@ import streamlit as st
 
 from dashboard import frame
 from sweeper.results.leaderboard import Board, leaderboard
-from sweeper.results.progress_estimate import ProgressEstimate, stored_progress
-from sweeper.results.stage_progress import running_stages
+from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord

@@ -12,7 +12,7 @@ from dashboard.details import configuration_details
 from dashboard.figures.intervals import intervals
 from dashboard.figures.style import CONFIG
 from dashboard.values import number
-from sweeper.results.stage_progress import pretrains
+from sweeper.results.progress_estimate import pretrains
 
 MOST_ROWS = 500  # in the table unless all are asked for
 ROW_HEIGHT = 35
@@ -52,7 +52,8 @@ def header(now: Snapshot) -> None:
         place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
     st.progress(now.progress.ended / now.progress.total if now.progress.total else 0.0)
     for pretrain in pretrains(now.stages):
-        st.progress((pretrain.step or 0) / pretrain.steps if pretrain.steps else 0.0, pretrain.words())
+        st.text(pretrain.words())
+        st.progress((pretrain.step or 0) / pretrain.steps if pretrain.steps else 0.0)
 
 
 def choose_rows(now: Snapshot) -> pd.DataFrame:

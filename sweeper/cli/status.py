@@ -17,8 +17,8 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     from sweeper.cli.console import moment, print_json, print_text
     from sweeper.driver.spending import spent_in_words
     from sweeper.files.disk import use
+    from sweeper.results.progress_estimate import pretrains, running_stages
     from sweeper.results.savings import savings
-    from sweeper.results.stage_progress import pretrains, running_stages
 
     if name is None:
         _list(db, json)

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from sweeper.driver.control_requests import ControlRequests
 from sweeper.driver.disk_guard import CODE as DISK_FULL
 from sweeper.driver.disk_guard import is_of_disk
-from sweeper.driver.event_log import EventLog
+from sweeper.driver.event_log import EventLog, Glance
 from sweeper.driver.failures import LOST, MEMORY, NOTHING_TO_RANK, SILENT, CircuitBreaker, is_of_memory
-from sweeper.driver.glance import Glance
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Progress, Status
@@ -288,4 +287,5 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        return self._glance.status(self._source, self._spending, self._queue.live(), self._has_ended)
+        source, spent, live = self._source, self._spending.seconds, self._queue.live()
+        return self._glance.status(source.planned, source.proposed, spent, live, self._has_ended)

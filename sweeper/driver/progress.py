@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from sweeper.results.progress_estimate import ProgressEstimate
-from sweeper.results.stage_progress import Pretrain
+from sweeper.results.progress_estimate import Pretrain, ProgressEstimate
 
 MINUTE = 60.0  # seconds
 

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from sweeper.cli import console
 from sweeper.driver.progress import Lines, Status
-from sweeper.results.progress_estimate import Pace, Planned, Run, progress_estimate
-from sweeper.results.stage_progress import Pretrain
+from sweeper.results.progress_estimate import Pace, Planned, Pretrain, Run, progress_estimate
 
 RUNS = [Run("search", state) for state in ("complete", "failed", "complete", "running")]
 COUNTS = {"complete": 2, "running": 1, "failed": 1}
