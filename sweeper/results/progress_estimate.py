@@ -1,4 +1,5 @@
-"""How far is a sweep, how many trials will there be, how long will it take? Said alike wherever it is shown.
+"""How far are a sweep and its pretrains, how many trials will there be, how long will it take? Said alike
+wherever it is shown.
 
 A driver knows what it has come to; `status` and the dashboard read the same facts in the store.
 """
