@@ -15,10 +15,10 @@ import streamlit as st
 
 from dashboard import frame
 from sweeper.results.leaderboard import Board, leaderboard
-from sweeper.results.progress_estimate import ProgressEstimate, stored_progress
+from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, SweepRecord, TrialRecord
+from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
 REST = 3  # times as long as the last reading took, at least, before the next
@@ -34,6 +34,7 @@ class Snapshot(NamedTuple):
     latest: dict[int, dict[str, LatestRecord]]  # by trial and metric
     states: dict[str, int]  # of trials, repeats not counted
     progress: ProgressEstimate
+    stages: list[StageRecord]  # pretrains that run
     searched: list[str]  # dotted names that the sweep varies
     frame: pd.DataFrame  # the leaderboard: a row a configuration, best first
     values: dict[int, dict[str, Any]]  # of every configuration, complete
@@ -129,7 +130,8 @@ def _read(reader: Reader, name: str) -> Snapshot:
     searched = frame.searched_names(sweep.spec, list(trials.values()), values)
     rows = frame.from_board(board, searched)
     states, progress = reader.trial_states(sweep.id), stored_progress(reader, sweep, time.time())
-    return Snapshot(sweep, board, trials, latest, states, progress, searched, rows, values)
+    stages = running_stages(reader, sweep) if sweep.driver(time.time()) else []
+    return Snapshot(sweep, board, trials, latest, states, progress, stages, searched, rows, values)
 
 
 class Passport(NamedTuple):

@@ -12,6 +12,7 @@ from dashboard.details import configuration_details
 from dashboard.figures.intervals import intervals
 from dashboard.figures.style import CONFIG
 from dashboard.values import number
+from sweeper.results.progress_estimate import pretrains
 
 MOST_ROWS = 500  # in the table unless all are asked for
 ROW_HEIGHT = 35
@@ -50,6 +51,9 @@ def header(now: Snapshot) -> None:
         # A metric's value is read as Markdown, where brackets would make a link.
         place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
     st.progress(now.progress.ended / now.progress.total if now.progress.total else 0.0)
+    for pretrain in pretrains(now.stages):
+        st.text(pretrain.words())
+        st.progress((pretrain.step or 0) / pretrain.steps if pretrain.steps else 0.0)
 
 
 def choose_rows(now: Snapshot) -> pd.DataFrame:

@@ -37,6 +37,7 @@ def show(
 ) -> None:
     """One trial: its state, values, latest metrics and error."""
     from sweeper.cli.console import moment, number, print_json, print_text, shown
+    from sweeper.files.trial_files import files_of
 
     with opened_sweep(db, name, json) as (reader, sweep):
         record = trial_of(reader, sweep, trial, json)
@@ -44,16 +45,18 @@ def show(
         latest = [row for row in reader.latest(sweep.id) if row.trial == record.id]
         events = reader.events(sweep.id, record.id)
         original = None if record.repeat_of is None else reader.trial(record.repeat_of)
+        files = files_of(sweep, record)
     if json:
         metrics = {row.name: row._asdict() for row in latest}
-        document = {**record._asdict(), "values": values, "metrics": metrics}
+        document = {**record._asdict(), "values": values, "metrics": metrics, **files._asdict()}
         print_json({"trial": document, "events": [event._asdict() for event in events]})
         return
     about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
     print_text(f"trial {trial} of {name}: {record.state}, {about}")
     if original is not None:
         print_text(f"the same configuration as trial {original.called}: it was not run again")
-    print_text(*(text for text in (record.reason, record.error) if text), "values of its own:")
+    print_text(*files.in_words(), *(text for text in (record.reason, record.error) if text))
+    print_text("values of its own:")
     print_text(
         *(f"  {key}: {shown(value)}" for key, value in sorted(record.params.items())), "all other values:"
     )

@@ -74,8 +74,9 @@ class LiveTable:
         table = Table.grid(padding=(0, 2))
         for trial, (step, shown) in sorted(self._running.items()):
             table.add_row(f"  trial {trial}", f"step {step:,}", shown)
-        best = leader(status, self._best)
-        self._live.update(Group(Text(headline(status)), *([Text(best)] if best else []), table))
+        best, pretrains = leader(status, self._best), [Text(f"  {p.words()}") for p in status.pretrains]
+        lines = [Text(headline(status)), *([Text(best)] if best else []), *pretrains]
+        self._live.update(Group(*lines, table))
 
     def close(self) -> None:
         self._live.stop()
@@ -95,7 +96,7 @@ def headline(status: Status) -> str:
 
 
 def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
-    """'best val_ppl so far 231.4 [220.1, 243.2], trial 7': 95% of the evaluation's error alone.
+    """'lowest val_ppl of one run so far 231.4 [220.1, 243.2], trial 7': of its evaluation's error alone.
 
     evaluated: trial -> (NELBO, its standard error), of those that reported to this driver.
     """
@@ -106,7 +107,9 @@ def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
     if status.metric == "val_ppl" and trial is not None and trial in evaluated:
         nelbo, se = evaluated[trial]
         interval = f" [{perplexity(math.exp(nelbo - 1.96 * se))}, {perplexity(math.exp(nelbo + 1.96 * se))}]"
-    return f"best {status.metric} so far {number(status.best)}{interval}, trial {status.best_trial}"
+    return (
+        f"lowest {status.metric} of one run so far {number(status.best)}{interval}, trial {status.best_trial}"
+    )
 
 
 def number(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """The command line: `python -m sweeper COMMAND`. Everything heavy is imported inside the commands.
 
-Exit codes: 0 done; 1 internal error; 2 usage; 3 bad spec; 4 finished, some trials failed; 5 nothing to rank;
-6 budget ended it; 7 the machine lacks something; 8 judge: discard; 9 judge: not enough evidence;
-130 interrupted, resumable; 143 terminated.
+Exit codes: 0 done; 1 internal error; 2 usage; 3 bad spec; 4 finished, some trials failed, or repro --check:
+not equal; 5 nothing to rank, or too little for importance and profile; 6 budget ended it; 7 the machine lacks
+something; 8 judge: discard; 9 judge: not enough evidence; 130 interrupted, resumable; 143 terminated.
 """
 
 import typer

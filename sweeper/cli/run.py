@@ -109,9 +109,13 @@ def check(
 
 def drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
     from sweeper.cli import console
-    from sweeper.execution.runner import Means, run_sweep
 
-    code = run_sweep(spec, url, files, console.progress(), Means(address=address))
+    progress = console.progress()
+    progress.note(f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
+
+    from sweeper.execution.runner import Means, run_sweep  # seconds, too
+
+    code = run_sweep(spec, url, files, progress, Means(address=address))
     if code in STATED:
         show_board(spec.name, url, json)
     elif json:

@@ -41,8 +41,8 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
 def prune(
     context: typer.Context,
     unused: Annotated[
-        bool, typer.Option("--unused", help="Leave those of sweeps that were interrupted, too.")
-    ] = False,
+        bool, typer.Option("--unused", help="Those that no unfinished sweep needs: which is always so.")
+    ] = True,
     older_than: Annotated[
         float, typer.Option(min=0, metavar="DAYS", help="Only those that ended so long ago.")
     ] = 0.0,
@@ -50,7 +50,8 @@ def prune(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Delete the checkpoints of pretrains that no unfinished trial needs. Made again where one is needed."""
+    """Delete the checkpoints of pretrains that no unfinished sweep or race needs. Made again where one is
+    needed."""
     from time import time
 
     from sweeper.cli.console import print_json, print_text
@@ -61,7 +62,7 @@ def prune(
     now = time()
     with opened(db, json) as reader:
         found = kept_stages(reader, now)
-    stays = {each.stage.key: refusal(each, now, unused=unused, days=older_than) for each in found}
+    stays = {each.stage.key: refusal(each, now, days=older_than) for each in found}
     goes = [each for each in found if not stays[each.stage.key]]
     freed = clear(goes) if yes else {each.stage.key: each.bytes for each in goes}
     stays |= {each.stage.key: "a worker is in it" for each in goes if each.stage.key not in freed}

@@ -17,6 +17,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     from sweeper.cli.console import moment, print_json, print_text
     from sweeper.driver.spending import spent_in_words
     from sweeper.files.disk import use
+    from sweeper.results.progress_estimate import pretrains, running_stages
     from sweeper.results.savings import savings
 
     if name is None:
@@ -26,16 +27,20 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
         steps = {trial.id: reader.last_step(trial.id) for trial in running}
+        stages = pretrains(running_stages(reader, sweep)) if document["driver"] else []
         saved, disk = savings(reader, sweep), use(reader, sweep, db)
         spent = spent_in_words(reader, sweep)
     if json:
         last, saving = [event._asdict() for event in events], saved and saved._asdict()
-        print_json({"sweep": document, "saved": saving, "disk": disk._asdict(), "events": last})
+        running_now = [stage._asdict() for stage in stages]
+        document = {"sweep": document, "pretrains": running_now, "saved": saving, "disk": disk._asdict()}
+        print_json({**document, "events": last})
         return
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
     print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
+    print_text(*(stage.words() for stage in stages))
     print_text(
         *(f"trial {t.called}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
     )

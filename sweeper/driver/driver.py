@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sweeper.driver.control_requests import ControlRequests
-from sweeper.driver.event_log import EventLog
+from sweeper.driver.event_log import EventLog, Glance
 from sweeper.driver.failures import Again, Configuration, Environment, Failure, not_finite
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
@@ -23,7 +23,6 @@ from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trial_source import TrialSource
 from sweeper.driver.trials import Trials
 from sweeper.driver.upkeep import Upkeep
-from sweeper.results.progress_estimate import progress_estimate
 from sweeper.store.clock import MACHINE, Clock
 from trainer.evaluation.record import Report
 
@@ -52,14 +51,15 @@ class Driver:
     ) -> None:
         """Raises InvalidConfig for a baseline that cannot be."""
         self._held, self._progress, self._slots = held, progress, settings.slots
-        self._clock, self._began = settings.clock.steady, settings.clock.steady()
+        self._has_ended, clock = False, settings.clock.steady
         self._trials = Trials(held)
         self._events = EventLog(held.writer, progress, self._trials.called)
-        self._spending = Spending(held, allowance, self._trials.own, self._clock)
+        self._spending = Spending(held, allowance, self._trials.own, clock)
+        self._glance = Glance(held, self._trials, settings.slots, clock)
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
-        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, self._clock)
+        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, clock)
         self._breaker = CircuitBreaker(settings.slots, self._trials.ended)
         self._paused = False  # the whole sweep
         self.stop_reason: StopReason | None = None  # why this driver is to stop before the sweep has ended
@@ -277,6 +277,7 @@ class Driver:
         with self._held.writer.together():
             self._events.record("end", f"the sweep has ended: {note}")
             self._held.writer.set_sweep_state(state, self._source.search_over or note)
+        self._has_ended = True
 
     # --- the sweep at a glance ----------------------------------------------------------------
     def states(self) -> dict[str, int]:
@@ -284,13 +285,5 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        leader, seconds = self._trials.leader(), self._clock() - self._began
-        return Status(
-            self._held.spec.name,
-            self.states(),
-            progress_estimate(self._trials.states, self._source.planned, self._source.proposed, seconds),
-            self._held.spec.metric,
-            self._trials.best[leader] if leader is not None else None,
-            None if leader is None else self._trials.called(leader),
-            self._slots,
-        )
+        source, spent, live = self._source, self._spending.seconds, self._queue.live()
+        return self._glance.status(source.planned, source.proposed, spent, live, self._has_ended)

@@ -5,10 +5,13 @@ from typing import Any
 
 from sweeper.driver.failures import Again
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
-from sweeper.driver.progress import Progress
+from sweeper.driver.lease import HeldSweep
+from sweeper.driver.progress import Progress, Status
+from sweeper.driver.trials import Trials
+from sweeper.results.progress_estimate import Pace, Planned, Pretrain, of_ended, progress_estimate
 from sweeper.results.race_plan import UNSCORED
 from sweeper.search.proposals import UNFINISHED
-from sweeper.store.records import TrialRecord
+from sweeper.store.records import ENDS, TrialRecord
 from sweeper.store.writer import Writer
 
 KINDS = {
@@ -114,6 +117,51 @@ class EventLog:
 
     def stage_ended(self, job: StageJob, state: str, error: str = "") -> None:
         self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")
+
+
+class Glance:
+    """What a driver has come to, for whoever watches it."""
+
+    def __init__(self, held: HeldSweep, trials: Trials, slots: int, clock: Callable[[], float]):
+        """To be made when the driver has said in the store that it has begun. clock: seconds, steady."""
+        self._spec, self._trials, self._slots = held.spec, trials, slots
+        self._clock, self._began = clock, clock()
+        ended = sum(trial.state in ENDS for trial in trials.own)
+        timed = Pace.of(0.0, held.reader.drivers(held.record.id), trials.own).ended
+        self._untimed = ended - timed  # trials that ended when no driver's time was written down
+
+    def status(
+        self, planned: Planned, proposed: int | None, spent: float, live: Sequence[Job], ended: bool
+    ) -> Status:
+        """planned, proposed: as in progress_estimate. spent: seconds, of all drivers. live: what workers do.
+        ended: the sweep has."""
+        runs, seconds = self._trials.runs(), self._clock() - self._began
+        pace = Pace(sum(run.state in ENDS for run in runs) - self._untimed, spent)
+        estimate = progress_estimate(runs, planned, proposed, pace, seconds)
+        leader = self._leader()
+        return Status(
+            self._spec.name,
+            self._trials.counts(),
+            of_ended(runs, seconds) if ended else estimate,
+            self._spec.metric,
+            None if leader is None else self._trials.best[leader],
+            None if leader is None else self._trials.called(leader),
+            self._slots,
+            tuple(
+                Pretrain.at(job.key, job.folder, job.values["pretrain.steps"])
+                for job in live
+                if isinstance(job, StageJob)
+            ),
+        )
+
+    def _leader(self) -> int | None:
+        """The run that is lowest so far; not what was pruned, failed or stopped."""
+        ranked = [
+            (self._trials.sign * best, trial)
+            for trial, best in self._trials.best.items()
+            if self._trials.states[trial] in (*UNFINISHED, "complete")
+        ]
+        return min(ranked)[1] if ranked else None
 
 
 def _short(value: Any) -> str:

@@ -102,7 +102,7 @@ def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
         folder = Path(kept.stage.folder)
         if is_remote(kept.stage.folder):
             continue
-        if not refusal(kept, now, unused=True, days=0):
+        if not refusal(kept, now, days=0):
             paths = tuple(stage_cache.heavy(folder))
             yield Waste("pretrain that no sweep uses", kept.stage.key, paths, kept.bytes, folder)
         elif not kept.needed:

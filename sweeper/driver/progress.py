@@ -1,11 +1,14 @@
 """What does a run tell the person who started it? The store's events say the same, for later."""
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from sweeper.results.progress_estimate import ProgressEstimate
+from sweeper.results.progress_estimate import Pretrain, ProgressEstimate
+
+MINUTE = 60.0  # seconds
 
 
 class Status(NamedTuple):
@@ -15,9 +18,10 @@ class Status(NamedTuple):
     states: Mapping[str, int]  # trials by state, repeats not counted
     progress: ProgressEstimate
     metric: str
-    best: float | None
+    best: float | None  # of a single run: what a configuration is worth, the board says
     best_trial: int | None
     slots: int
+    pretrains: tuple[Pretrain, ...] = ()  # that run
 
 
 class Progress(Protocol):
@@ -45,6 +49,10 @@ class Progress(Protocol):
 class Lines:
     """Plain, dated lines on stderr: what a log file or a pipe wants."""
 
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._said = clock()  # when something last was
+
     def started(self, trial: int | None, text: str) -> None:
         self.note(text)
 
@@ -55,9 +63,12 @@ class Lines:
         self.note(text)
 
     def note(self, text: str) -> None:
+        self._said = self._clock()
         print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}", file=sys.stderr, flush=True)
 
     def status(self, status: Status) -> None:
-        """Nothing: every line here is an event."""
+        """How far pretrains are, where nothing else was said for a minute; every other line is an event."""
+        if status.pretrains and self._clock() - self._said >= MINUTE:
+            self.note("; ".join(each.words() for each in status.pretrains))
 
     def close(self) -> None: ...

@@ -129,6 +129,11 @@ class Spending:
         if self._guard.capped:
             self.write()
 
+    @property
+    def seconds(self) -> float:
+        """Of this driver and those before it, without those in which the sweep was paused."""
+        return self._guard.spent.seconds
+
     def overdrawn(self) -> StopReason | None:
         reached = self._guard.overdrawn()
         return _spent(reached) if reached else None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sweeper.driver.jobs import NOTHING, Cost, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.files.remote import within
+from sweeper.results.progress_estimate import Run
 from sweeper.search.deviations import deviations
 from sweeper.search.early_stopping import Verdict
 from sweeper.search.proposals import FAILED, UNFINISHED, Outcome, Proposal
@@ -45,6 +46,7 @@ class Trials:
         self.own = [trial for trial in self.stored if trial.repeat_of is None]
         self.states = {trial.id: trial.state for trial in self.own}
         self.ended = [trial for trial in self.own if trial.state in ENDS]  # when this driver came
+        self._roles = {trial.id: trial.role for trial in self.own}
         self._called = {trial.id: trial.called for trial in self.stored}
         latest = self._reader.latest(self._sweep.id)
         self.best = {row.trial: row.best for row in latest if row.name == self._metric}
@@ -140,6 +142,7 @@ class Trials:
         self._open[record.id] = Entry(record, values)
         self._called[record.id] = record.called
         self.states[record.id] = "queued"
+        self._roles[record.id] = record.role
 
     # --- their lives --------------------------------------------------------------------------
     def entry(self, trial: int) -> Entry:
@@ -280,14 +283,8 @@ class Trials:
         ended = (trial for trial, state in self.states.items() if state not in UNFINISHED)
         return {trial: self.outcome(trial) for trial in ended}
 
-    def leader(self) -> int | None:
-        """The best so far; not what was pruned, failed or stopped."""
-        ranked = [
-            (self.sign * best, trial)
-            for trial, best in self.best.items()
-            if self.states[trial] in (*UNFINISHED, "complete")
-        ]
-        return min(ranked)[1] if ranked else None
+    def runs(self) -> list[Run]:
+        return [Run(self._roles[trial], state) for trial, state in self.states.items()]
 
     def counts(self) -> dict[str, int]:
         counts: dict[str, int] = {}

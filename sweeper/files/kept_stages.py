@@ -57,15 +57,12 @@ def _kept(stage: StageRecord, uses: list[StageUse], sweeps: dict[int, SweepRecor
     return Kept(stage, size(stage.folder), by_sweep, needed, still_open)
 
 
-def refusal(kept: Kept, now: float, *, unused: bool, days: float) -> str:
-    """Why `prune` leaves it alone; '' where it clears it.
-
-    unused: a sweep that was interrupted keeps its stages too. days: so long ago it must have ended.
-    """
+def refusal(kept: Kept, now: float, *, days: float) -> str:
+    """Why `prune` leaves it alone; '' where it clears it. days: so long ago it must have ended."""
     ended = kept.stage.ended or kept.stage.started or 0.0
     if kept.needed:
         return kept.needed
-    if unused and kept.open:
+    if kept.open:
         return kept.open
     if now - ended < days * DAY:
         return f"it ended {(now - ended) / DAY:.1f} days ago"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from sweeper.store.records import SweepRecord
 
 
-def open_store(url: str = "sqlite:///sweeps.db") -> Results:
-    """The sweeps of a database, to be read; one that runs may be read while it does.
+def open_store(url: str | None = None) -> Results:
+    """The sweeps of a database, to be read; one that runs may be read while it does. Without a URL, that of
+    SWEEPER_DB, or sqlite:///sweeps.db, as on the command line.
 
         with open_store("sqlite:///sweeps.db") as store:
             store.board("schedules")
@@ -22,7 +24,7 @@ def open_store(url: str = "sqlite:///sweeps.db") -> Results:
     """
     from sweeper.store.queries import Reader
 
-    return Results(Reader(url))
+    return Results(Reader(os.environ.get("SWEEPER_DB", "sqlite:///sweeps.db") if url is None else url))
 
 
 class Results:
@@ -117,8 +119,18 @@ class Results:
         if strangers := sorted(set(trials or ()) - set(mine)):
             raise ValueError(f"{sweep} has no trial {strangers[0]}")
         curves = self._reader.curve(mine if trials is None else list(trials), metric, points=1 << 30)
+        if not any(curves.values()):
+            self._refuse_unless_a_metric(metric, mine)
         columns: dict[int, Any] = {trial: Series(dict(points)) for trial, points in curves.items() if points}
         return DataFrame(columns).rename_axis(index="step", columns="trial").sort_index()
+
+    def _refuse_unless_a_metric(self, metric: str, trials: Sequence[int]) -> None:
+        from trainer.config.names import did_you_mean, nearest
+        from trainer.metrics import BY_NAME
+
+        there = {*BY_NAME, *(name for trial in trials for name in self._reader.metric_names(trial))}
+        if metric not in there:
+            raise ValueError(f"there is no metric {metric}{did_you_mean(nearest(metric, sorted(there)))}")
 
     def events(self, sweep: str) -> DataFrame:
         """What happened, oldest first."""

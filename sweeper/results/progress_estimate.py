@@ -1,18 +1,24 @@
-"""How far is a sweep, how many trials will there be, how long will it take? Said alike wherever it is shown.
+"""How far are a sweep and its pretrains, how many trials will there be, how long will it take? Said alike
+wherever it is shown.
 
 A driver knows what it has come to; `status` and the dashboard read the same facts in the store.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from sweeper.results.savings import LEDGER
 from sweeper.spec.sections import LEAST
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
-from sweeper.store.records import ENDS, SweepRecord, TrialRecord
+from sweeper.store.records import ENDS, UNFINISHED, DriverRecord, StageRecord, SweepRecord, TrialRecord
 from sweeper.strategies.samplers import SAMPLERS
+
+TAIL = 256  # bytes, of a ledger's end
 
 
 class ProgressEstimate(NamedTuple):
@@ -21,7 +27,7 @@ class ProgressEstimate(NamedTuple):
     ended: int
     total: int  # that there will be, as far as is known now
     seconds: float | None  # since its driver began; None: nobody drives it
-    seconds_left: float | None  # at the pace so far; None where there is none yet
+    seconds_left: float | None  # at the pace of all its drivers; None where there is none yet
 
 
 class Planned(NamedTuple):
@@ -50,32 +56,65 @@ def _raced(spec: Mapping[str, Any], trials: int) -> int:
     return max(0, 2 * contenders - len(baselines) * min(2, max(0, known))) if contenders > 1 else 0
 
 
+class Run(NamedTuple):
+    """What is asked of a trial; repeats are none."""
+
+    role: str
+    state: str
+
+
+class Pace(NamedTuple):
+    """Of all drivers: what they have come to, in the time in which the sweep was not paused."""
+
+    ended: int
+    seconds: float
+
+    @classmethod
+    def of(cls, seconds: float, drivers: Sequence[DriverRecord], trials: Sequence[TrialRecord]) -> "Pace":
+        """seconds: of the drivers. Trials that ended before the first whose time is known do not count."""
+        first = drivers[0].began if drivers else 0.0
+        return cls(sum(trial.state in ENDS and (trial.ended or 0.0) >= first for trial in trials), seconds)
+
+
 def progress_estimate(
-    states: Mapping[int, str], planned: Planned, proposed: int | None, seconds: float | None
+    runs: Collection[Run], planned: Planned, proposed: int | None, pace: Pace, seconds: float | None
 ) -> ProgressEstimate:
-    """states: by trial. proposed: configurations, by the search; None: it is over. seconds: of the driver."""
-    ended = sum(state in ENDS for state in states.values())
-    total = len(states)
-    if proposed is not None:
-        total += (
-            (planned.configurations - proposed) * planned.replicates + planned.confirmations + planned.raced
-        )
-    left = seconds / ended * (total - ended) if seconds is not None and ended and total > ended else None
-    return ProgressEstimate(ended, total, seconds, left)
+    """Of a sweep that goes on. proposed: configurations, by the search; None: it is over. seconds: since its
+    driver began; None: nobody drives it."""
+    ended = sum(run.state in ENDS for run in runs)
+    unproposed = 0 if proposed is None else max(0, planned.configurations - proposed)
+    live = sum(run.role == "search" and run.state not in ENDS for run in runs)
+    # What is complete has its replicates already; what is pruned or fails gets none.
+    total = len(runs) + unproposed + (planned.replicates - 1) * (unproposed + live)
+    if not any(run.role == "confirm" for run in runs):
+        total += planned.confirmations
+    total += max(0, planned.raced - sum(run.role == "race" for run in runs))
+    left = total - ended
+    paced = seconds is not None and pace.ended and left
+    return ProgressEstimate(ended, total, seconds, pace.seconds / pace.ended * left if paced else None)
+
+
+def of_ended(runs: Collection[Run], seconds: float | None) -> ProgressEstimate:
+    """Of a sweep that has come to its end."""
+    return ProgressEstimate(sum(run.state in ENDS for run in runs), len(runs), seconds, None)
 
 
 def stored_progress(reader: Reader, sweep: SweepRecord, now: float) -> ProgressEstimate:
     """By the store alone. now: seconds since 1970."""
     trials = reader.trials(sweep.id)
-    states = {trial.id: trial.state for trial in trials if trial.repeat_of is None}
+    own = [trial for trial in trials if trial.repeat_of is None]
+    runs = [Run(trial.role, trial.state) for trial in own]
+    drivers, seconds = reader.drivers(sweep.id), None
+    if sweep.driver(now) is not None:
+        began = [each.began for each in drivers if each.holder == sweep.lease_holder]
+        seconds = now - began[-1] if began else None
+    if sweep.state in ("complete", "failed"):
+        return of_ended(runs, seconds)
     proposals = [trial for trial in trials if trial.number is not None]
     proposed = sum(trial.repeat_of is None for trial in proposals)
-    seconds = None
-    if sweep.driver(now) is not None:
-        began = [each.began for each in reader.drivers(sweep.id) if each.holder == sweep.lease_holder]
-        seconds = now - began[-1] if began else None
-    over = sweep.state in ("complete", "failed") or _search_is_over(reader, sweep, proposals, proposed)
-    return progress_estimate(states, Planned.of(sweep.spec), None if over else proposed, seconds)
+    over = _search_is_over(reader, sweep, proposals, proposed)
+    pace = Pace.of(sum(each.seconds for each in drivers), drivers, own)
+    return progress_estimate(runs, Planned.of(sweep.spec), None if over else proposed, pace, seconds)
 
 
 def _search_is_over(
@@ -94,3 +133,45 @@ def _search_is_over(
         return False
     size = spec.space.size() if spec.dimensions else 0
     return size is not None and len({trial.configuration for trial in proposals}) >= size
+
+
+# --- pretrains that run: the trainer writes a line for each step ----------------------------------
+class Pretrain(NamedTuple):
+    """One that is being run."""
+
+    key: str
+    step: int | None  # the last that was trained; None where it cannot be seen from here
+    steps: int
+
+    @classmethod
+    def at(cls, key: str, folder: str, steps: int) -> "Pretrain":
+        return cls(key, _last_step(folder), steps)
+
+    def words(self) -> str:
+        """'pretrain 344c8f1bba4517c4: step 120 of 1,500'."""
+        so_far = "running," if self.step is None else f"step {self.step:,} of"
+        return f"pretrain {self.key}: {so_far} {self.steps:,}{' steps' if self.step is None else ''}"
+
+
+def running_stages(reader: Reader, sweep: SweepRecord) -> list[StageRecord]:
+    """Those that its trials wait for, by the store alone."""
+    waiting = {trial.stage for trial in reader.trials(sweep.id) if trial.state in UNFINISHED and trial.stage}
+    return [stage for stage in reader.stages(sorted(map(str, waiting))) if stage.state == "running"]
+
+
+def pretrains(stages: list[StageRecord]) -> list[Pretrain]:
+    return [Pretrain.at(stage.key, stage.folder, stage.steps) for stage in stages]
+
+
+def _last_step(folder: str) -> int | None:
+    """0 where it has trained none yet; None where its folder, which may be an object store's, is not here."""
+    try:
+        with (Path(folder) / LEDGER).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = [line.split() for line in file.read().splitlines()]
+    except FileNotFoundError:
+        return 0 if Path(folder).is_dir() else None
+    except OSError:
+        return None
+    whole = [line[1] for line in lines if len(line) == 2 and line[1].isdigit()]
+    return int(whole[-1]) if whole else 0

@@ -14,9 +14,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from sweeper.driver.jobs import StageJob
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
+from tests.sweeper.driving import make_spec
+from tests.sweeper.driving import opened as driven
 from tests.sweeper.filled import HOLDER, fill
 
 FOLDER = Path(dashboard.__file__).parent
@@ -92,6 +95,23 @@ def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setenv("SWEEPER_DB", "postgresql+psycopg://me:secret@host/sweeps")
     assert shown_url() == "postgresql+psycopg://me:***@host/sweeps"
+
+
+def test_a_pretrain_that_runs_is_on_the_page(url: str, tmp_path: Path) -> None:
+    """And goes on there, though nobody commits meanwhile."""
+    spec = make_spec("trainer.pretrain.steps=400", "trainer.pretrain.block_size=64", "search.trials=2")
+    with driven(url, spec, tmp_path / "files") as driver:
+        job = driver.next()
+        assert isinstance(job, StageJob)
+        Path(job.folder).mkdir(parents=True)
+        ledger = Path(job.folder) / "ledger.txt"
+        ledger.write_text("1 100\n")
+        app = opened()
+        assert f"pretrain {job.key}: step 100 of 400" in words(app)
+        ledger.write_text("1 300\n")
+        assert app.run().get("progress")[1].proto.value == 75
+        driver.finish(job)
+        assert len(app.run().get("progress")) == 1
 
 
 def test_the_leaderboard_says_what_is_known_and_no_more(url: str) -> None:

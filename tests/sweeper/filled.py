@@ -99,7 +99,7 @@ def fill(url: str, name: str = "schedules", *, finished: bool = False) -> str:
     )
     store.take_lease(sweep.id, HOLDER, 3600)
     writer = store.writer(sweep.id, HOLDER)
-    writer.add_driver()
+    writer.spend(writer.add_driver(), seconds=600.0, gpu_seconds=0.0, tokens=0)
     writer.add_event("start", "10 trials, 3 seeds of 1 baseline")
     for seed in range(3):
         stage = writer.add_stage(

@@ -190,7 +190,9 @@ def test_run_hands_over_and_shows_the_board(db: str, runs: list[Any]) -> None:
     assert (spec.name, spec.search.trials, url) == ("schedules", 2, db)
     assert files == str(Path(db.removeprefix("sqlite:///")).with_suffix(".files"))
     assert text.endswith((ROOT / "search_spaces" / "smoke.yaml").read_text())
-    assert "a line of progress" in result.stderr
+    starts, then = result.stderr.splitlines()[:2]  # the first before anything heavy is imported
+    assert starts.endswith("schedules starts; before the first trial does, Ray takes some seconds to start")
+    assert then.endswith("a line of progress")
     assert "No answer yet: row 1" in result.stdout
 
 
@@ -272,6 +274,25 @@ def test_status_list_and_show(db: str) -> None:
     assert shown["state"] == "failed"
     assert "the loss is nan" in shown["error"]
     assert "the loss is nan" in call("show", "schedules", trial, "--db", db).stdout
+
+
+def test_show_names_the_files(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    filled.fill(url)
+    with closing(Store(url)) as store, store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE sweeps SET folder = ?", (str(tmp_path / "files"),))
+    folder = tmp_path / "files" / "trials" / "1" / "1"
+    said = call("show", "schedules", "1", "--db", url).stdout
+    assert f"folder: {folder}, which is not there\n" in said
+    folder.mkdir(parents=True)
+    assert "checkpoints: none\n" in call("show", "schedules", "1", "--db", url).stdout
+    for name in ("best.safetensors", "last.safetensors", "last.safetensors.tmp"):
+        (folder / name).touch()
+    found = [str(folder / name) for name in ("best.safetensors", "last.safetensors")]
+    said = call("show", "schedules", "1", "--db", url).stdout
+    assert f"folder: {folder}\ncheckpoints: {', '.join(found)}\n" in said
+    document_of = document(call("show", "schedules", "1", "--db", url, "--json"))["trial"]
+    assert (document_of["folder"], document_of["checkpoints"]) == (str(folder), found)
 
 
 def test_stop_asks(db: str) -> None:

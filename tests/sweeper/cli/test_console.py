@@ -8,23 +8,23 @@ import pytest
 from rich.console import Console
 
 from sweeper.cli import console
-from sweeper.driver.progress import Status
-from sweeper.results.progress_estimate import Planned, progress_estimate
+from sweeper.driver.progress import Lines, Status
+from sweeper.results.progress_estimate import Pace, Planned, Pretrain, Run, progress_estimate
 
-STATES = {1: "complete", 2: "failed", 3: "complete", 4: "running"}
+RUNS = [Run("search", state) for state in ("complete", "failed", "complete", "running")]
 COUNTS = {"complete": 2, "running": 1, "failed": 1}
-SO_FAR = progress_estimate(STATES, Planned(9, 1, 0), 4, 90.0)
+SO_FAR = progress_estimate(RUNS, Planned(9, 1, 0), 4, Pace(3, 90.0), 90.0)
 STATUS = Status("mine", COUNTS, SO_FAR, "val_ppl", 231.44, 7, 2)
 
 
 def test_the_headline_counts_and_estimates() -> None:
     assert console.headline(STATUS) == "mine: 3 of 9 ended, 1 running, 1 failed; 1:30, about 3:00 to go"
-    nothing = progress_estimate({}, Planned(9, 1, 0), 0, 90.0)
+    nothing = progress_estimate([], Planned(9, 1, 0), 0, Pace(0, 90.0), 90.0)
     assert console.headline(STATUS._replace(states={}, progress=nothing)) == "mine: 0 of 9 ended; 1:30"
 
 
 def test_the_best_has_its_interval_where_it_is_known() -> None:
-    assert console.leader(STATUS, {}) == "best val_ppl so far 231.4, trial 7"
+    assert console.leader(STATUS, {}) == "lowest val_ppl of one run so far 231.4, trial 7"
     low, high = math.exp(5.444 - 0.196), math.exp(5.444 + 0.196)
     assert f"[{low:.1f}, {high:.1f}]" in console.leader(STATUS, {7: (5.444, 0.1)})
     assert console.leader(STATUS._replace(best=None), {}) == ""
@@ -43,6 +43,35 @@ def test_the_live_table_shows_running_trials_and_events() -> None:
     assert "3 of 9 ended" in text
     assert "step 1,550" in text
     assert "trial 7 complete [bold]" in text
+
+
+PRETRAINS = (Pretrain("5eed", 120, 1500), Pretrain("beef", None, 40))
+
+
+def test_pretrains_that_run_are_shown_while_no_trial_can() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=120, markup=False, highlight=False)
+    live = console.LiveTable(screen)
+    live.status(STATUS._replace(pretrains=PRETRAINS))
+    live.close()
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "pretrain 5eed: step 120 of 1,500" in text
+    assert "pretrain beef: running, 40 steps" in text
+
+
+def test_in_a_pipe_they_are_said_where_a_minute_was_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    lines = Lines(clock=lambda: now[0])
+    for seconds in (0, 59, 60, 61, 100, 121):
+        now[0] = float(seconds)
+        lines.status(STATUS._replace(pretrains=PRETRAINS))
+        if seconds == 100:
+            lines.note("something else")
+    now[0] = 160.0
+    lines.status(STATUS)  # no pretrain runs
+    lines.status(STATUS._replace(pretrains=PRETRAINS[:1]))
+    said = [line.partition("  ")[2] for line in capsys.readouterr().err.splitlines()]
+    both, first = "pretrain 5eed: step 120 of 1,500; pretrain beef: running, 40 steps", PRETRAINS[0].words()
+    assert said == [both, "something else", first]
 
 
 def test_no_bar_is_drawn_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

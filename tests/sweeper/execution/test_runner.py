@@ -1,24 +1,30 @@
 """The runner on real Ray, with fake trainers in worker processes. A start takes seconds, so few of them."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from sweeper.driver.lease import alive
 from sweeper.execution.runner import Means, run_sweep
+from sweeper.execution.watchdog import SILENCE
 from sweeper.files.scratch import end_orphans
+from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
+from sweeper.store.sqlite_files import BUSY_TIMEOUT
 from sweeper.store.store import Store
 from tests import fakes
 from tests.sweeper.driving import Silent, make_spec, run_to_end, told
 from tests.sweeper.execution.test_kill import check_ledger
-from tests.sweeper.processes import Work, end_of, wait_for
+from tests.sweeper.processes import PATIENCE, Work, end_of, wait_for
 
 TEXT = """
 name: test
@@ -166,6 +172,47 @@ def test_a_second_driver_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert "elsewhere:1" in said.lines[0]
     with closing(Reader(work.url)) as reader:
         assert reader.trials(1) == []
+
+
+@pytest.mark.long
+def test_a_lock_that_another_program_holds_is_waited_for(tmp_path: Path) -> None:
+    """For longer than one waits for a transaction, and than a silent driver is left alive."""
+    work = Work(tmp_path)
+    driver = work.start(text(20, 21, 22), seconds=0.3)
+    wait_for(lambda: bool(work.spells()), driver)
+    states_in_the_file_alone(work)
+    with closing(sqlite3.connect(tmp_path / "sweeps.db", isolation_level=None, timeout=PATIENCE)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(max(BUSY_TIMEOUT, SILENCE) + 5)
+        other.execute("ROLLBACK")
+    code, output = end_of(driver)
+    assert code == 0, output
+    assert "another program holds the database's lock: waited" in output
+    assert states_in_the_file_alone(work) == ["complete"] * 3
+
+
+def states_in_the_file_alone(work: Work) -> list[str]:
+    """Of the trials, as a copy of sweeps.db has them without its log. The sweep at least is in it."""
+    copy = work.place / "copy.db"
+    shutil.copy(work.place / "sweeps.db", copy)
+    with closing(Reader(f"sqlite:///{copy}")) as reader:
+        assert reader.sweep("test") is not None
+        return [trial.state for trial in reader.trials(1)]
+
+
+def test_a_store_that_fails_is_said_with_the_line_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> NoReturn:
+        raise StoreError("the database s.db cannot be used: database is locked")
+
+    monkeypatch.setattr("sweeper.execution.runner.pack", locked)
+    url, said = f"sqlite:///{tmp_path}/s.db", Silent()
+    assert run_sweep(make_spec(text=text(20)), url, tmp_path / "files", said) == 7
+    assert said.lines[-1] == (
+        "the database s.db cannot be used: database is locked; "
+        f"to go on: python -m sweeper resume test --db {url}"
+    )
 
 
 def test_what_could_not_begin_is_not_said_to_run(tmp_path: Path) -> None:

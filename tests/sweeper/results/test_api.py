@@ -55,13 +55,28 @@ def test_trials_configurations_events_and_sweeps(store: Results) -> None:
     assert sweeps.loc[0, "trials"] == 12
 
 
+def test_a_metric_that_there_is_none_of_is_an_error(store: Results) -> None:
+    with pytest.raises(ValueError, match=r"there is no metric val_pppl; did you mean val_ppl\?"):
+        store.curve("schedules", "val_pppl")
+    assert store.curve("schedules", "gen_ppl").empty  # there is such a metric, and nobody measured it
+
+
+def test_the_store_is_that_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWEEPER_DB", f"sqlite:///{folder}/sweeps.db")
+    with open_store() as store:
+        assert list(store.sweeps()["name"]) == ["schedules"]
+    monkeypatch.delenv("SWEEPER_DB")
+    monkeypatch.chdir(folder)
+    with open_store() as store:
+        assert list(store.sweeps()["name"]) == ["schedules"]
+
+
 def test_curves_have_a_column_for_each_trial(store: Results) -> None:
     curve = store.curve("schedules", "val_ppl", trials=[4, 9])
     assert list(curve.columns) == [4, 9]
     assert list(curve.index) == [1550, 1600, 1650, 1700]
     assert curve[9].notna().sum() == 2  # pruned at 1600
     assert set(store.curve("schedules").columns) >= {1, 4, 9}
-    assert store.curve("schedules", "no such metric").empty
 
 
 def test_what_is_not_there_is_a_sentence(store: Results, tmp_path: Path) -> None:
