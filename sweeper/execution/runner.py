@@ -19,7 +19,7 @@ from sweeper.execution.registration import AnotherSpec, Registered, register
 from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tuner import Executor
 from sweeper.execution.watchdog import Watchdog
-from sweeper.files.remote import InvalidPlace, logs_of
+from sweeper.files.remote import InvalidPlace, Unsaid, logs_of
 from sweeper.files.scratch import scratch
 from sweeper.planning.calibration import Probe
 from sweeper.planning.machine import LacksError
@@ -48,10 +48,12 @@ class Means(NamedTuple):
 USUAL = Means()
 
 
-def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, means: Means = USUAL) -> int:
+def run_sweep(
+    spec: SweepSpec, url: str, files: Path | str | Unsaid, progress: Progress, means: Means = USUAL
+) -> int:
     """Creates the sweep, or resumes it where the store has it under this name; returns the exit code.
 
-    files: where checkpoints go, of a sweep that is new.
+    files: where checkpoints go, of a sweep that is new; of one that is there, where they are now.
     """
     try:
         with closing(Store(url)) as store, closing(Reader(url)) as reader:

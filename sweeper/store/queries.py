@@ -4,11 +4,12 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, case, func, or_, select, text
 
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
+from sweeper.store.places import as_found
 from sweeper.store.records import (
     AskRecord,
     ControlRecord,
@@ -40,6 +41,8 @@ from sweeper.store.schema import (
     trials,
 )
 
+Placed = TypeVar("Placed", SweepRecord, StageRecord)
+
 
 class Reader:
     """A read-only view of one database. Raises StoreError in a sentence where there is none.
@@ -61,11 +64,12 @@ class Reader:
 
     def sweeps(self) -> list[SweepRecord]:
         """In the order they were made."""
-        return [SweepRecord(*row) for row in self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))]
+        rows = self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))
+        return [self._found(SweepRecord(*row)) for row in rows]
 
     def sweep(self, name: str) -> SweepRecord | None:
         rows = self._rows(_all(sweeps, SweepRecord).where(sweeps.c.name == name))
-        return SweepRecord(*rows[0]) if rows else None
+        return self._found(SweepRecord(*rows[0])) if rows else None
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
@@ -102,7 +106,7 @@ class Reader:
         query = _all(stages, StageRecord).order_by(stages.c.key)
         if keys is not None:
             query = query.where(stages.c.key.in_(keys))
-        return [StageRecord(*row) for row in self._rows(query)]
+        return [self._found(StageRecord(*row)) for row in self._rows(query)]
 
     def stage_uses(self) -> list[StageUse]:
         """Who branches from which stage, in every sweep; in order of stage and sweep."""
@@ -223,6 +227,10 @@ class Reader:
             if self._watch is None:
                 self._watch = self._engine.connect()
             return _digest(inode, self._watch.scalar(text("PRAGMA data_version")))
+
+    def _found(self, record: Placed) -> Placed:
+        """With the place where its files are."""
+        return record._replace(folder=as_found(record.folder, self._engine.url))
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._engine) as connection:

@@ -251,7 +251,6 @@ HARMS = {
     "last, its header": ("last.safetensors", spoil_the_header),
     "rows, shorter": ("rows.jsonl", cut),
     "config, cut": ("config.json", cut),
-    "best, gone": ("best.safetensors", Path.unlink),
 }
 
 
