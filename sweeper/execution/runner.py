@@ -27,6 +27,7 @@ from sweeper.planning.packing import Packing, pack
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
+from sweeper.store.records import MAY_BE_RETRIED
 from sweeper.store.store import Store
 from trainer.config.problems import InvalidConfig
 
@@ -83,8 +84,11 @@ def run_sweep(
 
 
 def _nothing_left(sweep: Registered, reader: Reader, progress: Progress) -> int:
-    progress.note(f"sweep {sweep.record.name} has ended already: nothing is left to run")
-    return exit_code(reader.trial_states(sweep.record.id))
+    states, name = reader.trial_states(sweep.record.id), sweep.record.name
+    failed = sum(states.get(each, 0) for each in MAY_BE_RETRIED)
+    more = f"; `retry {shlex.quote(name)}` has the {failed} that failed run again" if failed else ""
+    progress.note(f"sweep {name} has ended already: nothing is left to run{more}")
+    return exit_code(states)
 
 
 def _drive(held: HeldSweep, progress: Progress, means: Means) -> int:

@@ -1,5 +1,5 @@
-"""Faults of what surrounds a sweep, under real Ray: files that cannot be written, a stage that goes, damage, an
-older store. No trial fails of them."""
+"""Faults of what surrounds a sweep, under real Ray: files that cannot be written, a stage that goes, damage,
+an older store. No trial fails of them."""
 
 import shutil
 import sqlite3
