@@ -1,13 +1,23 @@
 """The commands that run a sweep, go on with it, or check what would run."""
 
 from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from sweeper.cli.board import show_board
 from sweeper.cli.controls import goes_on_by_itself
-from sweeper.cli.opening import changed, files_beside, folder, load, look_at_inputs, opened_sweep
+from sweeper.cli.opening import (
+    USAGE,
+    changed,
+    fail,
+    files_beside,
+    folder,
+    load,
+    look_at_inputs,
+    opened_sweep,
+)
 from sweeper.cli.options import (
     DEFAULT_URL,
     Address,
@@ -24,6 +34,7 @@ from sweeper.cli.options import (
 from sweeper.cli.plan import counts, seen, show_plan
 
 if TYPE_CHECKING:
+    from sweeper.files.remote import Unsaid
     from sweeper.spec.spec import SweepSpec
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
@@ -48,6 +59,7 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
+    from sweeper.files.remote import Unsaid
     from sweeper.spec.inputs import Inputs
 
     given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
@@ -56,7 +68,7 @@ def run(
     if plan:
         show_plan(checked, db, files, no_calibration, json)
         return
-    drive(checked, db, folder(files, json) if files else files_beside(db, json), address, json)
+    drive(checked, db, folder(files, json) if files else Unsaid(files_beside(db, json)), address, json)
 
 
 @app.command()
@@ -65,19 +77,25 @@ def resume(
     overrides: FreeOverrides = None,
     trial: OneTrial = None,
     db: Database = DEFAULT_URL,
+    files: Annotated[
+        str | None, typer.Option(metavar="PATH|URI", help="Where its files are now, if they were moved.")
+    ] = None,
     address: Address = "local",
     json: AsJson = False,
 ) -> None:
     """Go on with a sweep by its name alone; or have what was paused go on, the sweep or one of its trials."""
+    from sweeper.files.remote import Unsaid, is_remote
     from sweeper.spec.spec import SweepSpec
 
+    if files is not None and not is_remote(files) and not Path(files).is_dir():
+        fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
     with opened_sweep(db, name, json) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
         if address == "local" and sweep.state not in ENDED:
             look_at_inputs(reader.configurations(sweep.id), json)
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
-    drive(spec, db, sweep.folder, address, json)
+    drive(spec, db, files or Unsaid(sweep.folder), address, json)
 
 
 @app.command()
@@ -107,7 +125,7 @@ def check(
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
 
 
-def drive(spec: "SweepSpec", url: str, files: str, address: str, json: bool) -> NoReturn:
+def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json: bool) -> NoReturn:
     from sweeper.cli import console
 
     progress = console.progress()

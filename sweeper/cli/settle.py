@@ -30,6 +30,7 @@ def settle(
     from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NotSettled
     from sweeper.driver.extension import settle as ask
+    from sweeper.files.remote import Unsaid
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.engine import StoreError
 
@@ -53,7 +54,7 @@ def settle(
         return
     with opened_sweep(db, name, json) as (_, sweep):
         spec = SweepSpec.from_resolved(sweep.spec, sweep.spec_text)
-    drive(spec, db, sweep.folder, address, json)
+    drive(spec, db, Unsaid(sweep.folder), address, json)
 
 
 @app.command()

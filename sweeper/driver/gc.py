@@ -65,7 +65,7 @@ def collect(url: str, *, dry_run: bool) -> Collected:
         left = [
             *driven,
             *(Left(each.where, f"a worker is in {each.folder}") for each in stay),
-            *_unknown(sweeps),
+            *_unknown(reader, sweeps),
         ]
         return Collected([each for each in found if each not in stay], left)
 
@@ -115,7 +115,7 @@ def _half_written(where: str, folder: Path) -> Iterator[Waste]:
         yield Waste("half-written files", where, paths, sum(map(bytes_of, paths)), folder)
 
 
-def _unknown(sweeps: list[SweepRecord]) -> Iterator[Left]:
+def _unknown(reader: Reader, sweeps: list[SweepRecord]) -> Iterator[Left]:
     """And what is out of reach."""
     for sweep in sweeps:
         if is_remote(sweep.folder):
@@ -124,6 +124,15 @@ def _unknown(sweeps: list[SweepRecord]) -> Iterator[Left]:
     known = {Path(sweep.folder) / "trials" / str(sweep.id) for sweep in here}
     for there in sorted({path for folder in known for path in folder.parent.glob("*/")} - known):
         yield Left(str(there), "of no sweep in this database")
+    for sweep in here:
+        mine = {str(trial.id) for trial in reader.trials(sweep.id)}
+        for there in sorted((Path(sweep.folder) / "trials" / str(sweep.id)).glob("*/")):
+            if there.name not in mine:
+                yield Left(str(there), f"of no trial of {sweep.name}")
+    keys = {stage.key for stage in reader.stages()}
+    for there in sorted({path for sweep in here for path in Path(sweep.folder).glob("stages/*/")}):
+        if there.name not in keys:
+            yield Left(str(there), "of no pretrain in this database")
 
 
 def _delete(waste: Waste) -> bool:

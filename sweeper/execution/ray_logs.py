@@ -29,7 +29,7 @@ def chatter_to(file: Path) -> Iterator[None]:
     log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     over = threading.Event()
     threading.Thread(target=_keep_short, args=(file, over), name="log", daemon=True).start()
-    handler = logging.FileHandler(file)
+    handler = Log(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with open(ends[0], "w", buffering=1) as stdout, open(ends[1], "w", buffering=1) as stderr:
         if before[0] is sys.__stdout__:  # else it goes elsewhere already, and not through a descriptor
@@ -55,6 +55,11 @@ def chatter_to(file: Path) -> Iterator[None]:
                 over.set()
                 handler.close()
                 os.close(log)
+
+
+class Log(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A line that cannot be written is lost: the run goes on without."""
 
 
 def _keep_short(file: Path, over: threading.Event) -> None:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from sweeper.driver.extension import ENDED, extended_to, grown, requested, still_settled, with_trials
 from sweeper.driver.search import ENDED_EARLY
-from sweeper.files.remote import is_remote
+from sweeper.files.remote import InvalidPlace, Unsaid, is_remote
 from sweeper.files.snapshots import try_out
 from sweeper.planning.precision import in_one_precision
 from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
+from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
@@ -40,10 +41,13 @@ class Registered(NamedTuple):
     changed: Mapping[str, Any]  # sections of the spec that are others now
     grows: bool  # the search is to try more than the store says
     ended: bool  # nothing is left to run
+    moved: bool = False  # its files are not where the store says
 
     def write(self, writer: Writer) -> None:
         """What is another now, for who reads the sweep later. At once: one that is to go on has not ended."""
         with writer.together():
+            if self.moved:
+                writer.move(self.record.folder)
             for section, now in self.changed.items():
                 writer.change_spec(section, now)
             if self.grows:
@@ -53,16 +57,18 @@ class Registered(NamedTuple):
 
 
 def register(
-    spec: SweepSpec, files: Path | str, store: Store, reader: Reader, say: Callable[[str], None]
+    spec: SweepSpec, files: Path | str | Unsaid, store: Store, reader: Reader, say: Callable[[str], None]
 ) -> Registered:
     """Creates the sweep, or finds it where the store has it under this name.
 
-    files: where checkpoints go, of a sweep that is new. Raises AnotherSpec, InvalidConfig or InvalidPlace.
+    files: where checkpoints go, of a sweep that is new; of one that is there, where they are now. Raises
+    AnotherSpec, InvalidConfig or InvalidPlace.
     """
     record = reader.sweep(spec.name)
     before = record and SweepSpec.from_resolved(record.spec)
     text, spec = spec.text, with_ranking_error(in_one_precision(anchored(spec), before), before)
-    try_out(record.folder if record else str(files))
+    place = _absolute(files.folder if isinstance(files, Unsaid) else files)
+    try_out(record.folder if record else place)
     if record is None:
         foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
         record = store.create_sweep(
@@ -70,7 +76,7 @@ def register(
             spec_text=text,
             spec=spec.resolved(),
             code_version=code_version(),
-            folder=str(files) if is_remote(files) else str(Path(files).absolute()),
+            folder=place,
         )
     stored = SweepSpec.from_resolved(record.spec)
     spec, growth = grown(still_settled(spec, stored), stored)
@@ -83,7 +89,53 @@ def register(
     changed = _changed(spec, stored)
     goes_on = grows or "settle" in changed or bool(requested(reader.controls(record.id)))
     ended = record.state in ENDED and not goes_on and _has_all(spec, record, reader)
-    return Registered(spec, record, changed, grows, ended)
+    moved = None
+    if not ended:
+        moved = _moved(record, None if isinstance(files, Unsaid) else place, reader)
+    if moved is not None:
+        say(
+            f"the files of sweep {record.name} are taken to be in {moved} from now on, not in {record.folder}"
+        )
+        record = record._replace(folder=moved)
+    return Registered(spec, record, changed, grows, ended, moved is not None)
+
+
+def _moved(record: SweepRecord, said: str | None, reader: Reader) -> str | None:
+    """Where the files of a sweep are, if it is not where the store says. said: by whoever starts it.
+
+    Raises InvalidPlace: they are where the store says, and not where it is said that they are; or they are
+    not there, and nobody says where they are. Else a driver would begin everything again.
+    """
+    stored = record.folder
+    if said is not None and not _same(said, stored):
+        if is_remote(stored) or _holds(stored, record):
+            raise InvalidPlace(
+                f"the files of sweep {record.name} are in {stored}, not in {said}: go on without --files, "
+                "or move them there first"
+            )
+        return said
+    begun = any(trial.attempt for trial in reader.trials(record.id))
+    if is_remote(stored) or not begun or _holds(stored, record):
+        return None
+    file = sqlite_file(reader.url)
+    beside = "" if file is None else f" nor below {file.absolute().parent}"
+    raise InvalidPlace(
+        f"the files of sweep {record.name} are not in {stored}, where the store has them,{beside}: put them "
+        "back, or say where they are: --files FOLDER (what is not in it is made again)"
+    )
+
+
+def _holds(folder: str, record: SweepRecord) -> bool:
+    """Whether a driver of the sweep has been there."""
+    return Path(folder, "trials", str(record.id)).is_dir()
+
+
+def _same(a: str, b: str) -> bool:
+    return a == b if is_remote(a) or is_remote(b) else Path(a).resolve() == Path(b).resolve()
+
+
+def _absolute(files: Path | str) -> str:
+    return str(files) if is_remote(files) else str(Path(files).absolute())
 
 
 def _has_all(spec: SweepSpec, record: SweepRecord, reader: Reader) -> bool:

@@ -20,7 +20,7 @@ from sweeper.execution.registration import AnotherSpec, Registered, register
 from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tuner import Executor
 from sweeper.execution.watchdog import Watchdog
-from sweeper.files.remote import InvalidPlace, logs_of
+from sweeper.files.remote import InvalidPlace, Unsaid, logs_of
 from sweeper.files.scratch import scratch
 from sweeper.planning.calibration import Probe
 from sweeper.planning.machine import LacksError
@@ -29,6 +29,7 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
+from sweeper.store.records import MAY_BE_RETRIED
 from sweeper.store.store import Store
 from trainer.config.problems import InvalidConfig
 
@@ -51,10 +52,12 @@ class Means(NamedTuple):
 USUAL = Means()
 
 
-def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, means: Means = USUAL) -> int:
+def run_sweep(
+    spec: SweepSpec, url: str, files: Path | str | Unsaid, progress: Progress, means: Means = USUAL
+) -> int:
     """Creates the sweep, or resumes it where the store has it under this name; returns the exit code.
 
-    files: where checkpoints go, of a sweep that is new.
+    files: where checkpoints go, of a sweep that is new; of one that is there, where they are now.
     """
     patience = Patience(progress.note)
     try:
@@ -86,8 +89,11 @@ def run_sweep(spec: SweepSpec, url: str, files: Path | str, progress: Progress, 
 
 
 def _nothing_left(sweep: Registered, reader: Reader, progress: Progress) -> int:
-    progress.note(f"sweep {sweep.record.name} has ended already: nothing is left to run")
-    return exit_code(reader.trial_states(sweep.record.id))
+    states, name = reader.trial_states(sweep.record.id), sweep.record.name
+    failed = sum(states.get(each, 0) for each in MAY_BE_RETRIED)
+    more = f"; `retry {shlex.quote(name)}` has the {failed} that failed run again" if failed else ""
+    progress.note(f"sweep {name} has ended already: nothing is left to run{more}")
+    return exit_code(states)
 
 
 def _drive(held: HeldSweep, progress: Progress, means: Means, patience: Patience) -> int:

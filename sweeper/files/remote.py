@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from trainer.disk import cache_root
@@ -11,6 +12,12 @@ SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 
 class InvalidPlace(ValueError):
     """A URI that checkpoints cannot go to, as a sentence."""
+
+
+class Unsaid(NamedTuple):
+    """Where the files of a new sweep go when nobody says; a sweep that is there keeps its own place."""
+
+    folder: str
 
 
 def is_remote(files: str | Path) -> bool:

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, Table, case, func, or_, select
 
-from sweeper.store.engine import transaction
+from sweeper.store.engine import parse, transaction
+from sweeper.store.places import as_found
 from sweeper.store.records import (
     AskRecord,
     ControlRecord,
@@ -39,6 +40,8 @@ from sweeper.store.schema import (
 )
 from sweeper.store.source import Source
 
+Placed = TypeVar("Placed", SweepRecord, StageRecord)
+
 
 class Reader:
     """A read-only view of one database. Raises StoreError in a sentence where there is none.
@@ -50,18 +53,19 @@ class Reader:
 
     def __init__(self, url: str, *, factory: type[sqlite3.Connection] = sqlite3.Connection):
         self.url = url
-        self._source = Source(url, factory)
+        self._source, self._store = Source(url, factory), parse(url)
 
     def close(self) -> None:
         self._source.close()
 
     def sweeps(self) -> list[SweepRecord]:
         """In the order they were made."""
-        return [SweepRecord(*row) for row in self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))]
+        rows = self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))
+        return [self._found(SweepRecord(*row)) for row in rows]
 
     def sweep(self, name: str) -> SweepRecord | None:
         rows = self._rows(_all(sweeps, SweepRecord).where(sweeps.c.name == name))
-        return SweepRecord(*rows[0]) if rows else None
+        return self._found(SweepRecord(*rows[0])) if rows else None
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
@@ -98,7 +102,7 @@ class Reader:
         query = _all(stages, StageRecord).order_by(stages.c.key)
         if keys is not None:
             query = query.where(stages.c.key.in_(keys))
-        return [StageRecord(*row) for row in self._rows(query)]
+        return [self._found(StageRecord(*row)) for row in self._rows(query)]
 
     def stage_uses(self) -> list[StageUse]:
         """Who branches from which stage, in every sweep; in order of stage and sweep."""
@@ -209,6 +213,10 @@ class Reader:
         Comparable within one Reader only. It may change without need, never fail to change.
         """
         return self._source.version()
+
+    def _found(self, record: Placed) -> Placed:
+        """With the place where its files are."""
+        return record._replace(folder=as_found(record.folder, self._store))
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._source.engine) as connection:

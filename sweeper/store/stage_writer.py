@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from sweeper.store.engine import StoreError, insert_or_ignore
 from sweeper.store.leased import Leased, clean
+from sweeper.store.places import as_found, as_stored
 from sweeper.store.records import StageRecord
 from sweeper.store.schema import stages
 
@@ -15,7 +16,8 @@ class StageWriter(Leased):
     def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
         """The stage's row; the one there is where another sweep made it."""
         with self._transaction() as connection:
-            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values), "folder": folder}
+            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values)}
+            row["folder"] = as_stored(folder, self._engine.url)
             insert_or_ignore(connection, stages, [row])
             return self._stage(connection, key)
 
@@ -80,4 +82,4 @@ class StageWriter(Leased):
         row = connection.execute(select(stages).where(stages.c.key == key).with_for_update()).one_or_none()
         if row is None:
             raise StoreError(f"there is no stage {key} in this database")
-        return StageRecord(*row)
+        return StageRecord(*row)._replace(folder=as_found(row.folder, self._engine.url))

@@ -18,6 +18,7 @@ from sweeper.store.engine import (
     transaction,
 )
 from sweeper.store.migrate import Migration, migrate
+from sweeper.store.places import as_found, as_stored
 from sweeper.store.records import SweepRecord, host_and_pid
 from sweeper.store.schema import sweeps
 from sweeper.store.sqlite_files import Waiting, checkpoint
@@ -70,7 +71,7 @@ class Store:
             "spec_text": spec_text,
             "spec": dict(spec),
             "code_version": code_version,
-            "folder": folder,
+            "folder": as_stored(folder, self._engine.url),
             "state": "running",
             "note": "",
             "created": self._clock.wall(),
@@ -81,6 +82,7 @@ class Store:
         except IntegrityError:
             raise StoreError(f"there is a sweep named {name} in this database already") from None
         assert key is not None
+        row["folder"] = as_found(row["folder"], self._engine.url)
         return SweepRecord(id=key[0], ended=None, lease_holder=None, lease_until=None, **row)
 
     def take_lease(self, sweep: int, holder: str, seconds: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from sweeper.store.leased import clean
+from sweeper.store.places import as_stored
 from sweeper.store.records import MAY_BE_RETRIED, RETRIED
 from sweeper.store.schema import controls, events, stages, sweeps, trials
 from sweeper.store.stage_writer import StageWriter
@@ -22,6 +23,13 @@ class SweepWriter(StageWriter):
                 .where(sweeps.c.id == self._sweep)
                 .values(state=state, note=clean(note), ended=ended)
             )
+
+    def move(self, folder: str) -> None:
+        """Where the sweep's files are from now on."""
+        with self._transaction() as connection:
+            mine = sweeps.c.id == self._sweep
+            place = as_stored(folder, self._engine.url)
+            connection.execute(update(sweeps).where(mine).values(folder=place))
 
     def extend(self, trials: int, control: int | None = None) -> None:
         """How many the search tries, in the sweep's spec; the request that asked for it is done with that."""

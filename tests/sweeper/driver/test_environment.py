@@ -244,6 +244,26 @@ def test_a_damaged_checkpoint_begins_again_from_its_branch_and_says_so(
     assert (Path(job.folder) / f"last.safetensors{DAMAGED}").is_file()
 
 
+def test_a_pretrain_that_is_damaged_before_its_end_begins_again(place: tuple[str, Path]) -> None:
+    url, files = place
+    spec = make_spec("trainer.pretrain.steps=4", "trainer.pretrain.block_size=64", "search.trials=2")
+    with opened(url, spec, files) as driver:
+        stage = driver.next()
+        assert isinstance(stage, StageJob)
+        Path(stage.folder).mkdir(parents=True)
+        run = stage.run("tests.fakes", "cpu")
+        next(run)
+        run.close()
+        driver.interrupt("stopped by the test")
+    cut(Path(stage.folder) / "last.safetensors")
+    run_to_end(url, spec, files)
+    with closing(Reader(url)) as reader:
+        assert reader.trial_states(1) == {"complete": 2}
+        (text,) = [event.text for event in reader.events(1) if event.kind == "damaged"]
+    assert text.startswith(f"pretrain {stage.key} begins again from its first step: {stage.folder}")
+    assert (Path(stage.folder) / "ledger.txt").read_text().split()[1::2] == ["1", "1", "2", "3", "4"]
+
+
 HARMS = {
     "last, cut": ("last.safetensors", cut),
     "last, emptied": ("last.safetensors", empty),
@@ -251,7 +271,6 @@ HARMS = {
     "last, its header": ("last.safetensors", spoil_the_header),
     "rows, shorter": ("rows.jsonl", cut),
     "config, cut": ("config.json", cut),
-    "best, gone": ("best.safetensors", Path.unlink),
 }
 
 

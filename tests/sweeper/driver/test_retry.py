@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli.main import app
 from sweeper.driver.driver import EXHAUSTED
-from sweeper.driver.extension import NothingToRetry, retry
+from sweeper.driver.extension import NothingToRetry, retry, to_retry
 from sweeper.driver.failures import Configuration, Lost
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.driver.lease import LEASE
@@ -102,6 +102,14 @@ def test_one_trial_alone_and_what_cannot_be_retried(place: tuple[str, Path]) -> 
         retry(url, "test", [2, 9])
     with pytest.raises(NothingToRetry, match="trial 1 of test is complete: there is nothing to retry"):
         retry(url, "test", [1])
+    with closing(Reader(url)) as reader:
+        original, *others = reader.trials(1)
+    repeat = others[0]._replace(repeat_of=original.id)
+    with pytest.raises(NothingToRetry, match="trial 2 of test repeats trial 1: retry that one"):
+        to_retry([original, repeat], "test", [2])
+    impossible = others[0]._replace(steps=0, error="no such thing")
+    with pytest.raises(NothingToRetry, match="trial 2 of test can be no run: no such thing"):
+        to_retry([original, impossible], "test", [2])
     assert [trial.called for trial in retry(url, "test", [3])[0]] == [3]
     assert [trial.state for trial in trials_of(url)] == ["complete", "failed", "queued", "complete"]
     retry(url, "test", [])

@@ -14,6 +14,7 @@ from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.search import ENDED_EARLY
 from sweeper.driver.spending import Allowance
 from sweeper.execution.registration import AnotherSpec, Registered, register
+from sweeper.files.remote import Unsaid
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -100,7 +101,7 @@ def killed_at(store: Store, commits: int) -> Iterator[None]:
     yield
 
 
-def begin(url: str, spec: SweepSpec, files: Path, commits: int = 10**9) -> bool:
+def begin(url: str, spec: SweepSpec, files: Path | Unsaid, commits: int = 10**9) -> bool:
     """As `run` does, to the end of the sweep where it is not killed. False: it has ended already."""
     with closing(Store(url)) as store, closing(Reader(url)) as reader, killed_at(store, commits):
         found = register(spec, files, store, reader, lambda line: None)

@@ -70,6 +70,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "end_stage": lambda w, t: w.end_stage("5a", 1, "complete"),
     "add_event": lambda w, t: w.add_event("kind", "text"),
     "retry": lambda w, t: failed_and_retried(w, t + 1),
+    "move": lambda w, t: w.move("/elsewhere"),
     "together": lambda w, t: two_events(w),
     "finish_control": lambda w, t: w.finish_control(1),
     "hold": lambda w, t: w.hold(t + 1, True),
