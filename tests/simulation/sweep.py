@@ -172,7 +172,7 @@ class Sweep:
         """The driver is halted, its workers are gone, and another one runs the sweep meanwhile."""
         if self._stolen is not None or self.driver is None or self.workers is None:
             return
-        self.workers.close()
+        self.workers.vanish()
         self.world.sleep(LEASE + 40)
         self.endings.append(f"meanwhile: {self._one_driver()}")
         if self._stolen is None:

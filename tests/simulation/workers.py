@@ -38,6 +38,7 @@ class Workers:
         self._running: dict[str, Run] = {}
         self._seen: list[tuple[Job, Report, Cost]] = []
         self._late: list[tuple[int, Job, list[Report]]] = []
+        self._gone: list[Run] = []
         self._to_lose = ""
         self.stepping = ""  # the job whose worker acts now
         self._turn = 0
@@ -51,6 +52,10 @@ class Workers:
 
     def turn(self, driver: Driver) -> None:
         self._turn += 1
+        gone, self._gone = self._gone, []
+        for run in gone:
+            self.lost[run.job.name] = self.lost.get(run.job.name, 0) + 1
+            driver.fail(run.job, failures.Lost())
         for at, job, reports in list(self._late):
             if at <= self._turn:
                 self._late.remove((at, job, reports))
@@ -120,6 +125,11 @@ class Workers:
         if self._seen:
             job, report, cost = self._world.random.choice(self._seen)
             driver.take(job, [report], cost)
+
+    def vanish(self) -> None:
+        """They save. Their driver hears that they are gone, if it still is one."""
+        self._gone += self._running.values()
+        self.close()
 
     def close(self) -> None:
         """They save, and what they still say is heard by nobody."""
