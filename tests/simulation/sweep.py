@@ -169,13 +169,15 @@ class Sweep:
             self._stolen = self.tables()
 
     def take_over(self) -> None:
-        """The driver is halted, its workers are gone, and another one runs the sweep meanwhile."""
+        """The driver is halted, its workers are gone, and another one runs the sweep meanwhile: unless the
+        halted one stands in a transaction, which nobody can begin another beside."""
         if self._stolen is not None or self.driver is None or self.workers is None:
             return
         self.workers.vanish()
         self.world.sleep(LEASE + 40)
+        holder = self._lease()
         self.endings.append(f"meanwhile: {self._one_driver()}")
-        if self._stolen is None:
+        if self._stolen is None and self._lease() != holder:
             self._stolen = self.tables()
 
     def second_driver(self) -> None:
@@ -275,6 +277,10 @@ class Sweep:
                 for name in names
                 if name not in ("controls", "asks")
             }
+
+    def _lease(self) -> list[Any]:
+        with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database:
+            return database.execute("SELECT lease_holder FROM sweeps").fetchall()
 
     def _execute(self, statement: str) -> None:
         with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database, database:
