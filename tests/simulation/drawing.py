@@ -1,5 +1,4 @@
-"""Which faults are drawn? Of all kinds; and, asked for by name, of kinds that today's product does not promise
-to bear."""
+"""Which faults are drawn? Of all kinds; asked for by name, of kinds that are not promised to be borne."""
 
 import errno
 from dataclasses import dataclass
