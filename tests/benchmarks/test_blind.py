@@ -1,11 +1,9 @@
 """The mistakes that the simulation is to see stay what they are, each one place of the tree."""
 
 import ast
-import json
 
 import pytest
 
-from benchmarks.document import RESULTS
 from benchmarks.planted.driver import FAULTS
 from benchmarks.planted.fault import Fault
 from tests.test_architecture import ROOT
@@ -18,9 +16,3 @@ def test_a_mistake_is_one_place_and_can_be_run(fault: Fault) -> None:
     compile(planted, fault.file, "exec")
     assert ast.dump(ast.parse(planted)) != ast.dump(ast.parse(text))
     assert fault.file.startswith(("sweeper/driver/", "sweeper/store/", "sweeper/search/"))
-
-
-def test_the_kept_results_are_of_these() -> None:
-    found = json.loads((RESULTS / "blind.json").read_text())
-    assert [row["fault"] for row in found["rows"]] == [fault.name for fault in FAULTS]
-    assert found["summary"]["found"] >= len(FAULTS) - 2

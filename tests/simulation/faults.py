@@ -5,8 +5,9 @@ A new one is one class, and its name in a union at the foot. `changes_nothing`: 
 such faults alone ends as the undisturbed one, in all its tables."""
 
 import errno
+from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 from tests.simulation.world import (
     ANYWHERE,
@@ -17,6 +18,7 @@ from tests.simulation.world import (
     IN_THE_DATABASE,
     STEP,
     TURN,
+    World,
     fails,
     fails_with,
 )
@@ -25,65 +27,61 @@ if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
 
 
-class Kill(NamedTuple):
-    """The driver dies: before, in or after a statement, a commit, a file's operation or a worker's step."""
+@dataclass(frozen=True)
+class AtAPoint:
+    """Abstract. at: the point from which on it strikes, where it may."""
 
     at: int
-    changes_nothing = True
+    changes_nothing: ClassVar[bool] = True
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "Kill":
-        return cls(random.randint(1, points))
+    def draw(cls, random: Random, world: World) -> Self:
+        return cls(world.some_point(random))
+
+
+class Kill(AtAPoint):
+    """The driver dies: before, in or after a statement, a commit, a file's operation or a worker's step."""
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, ANYWHERE, sweep.world.kill)
 
 
-class DatabaseError(NamedTuple):
+@dataclass(frozen=True)
+class DatabaseError(AtAPoint):
     """A statement, or a commit, fails: for the driver's reads as for its writes."""
 
-    at: int
     text: str
-    changes_nothing = True
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "DatabaseError":
+    def draw(cls, random: Random, world: World) -> "DatabaseError":
         texts = (
             "disk I/O error",
             "database is locked",
             "database or disk is full",
             "unable to open database file",
         )
-        return cls(random.randint(1, points), random.choice(texts))
+        return cls(world.some_point(random), random.choice(texts))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, IN_THE_DATABASE, fails(self.text))
 
 
-class DiskFull(NamedTuple):
+class DiskFull(AtAPoint):
     """A file cannot be renamed or synced: no room is left."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "DiskFull":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, (FILE,), fails_with(errno.ENOSPC))
 
 
-class ClockJump(NamedTuple):
+@dataclass(frozen=True)
+class ClockJump(AtAPoint):
     """The wall clock alone: a correction, or a summer that ends."""
 
-    at: int
     seconds: float
-    changes_nothing = True
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "ClockJump":
-        return cls(random.randint(1, points), random.uniform(-3600, 3600))
+    def draw(cls, random: Random, world: World) -> "ClockJump":
+        return cls(world.some_point(random), random.uniform(-3600, 3600))
 
     def plant(self, sweep: "Sweep") -> None:
         def jump() -> None:
@@ -92,93 +90,64 @@ class ClockJump(NamedTuple):
         sweep.world.strike(self, ANYWHERE, jump)
 
 
-class Asleep(NamedTuple):
+class Asleep(AtAPoint):
     """The driver is halted for longer than its lease, and nobody takes the sweep over."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "Asleep":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, ANYWHERE, lambda: sweep.world.sleep(100.0))
 
 
-class Theft(NamedTuple):
+class Theft(AtAPoint):
     """Another driver takes the sweep over, between any two transactions; it writes nothing, and goes."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "Theft":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, BETWEEN, sweep.steal)
 
 
-class TakenOver(NamedTuple):
+class TakenOver(AtAPoint):
     """The driver is halted; another one runs the sweep, to its end or its own fault; the first wakes up."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "TakenOver":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, (COMMITTED, TURN), sweep.take_over)
 
 
-class SecondDriver(NamedTuple):
+class SecondDriver(AtAPoint):
     """Somebody starts the sweep while it runs."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "SecondDriver":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, BETWEEN, sweep.second_driver)
 
 
-class Control(NamedTuple):
+@dataclass(frozen=True)
+class Control(AtAPoint):
     """Somebody asks for something. trial: counted from the first one that there is."""
 
-    at: int
     verb: str
     trial: int | None
-    changes_nothing = False
+    changes_nothing: ClassVar[bool] = False
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "Control":
-        of_trial = random.random() < 0.6
+    def draw(cls, random: Random, world: World) -> "Control":
+        of_trial = random.random() < 0.5
         verbs = ("stop", "pause", "resume")
-        said = (*verbs, "extend +2", "settle within=0.02 seeds=2")
+        said = (*verbs, "extend +2", "extend +2", "extend +1", "settle within=0.02 seeds=2")
         place = random.randint(0, 9) if of_trial else None
-        return cls(random.randint(1, points), random.choice(verbs if of_trial else said), place)
+        return cls(world.some_point(random), random.choice(verbs if of_trial else said), place)
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.world.strike(self, BETWEEN, lambda: sweep.ask(self.verb, self.trial))
 
 
-class WorkerLost(NamedTuple):
+@dataclass(frozen=True)
+class WorkerLost(AtAPoint):
     """A worker dies: at a step, or around a checkpoint's rename. how: what its driver is told; late: it was
     silent, trained on, and is heard when another one has its job."""
 
-    at: int
     how: str
-    changes_nothing = True
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "WorkerLost":
-        return cls(random.randint(1, points), random.choice(("lost", "lost", "silent", "late", "memory")))
+    def draw(cls, random: Random, world: World) -> "WorkerLost":
+        return cls(world.some_point(random), random.choice(("lost", "lost", "silent", "late", "memory")))
 
     def plant(self, sweep: "Sweep") -> None:
         def lose() -> None:
@@ -188,15 +157,8 @@ class WorkerLost(NamedTuple):
         sweep.world.strike(self, (STEP, FILE, FILED) if self.how == "lost" else (TURN,), lose)
 
 
-class Doubled(NamedTuple):
+class Doubled(AtAPoint):
     """A report comes twice; or once more when its job is another worker's."""
-
-    at: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "Doubled":
-        return cls(random.randint(1, points))
 
     def plant(self, sweep: "Sweep") -> None:
         def double() -> None:
@@ -214,7 +176,7 @@ class StageDamaged(NamedTuple):
     changes_nothing = False  # a pretrain is trained again, and costs
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "StageDamaged":
+    def draw(cls, random: Random, world: World) -> "StageDamaged":
         return cls(random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder")))
 
     def plant(self, sweep: "Sweep") -> None:
@@ -229,7 +191,7 @@ class SpecChanged(NamedTuple):
     changes_nothing = False
 
     @classmethod
-    def draw(cls, random: Random, points: int) -> "SpecChanged":
+    def draw(cls, random: Random, world: World) -> "SpecChanged":
         return cls(random.randint(2, 3), random.choice(("grows", "unbounded", "keeps", "settles")))
 
     def plant(self, sweep: "Sweep") -> None:
@@ -244,53 +206,6 @@ class SpecChanged(NamedTuple):
             "keeps": {"keep": {"best": 1, "last": "running"}},
             "settles": {"settle": {"within": 0.02, "seeds": 2}},
         }.get(self.what, {})
-
-
-# --- what today's product does not promise: asked for by name ---------------------------------------------
-class TrialDamaged(NamedTuple):
-    """A trial's checkpoint is deleted, cut, emptied, or has one bit that is another, while no driver runs."""
-
-    driver: int
-    how: str
-    changes_nothing = False
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "TrialDamaged":
-        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "emptied", "flipped")))
-
-    def plant(self, sweep: "Sweep") -> None:
-        sweep.before(self, lambda: sweep.damage_a_trial(self.how))
-
-
-class StoreOlder(NamedTuple):
-    """The store is an older copy of itself, beside folders that are newer."""
-
-    at: int
-    driver: int
-    changes_nothing = False
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "StoreOlder":
-        return cls(random.randint(1, points), random.randint(2, 3))
-
-    def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strike(self, BETWEEN, sweep.copy_store)
-        sweep.before(self, sweep.put_back_store)
-
-
-class FilesUnwritable(NamedTuple):
-    """A file cannot be renamed or synced, for a reason that is not a full disk."""
-
-    at: int
-    number: int
-    changes_nothing = True
-
-    @classmethod
-    def draw(cls, random: Random, points: int) -> "FilesUnwritable":
-        return cls(random.randint(1, points), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
-
-    def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strike(self, (FILE,), fails_with(self.number))
 
 
 Fault = (
@@ -308,15 +223,4 @@ Fault = (
     | StageDamaged
     | SpecChanged
 )
-NotPromised = TrialDamaged | StoreOlder | FilesUnwritable
 FAULTS: tuple[type[Fault], ...] = get_args(Fault)
-NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
-
-
-def draw(seed: int, points: int, also: tuple[type[NotPromised], ...] = ()) -> list[Fault | NotPromised]:
-    """Up to four of any kind; of every third sweep, kills alone. also: of kinds that are not promised,
-    one."""
-    random = Random(f"faults {seed}")
-    kinds: tuple[type[Fault], ...] = (Kill,) if seed % 3 == 0 else FAULTS
-    planned = [random.choice(kinds).draw(random, points) for _ in range(random.randint(1, 4))]
-    return [*planned, *([random.choice(also).draw(random, points)] if also else [])]

@@ -12,7 +12,8 @@ from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
 from tests.simulation import trainer
-from tests.simulation.faults import Asleep, Fault, NotPromised, TakenOver
+from tests.simulation.drawing import NotPromised
+from tests.simulation.faults import Asleep, Fault, TakenOver
 from tests.simulation.sweep import Sweep, Violation
 from tests.simulation.workers import CPU, GPU, TOGETHER
 from tests.sweeper.driving import told

@@ -62,6 +62,8 @@ def _simulation() -> list[str]:
 
 
 def _blind() -> list[str]:
+    if not (RESULTS / "blind.json").is_file():
+        return ["Not run to its end yet: `python -m benchmarks.blind --write`."]
     found = _read("blind")
     summary = found["summary"]
     lines = [

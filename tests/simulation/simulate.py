@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.document import finish, options
-from tests.simulation import faults, oracle
+from tests.simulation import drawing, faults, oracle
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.sweep import Sweep, Violation
 from tests.simulation.world import cheap
@@ -27,7 +27,7 @@ from tests.simulation.world import cheap
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
 HOW = ("lost", "doubled", "repeated", "wrong", "hung")
 TWICE = 10  # of so many seeds one is run twice with its faults: both are to be the same
-Planned = Sequence[faults.Fault | faults.NotPromised]
+Planned = Sequence[faults.Fault | drawing.NotPromised]
 
 
 class Outcome(NamedTuple):
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     within: frozenset[str]  # what the specification has
 
 
-def simulate(seed: int, also: tuple[type[faults.NotPromised], ...] = ()) -> Outcome:
+def simulate(seed: int, also: tuple[type[drawing.NotPromised], ...] = ()) -> Outcome:
     began = time.process_time()
     base = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="simulated-", dir=base) as place, cheap():
@@ -48,7 +48,7 @@ def simulate(seed: int, also: tuple[type[faults.NotPromised], ...] = ()) -> Outc
         kind = wrong = ""
         try:
             undisturbed = _run(scenario, Path(place) / "undisturbed")
-            planned = faults.draw(seed, undisturbed.world.points, also)
+            planned = drawing.draw(seed, undisturbed.world, also)
             sweep = Sweep(scenario, Path(place) / "disturbed")
             _run_with(sweep, planned)
             if scenario.slots == 1 and sweep.spec.budget is None and _change_nothing(sweep, planned):
@@ -93,7 +93,7 @@ def _run_with(sweep: Sweep, planned: Planned) -> None:
 
 
 def outcomes(
-    seeds: range, jobs: int, also: tuple[type[faults.NotPromised], ...] = (), minutes: float = math.inf
+    seeds: range, jobs: int, also: tuple[type[drawing.NotPromised], ...] = (), minutes: float = math.inf
 ) -> Iterator[Outcome]:
     """In the order of the seeds; none is begun once the minutes are over."""
     until, one = time.monotonic() + 60 * minutes, partial(simulate, also=also)
@@ -136,7 +136,7 @@ class Tally:
 
 
 def main() -> int:
-    by_name = {kind.__name__: kind for kind in faults.NOT_PROMISED}
+    by_name = {kind.__name__: kind for kind in drawing.NOT_PROMISED}
     parser = options("simulation", __doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)

@@ -24,6 +24,7 @@ from sweeper.execution import registration
 from sweeper.store import engine
 from sweeper.store.clock import Clock
 
+SHORTLY = 8  # points: up to the next transaction
 BEGAN = 1_800_000_000.0  # seconds since 1970
 # Where a fault may strike: before and after a statement, a commit, a file's operation; at a worker's step,
 # and a turn of the loop.
@@ -63,6 +64,7 @@ class World:
         self.now, self.ahead = 0.0, BEGAN
         self.clock = Clock(wall=lambda: self.ahead + self.now, steady=lambda: self.now)
         self.points = 0
+        self.statements: dict[str, list[int]] = {}  # by text: at which points
         self.strikes: list[Strike] = []
         self.struck: list[str] = []  # kinds of faults, as they came
         self.saves = True  # whether a worker that is closed saves
@@ -109,6 +111,17 @@ class World:
                 self.struck.append(type(each.fault).__name__)
                 each.act()
 
+    def statement(self, text: str) -> None:
+        self.statements.setdefault(text, []).append(self.points + 1)
+        self.point(STATEMENT)
+
+    def some_point(self, random: random.Random) -> int:
+        """Of those that there were: any, or shortly after a statement, of which the rare are as likely."""
+        if random.random() < 0.5:
+            return random.randint(1, self.points)
+        text = random.choice(sorted(self.statements))
+        return random.choice(self.statements[text]) + random.randint(0, SHORTLY)
+
     def kill(self) -> None:
         self.dead, self.saves = True, False
         raise Killed
@@ -140,7 +153,7 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
             return _statement(super().executemany, *given)
 
     def _statement(execute: Callable[..., sqlite3.Cursor], *given: Any) -> sqlite3.Cursor:
-        world.point(STATEMENT)
+        world.statement(given[0])
         cursor = execute(*given)
         world.point(EXECUTED)
         return cursor

@@ -1,0 +1,71 @@
+"""Which faults are drawn? Of all kinds; asked for by name, of kinds that are not promised to be borne."""
+
+import errno
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, get_args
+
+from tests.simulation.faults import FAULTS, AtAPoint, Fault, Kill
+from tests.simulation.world import BETWEEN, FILE, World, fails_with
+
+if TYPE_CHECKING:
+    from tests.simulation.sweep import Sweep
+
+
+class TrialDamaged(NamedTuple):
+    """A trial's checkpoint is deleted, cut, emptied, or has one bit that is another, while no driver runs."""
+
+    driver: int
+    how: str
+    changes_nothing = False
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "TrialDamaged":
+        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "emptied", "flipped")))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.before(self, lambda: sweep.damage_a_trial(self.how))
+
+
+@dataclass(frozen=True)
+class StoreOlder(AtAPoint):
+    """The store is an older copy of itself, beside folders that are newer."""
+
+    driver: int
+    changes_nothing: ClassVar[bool] = False
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "StoreOlder":
+        return cls(world.some_point(random), random.randint(2, 3))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, BETWEEN, sweep.copy_store)
+        sweep.before(self, sweep.put_back_store)
+
+
+@dataclass(frozen=True)
+class FilesUnwritable(AtAPoint):
+    """A file cannot be renamed or synced, for a reason that is not a full disk."""
+
+    number: int
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "FilesUnwritable":
+        return cls(world.some_point(random), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (FILE,), fails_with(self.number))
+
+
+NotPromised = TrialDamaged | StoreOlder | FilesUnwritable
+NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
+
+
+def draw(seed: int, world: World, also: tuple[type[NotPromised], ...] = ()) -> list[Fault | NotPromised]:
+    """Up to four of any kind; of every third sweep, kills alone. also: of kinds that are not promised, one.
+
+    world: of the undisturbed sweep."""
+    random = Random(f"faults {seed}")
+    kinds: tuple[type[Fault], ...] = (Kill,) if seed % 3 == 0 else FAULTS
+    planned = [random.choice(kinds).draw(random, world) for _ in range(random.randint(1, 4))]
+    return [*planned, *([random.choice(also).draw(random, world)] if also else [])]
