@@ -13,6 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import main as cli
+from sweeper.files.remote import Unsaid
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
 from tests.sweeper import filled
@@ -153,7 +154,7 @@ def test_run_hands_over_and_shows_the_board(db: str, runs: list[Any]) -> None:
     assert result.exit_code == 4
     ((spec, text, url, files),) = runs
     assert (spec.name, spec.search.trials, url) == ("schedules", 2, db)
-    assert files == str(Path(db.removeprefix("sqlite:///")).with_suffix(".files"))
+    assert files == Unsaid(str(Path(db.removeprefix("sqlite:///")).with_suffix(".files")))
     assert text.endswith((ROOT / "search_spaces" / "smoke.yaml").read_text())
     assert "a line of progress" in result.stderr
     assert "No answer yet: row 1" in result.stdout
@@ -176,7 +177,7 @@ def test_resume_takes_the_stored_spec(db: str, runs: list[Any]) -> None:
     assert spec.name == "schedules"
     assert spec.search.trials == 10
     assert text == "name: schedules\nmetric: val_ppl\n"
-    assert files == "files"
+    assert files == Unsaid(str(Path("files").absolute()))
 
 
 def test_a_stored_spec_is_the_spec(tmp_path: Path) -> None:
