@@ -11,7 +11,7 @@ from sweeper.driver.failures import Failure
 from sweeper.files.stage_cache import discard_damaged, seal
 from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
-from trainer.errors import DamagedCheckpoint, MissingCheckpoint
+from trainer.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
 from trainer.evaluation.record import Report
 
 Reports = Generator[Report | None, None, None]
@@ -125,10 +125,8 @@ def _is_damaged(folder: Path) -> bool:
     """Whether its config.json is; a run keeps the precision that this says."""
     try:
         read_phase(folder)
-    except DamagedCheckpoint:
-        return True
-    except ValueError:
-        return False
+    except CheckpointError as error:
+        return isinstance(error, DamagedCheckpoint)
     return False
 
 

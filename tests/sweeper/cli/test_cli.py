@@ -14,6 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import main as cli
+from sweeper.files.remote import Unsaid
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.store import Store
@@ -188,7 +189,7 @@ def test_run_hands_over_and_shows_the_board(db: str, runs: list[Any]) -> None:
     assert result.exit_code == 4
     ((spec, text, url, files),) = runs
     assert (spec.name, spec.search.trials, url) == ("schedules", 2, db)
-    assert files == str(Path(db.removeprefix("sqlite:///")).with_suffix(".files"))
+    assert files == Unsaid(str(Path(db.removeprefix("sqlite:///")).with_suffix(".files")))
     assert text.endswith((ROOT / "search_spaces" / "smoke.yaml").read_text())
     starts, then = result.stderr.splitlines()[:2]  # the first before anything heavy is imported
     assert starts.endswith("schedules starts; before the first trial does, Ray takes some seconds to start")
@@ -213,7 +214,7 @@ def test_resume_takes_the_stored_spec(db: str, runs: list[Any]) -> None:
     assert spec.name == "schedules"
     assert spec.search.trials == 10
     assert text == "name: schedules\nmetric: val_ppl\n"
-    assert files == "files"
+    assert files == Unsaid(str(Path("files").absolute()))
 
 
 def test_a_stored_spec_is_the_spec(tmp_path: Path) -> None:

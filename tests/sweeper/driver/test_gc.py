@@ -154,7 +154,10 @@ def test_what_the_database_does_not_know_is_left_alone(url: str, files: Path) ->
         file.parent.mkdir(parents=True)
         file.write_text("another's")
     found = collect(url, dry_run=False)
-    assert [each.why for each in found.left] == ["of no sweep in this database"]
+    assert [each.why for each in found.left] == [
+        "of no sweep in this database",
+        "of no pretrain in this database",
+    ]
     assert other.exists()
     assert stage.exists()
 

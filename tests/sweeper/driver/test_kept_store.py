@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sweeper.execution.registration import register
+from sweeper.files.remote import Unsaid
 from sweeper.results.judge import judge
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
@@ -74,7 +75,9 @@ def go_on(kept: Path) -> str:
     """To its end; the store's URL."""
     url = f"sqlite:///{kept}/cut/sweeps.db"
     with closing(Store(url)) as store, closing(Reader(url)) as reader:
-        sweep = register(load_spec(kept / "spec.yaml"), kept / "elsewhere", store, reader, pytest.fail)
+        sweep = register(
+            load_spec(kept / "spec.yaml"), Unsaid(str(kept / "elsewhere")), store, reader, pytest.fail
+        )
         (running,) = [trial for trial in reader.trials(sweep.record.id) if trial.state == "running"]
         done = reader.last_step(running.id)
     assert not sweep.ended

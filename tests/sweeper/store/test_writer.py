@@ -180,7 +180,7 @@ def test_an_error_may_hold_anything(reader: Reader, writer: Writer) -> None:
 def test_a_stage_is_made_once_and_fenced(store: Store, reader: Reader, writer: Writer) -> None:
     other = new_sweep(store, "second")
     store.take_lease(other.id, "you", 60)
-    stage = writer.add_stage(key="5a", steps=10, values={"x": 1}, folder="here")
+    stage = writer.add_stage(key="5a", steps=10, values={"x": 1}, folder="/here")
     assert (
         store.writer(other.id, "you").add_stage(key="5a", steps=10, values={"x": 1}, folder="there") == stage
     )
@@ -192,7 +192,7 @@ def test_a_stage_is_made_once_and_fenced(store: Store, reader: Reader, writer: W
     assert not writer.end_stage("5a", second, "failed")
     stored = reader.stage("5a")
     assert stored is not None
-    assert (stored.state, stored.attempt, stored.cpu_seconds, stored.folder) == ("complete", 2, 2.0, "here")
+    assert (stored.state, stored.attempt, stored.cpu_seconds, stored.folder) == ("complete", 2, 2.0, "/here")
 
 
 def test_repeats_are_not_counted(reader: Reader, sweep: SweepRecord, writer: Writer) -> None:
