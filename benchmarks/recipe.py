@@ -127,7 +127,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def joint_line(row: dict[str, Any]) -> str:
-    bound = "winner" if row["winner"] else f"at most {row['loss']:.1%}"
+    bound = "winner" if row["winner"] else f"at most {most(row['loss'])}"
     verdict = "contradicted" if row["contradicted"] else "not contradicted"
     return (
         f"{row['sweep']:<14}{row['value']:>4}: {bound:<14} joint: {row['difference']:+.1%}, "
@@ -138,7 +138,12 @@ def joint_line(row: dict[str, Any]) -> str:
 def kind(answer: dict[str, Any]) -> str:
     if answer["winner"]:
         return "winner"
-    return f"{'at most' if answer['settled'] else 'not settled,'} {answer['loss']:.1%}"
+    return f"{'at most' if answer['settled'] else 'not settled,'} {most(answer['loss'])}"
+
+
+def most(loss: float) -> str:
+    """Never less than it is, as the answer has it."""
+    return f"{math.ceil(1000 * loss) / 1000:.1%}"
 
 
 # --- the joint re-run ---------------------------------------------------------------------------
