@@ -141,9 +141,9 @@ def kind(answer: dict[str, Any]) -> str:
     return f"{'at most' if answer['settled'] else 'not settled,'} {most(answer['loss'])}"
 
 
-def most(loss: float) -> str:
-    """Never less than it is, as the answer has it."""
-    return f"{math.ceil(1000 * loss) / 1000:.1%}"
+def most(loss: float | None) -> str:
+    """Never less than it is, as the answer has it. None: one row, and nothing raced."""
+    return "?" if loss is None else f"{math.ceil(1000 * loss) / 1000:.1%}"
 
 
 # --- the joint re-run ---------------------------------------------------------------------------
