@@ -126,7 +126,7 @@ class Run:
             best, best_step = self._best(evaluations[0])
             ranks = config.evaluation.rank_error is not None
             if ranks:
-                evaluations.append((yield from self._evaluate("valid", best, best_step, ranks=True)))
+                evaluations.append((yield from self._ranked(evaluations[0], best, best_step)))
             if config.evaluation.test:  # the only reader of the test split
                 evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
             values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
@@ -254,6 +254,12 @@ class Run:
                 f"diverged: at step {self.progress.step} the bound is {evaluation.nelbo:.4g} nats per token"
             )
         return evaluation
+
+    def _ranked(self, look: Evaluation, best: Denoiser, step: int) -> Generator[None, None, Evaluation]:
+        """Of the best checkpoint. Where nothing is left to masks, a look at it has said it already."""
+        if look.step == step and look.provenance["bound"] != "sampled":
+            return look._replace(ranks=True)
+        return (yield from self._evaluate("valid", best, step, ranks=True))
 
     def _search_clip(self, step: int) -> Generator[None, None, dict[str, float]]:
         """Rows of the search, where the clip asks for one; `record` adopts what it found."""

@@ -202,9 +202,9 @@ def test_twenty_steps_in_a_process_of_their_own(tmp_path: Path, monkeypatch: pyt
 
 def test_the_default_sweep_shares_its_pretrain() -> None:
     would = plan(load_spec(ROOT / "search_spaces" / "schedules.yaml"))
-    assert (would.trials, would.baselines, would.stages, would.at_most) == (8, 9, 4, True)
-    assert (would.raced_least, would.raced) == (10, 33)
-    assert would.steps == (17 + 33) * 200 + 4 * 1150
+    assert (would.trials, would.baselines, would.stages, would.at_most) == (12, 6, 4, True)
+    assert (would.raced_least, would.raced) == (5, 24)
+    assert would.steps == (18 + 24) * 100 + 4 * 900
 
 
 def test_a_searched_pretrain_is_counted_as_an_upper_bound() -> None:

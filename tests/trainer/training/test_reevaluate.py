@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from tests.trainer.tiny_runs import reports_of, returned, tiny_config, without_s
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
 from trainer.errors import CheckpointError
+from trainer.evaluation.bound import evaluate
 from trainer.evaluation.record import Evaluation, Report, ratio_and_se
 from trainer.metrics import AGAIN, BY_NAME, RANKABLE
+from trainer.training import run
 from trainer.training.reevaluate import reevaluate
 from trainer.training.rows import read_rows
 
@@ -93,6 +96,28 @@ def test_scored_again_it_is_the_same_to_the_bit(ranked: tuple[Path, list[Report]
     assert scored(folder, split="test") == reports[-1].evaluations[2]
     assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("block_size", [1, 4])
+def test_what_leaves_nothing_to_masks_is_not_evaluated_twice(
+    block_size: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, int]] = []
+
+    def counted(*args: Any, **kwargs: Any) -> Generator[None, None, Evaluation]:
+        evaluation = yield from evaluate(*args, **kwargs)
+        made.append((evaluation.split, evaluation.step))
+        return evaluation
+
+    monkeypatch.setattr(run, "evaluate", counted)
+    more = {"evaluation__rank_error": 0.01, "finetune__block_size": block_size}
+    reports = reports_of(tiny_config(corpus, **{**SETTINGS, **more}), tmp_path)
+    look, of_best, test = reports[-1].evaluations
+    assert of_best.ranks
+    assert look.step == of_best.step, "its last look is its best one"
+    assert made.count(("valid", look.step)) == 1
+    assert scored(tmp_path) == of_best
+    assert scored(tmp_path, split="test") == test
 
 
 def test_a_run_of_before_can_be_ranked_like_a_new_one(
