@@ -5,6 +5,7 @@ A worker is a job's generator. It may die at any step and in the midst of a chec
 of memory or of disk; what it has reported may come twice, late, or when another worker has its job."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ class Run(NamedTuple):
     cost: Cost = Cost()
 
     def close(self) -> None:
-        self.steps.close()  # type: ignore[attr-defined]
+        with suppress(Exception):  # as a worker's end does: its last checkpoint stands
+            self.steps.close()  # type: ignore[attr-defined]
 
 
 class Workers:
