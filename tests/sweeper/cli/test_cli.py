@@ -177,7 +177,8 @@ def test_resume_takes_the_stored_spec(db: str, runs: list[Any]) -> None:
     assert spec.name == "schedules"
     assert spec.search.trials == 10
     assert text == "name: schedules\nmetric: val_ppl\n"
-    assert files == Unsaid(str(Path("files").absolute()))
+    with closing(Reader(db)) as reader:
+        assert files == Unsaid(reader.sweeps()[0].folder)
 
 
 def test_a_stored_spec_is_the_spec(tmp_path: Path) -> None:
