@@ -214,7 +214,9 @@ def test_resume_takes_the_stored_spec(db: str, runs: list[Any]) -> None:
     assert spec.name == "schedules"
     assert spec.search.trials == 10
     assert text == "name: schedules\nmetric: val_ppl\n"
-    assert files == Unsaid(str(Path("files").absolute()))
+    from sweeper.store.queries import Reader
+
+    assert files == Unsaid(Reader(db).sweeps()[0].folder)
 
 
 def test_a_stored_spec_is_the_spec(tmp_path: Path) -> None:

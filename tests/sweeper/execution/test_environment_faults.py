@@ -1,8 +1,8 @@
 """Faults of what surrounds a sweep, under real Ray: files that cannot be written, a stage that goes, damage,
 an older store. No trial fails of them."""
 
+import json
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -71,11 +71,10 @@ def cut_a_checkpoint(work: Work) -> None:
         checkpoint.write_bytes(checkpoint.read_bytes()[:20])
 
 
-def forget_attempts(work: Work) -> None:
-    """As in an older copy of the store."""
-    with closing(sqlite3.connect(work.place / "sweeps.db")) as database:
-        database.execute("UPDATE trials SET attempt = 0 WHERE state != 'complete'")
-        database.commit()
+def a_later_attempt(work: Work) -> None:
+    """As where an older copy of the store is used."""
+    for checkpoint in work.files.glob("trials/1/*/last.safetensors"):
+        checkpoint.write_text(json.dumps({**json.loads(checkpoint.read_text()), "attempt": 5}))
 
 
 def test_a_stage_that_is_deleted_while_its_trials_run(tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_a_stage_that_is_deleted_while_its_trials_run(tmp_path: Path) -> None:
     [
         (delete_the_stage, "is run again: its checkpoint is gone"),
         (cut_a_checkpoint, "begins again from its pretrain: "),
-        (forget_attempts, "has been here, 1 is too late"),
+        (a_later_attempt, "goes on as attempt 6: "),
     ],
 )
 def test_harm_between_two_drivers(harm: Callable[[Work], None], said: str, tmp_path: Path) -> None:
