@@ -49,15 +49,19 @@ class Collected(NamedTuple):
 
 def collect(url: str, *, dry_run: bool) -> Collected:
     """dry_run: nothing is deleted, nothing is written. Raises StoreError."""
-    with closing(Reader(url)) as reader, ExitStack() as stack:
+    Reader(url).close()  # says so where there is no store
+    with ExitStack() as stack:
+        # Opened first: an older store is brought up to date, and no copy of it is read for what is deleted.
+        store = None if dry_run else stack.enter_context(closing(Store(url)))
+        reader = stack.enter_context(closing(Reader(url)))
         sweeps = reader.sweeps()
-        if dry_run:
+        if store is None:
             driven = [
                 Left(s.name, f"run by {s.lease_holder}") for s in sweeps if time() < (s.lease_until or 0.0)
             ]
             ours: list[str] = []
         else:
-            driven, ours = _take_leases(stack.enter_context(closing(Store(url))), sweeps, stack)
+            driven, ours = _take_leases(store, sweeps, stack)
         busy = {each.where for each in driven}
         found = [each for sweep in sweeps if sweep.name not in busy for each in _of_sweep(reader, sweep)]
         found += _of_stages(reader, ours)

@@ -1,12 +1,15 @@
 """A store of an older version is read as it would be migrated, and stays as it is."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sweeper.store.migrate import STEPS, migrate
 from sweeper.store.queries import Reader
+from sweeper.store.schema import SCHEMA_VERSION
 from sweeper.store.store import Store
 from tests.sweeper import schema_1
 
@@ -59,3 +62,27 @@ def test_a_file_that_is_made_anew_is_seen(tmp_path: Path) -> None:
             store.create_sweep(name="new", spec_text="", spec={}, code_version="", folder="f")
             assert reader.version() != before
             assert [sweep.name for sweep in reader.sweeps()] == ["new"]
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA_VERSION))
+def test_each_earlier_version_is_read(tmp_path: Path, schema: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    schema_1.make(url, foreign=False)
+    with monkeypatch.context() as then:  # when that version was the newest, and had these steps alone
+        steps = tmp_path / "steps"
+        steps.mkdir()
+        for number in range(2, schema + 1):
+            shutil.copy(STEPS / f"to_{number}.py", steps)
+        for module in ("sweeper.store.migrate", "sweeper.store.engine"):
+            then.setattr(f"{module}.SCHEMA_VERSION", schema)
+        then.setattr("sweeper.store.migrate.STEPS", steps)
+        migrate(url)
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        version = "SELECT value FROM meta WHERE key = 'schema_version'"
+        assert connection.execute(version).fetchone() == (str(schema),)
+    with closing(Reader(url)) as reader:
+        (sweep,) = reader.sweeps()
+        assert len(reader.trials(sweep.id)) == 3
+        assert (reader.drivers(sweep.id), reader.scores(sweep.id), reader.asks(sweep.id)) == ([], [], [])
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        assert connection.execute(version).fetchone() == (str(schema),)
