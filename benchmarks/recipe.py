@@ -78,7 +78,7 @@ def main() -> None:
         "answers": sum(len(row["answers"]) for row in rows),
         "most_of_bigram": round(max(row["best"] / row["bigram"] for row in rows), 3),
         "joint_seeds": given.joint_seeds,
-        "contradicted": sum(answer["contradicted"] for answer in checked),
+        "contradicted": sum(answer["contradicted"] for answer in checked) if checked else None,
     }
     settings = {"spec": SPEC.read_text(), "seeds": given.seeds, "quick": given.quick}
     finish("recipe", settings, [*rows, *checked], summary, write=given.write)
