@@ -58,7 +58,7 @@ FAULTS = (
         "extended-again",
         "store",
         "a request to try more is not marked as done with what it asks for",
-        "sweeper/store/writer.py",
+        "sweeper/store/sweep_writer.py",
         'new = {**spec, "search": {**spec.get("search", {}), "trials": trials}}\n'
         "            connection.execute(update(sweeps).where(mine).values(spec=new))\n"
         "            if control is not None:",

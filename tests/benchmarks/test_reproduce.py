@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import reproduce, texts
 from benchmarks.reproduce import BEGIN, END, ROOT
+from sweeper.spec.inputs import Inputs
 from sweeper.spec.load import read_spec
 from trainer.data.lm1b import Lm1b
 from trainer.data.wikitext import WikiText
@@ -45,7 +46,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_table_is_sound_on_its_text(table: int, shared: Path) -> None:
     text = (ROOT / "search_spaces" / "report" / f"table{table}.yaml").read_text()
     overrides = [*reproduce.PICKS, *reproduce.own(table, shared)]
-    spec = read_spec(text, f"table{table}.yaml", f"table{table}", overrides)
+    spec = read_spec(text, f"table{table}.yaml", f"table{table}", overrides, Inputs(offline=True))
     corpus = "openwebtext" if table in texts.OF_OPENWEBTEXT else "files"
     assert {spec.train_config(entry, 0).data.name for entry in spec.always} == {corpus}
     assert spec.name == f"table{table}-corrected-small"

@@ -34,7 +34,8 @@ def main() -> None:
 
 
 def with_tables(text: str) -> str:
-    for name, lines in (("simulation", _simulation()), ("blind", _blind())):
+    tables = {"simulation": _simulation, "blind": _blind, "under ray": _under_ray}
+    for name, lines in ((name, make()) for name, make in tables.items()):
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         table = "\n".join(lines)
         text = between.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)  # type: ignore[misc]
@@ -77,6 +78,23 @@ def _blind() -> list[str]:
         seed = "-" if row["seed"] is None else row["seed"]
         lines.append(f"| {row['says']} | `{row['file']}` | {seed} |")
     return lines
+
+
+def _under_ray() -> list[str]:
+    found = _read("under-ray")
+    settings, rows = found["settings"], found["rows"]
+    command = f"tests.simulation.under_ray --first {settings['first']} --sweeps {settings['sweeps']}"
+    faults = sum(row["times"] for row in rows)
+    return [
+        f"`python -m {command} --write`: {settings['sweeps']} sweeps, {faults} faults.",
+        "",
+        f"| what happens | times | {' | '.join(HOW)} |",
+        f"| --- | --- |{' --- |' * len(HOW)}",
+        *(
+            f"| {row['fault']} | {row['times']} | {' | '.join(str(row[how]) for how in HOW)} |"
+            for row in rows
+        ),
+    ]
 
 
 def _read(name: str) -> dict[str, Any]:

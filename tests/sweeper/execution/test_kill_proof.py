@@ -71,7 +71,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    place = tmp_path_factory.mktemp("whole")
+    return make_whole(tmp_path_factory.mktemp("whole"))
+
+
+def make_whole(place: Path) -> Whole:
     text = TEXT.replace("PRETRAIN", str(PRETRAIN)).replace("FINETUNE", str(FINETUNE))
     for split, length in (("train", 400_000), ("valid", 120_000)):
         shorter = place / f"{split}.txt"

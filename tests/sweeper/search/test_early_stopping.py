@@ -31,7 +31,7 @@ SHARP = {
     "successive_halving": "min_steps: 2, reduction_factor: 2",
     "hyperband": "min_steps: 2, reduction_factor: 2",
     "median": "min_steps: 2, startup_trials: 1",
-    "patient": "min_steps: 4, patience: 1",
+    "patient": "min_steps: 4, patience: 2",
 }
 RULES = {name: f"{{pruner: {name}, {SHARP.get(name, 'min_steps: 2')}}}" for name in PRUNERS}
 STAGED = ("trainer.pretrain.steps=2", "trainer.pretrain.block_size=64")
@@ -140,7 +140,8 @@ def test_with_more_slots_all_end_once(rule: str, tmp_path: Path) -> None:
         drive(driver, slots=3)
     states = [trial.state for trial in trials_of(url) if trial.repeat_of is None]
     assert len(states) == 10
-    assert set(states) == {"complete", "pruned"}
+    assert "pruned" in states
+    assert set(states) <= {"complete", "pruned"}
 
 
 KINDS = ", ".join(PRUNERS)

@@ -12,6 +12,7 @@ from tests.trainer.networks import randomised
 from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from tests.trainer.training.test_speed_exact import VOCAB_SIZE, noise_of
 from trainer.config.train_config import TrainConfig
+from trainer.errors import EnvironmentFault
 from trainer.network.model import Shape
 from trainer.randomness import seed_of
 from trainer.training import precision
@@ -151,7 +152,7 @@ def test_the_variable_decides(left_open: Path, monkeypatch):
     monkeypatch.setenv(precision.VARIABLE, "bfloat16")
     assert precision.measured(CONFIG, "cpu") == "bfloat16"
     monkeypatch.setenv(precision.VARIABLE, "int8")
-    with pytest.raises(precision.TrainingError, match="neither float32 nor bfloat16"):
+    with pytest.raises(EnvironmentFault, match="neither float32 nor bfloat16"):
         precision.measured(CONFIG, "cpu")
 
 
