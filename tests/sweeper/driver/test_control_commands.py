@@ -61,6 +61,7 @@ def test_pause_and_resume_are_said_and_asked(place: tuple[str, Path]) -> None:
     assert said.startswith("test is not being run, so there is nothing to pause: interrupted, 0 of 2")
 
 
+@pytest.mark.long
 def test_paused_and_resumed_under_ray(tmp_path: Path) -> None:
     """While nothing runs, Tune waits in a loop of its own: the driver must hear all the same."""
     work = Work(tmp_path)
