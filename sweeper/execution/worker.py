@@ -44,16 +44,19 @@ class Worker(tune.Trainable):
         self._close()
 
     def _begin(self, config: dict[str, Any]) -> None:
+        """The job is trained from the first step on: Tune may have an actor made for a trial that another
+        actor, which was free sooner, is then given."""
         self._gpu = config["gpu"]
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         job, device = config["job"], "auto" if self._gpu else "cpu"
         run = mirrored if is_remote(job.folder) else alone
-        self._run: Prefetch[Report | None] | None = Prefetch(run(job, config["trainer"], device))
+        self._to_run: Reports | None = run(job, config["trainer"], device)
+        self._run: Prefetch[Report | None] | None = None
         self._began, self._cpu_began = time.monotonic(), time.process_time()
 
     def _close(self) -> None:
         """The generator saves a checkpoint in its `finally`; then its memory is given back. Once a job."""
-        run, self._run = self._run, None
+        run, self._run, self._to_run = self._run, None, None
         if run is None:
             return
         try:
@@ -71,8 +74,7 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         send = time.monotonic() + BATCH
         reports: list[Report] = []
-        over, failure, run = False, None, self._run
-        assert run is not None, "a job that is over is not asked for more"
+        over, failure, run = False, None, self._running()
         try:
             report = run.next()
             while report is not None:
@@ -88,6 +90,12 @@ class Worker(tune.Trainable):
             self._close()
         news = News(tuple(reports), self._cost(), over, failure, self._name)
         return {"news": news, "done": over}
+
+    def _running(self) -> "Prefetch[Report | None]":
+        if self._run is None:
+            assert self._to_run is not None, "a job that is over is not asked for more"
+            self._run = Prefetch(self._to_run)
+        return self._run
 
     def _cost(self) -> Cost:
         seconds = time.monotonic() - self._began

@@ -83,7 +83,7 @@ def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRe
     if fresh is None:
         return list(others.values())
     known_to_search = [each for each in fresh.standings if each.configuration in others]
-    by_rank = sorted(known_to_search, key=lambda each: not each.tied_with_best)
+    by_rank = _race_by_race(known_to_search, fresh)
     first = [
         _fresh_row(others.pop(each.configuration), each, fresh, place, len(rows))
         for place, each in enumerate(by_rank, start=1)
@@ -93,6 +93,15 @@ def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRe
         row._replace(rank=behind if row.tied_with_best else place)
         for place, row in enumerate(others.values(), start=behind)
     ]
+
+
+def _race_by_race(found: Sequence[Standing], fresh: Fresh) -> list[Standing]:
+    """That of the lowest row before the others; within each those that may be its best before the rest."""
+    race = {c: number for number, contest in enumerate(fresh.contests) for c in contest.contenders}
+    lowest: dict[int, int] = {}  # race: place of its lowest
+    for place, each in enumerate(found):
+        lowest.setdefault(race.get(each.configuration, 0), place)
+    return sorted(found, key=lambda each: (lowest[race.get(each.configuration, 0)], not each.tied_with_best))
 
 
 def with_optimism(

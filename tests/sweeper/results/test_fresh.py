@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.rows import _race_by_race
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
@@ -136,3 +138,17 @@ def test_rows_that_were_not_confirmed_keep_their_ties(url: str, writer: Writer) 
     assert after == {1: (1, 4), 2: (2, 4), 3: (1, 5), 4: (1, 5), 5: (3, 5)}
     assert [row.rank for row in found.rows] == [1, 2, 3, 3, 5]
     assert [row.tied_with_best for row in found.rows[2:]] == [True, True, False]
+
+
+def test_several_races_stand_one_after_the_other() -> None:
+    """The race whose lowest row is lowest first; in each what may be its best before the rest."""
+    found = [
+        SimpleNamespace(configuration=c, tied_with_best=tied)
+        for c, tied in ((7, False), (1, True), (4, True), (2, False), (5, False), (3, True))
+    ]
+    races = SimpleNamespace(
+        contests=[SimpleNamespace(contenders=[4, 5]), SimpleNamespace(contenders=[1, 2, 3, 7])]
+    )
+    assert [each.configuration for each in _race_by_race(found, races)] == [1, 3, 7, 2, 4, 5]
+    one = SimpleNamespace(contests=[])
+    assert [each.configuration for each in _race_by_race(found, one)] == [1, 4, 3, 7, 2, 5]
