@@ -90,7 +90,7 @@ def _why(found: Judgement) -> str:
 
 def _spent(found: Judgement) -> str:
     if found.number is None or found.level is None or found.spent is None:
-        return f"Nothing was asked of session {found.session}."
+        return f"Nothing of session {found.session} is spent on it."
     if found.again:
         return (
             f"The runs are those of ask {found.number} of session {found.session}, whose answer stands; "

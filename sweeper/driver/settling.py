@@ -119,7 +119,9 @@ def _key(place: Place, spec: SweepSpec) -> tuple[int, int]:
 
 
 def _ending(contest: Contest, settle: Settle) -> str:
-    where = "" if settle.by is None else f" of {settle.by} = {contest.value}"
+    where = ""
+    if settle.by is not None:
+        where = f" without {settle.by}" if contest.value is None else f" of {settle.by} = {contest.value}"
     what = {
         "answer": f"taking its first loses no more than {settle.within:.2%}",
         "winner": "it has a winner",

@@ -59,9 +59,13 @@ def _of_race(
     contest: Contest, settle: Settle, rows: Sequence[Row], searched: int, names: Sequence[str]
 ) -> Answer:
     place = {row.configuration: i for i, row in enumerate(rows)}
-    row = rows[place[contest.first]]
     race, chances = contest.race, contest.chances
-    of_value = f"{settle.by} {contest.value}: " if settle.by else ""
+    of_value = ""
+    if settle.by:
+        of_value = f"without {settle.by}: " if contest.value is None else f"{settle.by} {contest.value}: "
+    if len(contest.contenders) < 2:
+        return _alone(contest, searched, of_value)
+    row = rows[place[contest.first]]
     if race is None:
         rounds = min(contest.rounds, default=0)
         return _nothing(
@@ -107,6 +111,16 @@ def _of_race(
         p_best=p_best,
         text=f"{of_value}{_capital(said)}.",
     )
+
+
+def _alone(contest: Contest, searched: int, of_value: str) -> Answer:
+    """Nobody to race against: nothing more is run, and nothing can be said."""
+    only = contest.contenders[0] if contest.contenders else None
+    left = "no row" if only is None else "one row"
+    said = "One configuration is ranked: there is nothing to compare it to."
+    if searched > 1:
+        said = f"No answer: {left} is left in the race, for runs of the others failed."
+    return _nothing(f"{of_value}{said}")._replace(value=contest.value, configuration=only)
 
 
 def _searched(contest: Contest, settle: Settle, rows: Sequence[Row]) -> int:

@@ -28,7 +28,7 @@ RUNS_ON = 0.05  # chance of being the best below which `until: chance` runs a co
 class Contest(NamedTuple):
     """One race: of all contenders, or of those of one value of the dimension that `settle.by` names."""
 
-    value: Any  # of the dimension; None where there is none
+    value: Any  # of the dimension; None where there is none, and of those that do not have it
     contenders: list[int]  # configurations
     rounds: list[int]  # that each has run: the first of all
     race: Race | None  # None before anything can be said
@@ -98,7 +98,8 @@ def contests(
     mine = [each for each in scores if each.round > 0 and each.split == "valid"]
     raced = {configuration[each.trial] for each in mine}
     found = []
-    for value, rows in sorted(by_value.items(), key=lambda each: (isinstance(each[0], str), each[0])):
+    for value in sorted(by_value, key=lambda value: (value is None, isinstance(value, str), value)):
+        rows = by_value[value]
         chosen = _contenders(rows, spread, settle)
         chosen += [c for each in rows if (c := each.entry.configuration) in raced and c not in chosen]
         chosen = [c for c in chosen if c not in left]

@@ -154,3 +154,28 @@ def test_before_two_rounds_nothing_is_said() -> None:
     found = said(ROWS, Fresh([], None, 30.0, MappingProxyType({}), [contest], Settle()))
     assert found.text.startswith("No answer yet: 2 rows race")
     assert found.to_json()["configuration"] is None
+
+
+def by_block_size(value: Any, contenders: list[int]) -> Answer:
+    contest = Contest(value, contenders, [0] * len(contenders), None, None, math.inf)
+    fresh = Fresh([], None, 30.0, MappingProxyType({}), [contest], Settle(by="f.block_size"))
+    other = row(3, 9)
+    return said([*ROWS[:2], other._replace(values={**VALUES, "f.block_size": 16})], fresh)
+
+
+def test_who_has_nobody_to_race_against_waits_for_no_seeds() -> None:
+    only = by_block_size(16, [9])
+    assert only.text == "f.block_size 16: One configuration is ranked: there is nothing to compare it to."
+    assert (only.configuration, only.settled) == (9, False)
+    last = by_block_size(4, [8])
+    assert last.text == (
+        "f.block_size 4: No answer: one row is left in the race, for runs of the others failed."
+    )
+    assert last.configuration == 8
+    assert by_block_size(4, []).text == (
+        "f.block_size 4: No answer: no row is left in the race, for runs of the others failed."
+    )
+
+
+def test_those_without_the_dimension_have_a_line_too() -> None:
+    assert by_block_size(None, [7, 8]).text.startswith("without f.block_size: No answer yet: 2 rows race")

@@ -170,7 +170,7 @@ def test_of_one_seed_it_says_what_is_missing(sweep: Sweep, call: Call) -> None:
     said = call(*run_both(sweep, 0.1, seeds=1))
     assert said.exit_code == 9
     assert "A and B have one seed in common; run both on at least 1 more." in said.stdout
-    assert "Nothing was asked of session default." in said.stdout
+    assert "Nothing of session default is spent on it." in said.stdout
 
 
 def test_where_the_text_cannot_tell_it_asks_for_text(sweep: Sweep, call: Call) -> None:
