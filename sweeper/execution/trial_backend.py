@@ -127,7 +127,7 @@ class TrialBackend:
                 self._watchdog.give_up("the Ray cluster has died")
 
     def _forgive(self) -> None:
-        """Nobody was silent while nobody listened: this process was halted, or waited for its store's lock."""
+        """None was silent while nobody listened: this process was halted, or waited for its store's lock."""
         now = time.monotonic()
         if (deaf := now - self._listened) > HALTED:
             self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}

@@ -214,7 +214,7 @@ def _a_run(corpus: Path, place: Path) -> tuple[TrainConfig, Path]:
 @pytest.mark.parametrize(
     ("changes", "kind", "sentence"),
     [
-        ({"samples__judge": "runs/none", "samples__num": 2}, EnvironmentFault, "samples.judge: runs/none: no "),
+        ({"samples__judge": "runs/none", "samples__num": 2}, EnvironmentFault, "judge: runs/none: no "),
         ({"evaluation__zero_shot": [{"name": "synthetic"}]}, DataError, "zero_shot: synthetic brings its"),
         (
             {"evaluation__zero_shot": [{"name": "files", "train": "/nowhere"}]},
