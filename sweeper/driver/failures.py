@@ -171,7 +171,7 @@ def failure_of(raised: Exception) -> Failure:
         return Configuration(text)
     if is_of_memory(raised):
         return OutOfMemory(f"out of memory: {text or type(raised).__name__}")
-    if is_of_the_environment(raised):
+    if is_of_the_environment(raised) or isinstance(raised, ConnectionError | TimeoutError):
         return Environment(in_words(raised))
     lines = "".join(traceback.format_exception(raised)).strip().splitlines()
     return Configuration("\n".join(lines[-TRACE_LINES:]))
@@ -184,7 +184,7 @@ def is_of_memory(raised: Exception) -> bool:
 
 
 def is_of_the_environment(raised: Exception) -> bool:
-    """A file, a folder, a disk. A connection that breaks is another matter."""
+    """A file, a folder, a disk. A driver's connection that breaks, to Ray for one, is another matter."""
     of_files = isinstance(raised, OSError) and not isinstance(raised, ConnectionError | TimeoutError)
     return of_files or isinstance(raised, MissingFiles) or bool(_OF_THE_SYSTEM.search(str(raised)))
 

@@ -60,6 +60,9 @@ TRAINER = "trainer.training.train"
          Environment("x: No such file or directory")),
         (RuntimeError("I/O error: Permission denied (os error 13)"),
          Environment("I/O error: Permission denied (os error 13)")),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+         Environment("Connection reset by peer")),
+        (TimeoutError("timed out"), Environment("timed out")),
         (DiskFull("the disk is full: x"), Environment("the disk is full: x")),
         (OtherRun("x holds another run"), Environment("x holds another run")),
         (EnvironmentFault("another process"), Environment("another process")),
@@ -84,7 +87,6 @@ def test_what_is_not_known_is_the_trials_with_the_end_of_its_traceback() -> None
         failure = failure_of(raised)
     assert isinstance(failure, Configuration)
     assert failure.error.splitlines()[-1] == "KeyError: 'a bug'"
-    assert failure_of(ConnectionResetError("reset")) == Configuration("ConnectionResetError: reset")
 
 
 @pytest.mark.parametrize(
