@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainer.config.problems import InvalidConfig
+from trainer.config.problems import InvalidConfig, MissingFiles
 from trainer.disk import is_full, no_room
 from trainer.errors import (
     CheckpointError,
@@ -165,13 +165,13 @@ def failure_of(raised: Exception) -> Failure:
         return BranchGone(text)
     if isinstance(raised, DamagedCheckpoint | MissingCheckpoint):
         return Damaged(text)
-    if isinstance(raised, EnvironmentFault | CheckpointError | DataError):
+    if isinstance(raised, EnvironmentFault | CheckpointError | DataError | MissingFiles):
         return Environment(text)
     if isinstance(raised, TrainingError | InvalidConfig):
         return Configuration(text)
     if is_of_memory(raised):
         return OutOfMemory(f"out of memory: {text or type(raised).__name__}")
-    if is_of_the_environment(raised):
+    if is_of_the_environment(raised) or isinstance(raised, ConnectionError | TimeoutError):
         return Environment(in_words(raised))
     lines = "".join(traceback.format_exception(raised)).strip().splitlines()
     return Configuration("\n".join(lines[-TRACE_LINES:]))
@@ -184,9 +184,9 @@ def is_of_memory(raised: Exception) -> bool:
 
 
 def is_of_the_environment(raised: Exception) -> bool:
-    """A file, a folder, a disk. A connection that breaks is another matter."""
+    """A file, a folder, a disk. A driver's connection that breaks, to Ray for one, is another matter."""
     of_files = isinstance(raised, OSError) and not isinstance(raised, ConnectionError | TimeoutError)
-    return of_files or bool(_OF_THE_SYSTEM.search(str(raised)))
+    return of_files or isinstance(raised, MissingFiles) or bool(_OF_THE_SYSTEM.search(str(raised)))
 
 
 def in_words(error: Exception) -> str:

@@ -187,7 +187,7 @@ class JobQueue:
             return failure.given_up(times + 1)
         self._retries.note(job, failure)
         if isinstance(failure, BranchGone) and isinstance(job, TrialJob):
-            self.stages.look_again(str(self._trials.entry(job.trial).record.stage))
+            self.stages.doubt(self._trials.entry(job.trial).record.stage or "")
         if isinstance(failure, Stale):
             self._above[job.name] = failure.attempt
         with self._writer.together():

@@ -117,16 +117,19 @@ class Retention:
 
     def __init__(
         self,
-        sweep: SweepRecord,
-        spec: SweepSpec,
+        sweep: str,
+        keep: Keep,
         reader: Reader,
         clock: Callable[[], float] = time.monotonic,
         pause: float = 5.0,
     ):
-        """pause: seconds at least between two looks."""
+        """sweep: by its name; what it is asked for while it runs, the store says at each look.
+
+        pause: seconds at least between two looks.
+        """
         self._clock = clock
-        self._sweep, self._reader, self._pause = sweep._replace(spec=spec.resolved()), reader, pause
-        self._idle = spec.keep == Keep()
+        self._sweep, self._keep, self._reader, self._pause = sweep, keep, reader, pause
+        self._idle = keep == Keep()
         self._next = 0.0
         self.due = True  # a trial has ended since the last look
 
@@ -137,7 +140,9 @@ class Retention:
 
     def look_now(self) -> None:
         began = self._clock()
-        _, busy = remove(excess(self._reader, self._sweep))
-        self.due = bool(busy)
+        if (sweep := self._reader.sweep(self._sweep)) is not None:
+            keep = self._keep.model_dump(mode="json")
+            _, busy = remove(excess(self._reader, sweep._replace(spec={**sweep.spec, "keep": keep})))
+            self.due = bool(busy)
         took = self._clock() - began
         self._next = began + max(self._pause, PART * took)

@@ -6,7 +6,7 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials, steps
 from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
 from sweeper.store.records import ForeignTrial, TrialRecord
-from trainer.config.problems import InvalidConfig
+from trainer.config.problems import InvalidConfig, MissingFiles
 from trainer.config.train_config import content_hash
 
 ENDED_EARLY = "the search has ended: "  # what a sentence begins with that says why it tries no more
@@ -54,7 +54,8 @@ class Search:
     def propose(self) -> tuple[TrialRecord, str] | None:
         """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run.
 
-        None where nothing was found that satisfies the constraints: the search is over.
+        None where nothing was found that satisfies the constraints: the search is over. Raises MissingFiles,
+        with nothing written: what can be run one day is no trial that failed.
         """
         proposal, seed = self._proposals.ask(), self._spec.search.seed
         if proposal is None:
@@ -64,6 +65,8 @@ class Search:
         try:
             config = self._spec.train_config(proposal.params, seed)
             hash = content_hash(config.content())
+        except MissingFiles:
+            raise
         except InvalidConfig as invalid:
             error, hash = str(invalid), content_hash({"impossible": proposal.params})
         original = self._trials.equal_to(hash, seed)

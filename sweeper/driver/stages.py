@@ -3,7 +3,8 @@
 A stage is handed out as a job of its own, once; trials that need it wait without holding a slot. Two
 sweeps may want one stage at the same time: the worker's lock on the stage's folder makes them take turns,
 and the second finds the work done. A finished stage is looked at (sweeper/files/stage_cache.py) when a driver
-first needs it, and when a trial cannot begin with it; it is run again where its files are damaged or gone.
+first needs it, and when a trial cannot begin with it; it is run again where its files are damaged or gone,
+and where they only seem to be whole.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,13 @@ class Stages:
         if self._states.get(key) != "running":
             self._states.pop(key, None)
             self._failed_here.discard(key)
+
+    def doubt(self, key: str) -> None:
+        """A trial could not begin with it. Where it seems to be there, a worker is to look at all of it, and
+        trains what is not whole: of one in an object store the driver reads no byte."""
+        self.look_again(key)
+        if self.state(key) == "ready":
+            self._states[key] = "needed"
 
     def start(self, key: str, values: Mapping[str, Any], above: int = 0) -> StageJob:
         """values: of a trial that needs the stage, the seed included. above: as in Writer.start_stage."""

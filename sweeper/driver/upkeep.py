@@ -23,7 +23,7 @@ class Upkeep:
         self._held, self._lease_seconds, self._poll_seconds = held, lease_seconds, poll_seconds
         self._renewed = self._looked = clock()
         self._disk_guard = DiskGuard(held.reader.url, held.record.folder)
-        self.retention = Retention(held.record, held.spec, held.reader, clock)
+        self.retention = Retention(held.spec.name, held.spec.keep, held.reader, clock)
 
     def renew_lease(self) -> None:
         """If it is time to."""

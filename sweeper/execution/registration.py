@@ -114,14 +114,23 @@ def _moved(record: SweepRecord, said: str | None, reader: Reader) -> str | None:
                 "or move them there first"
             )
         return said
-    begun = any(trial.attempt for trial in reader.trials(record.id))
-    if is_remote(stored) or not begun or _holds(stored, record):
+    if is_remote(stored) or _holds(stored, record) or not _has_begun(record, reader):
         return None
     file = sqlite_file(reader.url)
     beside = "" if file is None else f" nor below {file.absolute().parent}"
     raise InvalidPlace(
         f"the files of sweep {record.name} are not in {stored}, where the store has them,{beside}: put them "
         "back, or say where they are: --files FOLDER (what is not in it is made again)"
+    )
+
+
+def _has_begun(record: SweepRecord, reader: Reader) -> bool:
+    """Whether something was trained in its folder: of a trial, or of a pretrain that no trial has had yet."""
+    trials = reader.trials(record.id)
+    needed = {trial.stage for trial in trials}
+    return any(trial.attempt for trial in trials) or any(
+        stage.attempt and stage.key in needed and Path(stage.folder).is_relative_to(record.folder)
+        for stage in reader.stages()
     )
 
 

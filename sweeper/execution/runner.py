@@ -1,8 +1,8 @@
 """Runs a sweep, or goes on with it: the same thing. The driver process, from the store to the exit code."""
 
 import shlex
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import MAY_BE_RETRIED
 from sweeper.store.store import Store
-from trainer.config.problems import InvalidConfig
+from sweeper.store.writer import Writer
+from trainer.config.problems import InvalidConfig, MissingFiles
 
 INTERNAL, BAD_SPEC, LACKS = 1, 3, 7
 LOCAL = "local"
@@ -74,7 +75,7 @@ def run_sweep(
                     return _nothing_left(sweep, reader, progress)
                 store.checkpoint()
                 return _drive(held, progress, means, patience)
-    except (StoreError, LacksError, InvalidPlace) as error:
+    except (StoreError, LacksError, InvalidPlace, MissingFiles) as error:
         progress.note(str(error))
         return LACKS
     except AnotherSpec as error:
@@ -105,22 +106,31 @@ def _drive(held: HeldSweep, progress: Progress, means: Means, patience: Patience
     watchdog.watch()
     patience.alive = watchdog.alive
     try:
-        with chatter_to(log), scratch(folder) as place:
+        with _said_in_the_store(held.writer), chatter_to(log), scratch(folder) as place:
             return _execute(held, progress, means, Execution(ray, watchdog, place, log, resume))
-    except (LacksError, InvalidConfig) as error:  # nothing has begun: nobody is to think that it runs
-        held.writer.set_sweep_state("interrupted", str(error))
-        raise
     except LeaseLost:  # another driver goes on
         raise
     except StoreError as error:
         raise StoreError(f"{error}; to go on: {resume}") from None
     except OSError as error:  # its folder cannot be made, or written
-        held.writer.set_sweep_state("interrupted", in_words(error))
         progress.note(f"{in_words(error)}; to go on: {resume}")
         return LACKS
     finally:
         ray.stop()
         watchdog.release()
+
+
+@contextmanager
+def _said_in_the_store(writer: Writer) -> Iterator[None]:
+    """Why nothing has begun, or could go on: nobody is to think that the sweep runs."""
+    try:
+        yield
+    except (LacksError, InvalidConfig) as error:
+        writer.set_sweep_state("interrupted", str(error))
+        raise
+    except OSError as error:
+        writer.set_sweep_state("interrupted", in_words(error))
+        raise
 
 
 class Execution(NamedTuple):

@@ -13,7 +13,7 @@ from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.failures import Lost, Silent
 from sweeper.driver.jobs import Job
 from sweeper.driver.stop_reason import by_signal
-from sweeper.execution.watchdog import Watchdog
+from sweeper.execution.watchdog import HALTED, Watchdog
 from sweeper.planning.machine import Slots
 
 log = logging.getLogger("ray.sweeper")
@@ -48,7 +48,7 @@ class TrialBackend:
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
         self._heard: dict[str, float] = {}  # by the same: when it last gave a sign of life
         self._silent: set[str] = set()  # those that were ended because it had given none
-        self._last_news = time.monotonic()
+        self._last_news = self._listened = time.monotonic()
         self.failure: Exception | None = None
 
     @property
@@ -120,7 +120,15 @@ class TrialBackend:
         if self._watchdog.signal is not None:
             self._driver.stop(by_signal(self._watchdog.signal))
         self._driver.poll()
+        self._forgive()
         if self._jobs and time.monotonic() - self._last_news > QUIET:
             self._last_news = time.monotonic()
             if not ray.cluster_resources().get("CPU"):
                 self._watchdog.give_up("the Ray cluster has died")
+
+    def _forgive(self) -> None:
+        """None was silent while nobody listened: this process was halted, or waited for its store's lock."""
+        now = time.monotonic()
+        if (deaf := now - self._listened) > HALTED:
+            self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}
+        self._listened = now

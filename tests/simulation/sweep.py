@@ -1,5 +1,4 @@
-"""One simulated sweep: drivers one after another, each with its workers, on one thread, until it has
-ended."""
+"""One simulated sweep: drivers one after another, each with its workers, on one thread, to its end."""
 
 import shutil
 import sqlite3
@@ -116,6 +115,8 @@ class Sweep:
                 known.write(held.writer)
                 if known.ended:
                     return "ended"
+                logs = Path(known.record.folder, "trials", str(known.record.id))
+                logs.mkdir(parents=True, exist_ok=True)  # as the runner does
                 settings = DriverSettings(slots, poll_seconds=0.0, clock=world.clock)
                 self.driver = driver = Driver(held, Silent(), settings, Allowance(known.spec.budget))
                 try:
@@ -269,9 +270,8 @@ class Sweep:
     def tables(self) -> dict[str, list[Any]]:
         """Every row of every table; what anyone may write to aside."""
         with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database:
-            names = [
-                row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            ]
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            names = [row[0] for row in found]
             return {
                 name: sorted(map(repr, database.execute(f"SELECT * FROM {name}")))
                 for name in names

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
-from trainer.errors import CheckpointError
+from trainer.errors import DamagedBranch, DamagedCheckpoint, MissingCheckpoint
 from trainer.evaluation.record import Evaluation, Report
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
@@ -41,7 +41,7 @@ def train(
     acknowledged: int = 0,
     device: str = "auto",
 ) -> Iterator[Report | None]:
-    start = _read(pretrained / LAST)["value"] if pretrained else 1.0
+    start = _start_of(pretrained) if pretrained else 1.0
     yield from _run(config, finetune(config, start), folder, attempt, acknowledged)
 
 
@@ -161,11 +161,22 @@ def _replace(file: Path, state: dict[str, Any]) -> None:
     os.replace(new, file)
 
 
+def _start_of(stage: Path) -> float:
+    try:
+        return float(_read(stage / LAST)["value"])
+    except (MissingCheckpoint, DamagedCheckpoint) as error:
+        raise DamagedBranch(str(error)) from None
+
+
 def _read(file: Path) -> dict[str, Any]:
-    """Raises CheckpointError where it is not what was written, as the trainer does."""
-    whole = file.read_bytes()
+    """Raises MissingCheckpoint, and DamagedCheckpoint where it is not what was written, as the trainer
+    does."""
+    try:
+        whole = file.read_bytes()
+    except FileNotFoundError:
+        raise MissingCheckpoint(f"{file}: there is no such checkpoint") from None
     if sha256(whole[64:]).hexdigest().encode() != whole[:64]:
-        raise CheckpointError(f"{file} is damaged")
+        raise DamagedCheckpoint(f"{file} is damaged")
     state: dict[str, Any] = json.loads(whole[64:])
     return state
 

@@ -26,6 +26,10 @@ class InvalidConfig(ValueError):
         super().__init__("; ".join(f"{p.key}: {p.sentence}" if p.key else p.sentence for p in problems))
 
 
+class MissingFiles(InvalidConfig):
+    """All that it says is well; a file that it names cannot be had, here and now."""
+
+
 def first_of(sentences: Sequence[str]) -> list[str]:
     """The first of many, and how many more there are."""
     more = [f"and {len(sentences) - SAID:,} more"] if len(sentences) > SAID else []

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from trainer.config.evaluation import EvaluationConfig
-from trainer.config.problems import InvalidConfig, Problem, checked, refusal
+from trainer.config.problems import MissingFiles, Problem, checked, refusal
 from trainer.config.published import weights_hash
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import CORPORA, AnyDataSet
@@ -126,21 +126,21 @@ class TrainConfig(Settings):
     def published(self) -> str | None:
         """What identifies the checkpoint of pretrain.from: its weights, wherever they lie.
 
-        Raises InvalidConfig where it is not there.
+        Raises MissingFiles where it is not there.
         """
         if self.pretrain.from_ is None:
             return None
         try:
             return weights_hash(Path(self.pretrain.from_))
         except CheckpointError as error:
-            raise InvalidConfig([Problem("pretrain.from", str(error))]) from None
+            raise MissingFiles([Problem("pretrain.from", str(error))]) from None
 
     def check_files(self) -> None:
-        """Raises InvalidConfig where a checkpoint or a judge is not there that is named by its place."""
+        """Raises MissingFiles where a checkpoint or a judge is not there that is named by its place."""
         self.published()
         judge = self.samples.judge
         if self.samples.num and judge and judge.startswith((".", "/", "~")) and not Path(judge).is_dir():
-            raise InvalidConfig([Problem("samples.judge", f"{judge}: there is no such folder")])
+            raise MissingFiles([Problem("samples.judge", f"{judge}: there is no such folder")])
 
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint

@@ -18,7 +18,7 @@ from trainer.data.base import Split
 from trainer.data.corpus import Corpus, prepare
 from trainer.data.tokenizer import Tokenizer
 from trainer.data.union import AnyCorpus
-from trainer.errors import CheckpointError, DataError, JudgeError, TrainingError
+from trainer.errors import CheckpointError, DataError, EnvironmentFault, JudgeError
 from trainer.evaluation.bound import evaluate
 from trainer.evaluation.generative import NoText, judging
 from trainer.evaluation.judges import check_judge, open_judge
@@ -37,7 +37,7 @@ Rows = Generator[None, None, dict[str, float]]
 
 
 def look_ahead(config: TrainConfig, corpus: Corpus) -> Generator[None, None, None]:
-    """Tokenises the other corpora, and finds the judge. Raises TrainingError or DataError."""
+    """Tokenises the other corpora, and finds the judge. Raises EnvironmentFault or DataError."""
     for data in config.evaluation.zero_shot:
         with_tokenizer, split = _to_be_scored(config, corpus, data)
         try:
@@ -50,7 +50,7 @@ def look_ahead(config: TrainConfig, corpus: Corpus) -> Generator[None, None, Non
         try:
             yield from meanwhile(lambda: check_judge(judge), "look-for-judge")
         except (JudgeError, CheckpointError) as error:
-            raise TrainingError(f"samples.judge: {error}") from None
+            raise EnvironmentFault(f"samples.judge: {error}") from None
 
 
 def zero_shot(
@@ -75,7 +75,7 @@ def generated(model: Denoiser, config: TrainConfig, corpus: Corpus, folder: Path
 
     They are kept in folder/samples.jsonl. Each training seed draws its own, so that an interval over seeds
     sees the drawing too. Yields None meanwhile; closing stops the work at its next pass.
-    Raises TrainingError.
+    Raises EnvironmentFault.
     """
     seed = seed_of(config.seed, "samples", config.samples.seed)
     how, tokenizer = config.samples.model_copy(update={"seed": seed}), corpus.tokenizer
@@ -104,7 +104,7 @@ def generated(model: Denoiser, config: TrainConfig, corpus: Corpus, folder: Path
         try:
             yield from meanwhile(work, "samples")
         except (JudgeError, CheckpointError) as error:
-            raise TrainingError(f"samples.judge: {error}") from None
+            raise EnvironmentFault(f"samples.judge: {error}") from None
         finally:
             stop.set()
             stopped.wait(PATIENCE)  # the next trial of this process has the folder, and torch, to itself

@@ -22,12 +22,14 @@ from sweeper.driver.failures import (
     Silent,
     Stale,
     failure_of,
+    in_words,
+    is_of_the_environment,
 )
 from sweeper.driver.jobs import DAMAGED, Job, StageJob, TrialJob
 from sweeper.store.queries import Reader
 from tests import fakes
 from tests.sweeper.driving import STAGED, advance, drive, make_spec, opened, run_to_end, told, trial_of
-from trainer.config.problems import InvalidConfig
+from trainer.config.problems import InvalidConfig, MissingFiles
 from trainer.errors import (
     CheckpointError,
     DamagedBranch,
@@ -50,6 +52,7 @@ TRAINER = "trainer.training.train"
     [
         (TrainingError("diverged at step 3"), Configuration("diverged at step 3")),
         (InvalidConfig([]), Configuration("")),
+        (MissingFiles([]), Environment("")),
         (PermissionError(errno.EPERM, "Operation not permitted", "a/rows.jsonl"),
          Environment("a/rows.jsonl: Operation not permitted")),
         (OSError(errno.EROFS, "Read-only file system"), Environment("Read-only file system")),
@@ -57,6 +60,9 @@ TRAINER = "trainer.training.train"
          Environment("x: No such file or directory")),
         (RuntimeError("I/O error: Permission denied (os error 13)"),
          Environment("I/O error: Permission denied (os error 13)")),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+         Environment("Connection reset by peer")),
+        (TimeoutError("timed out"), Environment("timed out")),
         (DiskFull("the disk is full: x"), Environment("the disk is full: x")),
         (OtherRun("x holds another run"), Environment("x holds another run")),
         (EnvironmentFault("another process"), Environment("another process")),
@@ -81,7 +87,6 @@ def test_what_is_not_known_is_the_trials_with_the_end_of_its_traceback() -> None
         failure = failure_of(raised)
     assert isinstance(failure, Configuration)
     assert failure.error.splitlines()[-1] == "KeyError: 'a bug'"
-    assert failure_of(ConnectionResetError("reset")) == Configuration("ConnectionResetError: reset")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +130,30 @@ def test_files_that_cannot_be_written_stop_the_driver_and_cost_no_trial(
         assert driver.states() == {"queued": slots}
         driver.interrupt(driver.stop_reason.reason)
     run_to_end(url, spec, files, slots=slots)
+    assert told(url) == told(f"sqlite:///{tmp_path}/u.db")
+
+
+def test_a_checkpoint_to_start_from_that_is_gone_for_a_while_costs_no_trial(
+    place: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Its weights are part of each configuration's name: without them nothing can be proposed."""
+    url, files = place
+    published = tmp_path / "published" / "model.safetensors"
+    published.parent.mkdir()
+    published.write_bytes(b"weights")
+    start = f"trainer.pretrain.from={published.parent}"
+    spec = make_spec(start, "search.trials=3", "search.sampler=random")
+    run_to_end(f"sqlite:///{tmp_path}/u.db", spec, tmp_path / "u")
+    with opened(url, spec, files) as driver:
+        _to_its_end(driver, trial_of(driver))
+        published.rename(tmp_path / "away")
+        with pytest.raises(MissingFiles) as raised:
+            driver.next()
+        assert is_of_the_environment(raised.value)
+        driver.interrupt(in_words(raised.value))
+        assert driver.states() == {"complete": 1}
+    (tmp_path / "away").rename(published)
+    run_to_end(url, spec, files)
     assert told(url) == told(f"sqlite:///{tmp_path}/u.db")
 
 

@@ -8,11 +8,14 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeper.driver.extension import settle
 from sweeper.driver.jobs import TrialJob
 from sweeper.driver.retention import excess, remove
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
+from sweeper.store.controls import request
 from sweeper.store.queries import Reader
+from sweeper.store.store import Store
 from tests.sweeper.driving import advance, drive, make_spec, opened, run_to_end
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -104,6 +107,33 @@ def test_while_it_runs_what_ended_beyond_the_best_goes_and_what_runs_stays(
         driver.end()
     assert max(map(len, seen)) == 2  # the best so far, and what runs
     assert on_disk(tmp_path, LAST) == set(ranked(url)[:1])
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "when it has ended"])
+def test_what_a_race_may_score_stays_whenever_it_is_asked_for(ended: bool, tmp_path: Path) -> None:
+    url, files = f"sqlite:///{tmp_path}/s.db", tmp_path / "files"
+    spec = make_spec("always=[{finetune.block_size: 16}]", "always_seeds=3", "search.trials=3", "keep.best=1")
+    with opened(url, spec, files) as driver:
+        drive(driver)
+        if ended:
+            driver.end()
+        else:
+            driver.interrupt("")
+    with closing(Store(url)) as store:
+        store.release_lease(1, "me")
+    with closing(Reader(url)) as reader:
+        raced = {trial.id for trial in reader.trials(1) if trial.role == "baseline" and trial.seed > 3}
+    for trial in raced:  # of which the fake trainer has no best checkpoint
+        (files / "trials" / "1" / str(trial) / BEST).write_text("weights")
+    if ended:
+        settle(url, "test", {"within": 0.01, "seeds": 4})
+    with opened(url, spec, files) as driver:
+        if not ended:
+            request(url, 1, "settle within=0.01 seeds=4")
+        driver.poll()
+        driver._upkeep.retention.look_now()
+    assert len(raced) == 2
+    assert raced <= on_disk(tmp_path, BEST)
 
 
 def test_a_folder_in_which_a_worker_still_is_waits(tmp_path: Path) -> None:

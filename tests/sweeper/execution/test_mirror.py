@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
+from sweeper.driver.driver import Driver
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.execution import mirror
 from sweeper.execution.mirror import Turn, mirrored, patiently
@@ -18,7 +19,7 @@ from sweeper.files.remote import is_remote, logs_of, within
 from sweeper.files.snapshots import Snapshots
 from sweeper.store.queries import Reader
 from tests import fakes
-from tests.sweeper.driving import make_spec, run_to_end, told
+from tests.sweeper.driving import STAGED, advance, make_spec, opened, run_to_end, told
 from tests.sweeper.execution.test_kill import STEPS, TEXT, check_ledger
 from tests.sweeper.processes import Work, end_of, kill, wait_for
 from tests.sweeper.s3 import objects
@@ -157,6 +158,29 @@ def test_who_was_taken_for_dead_goes_on_with_what_the_other_made(
     for _ in halted:
         pass
     assert Snapshots(stage(remote).folder).fault() == ""
+
+
+def test_a_stage_whose_copy_is_damaged_is_trained_again(tmp_path: Path) -> None:
+    """The driver sees no byte of it: that it is damaged, the trial's worker says, each time anew."""
+    url, spec = f"sqlite:///{tmp_path}/s.db", make_spec(*STAGED, "search.trials=2")
+    run_to_end(f"sqlite:///{tmp_path}/u.db", spec, tmp_path / "u")
+    with opened(url, spec, f"file://{tmp_path}/store") as driver:  # type: ignore[arg-type]
+        made = driver.next()
+        assert isinstance(made, StageJob)
+        in_turn(driver, made)
+        for file in Path(made.folder.removeprefix("file://"), "objects").iterdir():
+            file.write_bytes(file.read_bytes().replace(b"1", b"2"))
+        while isinstance(job := driver.next(), StageJob | TrialJob):
+            in_turn(driver, job)
+        assert driver.stop_reason is None
+        driver.end()
+    assert told(url) == told(f"sqlite:///{tmp_path}/u.db")
+
+
+def in_turn(driver: Driver, job: StageJob | TrialJob) -> None:
+    run = mirrored(job, "tests.fakes", "cpu")
+    while advance(driver, job, run):
+        pass
 
 
 @pytest.mark.long

@@ -100,6 +100,27 @@ def test_files_that_are_not_where_the_store_has_them_are_asked_for(tmp_path: Pat
     assert not old.exists()
 
 
+def test_a_pretrain_that_was_cut_off_is_asked_for_too(tmp_path: Path) -> None:
+    """Hours of training, perhaps, before the first trial has begun."""
+    url, old, new = f"sqlite:///{tmp_path}/store/s.db", tmp_path / "old", tmp_path / "new"
+    (old / "trials" / "1").mkdir(parents=True)  # the runner's
+    with opened(url, SPEC, old) as driver:
+        stage = driver.next()
+        assert isinstance(stage, StageJob)
+        Path(stage.folder).mkdir(parents=True)
+        run = stage.run("tests.fakes", "cpu")
+        while not next(run):
+            pass
+        run.close()
+    with closing(Store(url)) as store:
+        store.release_lease(1, "me")
+    old.rename(new)
+    assert run_sweep(SPEC, url, Unsaid(str(tmp_path / "store" / "s.files")), Silent()) == 7
+    assert not old.exists()
+    assert begin(url, SPEC, new)
+    assert lines(new)[0] == ["1", "2"]  # none of them twice
+
+
 def test_another_place_is_refused_while_the_files_are_where_they_were(tmp_path: Path) -> None:
     url, files = f"sqlite:///{tmp_path}/s.db", tmp_path / "files"
     interrupted(url, files)

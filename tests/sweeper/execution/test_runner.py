@@ -1,5 +1,6 @@
 """The runner on real Ray, with fake trainers in worker processes. A start takes seconds, so few of them."""
 
+import errno
 import os
 import shutil
 import signal
@@ -211,6 +212,25 @@ def test_a_store_that_fails_is_said_with_the_line_to_go_on(
     assert run_sweep(make_spec(text=text(20)), url, tmp_path / "files", said) == 7
     assert said.lines[-1] == (
         "the database s.db cannot be used: database is locked; "
+        f"to go on: python -m sweeper resume test --db {url}"
+    )
+
+
+def test_a_full_disk_that_lets_the_store_say_nothing_ends_in_the_line_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+
+    def full_store(*_: object, **__: object) -> NoReturn:
+        raise StoreError("the database s.db cannot be used: database or disk is full")
+
+    monkeypatch.setattr("sweeper.execution.runner.pack", full)
+    monkeypatch.setattr("sweeper.store.writer.Writer.set_sweep_state", full_store)
+    url, said = f"sqlite:///{tmp_path}/s.db", Silent()
+    assert run_sweep(make_spec(text=text(20)), url, tmp_path / "files", said) == 7
+    assert said.lines[-1] == (
+        "the database s.db cannot be used: database or disk is full; "
         f"to go on: python -m sweeper resume test --db {url}"
     )
 

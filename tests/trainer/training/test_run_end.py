@@ -18,7 +18,7 @@ from trainer.config.problems import InvalidConfig
 from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import load
-from trainer.errors import DataError, TrainingError
+from trainer.errors import DataError, EnvironmentFault
 from trainer.evaluation.generative import judged
 from trainer.evaluation.judges import open_judge
 from trainer.evaluation.lengths import sample_lengths
@@ -214,7 +214,7 @@ def _a_run(corpus: Path, place: Path) -> tuple[TrainConfig, Path]:
 @pytest.mark.parametrize(
     ("changes", "kind", "sentence"),
     [
-        ({"samples__judge": "runs/none", "samples__num": 2}, TrainingError, "samples.judge: runs/none: no "),
+        ({"samples__judge": "runs/none", "samples__num": 2}, EnvironmentFault, "judge: runs/none: no "),
         ({"evaluation__zero_shot": [{"name": "synthetic"}]}, DataError, "zero_shot: synthetic brings its"),
         (
             {"evaluation__zero_shot": [{"name": "files", "train": "/nowhere"}]},
@@ -244,11 +244,11 @@ def test_a_judge_that_cannot_judge_is_said_at_once(corpus: Path, judge: Path, tm
     folder = tmp_path / "diffusion"
     reports_of(few_steps(corpus, finetune__steps=1), folder)
     config = few_steps(corpus, samples__num=1, samples__judge=str(folder))
-    with pytest.raises(TrainingError, match=r"samples.judge: .*objective.name=bd3lm; a judge is autoreg"):
+    with pytest.raises(EnvironmentFault, match=r"samples.judge: .*objective.name=bd3lm; a judge is autoreg"):
         reports_of(config, tmp_path / "run")
     (tmp_path / "empty").mkdir()
     config = few_steps(corpus, samples__num=1, samples__judge=str(tmp_path / "empty"))
-    with pytest.raises(TrainingError, match=r"samples.judge: .*not a causal model"):
+    with pytest.raises(EnvironmentFault, match=r"samples.judge: .*not a causal model"):
         returned(look_ahead(config, load(config.data)))
     config = few_steps(corpus, samples__num=0, samples__judge=str(tmp_path / "empty"))
     assert returned(look_ahead(config, load(config.data))) is None, "nobody asks for it"
