@@ -136,8 +136,9 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
     bad = sum(board.trials.get(state, 0) for state in ("failed", "lost"))
     if bad:
         trials = "1 trial" if bad == 1 else f"{bad} trials"
-        again = "; to try again: --as NEWNAME" if board.ended else ""
-        lines.append(f"{trials} failed; why: python -m sweeper show {shlex.quote(board.name)} TRIAL{again}")
+        name = shlex.quote(board.name)
+        again = f"; to try again: python -m sweeper retry {name}" if board.ended else ""
+        lines.append(f"{trials} failed; why: python -m sweeper show {name} TRIAL{again}")
     if not board.ended:
         counts = ", ".join(f"{count} {state}" for state, count in board.trials.items()) or "no trials yet"
         lines.append(f"Not final: the sweep is {board.state} ({counts}).")

@@ -176,7 +176,7 @@ def _find(trials: dict[int, TrialRecord], name: str, id: int) -> TrialRecord:
     trial = trials[id]
     mine = [each for each in trials.values() if each.configuration == trial.configuration]
     if not any(each.state == "complete" for each in mine):
-        raise NotComparable(f"trial {id} is {trial.state}: only what is complete is compared")
+        raise NotComparable(f"trial {trial.called} is {trial.state}: only what is complete is compared")
     return trial
 
 

@@ -170,6 +170,8 @@ def test_a_board_that_may_change_says_so_and_failures_say_where_to_look() -> Non
     why, final = tables.legend(running)
     assert why == "1 trial failed; why: python -m sweeper show 'my sweep' TRIAL"
     assert final == "Not final: the sweep is running (2 running, 1 failed)."
+    (again,) = tables.legend(running._replace(state="complete"))
+    assert again == f"{why}; to try again: python -m sweeper retry 'my sweep'"
 
 
 def test_the_floors_stand_below_the_board() -> None:
