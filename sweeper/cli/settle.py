@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, say
+from sweeper.cli.opening import NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep, say
 from sweeper.cli.options import DEFAULT_URL, Address, AsJson, Database, Name
 from sweeper.cli.run import drive
 
@@ -93,3 +93,5 @@ def reevaluate(
         print_json({"reevaluated": {"sweep": name, **wanted._asdict(), "runs": runs}})
     else:
         print_text(f"{len(scored)} runs of {len(chosen)} configurations are scored again")
+    if not scored:
+        raise typer.Exit(NOTHING_TO_RANK)

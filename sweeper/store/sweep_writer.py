@@ -76,14 +76,8 @@ class SweepWriter(StageWriter):
             self._say(connection, kind, text, trial)
 
     def _say(self, connection: Connection, kind: str, text: str, trial: int | None) -> None:
-        row = {
-            "time": self._clock.wall(),
-            "sweep": self._sweep,
-            "trial": trial,
-            "kind": kind,
-            "text": clean(text),
-        }
-        connection.execute(insert(events).values({**row, "time": self._clock.wall()}))
+        row = {"time": self._clock.wall(), "sweep": self._sweep, "trial": trial, "kind": kind}
+        connection.execute(insert(events).values(**row, text=clean(text)))
 
     def finish_control(self, control: int) -> None:
         """Marks a request as done; a request of another sweep is left alone."""

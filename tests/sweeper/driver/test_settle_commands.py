@@ -111,3 +111,10 @@ def test_what_lies_in_an_object_store_is_scored_the_same(
     with closing(Reader(url)) as reader:
         assert {score.trial: score.nelbo for score in reader.scores(1)} == {r: here[r] for r in runs - {1}}
     assert "there is no checkpoint" in next(line for line in said if line.startswith("trial 1:"))
+
+
+def test_where_nothing_could_be_scored_the_exit_code_says_so(place: tuple[str, Path]) -> None:
+    """The checkpoints of the fake trainer are none that the real one can read."""
+    code, said = call("reevaluate", "test", "--masks", "4", "--db", ended(place))
+    assert code == 5
+    assert "0 runs of" in said
