@@ -81,6 +81,8 @@ def _blind() -> list[str]:
 
 
 def _under_ray() -> list[str]:
+    if not (RESULTS / "under-ray.json").is_file():
+        return ["Not run to its end yet: `python -m tests.simulation.under_ray --write`."]
     found = _read("under-ray")
     settings, rows = found["settings"], found["rows"]
     command = f"tests.simulation.under_ray --first {settings['first']} --sweeps {settings['sweeps']}"
