@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, ScalarSelect, insert, select, update
 
 from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import LeaseLost, StoreError, now, transaction
@@ -55,6 +55,12 @@ class Leased:
                     "had run out, and nothing more was written here"
                 )
             yield connection
+
+    def _next_version(self, connection: Connection) -> ScalarSelect[int]:
+        """Of the sweep, one more than before: what every trial takes that changes in this transaction."""
+        mine = sweeps.c.id == self._sweep
+        connection.execute(update(sweeps).where(mine).values(version=sweeps.c.version + 1))
+        return select(sweeps.c.version).where(mine).scalar_subquery()
 
     def renew_lease(self, seconds: float) -> None:
         """From now on; one that was lost is not taken back."""

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 4  # a change to a table is one more, and a step in sweeper/store/migrations
+SCHEMA_VERSION = 5  # a change to a table is one more, and a step in sweeper/store/migrations
 
 metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.
@@ -44,6 +44,7 @@ sweeps = Table(
     Column("ended", Float),
     Column("lease_holder", String(80)),
     Column("lease_until", Float),
+    Column("version", BigInteger, nullable=False, server_default="0"),  # one more with each change of a trial
 )
 
 configurations = Table(
@@ -87,9 +88,12 @@ trials = Table(
     Column("cpu_seconds", Float, nullable=False, default=0.0),
     Column("gpu_seconds", Float, nullable=False, default=0.0),
     Column("tokens", BigInteger, nullable=False, default=0),
+    # The sweep's version at which it, its rows or its evaluations last changed: what a page reads again.
+    Column("version", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("sweep", "number"),
     Index("trials_by_state", "sweep", "state"),
     Index("trials_by_number", "sweep", "trial_number", unique=True),
+    Index("trials_by_version", "sweep", "version"),
 )
 
 # Of other sweeps, as they were when the search began to learn from them: later changes there are none here.
@@ -212,6 +216,34 @@ controls = Table(
     Column("trial", ForeignKey("trials.id")),
     Column("verb", String(200), nullable=False),  # stop; pause; resume; extend +20; settle within=0.005
     Column("done", Float),
+    Column("who", String(80), nullable=False, server_default=""),  # user@host; '' before schema 5
+)
+
+# Append-only, for anyone: what people say of a sweep or a trial. A tag stands until it is untagged.
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sweep", ForeignKey("sweeps.id"), nullable=False, index=True),
+    Column("trial", ForeignKey("trials.id")),  # null: of the sweep
+    Column("time", Float, nullable=False),
+    Column("who", String(80), nullable=False),
+    Column("kind", String(20), nullable=False),  # tag, untag, note
+    Column("text", Text, nullable=False),
+)
+
+# What workers say of themselves, at most once a minute each; the oldest go (sweeper/store/usage.py).
+usage = Table(
+    "usage",
+    metadata,
+    Column("sweep", ForeignKey("sweeps.id"), primary_key=True),
+    Column("worker", String(200), primary_key=True),  # host:pid
+    Column("time", Float, primary_key=True),
+    Column("trial", Integer),  # that it runs; null: a pretrain
+    Column("cpu", Float, nullable=False),  # cores in use, the mean since the last one
+    Column("memory", BigInteger, nullable=False),  # bytes resident
+    Column("gpu", Float),  # share of the card in use; null: no card
+    Column("gpu_memory", BigInteger),  # bytes in use on the card
 )
 
 # Append-only, for anyone: what `judge` was asked, and answered. The level of each ask is spent.

@@ -64,7 +64,8 @@ class SweepWriter(StageWriter):
             again = [row.id for row in found]
             new = {"state": "queued", "ended": None, "error": "", "reason": "", "tokens": 0}
             theirs = trials.c.id.in_(again) | trials.c.repeat_of.in_(again)
-            connection.execute(update(trials).where(mine & theirs).values(new))
+            version = self._next_version(connection)
+            connection.execute(update(trials).where(mine & theirs).values(**new, version=version))
             of_them = stages.c.key.in_({row.stage for row in found}) & (stages.c.state == "failed")
             connection.execute(update(stages).where(of_them).values(state="queued", error=""))
             for row in found:

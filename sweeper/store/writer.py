@@ -54,7 +54,8 @@ class Writer(SweepWriter):
             "gpu_seconds": 0.0,
             "tokens": 0,
         }
-        key = connection.execute(insert(trials).values(row)).inserted_primary_key
+        version = self._next_version(connection)
+        key = connection.execute(insert(trials).values(**row, version=version)).inserted_primary_key
         assert key is not None
         return TrialRecord(id=key[0], **row)
 
@@ -83,7 +84,7 @@ class Writer(SweepWriter):
                 "worker": worker,
                 "started": row.started or self._clock.wall(),
             }
-            connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            self._change(connection, trial, new)
             return attempt
 
     def add_rows(
@@ -131,7 +132,7 @@ class Writer(SweepWriter):
                 new["system_attrs"] = dict(system_attrs)
             if state is not None:
                 new |= {"state": state, "reason": clean(reason)}
-            connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            self._change(connection, trial, new)
             return True
 
     def add_scores(
@@ -149,6 +150,7 @@ class Writer(SweepWriter):
             self._trial(connection, trial)
             rows = [{"trial": trial, "round": round, **tables.row_of(each), **cost} for each in evaluations]
             upsert(connection, scores, rows)
+            self._change(connection, trial, {})
 
     def end_trial(
         self,
@@ -185,7 +187,7 @@ class Writer(SweepWriter):
             }
             if system_attrs is not None:
                 new["system_attrs"] = dict(system_attrs)
-            connection.execute(update(trials).where(trials.c.id == trial).values(new))
+            self._change(connection, trial, new)
             return True
 
     def hold(self, trial: int, paused: bool) -> None:
@@ -193,13 +195,18 @@ class Writer(SweepWriter):
         before, after = ("queued", "paused") if paused else ("paused", "queued")
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep) & (trials.c.state == before)
         with self._transaction() as connection:
-            connection.execute(update(trials).where(mine).values(state=after))
+            version = self._next_version(connection)
+            connection.execute(update(trials).where(mine).values(state=after, version=version))
 
     def add_foreign_trials(self, given: Iterable[ForeignTrial]) -> None:
         """What the search is to know before its number 0; once, before there are trials."""
         rows = [{"sweep": self._sweep, "place": i, **each._asdict()} for i, each in enumerate(given)]
         with self._transaction() as connection:
             insert_or_ignore(connection, foreign_trials, rows)
+
+    def _change(self, connection: Connection, trial: int, new: Mapping[str, Any]) -> None:
+        version = self._next_version(connection)
+        connection.execute(update(trials).where(trials.c.id == trial).values(**new, version=version))
 
     def _trial(self, connection: Connection, trial: int) -> Any:
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)
