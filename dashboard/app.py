@@ -1,13 +1,14 @@
 """The dashboard: `python -m sweeper dashboard`, or `streamlit run dashboard/app.py` with SWEEPER_DB set.
 
-Read-only. A page is one file in views/ and one line in PAGES.
+It reads; it writes nothing. A page is one file in views/ and one line in PAGES.
 """
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dashboard import data
+from dashboard import data, state
+from dashboard.data import Found
 
 PAGES = (
     st.Page("views/leaderboard.py", title="Leaderboard", default=True),
@@ -34,7 +35,7 @@ def wait() -> None:
         st.rerun()
     st.header("No sweep yet", anchor=False)
     st.text("This page looks for one every two seconds, and shows it as soon as it is there. It looks in")
-    st.code(data.shown_url(), language=None)
+    st.code("\n".join(map(data.shown_url, data.urls())), language=None)
     if problem:
         st.text(problem)
     st.text("Start a sweep in another terminal:")
@@ -45,19 +46,44 @@ def wait() -> None:
 
 @st.fragment(run_every=3)
 def watch(shown: list[tuple[str, str]]) -> None:
-    """Redraws everything when a sweep appears, goes on or ends: a page of an ended sweep does not poll."""
-    sweeps, _ = data.sweeps()
-    if [(sweep.name, sweep.state) for sweep in sweeps] != shown:
+    """Redraws everything when a sweep appears, goes on or ends: a page of an ended sweep does not poll.
+
+    While no store can be read nothing is redrawn: what is shown stays, and pages say why it does not change.
+    """
+    sweeps, problem = data.sweeps()
+    now = [(each.label, each.sweep.state) for each in sweeps]
+    if now != shown and not (problem and not now):
         st.rerun()
+    if problem:
+        st.caption(problem)
 
 
-sweeps, _ = data.sweeps()
+def pick(sweeps: list[Found]) -> None:
+    """The sweep in the sidebar, kept in the address; one that is not there is said to be missing."""
+    labels = [each.label for each in sweeps]
+    asked = st.query_params.get("sweep")
+    if asked and asked not in labels:
+        st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
+    label = st.selectbox("Sweep", labels, key="sweep", bind="query-params")
+    data.choose(sweeps[labels.index(label)])
+    state.carry(label)
+    watch([(each.label, each.sweep.state) for each in sweeps])
+
+
+def last_known() -> list[Found]:
+    """All sweeps; while no store can be read, those of before."""
+    sweeps, _ = data.sweeps()
+    if sweeps:
+        st.session_state["sweeps"] = sweeps
+    return st.session_state.get("sweeps", sweeps)
+
+
+sweeps = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
 st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide")
 if sweeps:
     with st.sidebar:
-        st.selectbox("Sweep", [sweep.name for sweep in sweeps], key="sweep", bind="query-params")
-        watch([(sweep.name, sweep.state) for sweep in sweeps])
+        pick(sweeps)
     page.run()
 else:
     wait()

@@ -6,6 +6,7 @@ A page that polls a store in which nobody has committed reads nothing.
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,13 +41,27 @@ class Snapshot(NamedTuple):
     values: dict[int, dict[str, Any]]  # of every configuration, complete
 
 
+class Found(NamedTuple):
+    """A sweep, and the store that it is in."""
+
+    url: str
+    sweep: SweepRecord
+    label: str  # what a picker calls it: its name, with the store's where two stores have one of that name
+
+
+def urls() -> list[str]:
+    """The stores that are shown: SWEEPER_DB, a line each."""
+    return os.environ.get("SWEEPER_DB", "").split() or [DEFAULT_URL]
+
+
 def url() -> str:
-    return os.environ.get("SWEEPER_DB", DEFAULT_URL)
+    """Of the store that the chosen sweep is in."""
+    return st.session_state.get("store-url", urls()[0])
 
 
-def shown_url() -> str:
-    """The store's address without its password, wherever in it that was written."""
-    head, at, tail = url().rpartition("@")
+def shown_url(url: str) -> str:
+    """A store's address without its password, wherever in it that was written."""
+    head, at, tail = url.rpartition("@")
     place = tail.partition("?")[0]
     if not at:
         return place
@@ -54,22 +69,37 @@ def shown_url() -> str:
     return f"{scheme}://{user.partition(':')[0]}:***@{place}" if slashes else f"***@{place}"
 
 
-def sweeps() -> tuple[list[SweepRecord], str]:
-    """All sweeps, newest first; none, and a sentence why, where the store cannot be read."""
-    try:
-        reader = _reader(url())
-        return sorted(reader.sweeps(), key=lambda sweep: -sweep.created), ""
-    except StoreError as error:
-        return [], str(error)
+def sweeps() -> tuple[list[Found], str]:
+    """All sweeps of all stores, newest first; and in a sentence each, which stores cannot be read."""
+    found: list[Found] = []
+    problems = []
+    for address in urls():
+        try:
+            there = _reader(address).sweeps()
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        found += [Found(address, sweep, sweep.name) for sweep in there]
+    names = Counter(each.sweep.name for each in found)
+    found = [
+        each if names[each.sweep.name] == 1 else each._replace(label=f"{each.label} ({shown_url(each.url)})")
+        for each in found
+    ]
+    return sorted(found, key=lambda each: -each.sweep.created), "\n".join(problems)
+
+
+def choose(found: Found) -> None:
+    """The sweep that pages show from now on."""
+    st.session_state["store-url"], st.session_state["sweep-name"] = found.url, found.sweep.name
 
 
 def chosen() -> Snapshot:
-    """The sweep that the sidebar's picker names, as it is now.
+    """The chosen sweep as it is now. Raises StoreError in a sentence where it cannot be read.
 
     Read again when somebody has committed, but where reading takes long not again at once: a sweep of
     thousands of trials commits faster than its board is made. The end of a sweep is always read.
     """
-    name = st.session_state["sweep"]
+    name = st.session_state["sweep-name"]
     held = _held(url(), name)
     version = reader().version()
     if held.snapshot is None or held.version != version:
@@ -91,10 +121,21 @@ def reader() -> Reader:
 def live(page: Callable[[], None], seconds: float) -> None:
     """Draws a page, and draws it again every so many seconds until its sweep has ended.
 
-    app.watch redraws everything when the sweep starts or ends, so that this is decided anew.
+    app.watch redraws everything when the sweep starts or ends, so that this is decided anew. While the store
+    cannot be read, a sentence says so, and the page comes back with it.
     """
-    ended = chosen().sweep.state in ENDED
-    st.fragment(page, run_every=None if ended else seconds)()
+
+    def drawn() -> None:
+        try:
+            page()
+        except StoreError as error:
+            st.text(f"The store cannot be read now: {error}. This page looks again every few seconds.")
+
+    try:
+        ended = chosen().sweep.state in ENDED
+    except StoreError:
+        ended = False
+    st.fragment(drawn, run_every=None if ended else seconds)()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -8,9 +8,10 @@ import time
 import streamlit as st
 
 from dashboard import data, frame, tables, words
+from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures import curves
-from dashboard.figures.style import CONFIG, Line, empty
+from dashboard.figures.style import Line, empty
 from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
@@ -86,7 +87,7 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
     for column, (name, lines) in zip(st.columns(len(BINS), gap="medium"), panels, strict=False):
         with column:
             figure = curves.panel(lines, "masking rate p", BY_NAME[name].label)
-            st.plotly_chart(figure, key=f"details-{name}", config=CONFIG)
+            chart(figure, key=f"details-{name}", alt=f"{BY_NAME[name].label} by masking rate")
 
 
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
@@ -94,7 +95,7 @@ def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340)
     stored = {name for trial in trials for name in now.latest.get(trial, {})}
     names = sorted((name for name in stored if not name.startswith(BINS)), key=_usual_order)
     if not names:
-        st.plotly_chart(empty("No row has been reported yet.", height), key=f"{key}-none", config=CONFIG)
+        chart(empty("No row has been reported yet.", height), key=f"{key}-none", alt="No curve yet")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Metric", names, key=f"{key}_metric", width=280, persist_state="session")
@@ -119,7 +120,7 @@ def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340)
         start,
     )
     figure.update_layout(height=height)
-    st.plotly_chart(figure, key=f"{key}-curves", config=CONFIG)
+    chart(figure, key=f"{key}-curves", alt=f"{name} over steps")
 
 
 def _usual_order(name: str) -> tuple[int, str]:

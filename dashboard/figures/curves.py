@@ -41,7 +41,7 @@ def curves(
             text=" finetune",
             xanchor="left",
             showarrow=False,
-            font={"size": 11, "color": "#77808A"},
+            font={"size": 11},
         )
     figure.update_xaxes(title="step", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.style import BEST, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
+from dashboard.figures.style import BEST, CLEAR, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
 from trainer.metrics import BY_NAME
 
-TIED_BAND = "rgba(36, 94, 140, 0.07)"
+TIED_BAND = "rgba(47, 116, 173, 0.10)"
 
 
 def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
@@ -37,7 +37,7 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
         if part.empty:
             continue
         value = part["val_ppl"].to_numpy(float)
-        edge = {"width": 1, "color": "white"} if symbol == "circle" else {"width": 1.5}
+        edge = {"width": 1, "color": CLEAR} if symbol == "circle" else {"width": 1.5}
         figure.add_scatter(
             x=value,
             y=place[chosen],
@@ -59,7 +59,7 @@ def intervals(rows: pd.DataFrame, most: int = 30) -> go.Figure:
         showgrid=False,
         automargin=True,
         ticksuffix="  ",
-        tickcolor="white",
+        tickcolor=CLEAR,
     )
     figure.update_xaxes(title=f"{BY_NAME['val_ppl'].label}, 95% interval", gridcolor=GRID, zeroline=False)
     return calm(figure, height=96 + 24 * len(rows))

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.style import INK, empty, plain
+from dashboard.figures.style import empty, plain
 from dashboard.values import is_number, missing
 
-BLUES = ((0.0, "#123B5D"), (0.35, "#3B7DAB"), (0.7, "#9CC0D8"), (1.0, "#C9D3DD"))  # low is good: dark
+BLUES = ((0.0, "#2F74AD"), (0.5, "#5B95C6"), (1.0, "#9AA1AB"))  # low is good: strong
 MOST_LINES = 500  # beyond it a plot is slow and unreadable
 
 
@@ -32,8 +32,8 @@ def parallel(rows: pd.DataFrame, names: Sequence[str], labels: Sequence[str]) ->
             dimensions=[
                 {**axis, "values": axis["values"][::-1]} for axis in axes
             ],  # the best is drawn last, on top
-            labelfont={"size": 12, "color": INK},
-            tickfont={"size": 11, "color": "#4A5764"},
+            labelfont={"size": 12},
+            tickfont={"size": 11},
             rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
             labelangle=-12,
             labelside="top",

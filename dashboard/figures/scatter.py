@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.style import COLOURS, GRID, bars, calm, empty, hover_lines, plain
+from dashboard.figures.style import CLEAR, COLOURS, GRID, bars, calm, empty, hover_lines, plain
 from dashboard.values import is_number
 from trainer.metrics import BY_NAME
 
@@ -44,7 +44,7 @@ def against(rows: pd.DataFrame, name: str, colour_by: str | None = None, log: bo
             ),
             mode="markers",
             name=plain(group, 40),
-            marker={"size": 8, "color": colour, "opacity": 0.85, "line": {"width": 1, "color": "white"}},
+            marker={"size": 8, "color": colour, "opacity": 0.85, "line": {"width": 1, "color": CLEAR}},
             customdata=[hover_lines(text) for text in part["hover"]],
             hovertemplate="%{customdata}<extra></extra>",
         )

@@ -7,8 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-INK, BEST, TIED, REST, GRID = "#1D2731", "#245E8C", "#86AECB", "#B9C1CA", "#E9EDF1"
-COLOURS = ("#245E8C", "#C9762B", "#3B8A6E", "#9B4A6B", "#6A63A6", "#8C7A2F", "#4B9CC2", "#77808A")
+# Of marks: each stands out from a light and from a dark background, so a figure is drawn once for both. What
+# a theme decides (ground, words, grid) is left to it.
+BEST, TIED, REST = "#2F74AD", "#5B95C6", "#8A9099"
+COLOURS = ("#2F74AD", "#CC6F22", "#35896A", "#B0557F", "#7B73C2", "#8C7A2F", "#2A8FB3", "#858B94")
+BAD = "#C2414B"  # failed, diverged
+GRID = "rgba(128, 138, 150, 0.22)"
+CLEAR = "rgba(0, 0, 0, 0)"
 CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
@@ -40,9 +45,7 @@ def named(template: str, label: str) -> str:
 
 
 def empty(sentence: str, height: int = 240) -> go.Figure:
-    figure = go.Figure().add_annotation(
-        text=plain(sentence, 200), showarrow=False, font={"size": 14, "color": "#5B6875"}
-    )
+    figure = go.Figure().add_annotation(text=plain(sentence, 200), showarrow=False, font={"size": 14})
     figure.update_layout(
         xaxis_visible=False, yaxis_visible=False, height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0}
     )
@@ -70,8 +73,8 @@ def calm(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
             "font": {"size": 12},
         },
         hoverlabel={"align": "left"},
-        plot_bgcolor="white",
-        paper_bgcolor="white",
+        plot_bgcolor=CLEAR,
+        paper_bgcolor=CLEAR,
         uirevision="keep",  # zoom and hidden lines survive a live redraw
     )
     return figure

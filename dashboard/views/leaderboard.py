@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, frame, tables, words
+from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 from dashboard.figures.intervals import intervals
-from dashboard.figures.style import CONFIG
 from dashboard.values import number
 from sweeper.results.progress_estimate import pretrains
 
@@ -124,7 +124,7 @@ def leaderboard_page() -> None:
         configuration_details(now, chosen)
         return
     st.subheader("Intervals", anchor=False)
-    st.plotly_chart(intervals(rows), key="intervals", config=CONFIG)
+    chart(intervals(rows), key="intervals", alt="val_ppl of each configuration, with its 95% interval")
 
 
 data.live(leaderboard_page, 2)

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from dashboard import data
+from dashboard.chart import chart
 from dashboard.figures.parallel import MOST_LINES, parallel
 from dashboard.figures.scatter import against
-from dashboard.figures.style import CONFIG
 from dashboard.values import common_prefix, is_number
 
 
@@ -32,12 +32,16 @@ def parameters_page() -> None:
             persist_state="session",
         )
         log = st.toggle("Log scale", key="parameters_log", persist_state="session")
-    st.plotly_chart(against(now.frame, name, colour_by, log), key="against", config=CONFIG)
+    chart(against(now.frame, name, colour_by, log), key="against", alt=f"val_ppl against {name}")
     prefix = common_prefix(now.searched)
     labels = [each.removeprefix(prefix) for each in now.searched]
     st.subheader("All searched values", anchor=False)
     st.text("Dark lines rank high. Drag along an axis to keep a range; drag a name to move its axis.")
-    st.plotly_chart(parallel(now.frame, now.searched, labels), key="parallel", config=CONFIG)
+    chart(
+        parallel(now.frame, now.searched, labels),
+        key="parallel",
+        alt="All searched values and val_ppl as parallel coordinates",
+    )
     if len(now.frame) > MOST_LINES:
         st.text(f"The best {MOST_LINES} of {len(now.frame):,} configurations are drawn.")
 

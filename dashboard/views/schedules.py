@@ -7,8 +7,9 @@ import numpy as np
 import streamlit as st
 
 from dashboard import data, words
+from dashboard.chart import chart
 from dashboard.figures import curves
-from dashboard.figures.style import CONFIG, Line
+from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 
 FIRST = 4  # configurations shown before anybody chooses
@@ -122,7 +123,7 @@ def schedules_page() -> None:
 def draw(panel: Panel, shapes: dict[int, NoiseShape], labels: dict[int, str], legend: bool = False) -> None:
     lines = [Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]
     figure = curves.panel(lines, panel.x, panel.y, panel.log, legend)
-    st.plotly_chart(figure, key=panel.title, config=CONFIG)
+    chart(figure, key=panel.title, alt=f"{panel.title}: {panel.words}")
 
 
 schedules_page()

@@ -2,7 +2,6 @@
 
 import ast
 import base64
-import gc
 import json
 import re
 from contextlib import closing
@@ -25,21 +24,6 @@ from tests.sweeper.filled import HOLDER, fill
 FOLDER = Path(dashboard.__file__).parent
 VIEWS = sorted(path.name for path in (FOLDER / "views").glob("*.py") if path.name != "__init__.py")
 HOSTILE = "<img src=x onerror=alert(1)> [go](http://evil.example) **bold** =cmd() $x$ :red[no]"
-
-
-@pytest.fixture(autouse=True)
-def forgotten():
-    """No test sees what another one cached."""
-    yield
-    st.cache_resource.clear()
-    gc.collect()
-
-
-@pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    address = f"sqlite:///{tmp_path}/sweeps.db"
-    monkeypatch.setenv("SWEEPER_DB", address)
-    return address
 
 
 def opened(view: str = "leaderboard.py") -> AppTest:
@@ -91,10 +75,10 @@ def test_an_empty_store_waits_and_then_shows_its_first_sweep(url: str) -> None:
 
 
 def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboard.data import shown_url
+    from dashboard.data import shown_url, urls
 
     monkeypatch.setenv("SWEEPER_DB", "postgresql+psycopg://me:secret@host/sweeps")
-    assert shown_url() == "postgresql+psycopg://me:***@host/sweeps"
+    assert shown_url(urls()[0]) == "postgresql+psycopg://me:***@host/sweeps"
 
 
 def test_a_pretrain_that_runs_is_on_the_page(url: str, tmp_path: Path) -> None:

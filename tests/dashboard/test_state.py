@@ -1,0 +1,67 @@
+"""What a person chose is kept over a change of page and in the address; of another sweep it is forgotten."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from tests.dashboard.test_views import words
+from tests.sweeper.filled import fill
+
+APP = str(Path(dashboard.__file__).parent / "app.py")
+
+
+def opened(**address: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def test_an_address_is_a_view(url: str) -> None:
+    fill(url)
+    app = opened(rows="2,1")
+    assert app.session_state["kept-rows"] == ("2", "1")
+    app.switch_page("views/curves.py").run()
+    assert app.session_state["kept-rows"] == ("2", "1")
+    assert app.query_params["rows"] in ("2,1", ["2,1"])
+
+
+def test_rows_of_another_sweep_are_forgotten(url: str) -> None:
+    fill(url)
+    fill(url, name="other")
+    app = opened(rows="2,1", sweep="schedules")
+    app.selectbox(key="sweep").set_value("other").run()
+    assert "kept-rows" not in app.session_state
+    assert "rows" not in app.query_params
+
+
+def test_a_sweep_that_is_not_there_is_said_to_be_missing(url: str) -> None:
+    fill(url)
+    assert "There is no sweep 'nosuch' here" in words(opened(sweep="nosuch"))
+
+
+def test_two_stores_are_one_list(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(url)
+    second = f"sqlite:///{tmp_path}/second.db"
+    fill(second)
+    monkeypatch.setenv("SWEEPER_DB", f"{url}\n{second}")
+    app = opened()
+    options = app.selectbox(key="sweep").options
+    assert options == [f"schedules ({second})", f"schedules ({url})"]
+    assert app.session_state["store-url"] == second
+
+
+def test_a_store_that_moves_away_and_comes_back(url: str, tmp_path: Path) -> None:
+    fill(url)
+    app = opened()
+    file, elsewhere = tmp_path / "sweeps.db", tmp_path / "elsewhere.db"
+    file.rename(elsewhere)
+    assert "cannot be read now" in words(app.run())
+    assert not app.exception
+    elsewhere.rename(file)
+    assert app.run().header[0].value == "Leaderboard"
+    assert "cannot be read now" not in words(app)
