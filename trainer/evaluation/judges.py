@@ -14,7 +14,7 @@ from trainer.checkpoints.trained import open_trained
 from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.online import hub_answers
-from trainer.errors import JudgeError
+from trainer.errors import JudgeError, lacks
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
 from trainer.network.attention import block_causal
 from trainer.network.hardware import pick_device
@@ -126,7 +126,10 @@ def _place(name: str) -> tuple[str, dict[str, bool], bool]:
 
 
 def _config(path: str, found: dict[str, bool], here: bool) -> None:
-    import transformers
+    try:
+        import transformers
+    except ImportError:
+        raise JudgeError(lacks(f"the judge {path}", "transformers", "judge")) from None
 
     try:
         transformers.AutoConfig.from_pretrained(path, **found)
