@@ -3,6 +3,7 @@
 Shapes: B windows, W tokens of a window, V vocabulary.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,8 @@ def _nats(logits_BWV: Tensor, tokens_BW: Tensor) -> Tensor:
 
 def _place(name: str) -> tuple[str, dict[str, bool], bool]:
     """Where transformers is to look, how, and whether that is a folder here."""
+    if find_spec("transformers") is None:
+        raise JudgeError(lacks(f"the judge {name}", "transformers", "judge"))
     here = Path(name).expanduser().is_dir()
     path = str(Path(name).expanduser()) if here else name
     # Asked first: offline, only what was downloaded before is looked for.
@@ -126,10 +129,7 @@ def _place(name: str) -> tuple[str, dict[str, bool], bool]:
 
 
 def _config(path: str, found: dict[str, bool], here: bool) -> None:
-    try:
-        import transformers
-    except ImportError:
-        raise JudgeError(lacks(f"the judge {path}", "transformers", "judge")) from None
+    import transformers
 
     try:
         transformers.AutoConfig.from_pretrained(path, **found)

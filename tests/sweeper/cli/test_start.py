@@ -83,7 +83,8 @@ def test_names_of_sweeps_are_completed(here: Path, monkeypatch: pytest.MonkeyPat
 def test_a_part_that_is_not_installed_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("datasets", "transformers"):
         monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for place in ("importlib.util", "trainer.evaluation.judges"):
+        monkeypatch.setattr(f"{place}.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"datasets, which is not installed: pip install datasets.*\[hub\]"):
         WikiText().count("test")
     with pytest.raises(DataError, match=r"\[hub\]"):
