@@ -66,7 +66,7 @@ RIGHT = (
     "trainer.finetune.lr: 1.0e-3",
     "search: {trials: 3, warm_start: earlier}",
     "search: {trials: 3, warm_start: [earlier, still]}",
-    "space: {finetune.lr: {log_uniform: [1.0e-4, 1.0e-2], when: {finetune.schedule.name: [cosine, gaussian]}}}",
+    "space: {finetune.lr: {log_uniform: [1.0e-4, 1.0e-2], when: {finetune.schedule.name: [cosine]}}}",
     "space: {finetune: {block_size: {int: [4, 16], step: 4, when: {objective.name: bd3lm}}}}",
     "early_stopping: {pruner: median, min_steps: 3}",
     "scale: small\nvariants: {scale: {small: {trainer.model.size: nano}}}",
