@@ -71,11 +71,11 @@ def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
         fail(USAGE, document.problems[0].sentence, json)
     resolved = spec.resolved()
     for key, value in document.values.items():
-        if not key.startswith(FREE):
+        if not f"{key}.".startswith(FREE):
             may = ", ".join(each.rstrip(".") for each in FREE)
             fail(USAGE, f"{key} makes it another sweep; what may change is {may}", json)
         section, _, field = key.partition(".")
-        resolved[section] = {**(resolved[section] or {}), field: value}
+        resolved[section] = {**(resolved[section] or {}), field: value} if field else value
     try:
         return SweepSpec.from_resolved(resolved, spec.text)
     except ValidationError as error:

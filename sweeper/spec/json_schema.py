@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from sweeper.spec.dimensions import KINDS
-from sweeper.spec.reading import READ_HERE
+from sweeper.spec.load import EXTENDS
+from sweeper.spec.reading import MADE, READ_HERE
 from sweeper.spec.sections import SECTIONS
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.trainer_keys import NOT_SEARCHED
@@ -41,6 +42,7 @@ def json_schema() -> Schema:
         "always": entries,
         "constraints": {"type": "array", "items": {"type": "string"}},
         "variants": {"type": "object"},
+        EXTENDS: {"type": "string", "description": "Another file; what is said here goes over it."},
     }
     top = _group(leaves, "sweep", shared)
     known = shared.pop("sweep")
@@ -66,7 +68,7 @@ def _own() -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for name, field in SweepSpec.model_fields.items():
         word = field.alias or name
-        if word in (*READ_HERE, "metric", "text", "early_stopping"):
+        if word in (*READ_HERE, *MADE, "metric", "text", "early_stopping"):
             continue
         if word in SECTIONS:
             found |= {f"{word}.{leaf}": schema for leaf, schema in _leaves(names_of(SECTIONS[word])).items()}
