@@ -13,6 +13,7 @@ from sweeper.results.row import Row, known
 from sweeper.spec.sections import Settle
 from sweeper.words import brief
 
+NOTHING = "nothing measurable"  # a bound of 0 is one-sided: an interval beside it may reach below 0
 WITHIN = 0.01  # of perplexity: the margin of a row's p_within where no race has one of its own
 
 
@@ -78,24 +79,26 @@ def _of_race(
     p_within = None if chances is None else float(chances.within_C[race.first])
     seeds = _count(race.rounds, "seed")
     those = f"the {len(contest.contenders)} rows that were raced ({seeds})"
-    everyone = f", {_most(of_all)} to any of the {searched} searched" if math.isfinite(of_all) else ""
+    any_of = f"to any of the {searched} searched" if math.isfinite(of_all) else ""
     chance = _chance(p_best, p_within, settle.within)
     who = f"row {place[contest.first] + 1} ({brief(row.values, names)})"
     if race.winner:
         said = f"{who} beats each of the other rows that were raced, at 95% ({seeds})"
-        said += f"; it loses at most {_most(of_all)} to any of the {searched} searched" if everyone else ""
+        said += f"; it loses {_at_most(of_all)} {any_of}" if any_of else ""
         said += chance
     elif ended == "chance":
-        said = (
-            f"take {who}{chance} (a chance, no guarantee: at 95% it loses at most {_most(loss)} to {those})"
-        )
+        said = f"take {who}{chance} (a chance, no guarantee: at 95% it loses {_at_most(loss)} to {those})"
     else:
-        said = f"take {who}: at 95% it loses at most {_most(loss)} to the best of {those}{everyone}{chance}"
+        lost = f"it loses {_at_most(loss)} to the best of {those}"
+        if any_of:
+            lost += f", {_most(of_all) if loss else _at_most(of_all)} {any_of}"
+        said = f"take {who}: at 95% {lost}{chance}"
     if ended == "cap":
         more = max(2, race.rounds // 2)
-        would = _most(math.expm1(_projected(contest, more)))
+        bound = math.expm1(_projected(contest, more))
+        would = f"about {_most(bound)}" if bound else f"that down to {NOTHING}"
         said = f"not settled to {_percent(settle.within)} after {seeds}: {said}"
-        said += f"; {_count(more, 'more seed')} would bring about {would}"
+        said += f"; {_count(more, 'more seed')} would bring {would}"
     elif not ended:
         said = f"not settled yet: {said}"
     return Answer(
@@ -161,7 +164,7 @@ def _of_look(
             if kind == "confirmed"
             else f"the {len(several)} of {searched} rows that ran on several seeds"
         )
-        said = f"Take {who}: at 95% it loses at most {_most(loss)} to the best of {those}{chance}"
+        said = f"Take {who}: at 95% it loses {_at_most(loss)} to the best of {those}{chance}"
     elif row.p_best is not None:
         tied = sum(row.tied_with_best for row in rows)
         said = f"No answer yet: {who} has the lowest val_ppl, on one seed; "
@@ -207,6 +210,10 @@ def _likely(chance: float) -> str:
     if chance >= 0.995:
         return "above .99"
     return "below .01" if chance < 0.005 else f"{chance:.2f}".lstrip("0")
+
+
+def _at_most(loss: float) -> str:
+    return NOTHING if loss == 0 else f"at most {_most(loss)}"
 
 
 def _most(loss: float) -> str:

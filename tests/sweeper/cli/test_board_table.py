@@ -163,6 +163,14 @@ def test_what_limits_trust_is_said() -> None:
     assert "ended under an older rule" in tables.legend(plain._replace(numbered_before=True))[0]
 
 
+def test_a_bound_of_nothing_is_explained_beside_intervals() -> None:
+    first, other = row(1, 1, True, "best")._replace(seeds=3, regret=0.0), row(1, 2)._replace(seeds=3)
+    said = [line for line in tables.legend(board(first, other)) if line.startswith("nothing measurable: ")]
+    assert "may reach below 0" in "".join(said)
+    some = board(first._replace(regret=0.01), other)
+    assert not any(line.startswith("nothing measurable") for line in tables.legend(some))
+
+
 def test_a_board_that_may_change_says_so_and_failures_say_where_to_look() -> None:
     done = board(row(1, 1, True, "best"))
     assert tables.legend(done) == []
