@@ -166,7 +166,8 @@ _MEANINGS = {
     ),
     "limits": "limits: parts of the variance of a tied row's difference to the first.",
     "as_run": (
-        "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "
+        "as run: what its trials are ranked by, of their best checkpoints: ranked_ppl where that was "
+        "measured, else the log's val_ppl. The column val_ppl takes out that some seeds are easier than others for "
         "every configuration, so that rows of different seeds can be compared."
     ),
     "front": "front: none is better in every metric of the search than one marked *, errors left aside.",

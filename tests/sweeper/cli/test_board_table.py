@@ -121,7 +121,7 @@ def test_numbers_that_are_not_what_the_trials_said_are_explained(monkeypatch: py
     text = drawn([adjusted, row(1, 2, True, "within the error")], [], 120, monkeypatch)
     assert "as run" in text.splitlines()[1]
     assert "219.4" in text.splitlines()[2]
-    assert "as run: what the trials reported" in text
+    assert "as run: what its trials are ranked by" in text
     plain = drawn([row(1, 1, True, "best"), row(2, 2)], [], 120, monkeypatch)
     assert "as run" not in plain
 

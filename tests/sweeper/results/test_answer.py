@@ -149,8 +149,8 @@ def test_a_bound_of_nothing_is_said_in_words() -> None:
     race = raced(bound=0.0, rounds=3, settle=Settle(seeds=8))
     on = said(ROWS, race)
     assert (
-        "it loses nothing measurable to the best of the 2 rows that were raced (3 seeds), at most 1.2% to any "
-        "of the 3 searched;"
+        "it loses nothing measurable to the best of the 2 rows that were raced (3 seeds), at most 1.2% to "
+        "any of the 3 searched;"
     ) in on.text
     (contest,) = race.contests
     everyone = race._replace(contests=[contest._replace(against_all=0.0)])
