@@ -117,8 +117,8 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
         lines.append(f"95% interval: of each value by itself, over {over}.")
     if "above" in there and any(NOTHING in answer.text for answer in board.answers):
         lines.append(
-            f"{NOTHING}: the answer bounds a loss on one side. The interval of a difference has two sides and "
-            "may reach below 0 all the same."
+            f"{NOTHING}: the answer bounds a loss on one side. The interval of a difference has two "
+            "sides and may reach below 0 all the same."
         )
     if board.confirmed:
         seeds = [row.confirmed_seeds for row in board.confirmed]
@@ -167,8 +167,8 @@ _MEANINGS = {
     "limits": "limits: parts of the variance of a tied row's difference to the first.",
     "as_run": (
         "as run: what its trials are ranked by, of their best checkpoints: ranked_ppl where that was "
-        "measured, else the log's val_ppl. The column val_ppl takes out that some seeds are easier than others for "
-        "every configuration, so that rows of different seeds can be compared."
+        "measured, else the log's val_ppl. The column val_ppl takes out that some seeds are easier than "
+        "others for every configuration, so that rows of different seeds can be compared."
     ),
     "front": "front: none is better in every metric of the search than one marked *, errors left aside.",
 }

@@ -21,7 +21,9 @@ def settle(
     confidence: Annotated[float | None, typer.Option(help="0.95 unless said.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Fresh seeds at most.")] = None,
     contenders: Annotated[int | None, typer.Option(help="Configurations at most.")] = None,
-    by: Annotated[str | None, typer.Option(help="A dimension: each of its values by itself.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="A dimension: each of its values by itself; '': all together again.")
+    ] = None,
     db: Database = DEFAULT_URL,
     address: Address = "local",
     json: AsJson = False,

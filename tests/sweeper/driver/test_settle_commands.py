@@ -44,6 +44,21 @@ def test_settle_is_asked_of_a_sweep_that_runs(place: tuple[str, Path]) -> None:
     assert call("settle", "other", "--db", url)[0] == 2
 
 
+def test_by_can_be_taken_back_and_must_be_of_few_values(place: tuple[str, Path]) -> None:
+    url = place[0]
+    by = "settle={by: finetune.block_size, seeds: 3}"
+    with opened(url, make_spec(*SMALL, by), place[1]) as driver:
+        code, said = call("settle", "test", "--by", "finetune.schedule.mu", "--db", url)
+        assert (code, "settle.by: finetune.schedule.mu is a continuous range" in said) == (2, True)
+        code, said = call("settle", "test", "--by", "", "--json", "--db", url)
+        assert (code, json.loads(said)["settle"]["by"]) == (0, None)
+        driver.poll()
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("test")
+        assert sweep is not None
+        assert (sweep.spec["settle"]["by"], sweep.spec["settle"]["seeds"]) == (None, 3)
+
+
 def test_checkpoints_are_scored_again_and_the_board_goes_by_that(place: tuple[str, Path]) -> None:
     url = ended(place)
     with closing(Reader(url)) as reader:
