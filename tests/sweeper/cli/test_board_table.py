@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sweeper.cli import board_table as tables
-from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of
+from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of, split
 from sweeper.results.fresh import Fresh
 from sweeper.results.leaderboard import Board
 from sweeper.results.race_record import Contest
@@ -95,6 +95,16 @@ def test_columns_are_chosen_and_rows_sorted(monkeypatch: pytest.MonkeyPatch) -> 
         drawn(rows, ["k"], 120, monkeypatch, columns=["nothing"])
     for name in COLUMNS:  # each can be shown, and sorted by
         assert drawn(rows, ["k"], 200, monkeypatch, columns=[name], sort=name)
+
+
+def test_columns_that_are_asked_for_stand_once_and_there_is_one() -> None:
+    assert split("val_ppl, rank,val_ppl,, rank") == ["val_ppl", "rank"]
+    assert split(None) is None
+    for nothing in ("", " ", ", ,"):
+        with pytest.raises(NoColumn, match="names no column"):
+            split(nothing)
+    with pytest.raises(NoColumn, match="there is no column ''; there are: rank, "):
+        column_of(board(row(1, 1)), "")
 
 
 def test_hostile_values_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
