@@ -58,7 +58,7 @@ def _wait(server: "subprocess.Popen[bytes]", health: str) -> None:
             time.sleep(0.1)
 
 
-def picture(address: str, sweep: str, path: Path) -> Path:
+def picture(address: str, path: Path) -> Path:
     """Of the leaderboard that a dashboard begins with."""
     from playwright.sync_api import sync_playwright
 
@@ -67,7 +67,7 @@ def picture(address: str, sweep: str, path: Path) -> Path:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(address)
-        page.get_by_text(f"{sweep} is ").first.wait_for()
+        page.get_by_role("heading", name="Leaderboard").wait_for()
         page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
         page.locator("[data-testid=stPlotlyChart] .js-plotly-plot").first.wait_for()
         page.wait_for_timeout(1000)  # what is painted on a canvas says nothing of when it is done
@@ -82,12 +82,10 @@ def main() -> None:
     given.add_argument("--out", type=Path, default=DOCS)
     said = given.parse_args()
     with closing(Reader(said.db)) as reader:
-        sweeps = reader.sweeps()
-    if not sweeps:
-        raise SystemExit(f"no sweep has been run yet in {said.db}")
-    newest = max(sweeps, key=lambda sweep: sweep.created)
+        if not reader.sweeps():
+            raise SystemExit("no sweep has been run yet in this database")
     with shown(said.db) as address:
-        print(picture(address, newest.name, said.out / "leaderboard.png"))
+        print(picture(address, said.out / "leaderboard.png"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,6 @@ def test_the_leaderboard_of_a_store_is_drawn(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     fill(url)
     with shown(url) as address:
-        drawn = picture(address, "mine", tmp_path / "leaderboard.png").read_bytes()
+        drawn = picture(address, tmp_path / "leaderboard.png").read_bytes()
     assert drawn.startswith(b"\x89PNG")
     assert struct.unpack(">II", drawn[16:24]) == (WIDTH, HEIGHT)
