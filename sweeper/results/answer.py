@@ -78,12 +78,13 @@ def _of_race(
     p_best = None if chances is None else float(chances.best_C[race.first])
     p_within = None if chances is None else float(chances.within_C[race.first])
     seeds = _count(race.rounds, "seed")
-    those = f"the {len(contest.contenders)} rows that were raced ({seeds})"
+    ran = _counts(contest.rounds, "seed")
+    those = f"the {len(contest.contenders)} rows that were raced ({ran})"
     any_of = f"to any of the {searched} searched" if math.isfinite(of_all) else ""
     chance = _chance(p_best, p_within, settle.within)
     who = f"row {place[contest.first] + 1} ({brief(row.values, names)})"
     if race.winner:
-        said = f"{who} beats each of the other rows that were raced, at 95% ({seeds})"
+        said = f"{who} beats each of the other rows that were raced, at 95% ({ran})"
         said += f"; it loses {_at_most(of_all)} {any_of}" if any_of else ""
         said += chance
     elif ended == "chance":
@@ -148,7 +149,7 @@ def _of_look(
 ) -> Answer:
     """rows: the ones that decide, best first."""
     row, several = rows[0], [row for row in rows if (row.confirmed_seeds or row.seeds) > 1]
-    seeds = max(row.confirmed_seeds or row.seeds for row in rows)
+    seeds = _counts([row.confirmed_seeds or row.seeds for row in rows], "fresh seed")
     who = f"row 1 ({brief(row.values, names)})" if brief(row.values, names) else "row 1"
     chance = _chance(row.p_best, row.p_within, WITHIN)
     loss = None if row.regret is None else math.expm1(row.regret)
@@ -156,11 +157,11 @@ def _of_look(
         what = "confirmed: on fresh seeds" if kind == "confirmed" else "ranked:"
         said, loss = f"One configuration is {what} there is nothing to compare it to", None
     elif winner is not None:
-        confirmed = f"confirmed on {_count(seeds, 'fresh seed')}" if kind == "confirmed" else "searched"
+        confirmed = f"confirmed on {seeds}" if kind == "confirmed" else "searched"
         said = f"{_capital(who)} beats each of the {len(rows) - 1} others {confirmed}, at 95%{chance}"
     elif loss is not None:
         those = (
-            f"the {len(rows)} rows that were confirmed ({_count(seeds, 'fresh seed')})"
+            f"the {len(rows)} rows that were confirmed ({seeds})"
             if kind == "confirmed"
             else f"the {len(several)} of {searched} rows that ran on several seeds"
         )
@@ -229,6 +230,12 @@ def _percent(share: float) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _counts(numbers: Sequence[int], what: str) -> str:
+    """'5 seeds', '2 to 5 seeds': rows that are behind leave a race before its end."""
+    least, most = min(numbers), max(numbers)
+    return _count(most, what) if least == most else f"{least} to {most} {what}s"
 
 
 def _capital(text: str) -> str:

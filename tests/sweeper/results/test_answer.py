@@ -161,6 +161,15 @@ def test_a_bound_of_nothing_is_said_in_words() -> None:
     assert "0.0%" not in "".join(each.text for each in (alone, on, said(ROWS, won)))
 
 
+def test_rows_of_different_numbers_of_seeds_are_said_as_a_range() -> None:
+    rows = [row(1, 1, confirmed_seeds=5, regret=0.02), row(1, 2, confirmed_seeds=3)]
+    assert "(3 to 5 fresh seeds)" in said(rows).text
+    assert "confirmed on 3 to 5 fresh seeds, at 95%" in said(rows, winner=1).text
+    race = raced(bound=0.005, rounds=5, settle=Settle(seeds=8))
+    race = race._replace(contests=[race.contests[0]._replace(rounds=[5, 2])])
+    assert "rows that were raced (2 to 5 seeds)" in said(ROWS, race).text
+
+
 def test_each_value_of_a_dimension_has_its_line() -> None:
     settle = Settle(seeds=8, by="f.block_size")
     (only,) = answers(ROWS, raced(bound=0.001, rounds=3, settle=settle, value=4), None, NAMES)
