@@ -67,8 +67,9 @@ def score(
     value = state["score"] / 10 + drawn.gauss(0, 0.004)
     nats = [100 * (value + drawn.gauss(0, error or 0.01)) for _ in range(20)]
     nelbo, se = ratio_and_se(nats, [100] * 20)
+    how = {"bound": "sampled", "estimator": "subsets, controlled", "draws": masks} if masks else {}
     yield Report(
-        state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, {}, nats, [100] * 20),)
+        state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, how, nats, [100] * 20),)
     )
 
 

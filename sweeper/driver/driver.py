@@ -25,6 +25,7 @@ from sweeper.driver.trials import Trials
 from sweeper.driver.upkeep import Upkeep
 from sweeper.store.clock import MACHINE, Clock
 from trainer.evaluation.record import Report
+from trainer.metrics import AGAIN
 
 POLL = 0.5  # seconds between two looks at what people ask
 
@@ -196,8 +197,9 @@ class Driver:
         self, trial: int, state: str, error: str = "", *, reason: str = "", cost: Cost = NOTHING
     ) -> None:
         """It is live no more."""
-        best = self._trials.best.get(trial)
-        said = (trial, state, self._held.spec.metric, best, error or reason)
+        best, metric = self._trials.best.get(trial), self._held.spec.metric
+        ranked = self._trials.reported(trial, AGAIN[metric]) if metric in AGAIN else None
+        said = (trial, state, metric, best, ranked, error or reason)
         if why := self._breaker.saw(trial, state, error):
             self.stop(StopReason(why, NOTHING_TO_RANK))
         with self._held.writer.together():

@@ -108,9 +108,16 @@ class EventLog:
         numbers = ", ".join(str(self._called(trial)) for trial in trials)
         self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
 
-    def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
-        """best: of the metric, if there is one. why: an error, or the reason."""
+    def trial_ended(
+        self, trial: int, state: str, metric: str, best: float | None, ranked: float | None, why: str
+    ) -> None:
+        """best: of the metric, if there is one. ranked: what it is ranked by, where that was measured again
+        under more masks. why: an error, or the reason."""
         value = f", {metric} {best:.6g}" if best is not None else ""
+        if ranked is not None and ranked != best:
+            value += (
+                f" (ranked by {ranked:.6g}: its best checkpoint under the masks of evaluation.rank_error)"
+            )
         self.ended(
             trial, state, f"trial {self._called(trial)} {state}{value}{f': {_last_line(why)}' if why else ''}"
         )

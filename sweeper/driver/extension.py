@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sweeper.driver.lease import new_holder
 from sweeper.spec.sections import Settle
+from sweeper.spec.soundness import no_race_by
 from sweeper.spec.spec import SweepSpec
 from sweeper.store import controls
 from sweeper.store.engine import StoreError
@@ -130,8 +131,8 @@ def settled(spec: SweepSpec, said: Mapping[str, Any]) -> SweepSpec:
         first = error.errors()[0]
         where = ".".join(("settle", *map(str, first["loc"])))
         raise NotSettled(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
-    if settle.by is not None and settle.by not in spec.dimensions:
-        raise NotSettled(f"settle.by: {settle.by} is no dimension of {spec.name}")
+    if settle.by is not None and (why := no_race_by(spec, settle.by)):
+        raise NotSettled(f"settle.by: {why}")
     return spec.model_copy(update={"settle": settle})
 
 

@@ -66,7 +66,7 @@ def run_sweep(
             if store.migrated:
                 progress.note(store.migrated.words())
             sweep = register(spec, files, store, reader, progress.note)
-            if sweep.ended and not sweep.changed:
+            if sweep.ended and not sweep.changed and not sweep.moved:
                 return _nothing_left(sweep, reader, progress)
             with lease(store, sweep.record, means.lease_seconds) as holder:
                 held = HeldSweep(sweep.spec, sweep.record, reader, store.writer(sweep.record.id, holder))
