@@ -14,6 +14,7 @@ from sweeper.driver.extension import (
     asked,
     asked_to_settle,
     extended,
+    requested,
     settled,
     words_of,
 )
@@ -82,6 +83,10 @@ class ControlRequests:
         """It is stopped, paused, or has ended by itself."""
         if trial in self._pending:
             self._done(self._pending.pop(trial))
+
+    def want_more(self) -> bool:
+        """Whether something was asked that a sweep which has come to its end goes on with."""
+        return requested(self._undone())
 
     def extended(self, spec: SweepSpec) -> SweepSpec:
         """With as many trials as it is asked for; that is written with the request that is done by it."""

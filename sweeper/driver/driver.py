@@ -219,12 +219,15 @@ class Driver:
         self._upkeep.renew_lease()
         if self._upkeep.is_due():
             self._held.reader.version()  # raises where the file is gone: SQLite would write on to nowhere
-            self._source.extend()
-            self._requests.hear(self)
+            self._hear()
             if full := self._upkeep.look():
                 self.stop(full)
             self._progress.status(self.status())
         return self.stop_reason is None
+
+    def _hear(self) -> None:
+        self._source.extend()
+        self._requests.hear(self)
 
     def stop(self, reason: StopReason) -> None:
         """Everything that runs is to save and stop; nothing more is handed out. The first reason counts."""
@@ -266,18 +269,25 @@ class Driver:
         with self._held.writer.together():
             self._events.record("interrupt", reason)
             self._held.writer.set_sweep_state("interrupted", reason)
+            self._held.writer.give_up_lease()
 
-    def end(self) -> None:
-        """To be called once `next` has said EXHAUSTED."""
-        self._upkeep.retention.look_now()
-        counts = self.states()
-        note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
-        state = "complete" if counts.get("complete") else "failed"
-        self._spending.write()
-        with self._held.writer.together():
-            self._events.record("end", f"the sweep has ended: {note}")
-            self._held.writer.set_sweep_state(state, self._source.search_over or note)
-        self._has_ended = True
+    def end(self) -> bool:
+        """Ends the sweep and gives up its lease, where nothing is left to do. False: something is; nothing
+        was written.
+
+        Whoever asks for more does so before this is committed, and it is done; or asks no driver any more.
+        """
+        while self.over():
+            self._upkeep.retention.look_now()
+            self._spending.write()
+            with self._held.writer.together():
+                if not self._requests.want_more():
+                    self._events.sweep_ended(self.states(), self._source.search_over)
+                    self._held.writer.give_up_lease()
+                    self._has_ended = True
+                    return True
+            self._hear()
+        return False
 
     # --- the sweep at a glance ----------------------------------------------------------------
     def states(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What has happened? It is said twice: in the store, for later, and to whoever started the sweep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeper.driver.failures import Again
@@ -107,6 +107,12 @@ class EventLog:
         them = "trial" if len(trials) == 1 else "trials"
         numbers = ", ".join(str(self._called(trial)) for trial in trials)
         self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
+
+    def sweep_ended(self, counts: Mapping[str, int], search_over: str | None) -> None:
+        """counts: of its trials, by state. search_over: why its search came to no planned end."""
+        note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
+        self.record("end", f"the sweep has ended: {note}")
+        self._writer.set_sweep_state("complete" if counts.get("complete") else "failed", search_over or note)
 
     def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
         """best: of the metric, if there is one. why: an error, or the reason."""

@@ -150,13 +150,23 @@ def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -
         DriverSettings(slots.number, means.lease_seconds, clock=means.clock),
         Allowance(held.spec.budget, slots.gpu, packing.measured),
     )
-    if driver.over():  # a driver was killed between the last trial's end and the sweep's
-        return _ended(driver)
-    failure = None
-    if driver.poll():  # else the budget is spent, and Ray need not be started
-        time_limit = held.spec.resources.time_limit
-        backend = TrialBackend(driver, slots, means.train, at.watchdog, time_limit)
-        failure = Executor(at.ray, slots, at.place, at.watchdog).run(backend)
+    executor, limit = Executor(at.ray, slots, at.place, at.watchdog), held.spec.resources.time_limit
+    # A driver may have been killed between its last trial and the sweep's end; and somebody may ask for more
+    # while the workers end.
+    while not driver.end():
+        failure = None
+        if driver.poll():  # else the budget is spent, and Ray need not be started
+            failure = executor.run(TrialBackend(driver, slots, means.train, at.watchdog, limit))
+        if (code := _cut_off(driver, failure, progress, at)) is not None:
+            return code
+    return exit_code(driver.states())
+
+
+def _cut_off(driver: Driver, failure: Exception | None, progress: Progress, at: Execution) -> int | None:
+    """The exit code of a driver that stops before the sweep has ended; None: it does not.
+
+    failure: of the driver's own code, or of Ray.
+    """
     if isinstance(failure, StoreError):
         raise failure
     if failure is not None and is_of_the_environment(failure):
@@ -171,18 +181,13 @@ def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -
         driver.interrupt(stopped.reason)
         progress.note(f"{stopped.reason}; to go on: {at.resume}{stopped.more}")
         return stopped.code
-    return _ended(driver)
+    return None
 
 
 def _packing(spec: SweepSpec, ray: LocalRay | ClusterRay, means: Means, progress: Progress) -> Packing:
     if isinstance(ray, ClusterRay):  # its GPUs are not this machine's
         return Packing(spec.resources, {})
     return pack(spec, progress.note, probe=means.probe, gpu_memory=means.gpu_memory)
-
-
-def _ended(driver: Driver) -> int:
-    driver.end()
-    return exit_code(driver.states())
 
 
 def exit_code(states: Mapping[str, int]) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.clock import MACHINE, Clock
+from sweeper.store.controls import Asker
 from sweeper.store.engine import (
     LeaseLost,
     OldStore,
@@ -119,3 +120,7 @@ class Store:
     def writer(self, sweep: int, holder: str) -> Writer:
         """The sweep's results, writable as long as `holder` has the lease (checked in every transaction)."""
         return Writer(self._engine, sweep, holder, self._clock)
+
+    def asker(self, sweep: int) -> Asker:
+        """For who wants something of the sweep, whether it is being run or not."""
+        return Asker(self._engine, sweep, "", self._clock)
