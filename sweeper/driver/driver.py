@@ -59,7 +59,7 @@ class Driver:
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
-        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, clock)
+        self._upkeep = Upkeep(held, self._events, settings.lease_seconds, settings.poll_seconds, clock)
         self._breaker = CircuitBreaker(settings.slots, self._trials.ended)
         self._paused = False  # the whole sweep
         self.stop_reason: StopReason | None = None  # why this driver is to stop before the sweep has ended
@@ -152,8 +152,9 @@ class Driver:
             cost = self._queue.forget(job)
             self._end(job.trial, "stopped", reason="stopped on request", cost=cost)
         elif isinstance(job, TrialJob) and asked == "pause":
-            self._queue.hand_back(job, "paused")
-            self._requests.fulfilled(job.trial)
+            with self._held.writer.together():
+                self._queue.hand_back(job, "paused")
+                self._requests.fulfilled(job.trial)
         elif self._paused and self.stop_reason is None:
             self._queue.hand_back(job)
         return self.stop_reason is None and self._queue.has(job)
@@ -241,7 +242,6 @@ class Driver:
         if paused != self._paused:
             self._paused = paused
             self._spending.pause(paused)
-            self._held.writer.set_sweep_state("paused" if paused else "running")
             self._events.sweep_paused(paused, self._held.spec.name)
 
     def drop(self, trial: int) -> None:

@@ -22,6 +22,7 @@ KINDS = {
     "lost": "failure",
     "paused": "pause",
 }
+PROGRESS = "progress"
 
 
 class EventLog:
@@ -87,6 +88,11 @@ class EventLog:
             text += f"attempt {job.attempt}"
         self.started(job.trial, text)
 
+    def came_further(self, job: TrialJob) -> None:
+        self.record(
+            PROGRESS, f"{job.name} has come further than ever: what happened before counts no more", job.trial
+        )
+
     def scored(self, job: ScoringJob, nelbo: float) -> None:
         self.note("score", f"{job.name}: {nelbo:.5f} nats per token")
 
@@ -100,7 +106,9 @@ class EventLog:
 
     def sweep_paused(self, paused: bool, sweep: str) -> None:
         said = "paused: what runs saves and stops; the driver waits to be told to resume or stop"
-        self.note("pause", said if paused else f"{sweep} goes on")
+        with self._writer.together():
+            self._writer.set_sweep_state("paused" if paused else "running")
+            self.note("pause", said if paused else f"{sweep} goes on")
 
     def only_paused_left(self, trials: Sequence[int], sweep: str) -> None:
         """Nothing else is left to do."""

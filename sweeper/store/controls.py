@@ -1,4 +1,4 @@
-"""What anyone may ask of a sweep: an append to `controls`, for its driver; or, without one, written at once."""
+"""What anyone may ask of a sweep: an append to `controls`, for its driver; without one, written at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -77,6 +77,22 @@ def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     assert len(work.spells()) == 18
 
 
+@pytest.mark.long
+def test_a_worker_whose_gpu_is_broken_takes_no_other_job(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    code, output = end_of(work.start(text(20, fakes.ASSERTS, fakes.ASSERTS_ONCE, 21, 22), seconds=0.05))
+    assert code == 4, output
+    trials = told(work.url)["trials"]
+    assert [trial[5] for trial in trials] == ["complete", "failed", "complete", "complete", "complete"]
+    error = "CUDA error: device-side assert triggered, in 3 fresh workers one after another"
+    assert trials[1][9] == error
+    spells = [(pid, folder) for _, pid, what, folder in work.spells() if what == "begin"]
+    broken = [pid for pid, folder in spells if folder == "2"]
+    assert len(set(broken)) == 3
+    began = [folder for _, folder in spells]
+    assert (began.count("2"), began.count("3"), len(began)) == (3, 2, 8)  # none was charged with another's
+
+
 def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     work = Work(tmp_path)
     driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.2)
