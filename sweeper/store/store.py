@@ -42,8 +42,8 @@ class Store:
         """Opens, creating the tables where there are none. An older store is migrated (`migrated` says so),
         a newer one refused in words. factory: of SQLite's connections.
 
-        SQLite: WAL, synchronous FULL, folders made as needed. Another one's transaction is waited for 30 s;
-        with `waiting`, which is told so, minutes.
+        Another one's transaction is waited for 30 s; with `waiting`, which is told so, minutes. SQLite: WAL,
+        synchronous FULL, folders made as needed.
         """
         self._clock = clock
         self.migrated: Migration | None = None
