@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sweeper.driver.control_requests import ControlRequests
-from sweeper.driver.event_log import EventLog, Glance
+from sweeper.driver.event_log import EventLog, Glance, Live
 from sweeper.driver.failures import Again, Configuration, Environment, Failure, not_finite
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
@@ -295,5 +295,6 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        source, spent, live = self._source, self._spending.seconds, self._queue.live()
+        source, spent = self._source, self._spending.seconds
+        live = Live(self._queue.live(), self._queue.stages.steps)
         return self._glance.status(source.planned, source.proposed, spent, live, self._has_ended)

@@ -1,7 +1,7 @@
 """What has happened? It is said twice: in the store, for later, and to whoever started the sweep."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweeper.driver.failures import Again
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
@@ -133,6 +133,11 @@ class EventLog:
         self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")
 
 
+class Live(NamedTuple):
+    jobs: Sequence[Job]
+    steps: Mapping[str, int]  # of pretrains, by key: the last that was reported
+
+
 class Glance:
     """What a driver has come to, for whoever watches it."""
 
@@ -144,9 +149,7 @@ class Glance:
         timed = Pace.of(0.0, held.reader.drivers(held.record.id), trials.own).ended
         self._untimed = ended - timed  # trials that ended when no driver's time was written down
 
-    def status(
-        self, planned: Planned, proposed: int | None, spent: float, live: Sequence[Job], ended: bool
-    ) -> Status:
+    def status(self, planned: Planned, proposed: int | None, spent: float, live: Live, ended: bool) -> Status:
         """planned, proposed: as in progress_estimate. spent: seconds, of all drivers. live: what workers do.
         ended: the sweep has."""
         runs, seconds = self._trials.runs(), self._clock() - self._began
@@ -162,8 +165,8 @@ class Glance:
             None if leader is None else self._trials.called(leader),
             self._slots,
             tuple(
-                Pretrain.at(job.key, job.folder, job.values["pretrain.steps"])
-                for job in live
+                Pretrain.at(job.key, job.folder, job.values["pretrain.steps"], live.steps.get(job.key))
+                for job in live.jobs
                 if isinstance(job, StageJob)
             ),
         )

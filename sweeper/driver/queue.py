@@ -134,7 +134,7 @@ class JobQueue:
         self._spending.charge(job, cost, reports)
         if isinstance(job, StageJob) and reports:
             self._retries.came_further(job)
-            self.stages.charge(job, cost)
+            self.stages.charge(job, cost, reports[-1].step)
         elif isinstance(job, TrialJob) and self._is_further(job.trial, reports):
             self._retries.came_further(job)
 

@@ -48,9 +48,11 @@ def request(url: str, sweep: int, verb: str, trial: int | None = None, clock: Cl
         return asker.driven
 
 
-def request_of_driver(url: str, sweep: int, verb: str, trial: int | None = None) -> bool:
+def request_of_driver(
+    url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE
+) -> bool:
     """False, and nothing is asked, where nobody drives the sweep. Raises as `request` does."""
-    with _asker(url, sweep, MACHINE) as asker:
+    with _asker(url, sweep, clock) as asker:
         if asker.driven:
             asker.ask(verb, trial)
         return asker.driven

@@ -75,9 +75,9 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "finish_control": lambda w, t: w.finish_control(1),
     "hold": lambda w, t: w.hold(t + 1, True),
     "renew_lease": lambda w, t: w.renew_lease(7200),
-    "give_up_lease": lambda w, t: w.give_up_lease(),
     "add_driver": lambda w, t: w.add_driver(),
     "spend": lambda w, t: w.spend(1, seconds=1.0, gpu_seconds=2.0, tokens=3),
+    "give_up_lease": lambda w, t: w.give_up_lease(),
 }
 
 

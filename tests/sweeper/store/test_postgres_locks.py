@@ -56,7 +56,7 @@ def test_it_is_given_up_one_day_in_words(url: str, monkeypatch: pytest.MonkeyPat
         sweep = new_sweep(store, "first")
         store.take_lease(sweep.id, "me", 3600)
         other.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(StoreError, match="cannot be used: .*lock timeout"):
+        with pytest.raises(StoreError, match=r"cannot be used: .*lock timeout"):
             store.writer(sweep.id, "me").add_event("kind", "text")
 
 
