@@ -119,10 +119,10 @@ class JobQueue:
         branch = self.stages.folder(record.stage) if record.stage else None
         pieces = self._retries.pieces(trial) if record.attempt else 1
         above = self._above.get(f"trial {record.called}", 0)
-        folder = within(self._files, str(trial))
-        goes_on = record.attempt > 0 and has_checkpoint(folder)
+        # Before the transaction: of an object store it is asked over the network.
+        goes_on = record.attempt > 0 and has_checkpoint(within(self._files, str(trial)))
         with self._writer.together():
-            job = self._trials.start(trial, folder, branch, pieces, above)
+            job = self._trials.start(trial, branch, pieces, above)
             self._events.trial_started(job, record, goes_on=goes_on)
         self._spending.begin_trial(job, record)
         return job

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sweeper.driver.jobs import NOTHING, Cost, TrialJob
 from sweeper.driver.lease import HeldSweep
+from sweeper.files.remote import within
 from sweeper.results.progress_estimate import Run
 from sweeper.search.deviations import deviations
 from sweeper.search.early_stopping import Verdict
@@ -147,13 +148,12 @@ class Trials:
     def entry(self, trial: int) -> Entry:
         return self._open[trial]
 
-    def start(
-        self, trial: int, folder: str, pretrained: str | None, pieces: int = 1, above: int = 0
-    ) -> TrialJob:
+    def start(self, trial: int, pretrained: str | None, pieces: int = 1, above: int = 0) -> TrialJob:
         """pieces: micro-batches for each that its values ask for. above: as in Writer.start_trial."""
         attempt = self._begin(trial, above)
         # Two reports may share a step, and a kill may fall between them: the last step is asked for again.
         acknowledged = max(0, self._reader.last_step(trial) - 1)
+        folder = within(self._sweep.folder, "trials", str(self._sweep.id), str(trial))
         values = self._open[trial].values
         values = {**values, "accumulate": pieces * values.get("accumulate", 1)}
         return TrialJob(trial, attempt, values, folder, pretrained, acknowledged, self.called(trial))
