@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.driver.driver import Driver, DriverSettings
+from sweeper.driver.extension import requested
 from sweeper.driver.failures import in_words, is_of_the_environment
 from sweeper.driver.lease import LEASE, HeldSweep, lease
 from sweeper.driver.progress import Progress
@@ -70,8 +71,13 @@ def run_sweep(
                 return _nothing_left(sweep, reader, progress)
             with lease(store, sweep.record, means.lease_seconds) as holder:
                 held = HeldSweep(sweep.spec, sweep.record, reader, store.writer(sweep.record.id, holder))
-                sweep.write(held.writer)
-                if sweep.ended:
+                with held.writer.together():
+                    sweep.write(held.writer)
+                    # Somebody may have asked for more since: whom the lease says to be its driver.
+                    ended = sweep.ended and not requested(reader.controls(sweep.record.id))
+                    if ended:
+                        held.writer.give_up_lease()
+                if ended:
                     return _nothing_left(sweep, reader, progress)
                 store.checkpoint()
                 return _drive(held, progress, means, patience)
@@ -125,11 +131,10 @@ def _said_in_the_store(writer: Writer) -> Iterator[None]:
     """Why nothing has begun, or could go on: nobody is to think that the sweep runs."""
     try:
         yield
-    except (LacksError, InvalidConfig) as error:
-        writer.set_sweep_state("interrupted", str(error))
-        raise
-    except OSError as error:
-        writer.set_sweep_state("interrupted", in_words(error))
+    except (LacksError, InvalidConfig, OSError) as error:
+        said = in_words(error) if isinstance(error, OSError) else str(error)
+        with suppress(LeaseLost):  # its end, or why it was interrupted, is written
+            writer.set_sweep_state("interrupted", said)
         raise
 
 
