@@ -144,8 +144,10 @@ class Pretrain(NamedTuple):
     steps: int
 
     @classmethod
-    def at(cls, key: str, folder: str, steps: int) -> "Pretrain":
-        return cls(key, _last_step(folder), steps)
+    def at(cls, key: str, folder: str, steps: int, reported: int | None = None) -> "Pretrain":
+        """reported: its last step that was, for where its folder is not here."""
+        seen = _last_step(folder)
+        return cls(key, reported if seen is None else seen, steps)
 
     def words(self) -> str:
         """'pretrain 344c8f1bba4517c4: step 120 of 1,500'."""

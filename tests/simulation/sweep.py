@@ -120,8 +120,10 @@ class Sweep:
                 settings = DriverSettings(slots, poll_seconds=0.0, clock=world.clock)
                 self.driver = driver = Driver(held, Silent(), settings, Allowance(known.spec.budget))
                 try:
-                    if not driver.over():
+                    while not driver.end():
                         self._to_its_end(driver, workers)
+                        if driver.stop_reason is not None:
+                            break
                 except (StoreError, Violation):
                     raise
                 except Exception as error:  # Tune ends the run: the runner says what it was, and how to go on
@@ -134,7 +136,6 @@ class Sweep:
                     if not stopped.reason:
                         raise Violation("wrong", "it stopped without a reason")
                     return "budget" if stopped.code == SPENT else f"stopped: {stopped.reason}"
-                driver.end()
                 return "ended"
 
     def _holder(self) -> str:

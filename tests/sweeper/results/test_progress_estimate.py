@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,6 +31,7 @@ from sweeper.spec.race_counts import CertainRace
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import advance, make_spec, opened, run_to_end, trial_of
+from trainer.evaluation.record import Report
 
 SMALL = "name: test\ntrainer: {finetune.steps: 2}\nspace: {finetune.block_size: {choice: [4, 8, 16]}}\n"
 BASELINE = "always=[{finetune.block_size: 8}]"
@@ -271,6 +273,16 @@ def running(tmp_path: Path) -> Iterator[tuple[str, StageJob, Any]]:
         Path(job.folder).mkdir(parents=True)
         Path(job.folder, "ledger.txt").write_text("1 1\n1 2\n1 3\n")
         yield url, job, driver
+
+
+def test_of_a_pretrain_in_another_place_the_driver_says_what_was_reported(
+    running: tuple[str, StageJob, Any],
+) -> None:
+    _, job, driver = running
+    shutil.rmtree(job.folder)  # as one in an object store
+    assert driver.status().pretrains == (Pretrain(job.key, None, 400),)
+    assert driver.take(job, [Report(120, {"loss": 1.0}), Report(160, {"loss": 1.0})])
+    assert driver.status().pretrains == (Pretrain(job.key, 160, 400),)
 
 
 def test_driver_status_and_store_say_the_same(running: tuple[str, StageJob, Any]) -> None:
