@@ -150,26 +150,26 @@ class WorkerLost(AtAPoint):
         return cls(world.some_point(random), random.choice(("lost", "lost", "silent", "late", "memory")))
 
     def plant(self, sweep: "Sweep") -> None:
-        def lose() -> None:
-            if sweep.workers is not None:
-                sweep.workers.lose(self.how)
+        def lose() -> bool:
+            return sweep.workers is not None and sweep.workers.lose(self.how)
 
         sweep.world.strike(self, (STEP, FILE, FILED) if self.how == "lost" else (TURN,), lose)
 
 
 class Doubled(AtAPoint):
-    """A report comes twice; or once more when its job is another worker's."""
+    """What a worker said, a report or its end, comes twice; or once more when its job is another worker's."""
 
     def plant(self, sweep: "Sweep") -> None:
-        def double() -> None:
-            if sweep.workers is not None and sweep.driver is not None:
-                sweep.workers.double(sweep.driver)
+        def double() -> bool:
+            there = sweep.workers is not None and sweep.driver is not None
+            return there and sweep.workers.double(sweep.driver)  # type: ignore[union-attr, arg-type]
 
         sweep.world.strike(self, (TURN,), double)
 
 
 class StageDamaged(NamedTuple):
-    """A pretrain's checkpoint is deleted, cut, or has one bit that is another, while no driver runs."""
+    """A pretrain's checkpoint is deleted, cut, an older one, or has one bit that is another, while no driver
+    runs."""
 
     driver: int  # before which
     how: str
@@ -177,7 +177,9 @@ class StageDamaged(NamedTuple):
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "StageDamaged":
-        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder")))
+        return cls(
+            random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder", "older", "older"))
+        )
 
     def plant(self, sweep: "Sweep") -> None:
         sweep.before(self, lambda: sweep.damage_a_stage(self.how))
