@@ -128,9 +128,9 @@ class Control(AtAPoint):
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "Control":
-        of_trial = random.random() < 0.5
+        of_trial = random.random() < 0.4
         verbs = ("stop", "pause", "resume")
-        said = (*verbs, "extend +2", "extend +2", "extend +1", "settle within=0.02 seeds=2")
+        said = (*verbs, *("extend +2", "extend +1") * 2, "settle within=0.02 seeds=2")
         place = random.randint(0, 9) if of_trial else None
         return cls(world.some_point(random), random.choice(verbs if of_trial else said), place)
 
@@ -147,7 +147,9 @@ class WorkerLost(AtAPoint):
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "WorkerLost":
-        return cls(world.some_point(random), random.choice(("lost", "lost", "silent", "late", "memory")))
+        return cls(
+            world.some_point(random), random.choice(("lost", "lost", "late", "late", "silent", "memory"))
+        )
 
     def plant(self, sweep: "Sweep") -> None:
         def lose() -> bool:
@@ -167,22 +169,21 @@ class Doubled(AtAPoint):
         sweep.world.strike(self, (TURN,), double)
 
 
-class StageDamaged(NamedTuple):
-    """A pretrain's checkpoint is deleted, cut, an older one, or has one bit that is another, while no driver
-    runs."""
+@dataclass(frozen=True)
+class StageDamaged(AtAPoint):
+    """With its driver a finished pretrain's checkpoint is gone: deleted, cut, an older one, or one bit is
+    another."""
 
-    driver: int  # before which
     how: str
-    changes_nothing = False  # a pretrain is trained again, and costs
+    changes_nothing: ClassVar[bool] = False  # a pretrain is trained again, and costs
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "StageDamaged":
-        return cls(
-            random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder", "older", "older"))
-        )
+        how = random.choice(("deleted", "cut", "flipped", "folder", "older", "older"))
+        return cls(world.some_point(random), how)
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.before(self, lambda: sweep.damage_a_stage(self.how))
+        sweep.world.strike(self, (STEP, TURN), lambda: sweep.crash("stages/*", self.how))
 
 
 class SpecChanged(NamedTuple):

@@ -19,6 +19,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.simulation import tables, trainer
 from tests.simulation.damage import damage
+from tests.simulation.memory import forgets
 from tests.simulation.scenario import Scenario
 from tests.simulation.workers import Workers, take_turns
 from tests.simulation.world import TURN, Killed, World
@@ -55,6 +56,7 @@ class Sweep:
         )
         self.world = World(scenario.seed, place)
         self._between: dict[int, list[Callable[[], None]]] = {}
+        self._once_it_is_dead: list[Callable[[], None]] = []
         self.endings: list[str] = []  # of each driver
         self.lost: dict[str, int] = {}  # by the job's name: how often its worker died
         self.spent: dict[str, float] = {}  # by the job's name: CPU seconds of its workers
@@ -79,6 +81,8 @@ class Sweep:
                         act()
                 elif over:
                     return self
+                while self._once_it_is_dead:
+                    self._once_it_is_dead.pop()()
                 self.endings.append(self._one_driver())
         raise Violation("hung", f"it does not end: {self.endings[-5:]}")
 
@@ -94,6 +98,8 @@ class Sweep:
             ending = "stolen"
         except StoreError:
             ending = "store"
+        except OSError:  # around the loop: the runner says which file, and how to go on
+            ending = "files"
         finally:
             led, self._leads = self._leads, before[0] is not None
             self.world.saves = not self.world.dead and self.world.random.random() < 0.7
@@ -145,6 +151,8 @@ class Sweep:
                     if not stopped.reason:
                         raise Violation("wrong", "it stopped without a reason")
                     return "budget" if stopped.code == SPENT else f"stopped: {stopped.reason}"
+                if forgotten := forgets(driver, held):
+                    raise Violation("wrong", f"its next driver would not know the same: {forgotten}")
                 driver.end()
                 return "ended"
 
@@ -225,19 +233,19 @@ class Sweep:
         request(self.url, there[0][0], verb, trial, self.world.clock)
         return True
 
-    def damage_a_stage(self, how: str) -> None:
-        """Of those that are finished."""
-        self._damage(sorted((self.files / "stages").glob(f"*/{SEAL}")), how)
-
-    def damage_a_trial(self, how: str) -> None:
-        self._damage(sorted((self.files / "trials").glob(f"*/*/{trainer.LAST}")), how)
-
-    def _damage(self, found: list[Path], how: str) -> None:
-        if found:
-            folder = self.world.random.choice(found).parent
-            self.damaged.add(folder.name)
-            if (folder / trainer.LAST).is_file():
-                damage(folder / trainer.LAST, how)
+    def crash(self, folders: str, how: str) -> bool:
+        """The driver dies, and with it a checkpoint: of a finished stage, or of a trial. False: there is
+        none."""
+        name = SEAL if folders.startswith("stages") else trainer.LAST
+        found = sorted(file.parent / trainer.LAST for file in self.files.glob(f"{folders}/{name}"))
+        found = [file for file in found if file.is_file()]
+        if not found or not self._leads:
+            return False
+        file = self.world.random.choice(found)
+        self.damaged.add(file.parent.name)
+        self._once_it_is_dead.append(lambda: damage(file, how))
+        self.world.kill()
+        return True
 
     def copy_store(self) -> bool:
         """False: there is nothing in it yet."""
