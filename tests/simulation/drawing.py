@@ -1,12 +1,11 @@
 """Which faults are drawn? Of all kinds; asked for by name, of kinds that are not promised to be borne."""
 
-import errno
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from tests.simulation.faults import FAULTS, AtAPoint, Fault, Kill
-from tests.simulation.world import BETWEEN, FILE, STEP, TURN, World, fails_with
+from tests.simulation.world import BETWEEN, STEP, TURN, World
 
 if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
@@ -42,21 +41,7 @@ class StoreOlder(AtAPoint):
         sweep.before(self, sweep.put_back_store)
 
 
-@dataclass(frozen=True)
-class FilesUnwritable(AtAPoint):
-    """A file cannot be renamed or synced, for a reason that is not a full disk."""
-
-    number: int
-
-    @classmethod
-    def draw(cls, random: Random, world: World) -> "FilesUnwritable":
-        return cls(world.some_point(random), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
-
-    def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strike(self, (FILE,), fails_with(self.number))
-
-
-NotPromised = TrialDamaged | StoreOlder | FilesUnwritable
+NotPromised = TrialDamaged | StoreOlder
 NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
 
 

@@ -74,6 +74,20 @@ class DiskFull(AtAPoint):
 
 
 @dataclass(frozen=True)
+class FilesUnwritable(AtAPoint):
+    """A file cannot be renamed or synced, for a reason that is not a full disk."""
+
+    number: int
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "FilesUnwritable":
+        return cls(world.some_point(random), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (FILE,), fails_with(self.number))
+
+
+@dataclass(frozen=True)
 class ClockJump(AtAPoint):
     """The wall clock alone: a correction, or a summer that ends."""
 
@@ -215,6 +229,7 @@ Fault = (
     Kill
     | DatabaseError
     | DiskFull
+    | FilesUnwritable
     | ClockJump
     | Asleep
     | Theft

@@ -15,8 +15,8 @@ from tests.simulation.scenario import draw
 from tests.simulation.simulate import Outcome
 from tests.simulation.sweep import Sweep
 
-# Of the first 120 seeds those with the least to run.
-LIGHT = (107, 22, 27, 76, 68, 98, 31, 9, 52)
+# Of the first 120 seeds some of those with the least to run.
+LIGHT = (118, 76, 13, 98, 32, 99, 11, 16, 67)
 
 
 @pytest.mark.parametrize("seed", LIGHT)
