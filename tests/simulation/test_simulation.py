@@ -20,9 +20,9 @@ from tests.simulation.simulate import Outcome
 from tests.simulation.sweep import Sweep
 from tests.simulation.world import BETWEEN
 
-# Of the first 120 seeds those with the least to run.
-SHORT = 107
-LIGHT = (107, 22, 27, 76, 68, 98, 31, 9, 52)
+# Of the first 120 seeds some of those with the least to run.
+SHORT = 76
+LIGHT = (118, 76, 13, 98, 32, 99, 11, 16, 67)
 
 
 @pytest.mark.parametrize("seed", LIGHT)
@@ -51,7 +51,7 @@ def test_a_driver_that_was_asked_for_more_does_it_however_late(tmp_path: Path) -
     """At any of the last moments: it is asked and does it, or nobody is asked. Nothing waits unheard."""
     last = Sweep(draw(SHORT), tmp_path / "whole").run().world.points
     answers = []
-    for at in range(last - 30, last + 1, 10):
+    for at in range(last - 90, last + 1, 15):
         sweep, heard = Sweep(draw(SHORT), tmp_path / str(at)), list[bool]()
         sweep.world.strike(Kill(at), BETWEEN, partial(_ask_for_more, sweep, heard))
         sweep.run()
