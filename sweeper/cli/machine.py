@@ -22,8 +22,8 @@ def doctor(
     json: AsJson = False,
 ) -> None:
     """Say what a sweep would lack on this machine, and what to do about it. Changes nothing."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.cli.doctor import examine
+    from sweeper.terminal.console import print_json, print_text
 
     findings = []
     for each in examine(db, files, start=start):

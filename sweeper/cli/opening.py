@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     """One sentence and an exit code; never a traceback."""
-    from sweeper.cli.console import print_json
+    from sweeper.terminal.console import print_json
 
     say(sentence)
     if json:

@@ -112,9 +112,9 @@ def check(
     json: AsJson = False,
 ) -> None:
     """Check a specification and the files that it reads, and say what would run. Starts nothing."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.planning.plan import plan
     from sweeper.spec.inputs import Inputs
+    from sweeper.terminal.console import print_json, print_text
 
     inputs = Inputs(offline)
     checked = load(spec, overrides or [], json, inputs)
@@ -129,7 +129,7 @@ def check(
 
 
 def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json: bool) -> NoReturn:
-    from sweeper.cli import console
+    from sweeper.terminal import console
 
     progress = console.progress()
     progress.note(f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")

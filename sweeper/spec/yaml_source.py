@@ -81,15 +81,11 @@ class Document:
         self.marks = dict.fromkeys(_groups(key, ""), self.mark(at)) | self.marks | moved
 
     def over(self, base: "Document") -> None:
-        """What another document says where this one says nothing. A range or choice is one thing: said anew,
-        it
-        is said whole."""
-        said = {path.rpartition(".")[0] for path in self.values if path.startswith("space.")}
-        mine = list(self.values)
+        """What another document says where this one says nothing. A range is one thing, said anew whole."""
+        anew = [path.rpartition(".")[0] for path in self.values if path.startswith("space.")]
+        mine = [*anew, *self.values]
         for path, value in base.values.items():
-            group = path.rpartition(".")[0]
-            again = path.startswith("space.") and group in said
-            if not again and not any(_related(path, each) for each in mine):
+            if not any(_related(path, each) for each in mine):
                 self.values[path] = value
         self.marks = base.marks | self.marks
         self.problems += base.problems
@@ -251,8 +247,7 @@ class _Walk:
 
     def filled(self, node: ScalarNode, text: str) -> ScalarNode:
         """The node as if the text stood there: a number is a number, unless it is in quotes."""
-        plain = node.style is None or node.style == ""
-        tag = self.resolver.resolve(ScalarNode, text, (True, False)) if plain else node.tag
+        tag = node.tag if node.style else self.resolver.resolve(ScalarNode, text, (True, False))
         return ScalarNode(str(tag), text, node.start_mark, node.end_mark, style=node.style)
 
     def enter(self, node: Node, path: str) -> bool:

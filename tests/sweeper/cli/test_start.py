@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
+from sweeper.cli.shipped import shipped
 from sweeper.spec.load import load_spec
-from sweeper.spec.shipped import shipped
 from tests.sweeper.filled import fill
 from trainer.data.pretrained import pretrained
 from trainer.data.wikitext import WikiText

@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from sweeper.cli.shipped import EDITORS, SCHEMA, shipped
 from sweeper.spec.json_schema import json_schema
 from sweeper.spec.load import load_spec
-from sweeper.spec.shipped import EDITORS, SCHEMA, shipped
 from trainer.config.names import train_names
 
 
