@@ -16,6 +16,7 @@ from sweeper.cli.options import DEFAULT_URL
 from sweeper.words import clock
 
 if TYPE_CHECKING:
+    from sweeper.spec.environment import Environment
     from sweeper.spec.inputs import Inputs
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
@@ -38,8 +39,14 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" = None) -> "SweepSpec":
-    """inputs: looks at the files that runs would read; without, one that leaves none out."""
+def load(
+    path: Path,
+    overrides: list[str],
+    json: bool,
+    inputs: "Inputs | None" = None,
+    environment: "Environment | None" = None,
+) -> "SweepSpec":
+    """As sweeper/spec/load.py's load_spec."""
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
@@ -47,7 +54,7 @@ def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" =
         if "=" not in override.lstrip("="):
             fail(USAGE, f"{override!r} is no override: key=value, as in search.trials=5", json)
     try:
-        return load_spec(path, overrides, inputs)
+        return load_spec(path, overrides, inputs, environment)
     except InvalidSpec as error:
         problems = [
             {**each.mark._asdict(), "key": each.key, "sentence": each.sentence} for each in error.problems
