@@ -19,7 +19,7 @@ PACKAGES = ("trainer", "sweeper", "dashboard")
 # of a package is its ground floor.
 WINGS = {
     "sweeper": (
-        *("cli", "execution", "driver", "search", "results", "planning"),
+        *("cli", "terminal", "execution", "driver", "search", "results", "planning"),
         *("statistics", "files", "store", "spec", "strategies"),
     ),
     "trainer": (

@@ -36,8 +36,8 @@ def show(
     json: AsJson = False,
 ) -> None:
     """One trial: its state, values, latest metrics and error."""
-    from sweeper.cli.console import moment, number, print_json, print_text, shown
     from sweeper.files.trial_files import files_of
+    from sweeper.terminal.console import moment, number, print_json, print_text, shown
 
     with opened_sweep(db, name, json) as (reader, sweep):
         record = trial_of(reader, sweep, trial, json)
@@ -76,11 +76,11 @@ def show_board(
     columns: str | None = None,
     sort: str | None = None,
 ) -> None:
-    from sweeper.cli import console
-    from sweeper.cli.board_columns import NoColumn, in_order, split
-    from sweeper.cli.board_table import print_board
     from sweeper.results.leaderboard import leaderboard as make_board
     from sweeper.results.savings import savings
+    from sweeper.terminal import console
+    from sweeper.terminal.board_columns import NoColumn, in_order, split
+    from sweeper.terminal.board_table import print_board
 
     with failing(NoColumn, USAGE, json):
         asked = split(columns)

@@ -30,10 +30,10 @@ def compare(
     A trial stands for its configuration: all seeds that both were trained with count. The interval is that of
     a pair that was named before the board was seen, unless --picked says otherwise.
     """
-    from sweeper.cli.compare_text import parameters, verdict
-    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.results.compare import NotComparable
     from sweeper.results.compare import compare as compared
+    from sweeper.terminal.compare_text import parameters, verdict
+    from sweeper.terminal.console import print_json, print_table, print_text
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NotComparable, USAGE, json):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
@@ -60,11 +60,11 @@ def judge(
     Exit code 0: keep, A is surely better. 8: discard, A is surely not better by more than the margin. 9: not
     enough evidence. However often a session asks, at most 5% of sessions keep something that is not better.
     """
-    from sweeper.cli.compare_text import judged
-    from sweeper.cli.console import print_json, print_text
     from sweeper.results.compare import NotComparable
     from sweeper.results.judge import judge as asked
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.compare_text import judged
+    from sweeper.terminal.console import print_json, print_text
 
     with opened_sweep(db, name, json) as (reader, sweep), failing((NotComparable, StoreError), USAGE, json):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
@@ -93,8 +93,8 @@ def repro(
 
     --check: exit code 0 where val_nelbo comes out equal to the bit, 4 where it does not.
     """
-    from sweeper.cli.console import print_json, print_text
     from sweeper.results import repro as again
+    from sweeper.terminal.console import print_json, print_text
     from trainer.config.problems import InvalidConfig
 
     with opened_sweep(db, name, json) as (reader, sweep):
@@ -124,10 +124,10 @@ def report(
     json: AsJson = False,
 ) -> None:
     """What was printed (`reference`) against ours: each number, and each claim, with a word."""
-    from sweeper.cli.console import print_json, print_text
-    from sweeper.cli.report_text import html_page, markdown
     from sweeper.results.report import NoReference
     from sweeper.results.report import report as held_against
+    from sweeper.terminal.console import print_json, print_text
+    from sweeper.terminal.report_text import html_page, markdown
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NoReference, USAGE, json):
         found = held_against(reader, sweep)

@@ -26,7 +26,7 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study."""
-    from sweeper.cli.console import print_json, print_text
+    from sweeper.terminal.console import print_json, print_text
 
     if out is None and optuna is None:
         fail(USAGE, "say where to: --out FOLDER for tables, --optuna URL for a study", json)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import LACKS, say
+from sweeper.cli.opening import LACKS, fail, say
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files
+from trainer.errors import lacks
 
 app = typer.Typer()
 
@@ -21,8 +22,8 @@ def doctor(
     json: AsJson = False,
 ) -> None:
     """Say what a sweep would lack on this machine, and what to do about it. Changes nothing."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.cli.doctor import examine
+    from sweeper.terminal.console import print_json, print_text
 
     findings = []
     for each in examine(db, files, start=start):
@@ -41,6 +42,11 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501, db: Database = DEFAULT_URL
 ) -> None:
     """The leaderboard in a browser, live and read-only, for this machine alone."""
+    from importlib.util import find_spec
+
+    for package in ("streamlit", "plotly", "pandas"):
+        if find_spec(package) is None:
+            fail(LACKS, lacks("the dashboard", package, "dashboard"), json=False)
     app_file = Path(__file__).parents[2] / "dashboard" / "app.py"
     options = {
         "server.address": "127.0.0.1",

@@ -16,6 +16,7 @@ from sweeper.cli.options import DEFAULT_URL
 from sweeper.words import clock
 
 if TYPE_CHECKING:
+    from sweeper.spec.environment import Environment
     from sweeper.spec.inputs import Inputs
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
@@ -30,7 +31,7 @@ def say(text: str) -> None:
 
 def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     """One sentence and an exit code; never a traceback."""
-    from sweeper.cli.console import print_json
+    from sweeper.terminal.console import print_json
 
     say(sentence)
     if json:
@@ -38,8 +39,14 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" = None) -> "SweepSpec":
-    """inputs: looks at the files that runs would read; without, one that leaves none out."""
+def load(
+    path: Path,
+    overrides: list[str],
+    json: bool,
+    inputs: "Inputs | None" = None,
+    environment: "Environment | None" = None,
+) -> "SweepSpec":
+    """As sweeper/spec/load.py's load_spec."""
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
@@ -47,7 +54,7 @@ def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" =
         if "=" not in override.lstrip("="):
             fail(USAGE, f"{override!r} is no override: key=value, as in search.trials=5", json)
     try:
-        return load_spec(path, overrides, inputs)
+        return load_spec(path, overrides, inputs, environment)
     except InvalidSpec as error:
         problems = [
             {**each.mark._asdict(), "key": each.key, "sentence": each.sentence} for each in error.problems
@@ -71,11 +78,11 @@ def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
         fail(USAGE, document.problems[0].sentence, json)
     resolved = spec.resolved()
     for key, value in document.values.items():
-        if not key.startswith(FREE):
+        if not f"{key}.".startswith(FREE):
             may = ", ".join(each.rstrip(".") for each in FREE)
             fail(USAGE, f"{key} makes it another sweep; what may change is {may}", json)
         section, _, field = key.partition(".")
-        resolved[section] = {**(resolved[section] or {}), field: value}
+        resolved[section] = {**(resolved[section] or {}), field: value} if field else value
     try:
         return SweepSpec.from_resolved(resolved, spec.text)
     except ValidationError as error:

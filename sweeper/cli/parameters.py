@@ -20,9 +20,9 @@ def profile(
     """The bound by the values of one parameter, and what a search on the objective would have chosen."""
     from math import exp
 
-    from sweeper.cli.console import perplexity, print_json, print_table, print_text, shown
     from sweeper.results.profile import NoProfile
     from sweeper.results.profile import profile as made
+    from sweeper.terminal.console import perplexity, print_json, print_table, print_text, shown
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NoProfile, NOTHING_TO_RANK, json):
         found = made(reader, sweep, parameter)
@@ -57,9 +57,9 @@ def importance(
     json: AsJson = False,
 ) -> None:
     """Which parameters set the good search trials apart from the others."""
-    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.search.importance import CannotTell
     from sweeper.search.importance import importance as judged
+    from sweeper.terminal.console import print_json, print_table, print_text
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(CannotTell, NOTHING_TO_RANK, json):
         found = judged(reader, sweep, evaluator)

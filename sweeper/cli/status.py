@@ -14,11 +14,11 @@ app = typer.Typer()
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
-    from sweeper.cli.console import moment, print_json, print_text
     from sweeper.driver.spending import spent_in_words
     from sweeper.files.disk import use
     from sweeper.results.progress_estimate import pretrains, running_stages
     from sweeper.results.savings import savings
+    from sweeper.terminal.console import moment, print_json, print_text
 
     if name is None:
         _list(db, json)
@@ -61,7 +61,7 @@ def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
 
 
 def _list(db: str, json: bool) -> None:
-    from sweeper.cli.console import moment, print_json, print_text
+    from sweeper.terminal.console import moment, print_json, print_text
 
     with opened(db, json) as reader:
         sweeps = [summary(reader, sweep) for sweep in reader.sweeps()]

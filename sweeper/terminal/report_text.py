@@ -5,9 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sweeper.cli.console import number, perplexity
 from sweeper.results.report import FAILS, Difference, Finding, Ratio, Report, Weight
 from sweeper.spec.reference import OVER, Reference
+from sweeper.terminal.console import number, perplexity
 
 NAMES = {
     "objective_ppl": "exp(objective)",
