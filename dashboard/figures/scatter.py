@@ -4,62 +4,82 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.style import CLEAR, COLOURS, GRID, bars, calm, empty, hover_lines, plain
+from dashboard.figures.axes import may_be_log, robust
+from dashboard.figures.states import by_state, hovers, mark, thinned
+from dashboard.figures.style import COLOURS, GRID, bars, calm, empty, plain
 from dashboard.values import is_number
 from trainer.metrics import BY_NAME
 
 FEW = 8  # distinct numbers that are drawn as categories
+MOST_BARS = 200  # configurations whose intervals are drawn
+WITHOUT_RESULT = ("pruned", "failed", "stopped", "lost")  # ended; drawn at the edge where it has no value
 
 
-def against(rows: pd.DataFrame, name: str, colour_by: str | None = None, log: bool = False) -> go.Figure:
+def against(
+    rows: pd.DataFrame, name: str, colour_by: str | None = None, log: bool = False, log_x: bool = False
+) -> go.Figure:
     """val_ppl against one searched value: a scatter for numbers, strips for categories and few numbers.
 
-    Columns: the value's name, val_ppl, val_ppl_low, val_ppl_high, hover, and colour_by where given.
+    Columns: the value's name, state, val_ppl, val_ppl_low, val_ppl_high, hover, and colour_by where given.
+    Values that are far beyond the others, and what ended without one, stand at the upper edge.
+    log: of val_ppl's axis. log_x: of the value's, where that is a scatter and all of them are positive.
     """
-    rows = rows[rows[name].notna() & np.isfinite(rows["val_ppl"].astype(float))]
-    if rows.empty:
+    value = rows["val_ppl"].astype(float)
+    rows = rows[rows[name].notna() & (np.isfinite(value) | rows["state"].isin(WITHOUT_RESULT))]
+    if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
+    axis = robust(rows["val_ppl"], log)
+    rows = thinned(rows, "val_ppl")
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
     places = [str(value) for value in distinct] if not numeric or len(distinct) <= FEW else None
+    across = places_of(rows[name], places)
     figure = go.Figure()
     groups = (
         [("", rows)]
         if not colour_by
         else sorted(rows.groupby(rows[colour_by].astype(str)), key=lambda pair: pair[0])
     )
-    for i, (group, part) in enumerate(groups):
-        value = part["val_ppl"].to_numpy(float)
-        if places is None:
-            x = part[name].to_numpy(float)
-        else:  # points of a strip stand side by side
-            index = np.array([places.index(str(each)) for each in part[name]])
-            x = index + _side_by_side(index)
-        colour = COLOURS[i % len(COLOURS)]
-        figure.add_scatter(
-            x=x,
-            y=value,
-            error_y=bars(
-                value, part["val_ppl_low"].to_numpy(float), part["val_ppl_high"].to_numpy(float), colour, 0.8
-            ),
-            mode="markers",
-            name=plain(group, 40),
-            marker={"size": 8, "color": colour, "opacity": 0.85, "line": {"width": 1, "color": CLEAR}},
-            customdata=[hover_lines(text) for text in part["hover"]],
-            hovertemplate="%{customdata}<extra></extra>",
-        )
+    for i, (group, members) in enumerate(groups):
+        for state, part in by_state(members):
+            value = part["val_ppl"].to_numpy(float)
+            marker = mark(state, COLOURS[i % len(COLOURS)] if colour_by else None)
+            inside = np.isfinite(value) & (value <= axis.high)
+            low, high = (part[f"val_ppl_{end}"].to_numpy(float) for end in ("low", "high"))
+            figure.add_scatter(
+                x=across[part.index].to_numpy(),
+                y=axis.placed(value),
+                error_y=bars(
+                    value, np.where(inside, low, np.nan), np.where(inside, high, np.nan), marker["color"], 0.8
+                )
+                if len(rows) <= MOST_BARS
+                else None,
+                mode="markers",
+                name=plain(f"{group} {'' if state == 'complete' and group else state}".strip(), 40),
+                marker=marker,
+                **hovers(part),
+            )
     figure.update_xaxes(title=plain(name), gridcolor=GRID, zeroline=False)
     if places is not None:
-        figure.update_xaxes(
-            tickvals=list(range(len(places))),
-            ticktext=[plain(place, 30) for place in places],
-            showgrid=False,
-            range=[-0.6, len(places) - 0.4],
-        )
-    figure.update_yaxes(
-        title=BY_NAME["val_ppl"].label, gridcolor=GRID, zeroline=False, type="log" if log else "linear"
-    )
-    return calm(figure, height=430, legend=len(groups) > 1)
+        figure.update_xaxes(**strips(places))
+    elif log_x and may_be_log(rows[name].to_numpy(float)):
+        figure.update_xaxes(type="log")
+    figure.update_yaxes(title=BY_NAME["val_ppl"].label, gridcolor=GRID, zeroline=False, **axis.layout)
+    return calm(figure, height=340, legend=len(figure.data) > 1)
+
+
+def places_of(values: pd.Series, places: list[str] | None) -> pd.Series:
+    """Where marks stand: at their values, or side by side in the strip of theirs."""
+    if places is None:
+        return values.astype(float)
+    index = np.array([places.index(str(each)) for each in values])
+    return pd.Series(index + _side_by_side(index), index=values.index)
+
+
+def strips(places: list[str]) -> dict:
+    """Settings of an axis that has a strip for each of these."""
+    ticks = {"tickvals": list(range(len(places))), "ticktext": [plain(place, 30) for place in places]}
+    return {**ticks, "showgrid": False, "range": [-0.6, len(places) - 0.4]}
 
 
 def _side_by_side(strip: np.ndarray) -> np.ndarray:
