@@ -1,6 +1,6 @@
 """Where does an axis end, so that one value gone wild does not press all others flat?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,14 +37,14 @@ class Axis(NamedTuple):
         """The values, at the edge where they are above, infinite or missing."""
         return np.where(np.isfinite(values) & (values <= self.high), values, self.edge)
 
-    def words(self, what: str = "values") -> str:
+    def words(self, what: str = "values", edge: str = "upper") -> str:
         """'3 of the values are higher than is drawn, up to 1.2e+09: they stand at the ...'. Or nothing."""
         if not self.above:
             return ""
         one = self.above == 1
         many = f"1 of the {what} is" if one else f"{self.above:,} of the {what} are"
         stands = "it stands" if one else "they stand"
-        return f"{many} higher than is drawn, up to {self.largest:.4g}: {stands} at the upper edge."
+        return f"{many} higher than is drawn, up to {self.largest:.4g}: {stands} at the {edge} edge."
 
     def _at(self, share: float) -> float:
         low, high = (np.log10((self.low, self.high))) if self.log else (self.low, self.high)
@@ -65,6 +65,18 @@ def robust(values: Sequence[float] | np.ndarray, log: bool = False) -> Axis:
     inside = found[found <= limit]
     above = len(found) - len(inside)
     return Axis(float(inside.min()), float(inside.max()), log, above, float(found.max()))
+
+
+def joint(groups: Iterable[Sequence[float] | np.ndarray], log: bool = False) -> Axis:
+    """One axis on which most of every group is seen, however far they lie apart."""
+    found = [each[np.isfinite(each)] for each in (np.asarray(group, float) for group in groups)]
+    found = [each for each in found if len(each)]
+    if not found:
+        return robust([], log)
+    axes = [robust(each, log) for each in found]
+    low, high = min(axis.low for axis in axes), max(axis.high for axis in axes)
+    above = sum(int(np.sum(each > high)) for each in found)
+    return Axis(low, high, log and low > 0, above, max(float(each.max()) for each in found))
 
 
 def may_be_log(values: Sequence[float] | np.ndarray) -> bool:

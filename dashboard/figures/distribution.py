@@ -19,12 +19,12 @@ def distribution(results: Mapping[str, Sequence[float]], label: str, axis: Axis)
         if not len(x):
             continue
         keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_MARKS)).round().astype(int))
+        seen = keep[x[keep] <= axis.high]
         figure.add_scattergl(
-            x=x[keep],
-            y=share[keep],
-            mode="lines+markers" if len(x) <= 60 else "lines",
+            x=np.concatenate([x[:1], x[seen], [axis.edge]]),  # from 0, and as far as is drawn
+            y=np.concatenate([[0.0], share[seen], share[seen][-1:]]),
+            mode="lines",
             line={"shape": "hv", "color": COLOURS[i % len(COLOURS)], "width": 2},
-            marker={"size": 5},
             name=plain(name, 40),
             hovertemplate=named("%{y:.0%} are at most %{x:.4g}", name),
         )

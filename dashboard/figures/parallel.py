@@ -13,6 +13,7 @@ from dashboard.figures.style import empty, plain
 from dashboard.values import is_number
 
 BLUES = ((0.0, "#2F74AD"), (0.5, "#5B95C6"), (1.0, "#9AA1AB"))  # low is good: strong
+LINES = tuple((1 - place, colour) for place, colour in reversed(BLUES))  # Plotly draws what is high on top
 MOST_LINES = 500  # beyond it a plot is slow and unreadable
 
 
@@ -44,10 +45,8 @@ def parallel(
     shade = np.searchsorted(np.sort(ppl), ppl) / max(len(ppl) - 1, 1)
     figure = go.Figure(
         go.Parcoords(
-            line={"color": shade[::-1], "colorscale": [list(stop) for stop in BLUES], "showscale": False},
-            dimensions=[
-                {**axis, "values": axis["values"][::-1]} for axis in axes
-            ],  # the best is drawn last, on top
+            line={"color": 1 - shade, "colorscale": [list(stop) for stop in LINES], "showscale": False},
+            dimensions=axes,
             labelfont={"size": 12},
             tickfont={"size": 11},
             rangefont={"size": 1, "color": "rgba(0,0,0,0)"},

@@ -80,7 +80,7 @@ def _axis(figure: go.Figure, values: pd.Series, name: str, which: str, log: bool
     if not numeric or len(distinct) <= FEW:
         places = [str(value) for value in distinct]
         update(**strips(places))
-        return places_of(values, places).to_numpy()
+        return places_of(values, places, mixed=which == "y").to_numpy()
     if log and distinct[0] > 0:
         update(type="log")
     return values.to_numpy(float)

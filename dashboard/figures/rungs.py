@@ -24,6 +24,8 @@ def rungs(found: Sequence[Rung]) -> go.Figure:
             name=name,
             marker={"color": colour},
             text=counts,
+            textposition="inside",
+            width=min(0.6, 0.15 * len(found)),
             hovertemplate=f"%{{y}} {name} at step %{{x}}<extra></extra>",
         )
     figure.update_layout(barmode="stack")

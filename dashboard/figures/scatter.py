@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.axes import may_be_log, robust
+from dashboard.figures.axes import Axis, may_be_log, robust
 from dashboard.figures.states import by_state, hovers, mark, thinned
 from dashboard.figures.style import COLOURS, GRID, bars, calm, empty, plain
 from dashboard.values import is_number
 from trainer.metrics import BY_NAME
 
 FEW = 8  # distinct numbers that are drawn as categories
-MOST_BARS = 200  # configurations whose intervals are drawn
+MOST_BARS = 60  # configurations whose intervals are drawn
+GOLDEN = 0.6180339887498949  # its multiples, less their whole parts, lie evenly and in no order
 WITHOUT_RESULT = ("pruned", "failed", "stopped", "lost")  # ended; drawn at the edge where it has no value
 
 
@@ -28,7 +29,7 @@ def against(
     rows = rows[rows[name].notna() & (np.isfinite(value) | rows["state"].isin(WITHOUT_RESULT))]
     if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
-    axis = robust(rows["val_ppl"], log)
+    axis = val_axis(rows, log)
     rows = thinned(rows, "val_ppl")
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
@@ -68,12 +69,35 @@ def against(
     return calm(figure, height=340, legend=len(figure.data) > 1)
 
 
-def places_of(values: pd.Series, places: list[str] | None) -> pd.Series:
-    """Where marks stand: at their values, or side by side in the strip of theirs."""
+def val_axis(rows: pd.DataFrame, log: bool = False) -> Axis:
+    """Of val_ppl; with room for the intervals, where they are drawn."""
+    value = rows["val_ppl"].to_numpy(float)
+    axis = robust(value, log)
+    if len(rows) > MOST_BARS:
+        return axis
+    ends = rows.loc[value <= axis.high, ["val_ppl_low", "val_ppl_high"]].to_numpy(float)
+    ends = ends[np.isfinite(ends).all(axis=1)]
+    if not len(ends):
+        return axis
+    low, high = min(axis.low, ends[:, 0].min()), max(axis.high, robust(ends[:, 1]).high)
+    above = int(np.sum(np.isfinite(value) & (value > high)))
+    return axis._replace(low=float(low), high=float(high), log=axis.log and low > 0, above=above)
+
+
+def places_of(values: pd.Series, places: list[str] | None, mixed: bool = False) -> pd.Series:
+    """Where marks stand: at their values, or side by side in the strip of theirs, in their order.
+
+    mixed: in another order, so that two axes of strips show no pattern that is but the order's.
+    """
     if places is None:
         return values.astype(float)
     index = np.array([places.index(str(each)) for each in values])
-    return pd.Series(index + _side_by_side(index), index=values.index)
+    if not mixed:
+        return pd.Series(index + _side_by_side(index), index=values.index)
+    order = np.argsort((np.arange(len(index)) * GOLDEN) % 1)
+    offset = np.empty(len(index))
+    offset[order] = _side_by_side(index[order])
+    return pd.Series(index + offset, index=values.index)
 
 
 def strips(places: list[str]) -> dict:

@@ -9,6 +9,7 @@ from dashboard.figures.states import MARKS, OTHER, by_state, hovers
 from dashboard.figures.style import GRID, REST, calm, empty, plain
 
 MOST_LANES = 40  # workers
+FEW_BARS = 100  # beyond it their outlines would be most of what is seen
 
 
 def timeline(bars: pd.DataFrame, lanes: list[str]) -> go.Figure:
@@ -32,7 +33,7 @@ def timeline(bars: pd.DataFrame, lanes: list[str]) -> go.Figure:
             marker={
                 "color": MARKS.get(state, OTHER)[1],
                 "opacity": 0.85,
-                "line": {"width": 1, "color": REST},
+                "line": {"width": 1 if len(bars) <= FEW_BARS else 0, "color": REST},
                 "pattern": {"shape": {"failed": "x", "pruned": "/"}.get(state, "")},
             },
             **hovers(part),

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import data, runs
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.figures.axes import robust
+from dashboard.figures.axes import joint, robust
 from dashboard.figures.distribution import distribution
 from dashboard.figures.history import history
 from dashboard.figures.rungs import rungs as drawn_rungs
@@ -62,7 +62,7 @@ def pruning_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         if rule:
             st.text("No trial has been pruned yet.")
         return
-    st.text(f"{saved.words()}, at the pace of each.".capitalize())
+    st.text(f"Pruning {saved.words()}, at the pace of each.")
     begun = found[found["state"] != "queued"]
     ladder = rungs(begun["reached"] - begun["first"], begun["state"] == "pruned")
     chart(
@@ -100,7 +100,7 @@ def distribution_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     found = runs.of_search(all_runs)
     results = {now.sweep.name: found["value"][found["state"] == "complete"].tolist()}
     results |= {name: _results(others[name], metric) for name in chosen}
-    axis = robust(np.concatenate([np.asarray(each, float) for each in results.values()]), log)
+    axis = joint(results.values(), log)
     chart(
         distribution(results, BY_NAME[metric].label, axis),
         key="distribution",
@@ -111,7 +111,7 @@ def distribution_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         f"Other text than here: {', '.join(elsewhere)}. Their values mean something else."
         if elsewhere
         else "",
-        axis.words(),
+        axis.words(edge="right"),
     )
 
 
@@ -120,7 +120,7 @@ def workers_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     if began.empty:
         st.text("Nothing has run yet.")
         return
-    moment = time.time() if now.sweep.ended is None else now.sweep.ended
+    moment = last_moment(now.sweep, time.time())
     bars = last_attempts(began, moment)
     if (began["attempt"] > 1).any():
         bars = pd.concat(
@@ -132,7 +132,8 @@ def workers_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         f"{len(bars):,} attempts on {began['worker'].nunique():,} workers in {ago(span)}: at most {most} at "
         f"one time, {mean:.1f} in the mean. Pretrains that trials share are not among them."
     )
-    lanes = bars.groupby("lane")["began"].min().sort_values().index.tolist()
+    first = bars.groupby("lane")["began"].min().sort_values().index.tolist()
+    lanes = sorted(first, key=lambda lane: lane == UNKNOWN)
     shown = bars[bars["lane"].isin(lanes[-MOST_LANES:])].sort_values("began").tail(MOST_MARKS)
     chart(
         timeline(shown, lanes[-MOST_LANES:]),
@@ -148,6 +149,13 @@ def workers_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
 
 
 UNKNOWN = "not known"  # of an attempt before the last: its worker is not stored
+
+
+def last_moment(sweep: SweepRecord, now: float) -> float:
+    """Until when what has not ended may have run: of a sweep that nobody drives, until its driver fell silent."""
+    if sweep.ended is not None:
+        return sweep.ended
+    return now if sweep.driver(now) else min(now, sweep.lease_until or now)
 
 
 def last_attempts(began: pd.DataFrame, moment: float) -> pd.DataFrame:

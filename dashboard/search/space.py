@@ -7,10 +7,9 @@ import streamlit as st
 from dashboard import runs
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.figures.axes import robust
 from dashboard.figures.importance import effects
 from dashboard.figures.ranks import ranks
-from dashboard.figures.scatter import MOST_BARS, against
+from dashboard.figures.scatter import MOST_BARS, against, val_axis
 from dashboard.figures.states import left_out
 from dashboard.values import common_prefix, is_number, missing
 from sweeper.statistics.effects import FEWEST, effect
@@ -24,7 +23,7 @@ def importance_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     found = found[(found["state"] == "complete") & found["value"].notna()]
     st.text(
         f"How much of the order of the results, by {now.board.metric}, goes along with one parameter alone, "
-        "with its 95% interval. Grey: chance alone may have done as much."
+        "with its 95% interval. Grey and open: chance alone may have done as much."
     )
     shares = []
     for name in now.searched:
@@ -87,7 +86,7 @@ def slices_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     ended = int((now.frame["val_ppl"].isna() & now.frame["state"].isin(["failed", "pruned"])).sum())
     notes = [
         left_out(len(now.frame), "configurations"),
-        robust(now.frame["val_ppl"]).words("configurations' values"),
+        val_axis(now.frame).words("configurations' values"),
         f"{ended:,} that failed or were pruned before any value stand there, too." if ended else "",
         f"Intervals are drawn of {MOST_BARS} configurations at most: here of none."
         if len(now.frame) > MOST_BARS

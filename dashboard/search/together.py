@@ -61,6 +61,11 @@ def _brush(now: Snapshot, name: str, label: str) -> Brush | None:
     """The control of an axis; None where all is kept, what lacks the value included."""
     values = now.frame[name]
     label, key = literal(label), f"keep-{name}"
+    if name == "val_ppl":
+        most = st.number_input(
+            "val_ppl, at most", min_value=0.0, value=None, placeholder="any", key=key, bind="query-params"
+        )
+        return None if most is None else Span(0.0, most)
     if not is_number(values):
         words = sorted({word(value) for value in values})
         if len(words) < 2:
@@ -163,6 +168,6 @@ def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         f"{without:,} lack one of the two." if without else "",
         left_out(len(placed), "configurations"),
         up.words("values"),
-        across.words("values across").replace("upper edge", "right edge"),
+        across.words("values across", edge="right"),
     ]
     st.text(" ".join(filter(None, notes)))

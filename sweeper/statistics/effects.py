@@ -67,8 +67,8 @@ def _share_at(ratio: float, level: float, groups: int, results: int) -> float:
     if special.fdtr(first, second, ratio) <= level:
         return 0.0
     low, high = 0.0, 1.0
-    for _ in range(50):  # the chance falls as the share grows
+    for _ in range(40):  # the chance falls as the share grows
         middle = (low + high) / 2
         centre = results * middle / (1 - middle)
-        low, high = (middle, high) if stats.ncf.cdf(ratio, first, second, centre) > level else (low, middle)
+        low, high = (middle, high) if special.ncfdtr(first, second, centre, ratio) > level else (low, middle)
     return low
