@@ -152,7 +152,7 @@ UNKNOWN = "not known"  # of an attempt before the last: its worker is not stored
 
 
 def last_moment(sweep: SweepRecord, now: float) -> float:
-    """Until when what has not ended may have run: of a sweep that nobody drives, until its driver fell silent."""
+    """Until when what has not ended may have run: where nobody drives, until the driver fell silent."""
     if sweep.ended is not None:
         return sweep.ended
     return now if sweep.driver(now) else min(now, sweep.lease_until or now)
