@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 REACH = 3.0  # times the middle half's width beyond it: what is farther out may be cut off
-MOST_CUT = 0.1  # of the values, at the most
+MOST_CUT = 0.1  # of the values, at the most; of few values one
 
 
 class Axis(NamedTuple):

@@ -75,30 +75,31 @@ def _axis(values: pd.Series, name: str, brush: Brush | None, log: bool) -> dict:
 
 
 def _number_axis(numbers: np.ndarray, name: str, brush: Brush | None, log: bool) -> dict:
-    present = numbers[np.isfinite(numbers)]
-    distinct = np.unique(present)
-    low, high = float(distinct[0]), float(distinct[-1])
-    log = log and may_be_log(present)
-    scale = np.log10 if log else np.asarray
-    even = np.geomspace(low, high, 5) if log else np.linspace(low, high, 5)
-    ticks = distinct if len(distinct) <= 6 else even
-    texts = [f"{tick:.3g}" for tick in ticks]
-    at, numbers = scale(ticks), scale(numbers)
-    gap = (float(np.ptp(at)) or 1.0) * 0.15
+    """Every value is a tick, most of them without words: Plotly moves the ends of what is kept to ticks."""
+    there = np.isfinite(numbers)
+    log = log and may_be_log(numbers)
+    values = np.where(there, np.log10(numbers, where=there, out=numbers.copy()) if log else numbers, np.nan)
+    ticks = np.unique(values[there])
+    width = float(np.ptp(ticks)) or 1.0
+    if len(ticks) <= 6:
+        worded = dict.fromkeys(ticks.tolist())
+    else:  # the ticks nearest to five even places
+        worded = dict.fromkeys(
+            float(ticks[np.argmin(np.abs(ticks - at))]) for at in np.linspace(ticks[0], ticks[-1], 5)
+        )
+    texts = [f"{10**tick if log else tick:.3g}" if tick in worded else "" for tick in ticks.tolist()]
     kept = None
-    if isinstance(brush, Span):  # half a width more at both ends: a line at the end is kept
-        ends = (float(scale(np.clip(each, low, high))) for each in brush)
-        kept = [[end + sign * 0.005 * gap for end, sign in zip(ends, (-1, 1), strict=True)]]
-        if brush.high < low or brush.low > high:
-            kept = None
-    if len(present) < len(numbers):
-        place = float(at.min()) - gap
-        numbers = np.where(np.isfinite(numbers), numbers, place)
-        at, texts = np.append(place, at), ["none", *texts]
+    if isinstance(brush, Span):
+        inside = values[brush.keeps(pd.Series(numbers))]
+        kept = [[float(inside.min()), float(inside.max())]] if len(inside) else None
+    if not there.all():
+        place = float(ticks[0]) - 0.15 * width
+        values = np.where(there, values, place)
+        ticks, texts = np.append(place, ticks), ["none", *texts]
     return {
         "label": plain(name, 40),
-        "values": numbers,
-        "tickvals": list(at),
+        "values": values,
+        "tickvals": ticks.tolist(),
         "ticktext": texts,
         **_kept(kept),
     }

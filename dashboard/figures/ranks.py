@@ -14,6 +14,8 @@ from dashboard.figures.states import hovers, mark, thinned
 from dashboard.figures.style import CLEAR, GRID, calm, empty, plain
 from dashboard.values import is_number
 
+IRRATIONAL = {"x": 2**0.5 - 1, "y": (5**0.5 - 1) / 2}  # their multiples, by the axis they spread marks along
+
 
 def ranks(rows: pd.DataFrame, names: tuple[str, str], log: tuple[bool, bool] = (False, False)) -> go.Figure:
     """names: across and up. log: of their axes, where these are numbers.
@@ -80,7 +82,7 @@ def _axis(figure: go.Figure, values: pd.Series, name: str, which: str, log: bool
     if not numeric or len(distinct) <= FEW:
         places = [str(value) for value in distinct]
         update(**strips(places))
-        return places_of(values, places, mixed=which == "y").to_numpy()
+        return places_of(values, places, IRRATIONAL[which]).to_numpy()
     if log and distinct[0] > 0:
-        update(type="log")
+        update(type="log", exponentformat="e")
     return values.to_numpy(float)

@@ -12,7 +12,6 @@ from trainer.metrics import BY_NAME
 
 FEW = 8  # distinct numbers that are drawn as categories
 MOST_BARS = 60  # configurations whose intervals are drawn
-GOLDEN = 0.6180339887498949  # its multiples, less their whole parts, lie evenly and in no order
 WITHOUT_RESULT = ("pruned", "failed", "stopped", "lost")  # ended; drawn at the edge where it has no value
 
 
@@ -25,11 +24,12 @@ def against(
     Values that are far beyond the others, and what ended without one, stand at the upper edge.
     log: of val_ppl's axis. log_x: of the value's, where that is a scatter and all of them are positive.
     """
+    few = len(rows) <= MOST_BARS
     value = rows["val_ppl"].astype(float)
     rows = rows[rows[name].notna() & (np.isfinite(value) | rows["state"].isin(WITHOUT_RESULT))]
     if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
-    axis = val_axis(rows, log)
+    axis = val_axis(rows, log, few)
     rows = thinned(rows, "val_ppl")
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
@@ -53,7 +53,7 @@ def against(
                 error_y=bars(
                     value, np.where(inside, low, np.nan), np.where(inside, high, np.nan), marker["color"], 0.8
                 )
-                if len(rows) <= MOST_BARS
+                if few
                 else None,
                 mode="markers",
                 name=plain(f"{group} {'' if state == 'complete' and group else state}".strip(), 40),
@@ -64,16 +64,16 @@ def against(
     if places is not None:
         figure.update_xaxes(**strips(places))
     elif log_x and may_be_log(rows[name].to_numpy(float)):
-        figure.update_xaxes(type="log")
+        figure.update_xaxes(type="log", exponentformat="e")
     figure.update_yaxes(title=BY_NAME["val_ppl"].label, gridcolor=GRID, zeroline=False, **axis.layout)
     return calm(figure, height=340, legend=len(figure.data) > 1)
 
 
-def val_axis(rows: pd.DataFrame, log: bool = False) -> Axis:
+def val_axis(rows: pd.DataFrame, log: bool, intervals: bool) -> Axis:
     """Of val_ppl; with room for the intervals, where they are drawn."""
     value = rows["val_ppl"].to_numpy(float)
     axis = robust(value, log)
-    if len(rows) > MOST_BARS:
+    if not intervals:
         return axis
     ends = rows.loc[value <= axis.high, ["val_ppl_low", "val_ppl_high"]].to_numpy(float)
     ends = ends[np.isfinite(ends).all(axis=1)]
@@ -84,17 +84,18 @@ def val_axis(rows: pd.DataFrame, log: bool = False) -> Axis:
     return axis._replace(low=float(low), high=float(high), log=axis.log and low > 0, above=above)
 
 
-def places_of(values: pd.Series, places: list[str] | None, mixed: bool = False) -> pd.Series:
+def places_of(values: pd.Series, places: list[str] | None, mixed: float = 0.0) -> pd.Series:
     """Where marks stand: at their values, or side by side in the strip of theirs, in their order.
 
-    mixed: in another order, so that two axes of strips show no pattern that is but the order's.
+    mixed: an irrational number, by whose multiples they are put into no order: none is seen then that means
+    nothing. Two axes take two numbers.
     """
     if places is None:
         return values.astype(float)
     index = np.array([places.index(str(each)) for each in values])
     if not mixed:
         return pd.Series(index + _side_by_side(index), index=values.index)
-    order = np.argsort((np.arange(len(index)) * GOLDEN) % 1)
+    order = np.argsort((np.arange(len(index)) * mixed) % 1)
     offset = np.empty(len(index))
     offset[order] = _side_by_side(index[order])
     return pd.Series(index + offset, index=values.index)

@@ -34,7 +34,11 @@ def timeline(bars: pd.DataFrame, lanes: list[str]) -> go.Figure:
                 "color": MARKS.get(state, OTHER)[1],
                 "opacity": 0.85,
                 "line": {"width": 1 if len(bars) <= FEW_BARS else 0, "color": REST},
-                "pattern": {"shape": {"failed": "x", "pruned": "/"}.get(state, "")},
+                "pattern": {
+                    "shape": {"failed": "x", "pruned": "/"}.get(state, ""),
+                    "fillmode": "overlay",
+                    "size": 6,
+                },
             },
             **hovers(part),
         )

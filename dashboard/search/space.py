@@ -86,7 +86,7 @@ def slices_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     ended = int((now.frame["val_ppl"].isna() & now.frame["state"].isin(["failed", "pruned"])).sum())
     notes = [
         left_out(len(now.frame), "configurations"),
-        val_axis(now.frame).words("configurations' values"),
+        val_axis(now.frame, log, len(now.frame) <= MOST_BARS).words("configurations' values"),
         f"{ended:,} that failed or were pruned before any value stand there, too." if ended else "",
         f"Intervals are drawn of {MOST_BARS} configurations at most: here of none."
         if len(now.frame) > MOST_BARS
@@ -101,7 +101,7 @@ def two_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         st.text("This sweep varies fewer than two parameters.")
         return
     st.text(
-        "Configurations by two parameters. Dark ranks high; triangles were pruned, crosses have no result."
+        "Configurations by two parameters. Blue ranks high, grey low; triangles were pruned, crosses have no result."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = st.selectbox("Across", now.searched, key="across", bind="query-params", width=300)

@@ -29,7 +29,9 @@ TRADED = (
 
 
 def parallel_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
-    st.text("Dark lines rank high. What the controls keep is drawn in colour, and is in the table.")
+    st.text(
+        "Blue lines rank high, grey ones low. What the controls keep is drawn in full, and is in the table."
+    )
     left, right = st.columns([1, 3])
     called = labels(now)
     brushes: dict[str, Brush] = {}
@@ -116,6 +118,7 @@ def _table(now: Snapshot, rows: pd.DataFrame, called: dict[str, str]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         key="brushed",
+        placeholder="",
         alt="Configurations that the controls keep, in order of rank",
     ).selection
     ROWS.set([*(n for n in before if n not in order), *(order[i] for i in chosen.rows)])

@@ -35,7 +35,7 @@ def test_an_axis_shows_the_low_end_and_nine_in_ten(found: list[float], log: bool
     if not finite:
         return
     assert axis.low == min(finite)
-    assert axis.above == sum(each > axis.high for each in finite) <= 0.1 * len(finite)
+    assert axis.above == sum(each > axis.high for each in finite) <= math.ceil(0.1 * len(finite))
     assert axis.low <= axis.high < axis.edge
     placed = axis.placed(np.array(found))
     low, high = (10**end if log else end for end in axis.range)
@@ -159,10 +159,10 @@ def test_a_brush_is_drawn_where_it_keeps() -> None:
     brushes = {"lr": Span(1e-3, 1e-2), "name": Words(("a",)), "val_ppl": Span(0, 125)}
     (drawn,) = parallel.parallel(rows, ["lr", "name"], ["lr", "name"], brushes, ["lr"]).data
     lr, name, ppl = drawn.dimensions
-    assert lr.constraintrange == pytest.approx([-3, -2], abs=0.01)
-    assert [lr.ticktext[0], lr.ticktext[-1]] == ["0.0001", "0.01"]
+    assert lr.constraintrange == pytest.approx([-3, -2])
+    assert lr.ticktext == ("0.0001", "0.001", "0.01")
     assert name.ticktext[round(np.mean(name.constraintrange))] == "a"
-    assert ppl.constraintrange == pytest.approx([100, 125], abs=0.1)
+    assert ppl.constraintrange == pytest.approx([100, 120])  # the values that it keeps, which are ticks
     assert drawn.line.color[0] == max(drawn.line.color)  # the best is drawn on top
 
 
