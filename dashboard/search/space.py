@@ -101,7 +101,8 @@ def two_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         st.text("This sweep varies fewer than two parameters.")
         return
     st.text(
-        "Configurations by two parameters. Blue ranks high, grey low; triangles were pruned, crosses have no result."
+        "Configurations by two parameters. Blue ranks high, grey low; triangles were pruned, "
+        "crosses have no result."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = st.selectbox("Across", now.searched, key="across", bind="query-params", width=300)
