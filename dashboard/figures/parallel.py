@@ -14,6 +14,9 @@ from dashboard.values import is_number
 
 BLUES = ((0.0, "#2F74AD"), (0.5, "#5B95C6"), (1.0, "#9AA1AB"))  # low is good: strong
 LINES = tuple((1 - place, colour) for place, colour in reversed(BLUES))  # Plotly draws what is high on top
+UNSEEN = (
+    "\u200b"  # a space of no width: by such, ticks of like words are told apart; Plotly knows them by words
+)
 MOST_LINES = 500  # beyond it a plot is slow and unreadable
 
 
@@ -87,7 +90,10 @@ def _number_axis(numbers: np.ndarray, name: str, brush: Brush | None, log: bool)
         worded = dict.fromkeys(
             float(ticks[np.argmin(np.abs(ticks - at))]) for at in np.linspace(ticks[0], ticks[-1], 5)
         )
-    texts = [f"{10**tick if log else tick:.3g}" if tick in worded else "" for tick in ticks.tolist()]
+    texts = [
+        (f"{10**tick if log else tick:.3g}" if tick in worded else "") + UNSEEN * i
+        for i, tick in enumerate(ticks.tolist())
+    ]
     kept = None
     if isinstance(brush, Span):
         inside = values[brush.keeps(pd.Series(numbers))]
