@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.values import missing, number, shown
+from dashboard.values import missing, shown
 from sweeper.store.records import LatestRecord, TrialRecord
 
 COLUMNS = (
@@ -49,7 +49,7 @@ def hover(trial: TrialRecord, metric: str, value: float) -> str:
     """What is said of a trial where its mark is pointed at."""
     facts = [
         f"trial {trial.called}: configuration {trial.configuration}, seed {trial.seed}, {trial.role}",
-        f"{trial.state}, {metric} {number(value)}",
+        f"{trial.state}, {metric} {'–' if missing(value) else shown(value)}",
         *(f"{name} = {shown(each)}" for name, each in trial.params.items() if not missing(each)),
         *([trial.reason] if trial.reason else []),
     ]

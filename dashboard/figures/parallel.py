@@ -14,9 +14,7 @@ from dashboard.values import is_number
 
 BLUES = ((0.0, "#2F74AD"), (0.5, "#5B95C6"), (1.0, "#9AA1AB"))  # low is good: strong
 LINES = tuple((1 - place, colour) for place, colour in reversed(BLUES))  # Plotly draws what is high on top
-UNSEEN = (
-    "\u200b"  # a space of no width: by such, ticks of like words are told apart; Plotly knows them by words
-)
+UNSEEN = "\u200b\u200c"  # of no width: digits of a number that is not seen
 MOST_LINES = 500  # beyond it a plot is slow and unreadable
 
 
@@ -91,7 +89,7 @@ def _number_axis(numbers: np.ndarray, name: str, brush: Brush | None, log: bool)
             float(ticks[np.argmin(np.abs(ticks - at))]) for at in np.linspace(ticks[0], ticks[-1], 5)
         )
     texts = [
-        (f"{10**tick if log else tick:.3g}" if tick in worded else "") + UNSEEN * i
+        (f"{10**tick if log else tick:.3g}" if tick in worded else "") + _unseen(i)
         for i, tick in enumerate(ticks.tolist())
     ]
     kept = None
@@ -109,6 +107,11 @@ def _number_axis(numbers: np.ndarray, name: str, brush: Brush | None, log: bool)
         "ticktext": texts,
         **_kept(kept),
     }
+
+
+def _unseen(number: int) -> str:
+    """Plotly knows a tick by its words, so no two may have the same."""
+    return "".join(UNSEEN[int(digit)] for digit in f"{number:b}")
 
 
 def _kept(ranges: list[list[float]] | None) -> dict:

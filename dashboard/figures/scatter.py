@@ -11,6 +11,7 @@ from dashboard.values import is_number
 from trainer.metrics import BY_NAME
 
 FEW = 8  # distinct numbers that are drawn as categories
+MOST_POINTS = 1000  # of one figure, of which a page has several
 MOST_BARS = 60  # configurations whose intervals are drawn
 WITHOUT_RESULT = ("pruned", "failed", "stopped", "lost")  # ended; drawn at the edge where it has no value
 
@@ -30,7 +31,7 @@ def against(
     if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
     axis = val_axis(rows, log, few)
-    rows = thinned(rows, "val_ppl")
+    rows = thinned(rows, "val_ppl", MOST_POINTS)
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
     places = [str(value) for value in distinct] if not numeric or len(distinct) <= FEW else None

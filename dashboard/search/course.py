@@ -111,7 +111,7 @@ def distribution_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         f"Other text than here: {', '.join(elsewhere)}. Their values mean something else."
         if elsewhere
         else "",
-        f"Values beyond the right edge: {axis.above:,}, up to {number(axis.largest)}." if axis.above else "",
+        f"Values beyond the right edge: {axis.above:,}, up to {axis.largest:.4g}." if axis.above else "",
     )
 
 

@@ -9,7 +9,7 @@ from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures.importance import effects
 from dashboard.figures.ranks import ranks
-from dashboard.figures.scatter import MOST_BARS, against, val_axis
+from dashboard.figures.scatter import MOST_BARS, MOST_POINTS, against, val_axis
 from dashboard.figures.states import left_out
 from dashboard.values import common_prefix, is_number, missing
 from sweeper.statistics.effects import FEWEST, effect
@@ -85,7 +85,7 @@ def slices_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
                 chart(figure, key=f"against-{now.searched.index(name)}", alt=f"val_ppl against {name}")
     ended = int((now.frame["val_ppl"].isna() & now.frame["state"].isin(["failed", "pruned"])).sum())
     notes = [
-        left_out(len(now.frame), "configurations"),
+        left_out(len(now.frame), "configurations", MOST_POINTS),
         val_axis(now.frame, log, len(now.frame) <= MOST_BARS).words("configurations' values"),
         f"{ended:,} that failed or were pruned before any value stand there, too." if ended else "",
         f"Intervals are drawn of {MOST_BARS} configurations at most: here of none."
