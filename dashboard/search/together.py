@@ -1,6 +1,7 @@
 """Sections of the Search page that hold much together: all parameters with a brush, and two metrics."""
 
 import re
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,8 +15,7 @@ from dashboard.figures.front import front
 from dashboard.figures.parallel import MOST_LINES, parallel
 from dashboard.figures.states import left_out
 from dashboard.search.space import dimension, finite, is_log, labels
-from dashboard.state import ROWS
-from dashboard.tables import PILLS, ppl_format
+from dashboard.selection import selected, table
 from dashboard.values import is_number, missing, shown
 from sweeper.results.pareto import plane
 from trainer.metrics import BY_NAME
@@ -32,6 +32,7 @@ def parallel_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     st.text(
         "Blue lines rank high, grey ones low. What the controls keep is drawn in full, and is in the table."
     )
+    selected("brushed")
     left, right = st.columns([1, 3])
     called = labels(now)
     brushes: dict[str, Brush] = {}
@@ -86,42 +87,22 @@ def _brush(now: Snapshot, name: str, label: str) -> Brush | None:
 def _table(now: Snapshot, rows: pd.DataFrame, called: dict[str, str]) -> None:
     """The kept configurations; those that are selected are so on every page."""
     rows = rows.head(MOST_ROWS)
-    view = pd.DataFrame({"rank": rows["rank"], "state": [[state] for state in rows["state"]]})
-    view["val_ppl"], view["interval"] = rows["val_ppl"].astype(float), rows["interval"].replace("–", "")
-    config = {
+    view = rows[["rank", "state", "val_ppl", "interval"]].replace({"interval": {"–": ""}})
+    settings: dict[str, Any] = {
         "rank": column.TextColumn("rank", alignment="right", width=56),
-        "state": column.MultiselectColumn(
-            "state", options=list(PILLS), color=list(PILLS.values()), width=100
-        ),
-        "val_ppl": column.NumberColumn("val_ppl", format=ppl_format(rows["val_ppl"]), width=84),
+        "val_ppl": column.NumberColumn("val_ppl", format="%.4g", width=84),
         "interval": column.TextColumn("95% interval", alignment="right", width=124),
     }
     for i, name in enumerate(now.searched):
-        number = is_number(rows[name])
-        view[f"value {i}"] = (
-            pd.to_numeric(rows[name])
-            if number
-            else ["" if missing(value) else shown(value) for value in rows[name]]
-        )
-        config[f"value {i}"] = (
-            column.NumberColumn(called[name], format="%.4g") if number else column.TextColumn(called[name])
-        )
+        key = f"value {i}"
+        if is_number(rows[name]):
+            view[key] = pd.to_numeric(rows[name])
+            settings[key] = column.NumberColumn(called[name], format="%.4g")
+        else:
+            view[key] = ["" if missing(value) else shown(value) for value in rows[name]]
+            settings[key] = column.TextColumn(called[name])
     order = rows["configuration"].tolist()
-    before = ROWS.numbers()
-    if "brushed" not in st.session_state or st.session_state.get("brushed-order") != order:
-        st.session_state["brushed-order"] = order
-        st.session_state["brushed"] = {"selection": {"rows": [order.index(n) for n in before if n in order]}}
-    chosen = st.dataframe(
-        view,
-        column_config=config,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
-        key="brushed",
-        placeholder="",
-        alt="Configurations that the controls keep, in order of rank",
-    ).selection
-    ROWS.set([*(n for n in before if n not in order), *(order[i] for i in chosen.rows)])
+    table(view, settings, order, "brushed", "Configurations that the controls keep, in order of rank")
 
 
 def literal(text: str) -> str:
