@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import runs
 from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures.importance import effects
@@ -19,7 +18,7 @@ ACROSS = 2  # figures side by side
 
 
 def importance_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
-    found = runs.of_search(all_runs)
+    found = all_runs[(all_runs["role"] == "search") & all_runs["number"].notna()]
     found = found[(found["state"] == "complete") & found["value"].notna()]
     st.text(
         f"How much of the order of the results, by {now.board.metric}, goes along with one parameter alone, "
