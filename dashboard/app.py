@@ -13,7 +13,8 @@ from dashboard.data import Found
 PAGES = (
     st.Page("views/leaderboard.py", title="Leaderboard", default=True),
     st.Page("views/curves.py", title="Curves"),
-    st.Page("views/parameters.py", title="Parameters"),
+    st.Page("views/search.py", title="Search"),
+    st.Page("views/parameters.py", title="Parameters", visibility="hidden"),
     st.Page("views/schedules.py", title="Schedules"),
     st.Page("views/metrics.py", title="Metrics"),
 )

@@ -138,7 +138,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     assert not elsewhere, f"the page asked another site: {elsewhere}"
 
 
-@pytest.mark.parametrize("path", ["curves", "parameters", "schedules", "metrics"])
+@pytest.mark.parametrize("path", ["curves", "search", "schedules", "metrics"])
 def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", port: int, url: str) -> None:
     page.goto(f"http://127.0.0.1:{port}/{path}")
     page.get_by_role("heading", name=path.capitalize()).first.wait_for()
