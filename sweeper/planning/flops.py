@@ -7,6 +7,7 @@ condition), evaluations and samples too.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +24,7 @@ MET = 3  # times is each matrix of a product: forward, and for both gradients
 TRAINED = "bpe"  # the tokenizer whose number of words a configuration says
 WORDS = {"gpt2": 50_258, "bert-base-uncased": 30_522}  # of others that are often used, with the mask
 OBJECTIVE = {kind_of(each): each for each in OBJECTIVES}
-TIMES, PROGRESS = 256, (0.0, 0.5, 1.0)  # points over which the masking rate is averaged
+TIMES, PROGRESS = 64, (0.0, 0.5, 1.0)  # points over which the masking rate is averaged
 
 
 class Network(Protocol):
@@ -51,7 +52,8 @@ class Rows(NamedTuple):
     pairs_read: int  # the same in the last layer
 
     def times(self, batch: int) -> "Rows":
-        return Rows(*(batch * each for each in self))
+        tokens, read, scored, pairs, pairs_read = self
+        return Rows(batch * tokens, batch * read, batch * scored, batch * pairs, batch * pairs_read)
 
 
 class Linear(NamedTuple):
@@ -103,25 +105,34 @@ def noised_rows(length: int, block_size: int, rate: float) -> Rows:
 
 
 # --- of a run -------------------------------------------------------------------------------------
-def flops_at(values: Mapping[str, Any], steps: Iterable[float]) -> np.ndarray:
-    """Of a run that has come to each of these steps, its pretrain included, whoever shares that.
+class Course(NamedTuple):
+    """How operations mount up as a run goes on: its pretrain first, as if it were its own."""
 
-    values: of a configuration, dotted and complete. NaN where it cannot be told: of a tokenizer whose number
-    of words the values do not say, or of values of another version.
-    """
-    at, before = np.asarray(list(steps), float), float(values.get("pretrain.steps") or 0)
-    in_pretrain, after = np.minimum(at, before), np.maximum(at - before, 0.0)
+    before: float  # steps of the pretrain
+    pretrain: float  # operations of one step
+    finetune: float
+
+    def at(self, steps: Iterable[float] | np.ndarray) -> np.ndarray:
+        """Done when the run has come to each of these steps, which count from the pretrain's first."""
+        steps = np.asarray(list(steps), float)
+        in_pretrain, after = np.minimum(steps, self.before), np.maximum(steps - self.before, 0.0)
+        return in_pretrain * self.pretrain + after * self.finetune
+
+
+def course(values: Mapping[str, Any]) -> Course:
+    """Of a run of a configuration: dotted and complete. NaN where it cannot be told: of a tokenizer whose
+    number of words the values do not say, or of values of another version."""
+    before = float(values.get("pretrain.steps") or 0)
     try:
-        total = after * of_step(values, "finetune")
-        return total + in_pretrain * of_step(values, "pretrain") if before else total
+        return Course(before, of_step(values, "pretrain") if before else 0.0, of_step(values, "finetune"))
     except (KeyError, TypeError, ValueError):
-        return np.full(at.shape, np.nan)
+        return Course(before, math.nan, math.nan)
 
 
 def flops_of_run(values: Mapping[str, Any]) -> float:
-    """Of a whole one; NaN as flops_at."""
+    """Of a whole one."""
     steps = (values.get("pretrain.steps") or 0) + (values.get("finetune.steps") or 0)
-    return float(flops_at(values, [steps])[0])
+    return float(course(values).at([steps])[0])
 
 
 def of_step(values: Mapping[str, Any], phase: str) -> float:
@@ -162,5 +173,5 @@ def mean_rate(values: Mapping[str, Any], phase: str) -> float:
 def _mean_rate(noise: str) -> float:
     it = _Noise.model_validate_json(noise)  # its error is a ValueError
     u = (np.arange(TIMES) + 0.5) / TIMES
-    levels = [it.clip.level(it.schedule, u, progress) for progress in PROGRESS]
+    levels = [it.clip.level(it.schedule, u, at) for at in (PROGRESS if it.schedule.moves else PROGRESS[:1])]
     return float(np.mean([level.move_chance for level in levels]))

@@ -10,7 +10,7 @@ from sweeper.planning.flops import (
     Rows,
     Shape,
     causal_rows,
-    flops_at,
+    course,
     flops_of,
     flops_of_run,
     mean_rate,
@@ -58,7 +58,7 @@ def test_the_masking_rate_is_the_schedules_mean_within_the_clip():
 def test_a_run_is_its_phases_and_the_pretrain_counts_whoever_shares_it():
     pretrain, finetune = (of_step(RUN, phase) for phase in ("pretrain", "finetune"))
     steps = RUN["pretrain.steps"]
-    assert flops_at(RUN, [0, 10, steps, steps + 10]) == pytest.approx(
+    assert course(RUN).at([0, 10, steps, steps + 10]) == pytest.approx(
         [0, 10 * pretrain, steps * pretrain, steps * pretrain + 10 * finetune]
     )
     assert flops_of_run(RUN) == pytest.approx(steps * pretrain + 200 * finetune)
@@ -89,5 +89,5 @@ def test_what_cannot_be_told_is_nan():
         {"model.width": None},
         {"objective.name": "of tomorrow"},
     ):
-        assert np.isnan(flops_at({**RUN, **change}, [1, 1700])).all()
+        assert np.isnan(course({**RUN, **change}).at([1, 1700])).all()
     assert math.isnan(flops_of_run({}))
