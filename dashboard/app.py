@@ -11,7 +11,8 @@ from dashboard import data, state
 from dashboard.data import Found
 
 PAGES = (
-    st.Page("views/leaderboard.py", title="Leaderboard", default=True),
+    st.Page("views/answer.py", title="Answer", default=True),
+    st.Page("views/leaderboard.py", title="Leaderboard"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),

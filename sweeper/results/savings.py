@@ -1,16 +1,17 @@
-"""What sharing pretrains has saved a sweep: counted in the trainer's ledgers, a line for each step trained.
+"""What has a sweep cost, and what has sharing pretrains saved it?
 
-Without sharing, every trial that has begun would have trained its own pretrain first. So a stage of P
-steps from which n trials have branched, and which took l steps to train (P, and those that a kill had
-repeated), saves n P - l steps, at the seconds a step that the stage did cost. A stage that had ended
-before the sweep was made is paid for: there l is 0.
-"""
+Savings are counted in the trainer's ledgers, a line for each step trained. Without sharing, every trial that
+has begun would have trained its own pretrain first. So a stage of P steps from which n trials have branched,
+and which took l steps to train (P, and those that a kill had repeated), saves n P - l steps, at the seconds a
+step that the stage did cost. A stage that had ended before the sweep was made is paid for: there l is 0."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeper.spec.budget import UNITS, Amount
 from sweeper.store.queries import Reader
-from sweeper.store.records import StageRecord, SweepRecord
+from sweeper.store.records import StageRecord, SweepRecord, TrialRecord
 
 LEDGER = "ledger.txt"
 
@@ -52,11 +53,57 @@ def _of_stage(stage: StageRecord, branches: int, since: float) -> Savings:
     lines = _steps(Path(stage.folder) / LEDGER)
     if not lines:  # its folder was deleted, or lies on another machine
         return Savings(0, 0, 0.0, 0.0)
-    paid_before = stage.state == "complete" and stage.ended is not None and stage.ended < since
     unshared = branches * len(set(lines))
-    saved = unshared - (0 if paid_before else len(lines))
+    saved = unshared - (0 if paid_before(stage, since) else len(lines))
     share = saved / len(lines)
     return Savings(saved, unshared, stage.cpu_seconds * share, stage.gpu_seconds * share)
+
+
+def paid_before(stage: StageRecord, since: float) -> bool:
+    """Whether it had ended before a sweep that was made then."""
+    return stage.state == "complete" and stage.ended is not None and stage.ended < since
+
+
+# --- what it has cost ---------------------------------------------------------------------------
+class Used(NamedTuple):
+    cpu_seconds: float
+    gpu_seconds: float
+
+    def words(self) -> str:
+        """'3.1 GPU-hours'."""
+        return hours(self.cpu_seconds, self.gpu_seconds)
+
+
+def used(sweep: SweepRecord, trials: Iterable[TrialRecord], stages: Iterable[StageRecord]) -> Used:
+    """By its trials, and by those of the pretrains that they branch from which it did not find made."""
+    paid = [stage for stage in stages if not paid_before(stage, sweep.created)]
+    each = [*(trial for trial in trials if trial.repeat_of is None), *paid]
+    return Used(sum(one.cpu_seconds for one in each), sum(one.gpu_seconds for one in each))
+
+
+def spent(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:
+    """As its drivers wrote it down. own: its trials, repeats left out."""
+    drivers = reader.drivers(sweep)
+    return Amount(
+        sum(each.seconds for each in drivers),
+        sum(each.gpu_seconds for each in drivers),
+        sum(trial.attempt > 0 for trial in own),
+        sum(each.tokens for each in drivers),
+    )
+
+
+def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
+    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget."""
+    budget = sweep.spec.get("budget") or {}
+    if not budget:
+        return ""
+    own = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+    parts = [
+        f"{used / unit:.3g} of {budget[name]:g} {name.replace('_', ' ').replace('gpu', 'GPU')}"
+        for (name, unit), used in zip(UNITS.items(), spent(reader, sweep.id, own), strict=True)
+        if budget.get(name) is not None
+    ]
+    return ", ".join(parts)
 
 
 def hours(cpu_seconds: float, gpu_seconds: float) -> str:
