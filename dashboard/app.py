@@ -13,9 +13,11 @@ from dashboard.data import Found
 PAGES = (
     st.Page("views/answer.py", title="Answer", default=True),
     st.Page("views/leaderboard.py", title="Leaderboard"),
+    st.Page("views/sweeps.py", title="Sweeps"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),
+    st.Page("views/stages.py", title="Stages"),
     st.Page("views/metrics.py", title="Metrics"),
 )
 

@@ -29,15 +29,8 @@ class Savings(NamedTuple):
 
 def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
     """None where no trial has branched from a stage yet, or sharing has saved nothing."""
-    trained, branches = 0, dict[str, int]()
-    for trial in reader.trials(sweep.id):
-        if trial.repeat_of is None:
-            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
-            steps = _lines(ledger)
-            trained += steps
-            if trial.stage and steps:
-                branches[trial.stage] = branches.get(trial.stage, 0) + 1
-    found = [_of_stage(stage, branches[stage.key], sweep.created) for stage in reader.stages(list(branches))]
+    trained, by_stage = savings_by_stage(reader, sweep)
+    found = by_stage.values()
     saved = sum(each.steps for each in found)
     if saved <= 0:
         return None
@@ -47,6 +40,20 @@ def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
         sum(each.cpu_seconds for each in found),
         sum(each.gpu_seconds for each in found),
     )
+
+
+def savings_by_stage(reader: Reader, sweep: SweepRecord) -> tuple[int, dict[str, Savings]]:
+    """(steps that its trials trained themselves, by key of the stages that trials have branched from)."""
+    trained, branches = 0, dict[str, int]()
+    for trial in reader.trials(sweep.id):
+        if trial.repeat_of is None:
+            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
+            steps = _lines(ledger)
+            trained += steps
+            if trial.stage and steps:
+                branches[trial.stage] = branches.get(trial.stage, 0) + 1
+    stages = reader.stages(list(branches))
+    return trained, {each.key: _of_stage(each, branches[each.key], sweep.created) for each in stages}
 
 
 def _of_stage(stage: StageRecord, branches: int, since: float) -> Savings:

@@ -1,0 +1,126 @@
+"""Every sweep in a line: how far it is, its best, what it has cost, who drives it, what runs now.
+
+What takes long (the board, the ledgers) is read again only when a sweep has gone on, and not at once; of many
+sweeps only so many at a time."""
+
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.data import ENDED, Found
+from dashboard.deciding import best_of
+from dashboard.running import progress_words
+from dashboard.values import ago, interval
+from sweeper.results.leaderboard import leaderboard
+from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress
+from sweeper.results.savings import savings, spent_in_words, used
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord
+
+REST = 20  # times as long as the last reading took, at least, before the next
+PATIENCE = 1.0  # seconds of one drawing that go into what takes long
+SHOWN = 2  # of what runs now
+
+
+class Line(NamedTuple):
+    sweep: str
+    state: list[str]
+    driver: str
+    progress: str
+    part: float  # of its trials that have ended
+    best: float | None
+    interval: str
+    cost: str
+    saved: str
+    budget: str
+    runs: str
+    started: float
+    took: str
+
+
+class Dear(NamedTuple):
+    """What takes long."""
+
+    best: float | None = None
+    interval: str = ""
+    saved: str = ""
+
+
+@dataclass
+class _Held:
+    dear: Dear | None = None
+    of: tuple[object, ...] = ()  # what the sweep was like
+    made: float = 0.0
+    took: float = 0.0
+
+
+def overview(sweeps: list[Found]) -> list[Line]:
+    began = time.monotonic()
+    return [_line(each, began) for each in sweeps]
+
+
+def _line(found: Found, began: float) -> Line:
+    reader, sweep, now = data.reader_of(found.url), found.sweep, time.time()
+    trials = reader.trials(sweep.id)
+    stages = reader.stages(sorted({trial.stage for trial in trials if trial.stage}))
+    progress, driver = stored_progress(reader, sweep, now), sweep.driver(now)
+    state = sweep.state
+    if driver is None and state in ("running", "paused"):
+        state = "cut off"
+    dear = _dear(found, reader, began) or Dear()
+    return Line(
+        found.label,
+        [state],
+        driver or "nobody",
+        progress_words(progress),
+        min(1.0, progress.ended / progress.total) if progress.total else 0.0,
+        dear.best,
+        dear.interval,
+        used(sweep, trials, stages).words(),
+        dear.saved,
+        spent_in_words(reader, sweep),
+        _runs(reader, sweep) if driver else "",
+        sweep.created,
+        ago((sweep.ended or now) - sweep.created),
+    )
+
+
+def _runs(reader: Reader, sweep: SweepRecord) -> str:
+    """'pretrain 344c…: step 120 of 1,500; trial 7: step 20 of 200, search, seed 0 and 3 more'."""
+    running = [
+        trial for trial in reader.trials(sweep.id) if trial.state == "running" and trial.repeat_of is None
+    ]
+    stages = pretrains(running_stages(reader, sweep))
+    said = [each.words() for each in stages[:SHOWN]]
+    said += [
+        RunningTrial.of(each, reader.last_step(each.id)).words() for each in running[: SHOWN - len(said)]
+    ]
+    more = len(stages) + len(running) - len(said)
+    return "; ".join(said) + (f" and {more} more" if more else "")
+
+
+def _dear(found: Found, reader: Reader, began: float) -> Dear | None:
+    """As it was read last; None where there was no time for it yet."""
+    held, sweep = _held(found.url, found.sweep.name), found.sweep
+    of = (sweep.state, sweep.ended, None if sweep.state in ENDED else reader.version())
+    now = time.monotonic()
+    if held.of != of and now - began < PATIENCE and now - held.made >= REST * held.took:
+        saved = savings(reader, sweep)
+        held.dear = Dear(*_best(reader, sweep), saved.words() if saved else "")
+        held.of, held.made = of, time.monotonic()
+        held.took = held.made - now
+    return held.dear
+
+
+def _best(reader: Reader, sweep: SweepRecord) -> tuple[float | None, str]:
+    """Of the numbers that decide."""
+    found = best_of(leaderboard(reader, sweep.name))
+    return (None, "") if found is None else (found.ppl, interval(found.low, found.high))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _held(address: str, name: str) -> _Held:
+    return _Held()
