@@ -15,7 +15,7 @@ STATES = {  # others are grey
     "pruned": COLOURS[5],
 }
 MOST_TRUNKS, MOST_BRANCHES = 40, 12  # that are drawn: of branches, at each trunk
-LEFT, RIGHT, END = 0.42, 0.55, 1.0  # of the width: a trunk, its branches, the edge
+LEFT, RIGHT, END = 0.34, 0.44, 1.0  # of the width: a trunk, its branches, the edge
 
 
 class Branch(NamedTuple):

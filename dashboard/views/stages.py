@@ -112,7 +112,7 @@ def stages_page() -> None:
     rows = table(now, stages)
     shared = int((rows["trials"] > 1).sum())
     st.text(
-        f"{len(keys):,} pretrains, {shared:,} of them shared by several of this sweep's trials. One is trained "
+        f"{len(keys):,} pretrains, {shared:,} of them shared by several trials. One is trained "
         "once; every trial that needs it branches from it."
     )
     tree(now, stages)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sweeper.driver.control_requests import ControlRequests
 from sweeper.driver.event_log import EventLog, Glance
 from sweeper.driver.failures import Again, Configuration, Environment, Failure, not_finite
-from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
+from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
 from sweeper.driver.progress import Progress, Status
 from sweeper.driver.queue import JobQueue
@@ -24,6 +24,7 @@ from sweeper.driver.trial_source import TrialSource
 from sweeper.driver.trials import Trials
 from sweeper.driver.upkeep import Upkeep
 from sweeper.store.clock import MACHINE, Clock
+from sweeper.store.records import Usage
 from trainer.evaluation.record import Report
 
 POLL = 0.5  # seconds between two looks at what people ask
@@ -157,6 +158,11 @@ class Driver:
         elif self._paused and self.stop_reason is None:
             self._queue.hand_back(job)
         return self.stop_reason is None and self._queue.has(job)
+
+    def note_usage(self, job: Job, worker: str, usage: Usage) -> None:
+        """How busy the worker is: for the dashboard alone."""
+        trial = None if isinstance(job, StageJob) else job.trial
+        self._held.writer.add_usage(worker, trial, usage)
 
     def finish(self, job: Job, cost: Cost = NOTHING) -> None:
         """It came to its end."""

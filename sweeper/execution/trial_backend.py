@@ -79,6 +79,8 @@ class TrialBackend:
         if news is None or job is None:
             return not self.stopping
         self._last_news = self._heard[tune_id] = time.monotonic()
+        if news.usage is not None:
+            self._driver.note_usage(job, news.worker, news.usage)
         go_on = self._driver.take(job, news.reports, news.cost, news.worker)
         if news.over:
             del self._jobs[tune_id]

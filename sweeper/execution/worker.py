@@ -20,6 +20,7 @@ from sweeper.driver.failures import failure_of
 from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import NotReady, Prefetch
+from sweeper.execution.usage import Sampler
 from sweeper.files.remote import is_remote
 from trainer.evaluation.record import Report
 
@@ -33,6 +34,7 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._sampler = Sampler(gpu=bool(config["gpu"]))
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -88,7 +90,7 @@ class Worker(tune.Trainable):
             over, failure = True, failure_of(raised)
         if over:
             self._close()
-        news = News(tuple(reports), self._cost(), over, failure, self._name)
+        news = News(tuple(reports), self._cost(), over, failure, self._name, self._sampler.due())
         return {"news": news, "done": over}
 
     def _running(self) -> "Prefetch[Report | None]":
