@@ -18,6 +18,8 @@ PAGES = (
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),
     st.Page("views/stages.py", title="Stages"),
+    st.Page("views/report.py", title="Report"),
+    st.Page("views/cluster.py", title="Cluster"),
     st.Page("views/metrics.py", title="Metrics"),
 )
 

@@ -84,8 +84,9 @@ class Used(NamedTuple):
 def used(sweep: SweepRecord, trials: Iterable[TrialRecord], stages: Iterable[StageRecord]) -> Used:
     """By its trials, and by those of the pretrains that they branch from which it did not find made."""
     paid = [stage for stage in stages if not paid_before(stage, sweep.created)]
-    each = [*(trial for trial in trials if trial.repeat_of is None), *paid]
-    return Used(sum(one.cpu_seconds for one in each), sum(one.gpu_seconds for one in each))
+    costs = [(trial.cpu_seconds, trial.gpu_seconds) for trial in trials if trial.repeat_of is None]
+    costs += [(stage.cpu_seconds, stage.gpu_seconds) for stage in paid]
+    return Used(sum(cpu for cpu, _ in costs), sum(gpu for _, gpu in costs))
 
 
 def spent(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:
