@@ -18,7 +18,7 @@ from sweeper.results.leaderboard import leaderboard
 from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress
 from sweeper.results.savings import savings, spent_in_words, used
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord
+from sweeper.store.records import SweepRecord, TrialRecord
 
 REST = 20  # times as long as the last reading took, at least, before the next
 PATIENCE = 1.0  # seconds of one drawing that go into what takes long
@@ -28,15 +28,15 @@ SHOWN = 2  # of what runs now
 class Line(NamedTuple):
     sweep: str
     state: list[str]
-    driver: str
-    progress: str
     part: float  # of its trials that have ended
+    progress: str
     best: float | None
     interval: str
+    runs: str
     cost: str
     saved: str
     budget: str
-    runs: str
+    driver: str
     started: float
     took: str
 
@@ -72,27 +72,25 @@ def _line(found: Found, began: float) -> Line:
         state = "cut off"
     dear = _dear(found, reader, began) or Dear()
     return Line(
-        found.label,
-        [state],
-        driver or "nobody",
-        progress_words(progress),
-        min(1.0, progress.ended / progress.total) if progress.total else 0.0,
-        dear.best,
-        dear.interval,
-        used(sweep, trials, stages).words(),
-        dear.saved,
-        spent_in_words(reader, sweep),
-        _runs(reader, sweep) if driver else "",
-        sweep.created,
-        ago((sweep.ended or now) - sweep.created),
+        sweep=found.label,
+        state=[state],
+        part=min(1.0, progress.ended / progress.total) if progress.total else 0.0,
+        progress=progress_words(progress),
+        best=dear.best,
+        interval=dear.interval,
+        runs=_runs(reader, sweep, trials) if driver else "",
+        cost=used(sweep, trials, stages).words(),
+        saved=dear.saved,
+        budget=spent_in_words(reader, sweep),
+        driver=driver or "nobody",
+        started=sweep.created,
+        took=ago((sweep.ended or now) - sweep.created),
     )
 
 
-def _runs(reader: Reader, sweep: SweepRecord) -> str:
+def _runs(reader: Reader, sweep: SweepRecord, trials: list[TrialRecord]) -> str:
     """'pretrain 344c…: step 120 of 1,500; trial 7: step 20 of 200, search, seed 0 and 3 more'."""
-    running = [
-        trial for trial in reader.trials(sweep.id) if trial.state == "running" and trial.repeat_of is None
-    ]
+    running = [trial for trial in trials if trial.state == "running" and trial.repeat_of is None]
     stages = pretrains(running_stages(reader, sweep))
     said = [each.words() for each in stages[:SHOWN]]
     said += [

@@ -56,8 +56,8 @@ def group_figure(group: Group, place: int) -> None:
 def ties(groups: list[Group]) -> None:
     """What keeps each tied row tied with its first, and what would tell."""
     rows = pd.concat([group.rows.assign(group=group.title) for group in groups])
-    rows = rows[rows["remedy"] != ""]
-    if rows.empty:
+    rows = rows[rows["limited"] != ""]
+    if rows.empty:  # the sentence above says what is cheapest
         return
     st.subheader("What keeps rows tied", anchor=False)
     st.caption("Parts of the variance of a tied row's difference to the first, and the cheapest remedy.")

@@ -73,7 +73,9 @@ def nodes(now: Snapshot, samples: list[UsageRecord]) -> pd.DataFrame:
                 "most memory": max((each.memory for each in said), default=0) / BYTES or None,
             }
         )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    unused = [name for name in ("CPU-hours", "GPU-hours") if len(found) and not found[name].any()]
+    return found.drop(columns=unused)
 
 
 def over_time_figures(samples: list[UsageRecord]) -> None:

@@ -92,7 +92,9 @@ def numbers(found: Report) -> None:
     config["c"] = column.NumberColumn("c", format="%.4f")
     config["weight word"] = column.TextColumn("")
     alt = "Each printed number beside ours, with the verdict"
-    st.dataframe(pd.DataFrame(table), hide_index=True, key="numbers", alt=alt, column_config=config)
+    st.dataframe(
+        pd.DataFrame(table), hide_index=True, key="numbers", placeholder="", alt=alt, column_config=config
+    )
 
 
 def figure(found: Report) -> None:

@@ -52,6 +52,7 @@ def sweeps_page() -> None:
         key="sweeps-table",
         on_select=open_chosen,
         selection_mode="single-row",
+        placeholder="",
         alt="Every sweep, newest first",
         column_config={
             "sweep": column.TextColumn("sweep", pinned=True),

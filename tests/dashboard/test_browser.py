@@ -109,7 +109,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
-    page.goto(f"http://127.0.0.1:{port}/")
+    page.goto(f"http://127.0.0.1:{port}/leaderboard")
     page.get_by_text("No sweep yet").wait_for()
 
     fill(url, HOSTILE)
@@ -123,7 +123,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     sync_api.expect(rows(page).nth(1)).to_contain_text("cosine")  # what the other process ended is first now
     sync_api.expect(rows(page).filter(has_text="running")).to_have_count(0)
 
-    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    canvas = page.locator("[data-testid=stDataFrame] canvas, [data-testid=stCode]").first.bounding_box()
     assert canvas is not None
     page.mouse.click(canvas["x"] + 300, canvas["y"] + 35 * 1.5)
     page.get_by_role("heading", name=re.compile(r"Configuration \d+")).wait_for()
@@ -138,7 +138,9 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     assert not elsewhere, f"the page asked another site: {elsewhere}"
 
 
-@pytest.mark.parametrize("path", ["curves", "parameters", "schedules", "metrics"])
+@pytest.mark.parametrize(
+    "path", ["sweeps", "curves", "parameters", "schedules", "stages", "report", "cluster", "metrics"]
+)
 def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", port: int, url: str) -> None:
     page.goto(f"http://127.0.0.1:{port}/{path}")
     page.get_by_role("heading", name=path.capitalize()).first.wait_for()
