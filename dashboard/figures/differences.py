@@ -99,7 +99,7 @@ def _chances(figure: go.Figure, rows: pd.DataFrame) -> None:
         xaxis="x2",
         showlegend=False,
         marker={"color": [REST if why == "" else TIED for why in rows["why"]]},
-        text=["" if np.isnan(chance) else f"{chance:.2f}" for chance in chances],
+        text=[_chance(each) for each in chances],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="chance of being the best: %{x:.3f}<extra></extra>",
@@ -108,6 +108,13 @@ def _chances(figure: go.Figure, rows: pd.DataFrame) -> None:
         xaxis={"domain": [0, 0.78]},
         xaxis2={"domain": [0.83, 1], "range": [0, 1.25], "tickvals": [0, 0.5, 1], "title": "P(best)"},
     )
+
+
+def _chance(chance: float) -> str:
+    """Two digits are known."""
+    if np.isnan(chance):
+        return ""
+    return ">.99" if chance >= 0.995 else "<.01" if chance < 0.005 else f"{chance:.2f}".lstrip("0")
 
 
 def _places(figure: go.Figure, labels: Sequence[str]) -> None:

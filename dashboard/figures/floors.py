@@ -15,6 +15,7 @@ NAMES = {  # of metrics, nats per token: what a line is called
     "source_nelbo": "the source's own entropy",
 }
 FLOOR = COLOURS[1]
+TICKS = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
 
 
 def floors_of(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -55,7 +56,7 @@ def floors(found: Mapping[str, float], rows: Sequence[tuple[str, float, float, f
             showarrow=False,
             font={"size": 11},
         )
-    figure.update_xaxes(type="log", title="PPL (valid)", gridcolor=GRID, zeroline=False, dtick="D2")
+    figure.update_xaxes(type="log", title="PPL (valid)", gridcolor=GRID, zeroline=False, tickvals=TICKS)
     figure.update_yaxes(
         tickvals=list(range(height)),
         ticktext=[plain(label, 60) for label, *_ in rows],

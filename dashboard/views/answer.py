@@ -13,6 +13,7 @@ from dashboard.deciding import Group, deciding
 from dashboard.figures.differences import absolute, differences
 from dashboard.figures.floors import floors, floors_of
 from dashboard.running import show_running
+from dashboard.tables import ppl_format
 from dashboard.values import interval
 from sweeper.results.row import Row
 
@@ -35,7 +36,7 @@ def said(now: Snapshot) -> None:
 
 def group_figure(group: Group, place: int) -> None:
     if group.title:
-        st.subheader(group.title, anchor=False)
+        st.text(group.title)
     first = group.rows.iloc[0]
     if st.session_state.get("absolute"):
         chart(
@@ -98,7 +99,7 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
             "The search's own numbers flatter its best: they were picked for them. Fresh seeds had no part "
             "in the search. Optimism: valid against test of the fresh runs, less the same of the search's."
         )
-    column = st.column_config
+    column, ppl = st.column_config, ppl_format(table["search"])
     st.dataframe(
         table,
         hide_index=True,
@@ -106,13 +107,13 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
         alt="Of each row that decides: val_ppl by the search, on fresh seeds, and the test split's",
         column_config={
             "row": column.TextColumn("row", width="large"),
-            "search": column.NumberColumn("search val_ppl", format="%.4g"),
+            "search": column.NumberColumn("search val_ppl", format=ppl),
             "search interval": column.TextColumn("95%", alignment="right"),
             "search seeds": column.NumberColumn("seeds", width=60),
-            "fresh": column.NumberColumn("fresh val_ppl", format="%.4g"),
+            "fresh": column.NumberColumn("fresh val_ppl", format=ppl),
             "fresh interval": column.TextColumn("95%", alignment="right"),
             "fresh seeds": column.NumberColumn("seeds", width=60),
-            "test": column.NumberColumn("test ppl", format="%.4g"),
+            "test": column.NumberColumn("test ppl", format=ppl),
             "test interval": column.TextColumn("95%", alignment="right"),
             "optimism": column.NumberColumn("optimism, nats", format="%+.4f"),
         },
@@ -163,9 +164,12 @@ def answer_page() -> None:
     if not groups:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("How far each row is above the first", anchor=False)
+        is_absolute = st.session_state.get("absolute", False)
+        title = "Each row by itself" if is_absolute else "How far each row is above the first"
+        st.subheader(title, anchor=False)
         st.toggle("Absolute values", key="absolute", bind="query-params")
-    st.caption(f"By {groups[0].of}. Hollow: no error is known. Shaded: as good as nothing.")
+    shaded = " Shaded: as good as nothing." if groups[0].within and not is_absolute else ""
+    st.caption(f"By {groups[0].of}. Hollow: no error is known.{shaded}")
     for place, group in enumerate(groups):
         group_figure(group, place)
     ties(groups)
