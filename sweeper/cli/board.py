@@ -82,6 +82,8 @@ def show_board(
     from sweeper.results.leaderboard import leaderboard as make_board
     from sweeper.results.savings import savings
 
+    with failing(NoColumn, USAGE, json):
+        asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
         board = make_board(reader, name)
         saved = savings(reader, sweep)
@@ -91,7 +93,7 @@ def show_board(
         console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
         return
     with failing(NoColumn, USAGE, json):
-        print_board(board, board.varied, limit, split(columns), sort)
+        print_board(board, board.varied, limit, asked, sort)
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")
     if saved:
