@@ -53,13 +53,25 @@ class Dear(NamedTuple):
 class _Held:
     dear: Dear | None = None
     of: tuple[object, ...] = ()  # what the sweep was like
+    whole: Line | None = None  # of one that has ended
+    whole_of: tuple[object, ...] = ()
     made: float = 0.0
     took: float = 0.0
 
 
 def overview(sweeps: list[Found]) -> list[Line]:
-    began = time.monotonic()
-    return [_line(each, began) for each in sweeps]
+    began, lines = time.monotonic(), []
+    for found in sweeps:
+        held, of = _held(found.url, found.sweep.name), (found.sweep.state, found.sweep.ended, found.label)
+        if held.whole is None or held.whole_of != of:
+            line = _line(found, began)
+            # Of a sweep that has ended nothing changes any more.
+            is_whole = found.sweep.state in ENDED and held.dear is not None
+            held.whole, held.whole_of = (line, of) if is_whole else (None, ())
+            lines.append(line)
+        else:
+            lines.append(held.whole)
+    return lines
 
 
 def _line(found: Found, began: float) -> Line:

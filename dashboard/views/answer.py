@@ -25,12 +25,12 @@ def said(now: Snapshot) -> None:
     """The sentences of `settle` and of the board."""
     for alarm in now.board.alarms:
         st.error(alarm)
-    settled = [each.settled for each in now.board.answers]
-    for each, is_settled in zip(now.board.answers, settled, strict=True):
+    answers = now.board.answers
+    for each in answers:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.badge("settled" if is_settled else "open", color="green" if is_settled else "orange")
+            st.badge("settled" if each.settled else "open", color="green" if each.settled else "orange")
             st.text(each.text)
-    if not all(settled) and now.board.limits:
+    if not all(each.settled for each in answers) and now.board.limits:
         st.text("\n".join(now.board.limits))
 
 
