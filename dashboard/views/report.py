@@ -170,7 +170,8 @@ def without(now: Snapshot, why: str) -> None:
         "What was printed stands in a specification's section `reference`. There are specifications with it:"
     )
     st.code(
-        "python -m sweeper run search_spaces/table3.yaml\npython -m sweeper report table3", language="bash"
+        "python -m sweeper run search_spaces/report/table3.yaml\npython -m sweeper report table3",
+        language="bash",
     )
 
 

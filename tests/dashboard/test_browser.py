@@ -123,7 +123,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     sync_api.expect(rows(page).nth(1)).to_contain_text("cosine")  # what the other process ended is first now
     sync_api.expect(rows(page).filter(has_text="running")).to_have_count(0)
 
-    canvas = page.locator("[data-testid=stDataFrame] canvas, [data-testid=stCode]").first.bounding_box()
+    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
     assert canvas is not None
     page.mouse.click(canvas["x"] + 300, canvas["y"] + 35 * 1.5)
     page.get_by_role("heading", name=re.compile(r"Configuration \d+")).wait_for()
@@ -144,7 +144,9 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
 def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", port: int, url: str) -> None:
     page.goto(f"http://127.0.0.1:{port}/{path}")
     page.get_by_role("heading", name=path.capitalize()).first.wait_for()
-    drawn = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas"
+    drawn = (
+        "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas, [data-testid=stCode]"
+    )
     page.locator(drawn).first.wait_for()
     assert page.locator("[data-testid=stException]").count() == 0
 
