@@ -11,11 +11,16 @@ from dashboard import data, state
 from dashboard.data import Found
 
 PAGES = (
-    st.Page("views/leaderboard.py", title="Leaderboard", default=True),
+    st.Page("views/answer.py", title="Answer", default=True),
+    st.Page("views/leaderboard.py", title="Leaderboard"),
+    st.Page("views/sweeps.py", title="Sweeps"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/search.py", title="Search"),
     st.Page("views/parameters.py", title="Parameters", visibility="hidden"),
     st.Page("views/schedules.py", title="Schedules"),
+    st.Page("views/stages.py", title="Stages"),
+    st.Page("views/report.py", title="Report"),
+    st.Page("views/cluster.py", title="Cluster"),
     st.Page("views/metrics.py", title="Metrics"),
 )
 

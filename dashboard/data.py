@@ -118,6 +118,11 @@ def reader() -> Reader:
     return _reader(url())
 
 
+def reader_of(address: str) -> Reader:
+    """Of one of `urls`: for a page that shows more than the chosen sweep."""
+    return _reader(address)
+
+
 def live(page: Callable[[], None], seconds: float) -> None:
     """Draws a page, and draws it again every so many seconds until its sweep has ended.
 

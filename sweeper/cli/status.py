@@ -14,10 +14,9 @@ app = typer.Typer()
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
-    from sweeper.driver.spending import spent_in_words
     from sweeper.files.disk import use
-    from sweeper.results.progress_estimate import pretrains, running_stages
-    from sweeper.results.savings import savings
+    from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages
+    from sweeper.results.savings import savings, spent_in_words
     from sweeper.terminal.console import moment, print_json, print_text
 
     if name is None:
@@ -26,7 +25,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     with opened_sweep(db, name, json) as (reader, sweep):
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
-        steps = {trial.id: reader.last_step(trial.id) for trial in running}
+        trials = [RunningTrial.of(trial, reader.last_step(trial.id)) for trial in running]
         stages = pretrains(running_stages(reader, sweep)) if document["driver"] else []
         saved, disk = savings(reader, sweep), use(reader, sweep, db)
         spent = spent_in_words(reader, sweep)
@@ -41,9 +40,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
     print_text(*(stage.words() for stage in stages))
-    print_text(
-        *(f"trial {t.called}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
-    )
+    print_text(*(trial.words() for trial in trials))
     if saved:
         print_text(f"shared pretrains {saved.words()}")
     if spent:

@@ -155,6 +155,22 @@ class Pretrain(NamedTuple):
         return f"pretrain {self.key}: {so_far} {self.steps:,}{' steps' if self.step is None else ''}"
 
 
+class RunningTrial(NamedTuple):
+    called: int
+    role: str
+    seed: int
+    step: int  # of the last row; its pretrain's are counted
+    steps: int
+
+    @classmethod
+    def of(cls, trial: TrialRecord, step: int) -> "RunningTrial":
+        return cls(trial.called, trial.role, trial.seed, step, trial.steps)
+
+    def words(self) -> str:
+        """'trial 7: step 1,630 of 1,700, search, seed 0'."""
+        return f"trial {self.called}: step {self.step:,} of {self.steps:,}, {self.role}, seed {self.seed}"
+
+
 def running_stages(reader: Reader, sweep: SweepRecord) -> list[StageRecord]:
     """Those that its trials wait for, by the store alone."""
     waiting = {trial.stage for trial in reader.trials(sweep.id) if trial.state in UNFINISHED and trial.stage}

@@ -22,6 +22,7 @@ from sweeper.store.records import (
     StageUse,
     SweepRecord,
     TrialRecord,
+    UsageRecord,
 )
 from sweeper.store.schema import (
     asks,
@@ -37,6 +38,7 @@ from sweeper.store.schema import (
     stages,
     sweeps,
     trials,
+    usage,
 )
 from sweeper.store.source import Source
 
@@ -206,6 +208,16 @@ class Reader:
         """In order of session and number."""
         query = _all(asks, AskRecord).where(asks.c.sweep == sweep)
         return [AskRecord(*row) for row in self._rows(query.order_by(asks.c.session, asks.c.number))]
+
+    def usage(self, sweep: int) -> list[UsageRecord]:
+        """What its workers said of themselves, in order of time: the newest (sweeper/store/usage.py)."""
+        query = _all(usage, UsageRecord).where(usage.c.sweep == sweep)
+        return [UsageRecord(*row) for row in self._rows(query.order_by(usage.c.time, usage.c.worker))]
+
+    def event_counts(self, sweep: int) -> dict[str, int]:
+        """How many events there are of each kind."""
+        query = select(events.c.kind, func.count()).where(events.c.sweep == sweep).group_by(events.c.kind)
+        return {kind: count for kind, count in self._rows(query)}  # noqa: C416
 
     def version(self) -> int:
         """Changes whenever anything was committed by anyone: the dashboard's cache key.

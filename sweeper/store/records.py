@@ -201,6 +201,28 @@ class AskRecord(NamedTuple):
     high: float
 
 
+class Usage(NamedTuple):
+    """How busy a worker is."""
+
+    cpu: float  # cores, the mean since its last sample
+    memory: int  # bytes resident
+    gpu: float | None  # share of the card in use
+    gpu_memory: int | None  # bytes of the card that it holds
+
+
+class UsageRecord(NamedTuple):
+    """A sample. trial: that it ran; None: a pretrain."""
+
+    sweep: int
+    worker: str  # host:pid
+    time: float
+    trial: int | None
+    cpu: float
+    memory: int
+    gpu: float | None
+    gpu_memory: int | None
+
+
 class MetricRow(NamedTuple):
     name: str
     step: int

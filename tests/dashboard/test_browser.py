@@ -109,7 +109,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
-    page.goto(f"http://127.0.0.1:{port}/")
+    page.goto(f"http://127.0.0.1:{port}/leaderboard")
     page.get_by_text("No sweep yet").wait_for()
 
     fill(url, HOSTILE)
@@ -138,11 +138,15 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     assert not elsewhere, f"the page asked another site: {elsewhere}"
 
 
-@pytest.mark.parametrize("path", ["curves", "search", "schedules", "metrics"])
+@pytest.mark.parametrize(
+    "path", ["sweeps", "curves", "search", "schedules", "stages", "report", "cluster", "metrics"]
+)
 def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", port: int, url: str) -> None:
     page.goto(f"http://127.0.0.1:{port}/{path}")
     page.get_by_role("heading", name=path.capitalize()).first.wait_for()
-    drawn = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas"
+    drawn = (
+        "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas, [data-testid=stCode]"
+    )
     page.locator(drawn).first.wait_for()
     assert page.locator("[data-testid=stException]").count() == 0
 
