@@ -141,6 +141,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     from time import time
 
     from sweeper.results.progress_estimate import stored_progress
+    from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
@@ -149,6 +150,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
         **{key: said[key] for key in kept},
         "trials": reader.trial_states(sweep.id),
         "driver": sweep.driver(now),
+        "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,
         "expected": so_far.total,
         "seconds_left": so_far.seconds_left,
