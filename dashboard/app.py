@@ -1,13 +1,14 @@
 """The dashboard: `python -m sweeper dashboard`, or `streamlit run dashboard/app.py` with SWEEPER_DB set.
 
-It reads; it writes nothing. A page is one file in views/ and one line in PAGES.
+It reads; with --actions it appends to `controls`, and nothing else. A page is one file in views/ and one
+line in PAGES.
 """
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dashboard import data, state
+from dashboard import actions, data, state
 from dashboard.data import Found
 
 PAGES = (
@@ -84,6 +85,7 @@ st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide")
 if sweeps:
     with st.sidebar:
         pick(sweeps)
+        actions.panel()
     page.run()
 else:
     wait()

@@ -50,8 +50,9 @@ class Found(NamedTuple):
 
 
 def urls() -> list[str]:
-    """The stores that are shown: SWEEPER_DB, a line each."""
-    return os.environ.get("SWEEPER_DB", "").split() or [DEFAULT_URL]
+    """The stores that are shown: SWEEPER_DB, a line each; a path may have spaces."""
+    lines = [line.strip() for line in os.environ.get("SWEEPER_DB", "").split("\n")]
+    return [line for line in dict.fromkeys(lines) if line] or [DEFAULT_URL]
 
 
 def url() -> str:

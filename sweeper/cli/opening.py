@@ -3,7 +3,6 @@
 Imported by the command line before anything else, so everything heavy is imported inside.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL
-from sweeper.words import clock
+from sweeper.words import clock, command
 
 if TYPE_CHECKING:
     from sweeper.spec.inputs import Inputs
@@ -172,8 +171,7 @@ def state_in_words(document: Mapping[str, Any]) -> str:
 
 
 def to_go_on(name: str, db: str) -> str:
-    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
-    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
+    return f"to go on: {command('resume', name, '' if db == DEFAULT_URL else db)}"
 
 
 def folder(files: str, json: bool) -> str:
