@@ -102,15 +102,15 @@ def _draw(allowed: bool) -> None:
     if number is not None and trial is None:
         st.text(f"{sweep.name} has no trial {number}.")
         return
-    for act in OF_A_SWEEP if trial is None else OF_A_TRIAL:
-        if trial is not None and trial.state not in act.states:
-            continue
-        if not allowed:
-            st.code(_line(act, _usual(act), sweep, trial), language="bash", wrap_lines=True)
-        elif st.button(act.name, key=f"act-{act.name}", help=act.says, width="stretch"):
-            st.dialog(f"{act.name}?")(_confirm)(act, sweep, trial)
-    if trial is not None and trial.state not in {state for act in OF_A_TRIAL for state in act.states}:
+    acts = OF_A_SWEEP if trial is None else tuple(each for each in OF_A_TRIAL if trial.state in each.states)
+    if trial is not None and not acts:
         st.text(f"Trial {trial.called} is {trial.state}: there is nothing to ask of it.")
+    with st.container(horizontal=allowed):
+        for act in acts:
+            if not allowed:
+                st.code(_line(act, _usual(act), sweep, trial), language="bash", wrap_lines=True)
+            elif st.button(act.name, key=f"act-{act.name}", help=act.says):
+                st.dialog(f"{act.name}?")(_confirm)(act, sweep, trial)
     undone = bool(data.reader().controls(sweep.id))
     st.fragment(_waiting, run_every=2 if undone else None)(sweep)
 

@@ -9,9 +9,10 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What `python -m sweeper dashboard` says to the process it becomes.
 TOKEN, HOSTS, ACTIONS = "SWEEPER_TOKEN", "SWEEPER_ALLOW_HOSTS", "SWEEPER_ACTIONS"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = "*"  # among the hosts: every IP address, but no other name
 
@@ -45,25 +47,18 @@ class Doors(NamedTuple):
 
     def knows(self, host: str | None) -> bool:
         """host: 'name', 'name:8501', '[::1]:8501'; whose port plays no part."""
-        try:
-            name = urlsplit(f"//{host or ''}").hostname
-        except ValueError:
-            return False
-        name = (name or "").rstrip(".")
-        return name in (each.lower() for each in self.hosts) or (
-            ANY_ADDRESS in self.hosts and _is_address(name)
+        said = _HOST.fullmatch((host or "").lower())
+        name = said[1].strip("[]").rstrip(".") if said else ""
+        return bool(name) and (
+            name in (each.lower() for each in self.hosts) or (ANY_ADDRESS in self.hosts and _is_address(name))
         )
 
     def own(self, origin: str, host: str | None) -> bool:
         """Whether a page that says it is from this origin is the dashboard's own. Behind a proxy the page has
         the proxy's name, which --allow-host has made known; a page of another port of this machine is not
         ours."""
-        try:
-            said = urlsplit(origin)
-            name = said.hostname or ""
-        except ValueError:
-            return False
-        return said.netloc.lower() == (host or "").lower() or (name not in LOOPBACK and self.knows(name))
+        there = origin.lower().partition("://")[2]
+        return there == (host or "").lower() or (not Doors(LOOPBACK, "").knows(there) and self.knows(there))
 
     @property
     def cookie(self) -> str:
