@@ -21,6 +21,7 @@ from sweeper.store.records import MAY_BE_RETRIED, UNFINISHED, SweepRecord, Trial
 from sweeper.words import command
 
 MOST = 10_000  # trials that are added at a time
+PROBLEM = "act-problem"  # in the session: why the last thing could not be asked
 
 
 class Asked(NamedTuple):
@@ -151,22 +152,24 @@ def _confirm(act: Act, sweep: SweepRecord, trial: TrialRecord | None) -> None:
         st.code(resume, language="bash", wrap_lines=True)
     st.text("The same in a terminal:")
     st.code(_line(act, asked, sweep, trial), language="bash", wrap_lines=True)
-    if st.button(f"{act.name} it", key="act-sure", type="primary"):
-        _ask(sweep, asked.verb, trial)
+    sure = (sweep, asked.verb, trial)
+    if st.button(f"{act.name} it", key="act-sure", type="primary", on_click=_ask, args=sure):
+        if not (problem := st.session_state[PROBLEM]):
+            st.rerun()
+        st.text(problem)
 
 
 def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None) -> None:
     """Nothing is asked by a page whose visitor does not bring the token, however it came to this line."""
+    st.session_state[PROBLEM] = ""
     if not doors.actions_allowed(st.context.cookies):
-        st.text(doors.NO_TOKEN)
+        st.session_state[PROBLEM] = doors.NO_TOKEN
         return
     try:
         who = f"dashboard of {controls.by(None)}"
         controls.request(data.url(), sweep.id, verb, None if trial is None else trial.id, who=who)
     except StoreError as error:
-        st.text(f"It could not be asked: {error}.")
-        return
-    st.rerun()
+        st.session_state[PROBLEM] = f"It could not be asked: {error}."
 
 
 def _usual(act: Act) -> Asked:

@@ -1,4 +1,4 @@
-"""What a visitor may ask: nothing without --actions and a token; else an append to `controls`, and no more."""
+"""What may a visitor ask? Nothing without --actions and a token; else a row of `controls`, and no more."""
 
 from contextlib import closing
 from pathlib import Path
@@ -40,8 +40,7 @@ def controls(url: str) -> list[ControlRecord]:
 
 def test_without_the_option_there_are_lines_to_copy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(url)
-    monkeypatch.setenv(doors.ACTIONS, "yes")
-    monkeypatch.setenv(doors.TOKEN, "a-token-that-is-not-brought")
+    monkeypatch.setenv(doors.ACTIONS, "yes")  # alone: nobody is asked for a token
     app = opened()
     assert buttons(app) == []
     lines = [each.value for each in app.sidebar.code]
@@ -64,6 +63,7 @@ def test_what_is_sure_is_asked(url: str, allowed: None) -> None:
     assert "asked to stop, by dashboard of " in words(app)
 
 
+@pytest.mark.long
 def test_more_is_asked_of_a_trial_or_with_numbers(url: str, allowed: None) -> None:
     fill(url)
     app = opened()
@@ -78,6 +78,7 @@ def test_more_is_asked_of_a_trial_or_with_numbers(url: str, allowed: None) -> No
     assert [(each.verb, each.trial) for each in controls(url)] == [("extend +10", None), ("retry", 10)]
 
 
+@pytest.mark.long
 def test_a_sweep_that_nobody_drives_is_said_to_be(url: str, allowed: None) -> None:
     fill(url, finished=True)
     app = opened()
@@ -93,6 +94,7 @@ def test_a_sweep_that_nobody_drives_is_said_to_be(url: str, allowed: None) -> No
     assert [each.verb for each in controls(url)] == ["settle within=1% seeds=8"]
 
 
+@pytest.mark.long
 def test_what_cannot_be_settled_is_said_in_a_sentence(url: str, allowed: None) -> None:
     fill(url)
     app = opened()
@@ -102,6 +104,7 @@ def test_what_cannot_be_settled_is_said_in_a_sentence(url: str, allowed: None) -
     assert controls(url) == []
 
 
+@pytest.mark.long
 def test_nothing_is_asked_once_the_token_is_gone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page that was drawn for a visitor who had it is clicked by one who has it no more."""
     fill(url)

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from dashboard import data
 from tests.dashboard.test_views import words
 from tests.sweeper.filled import fill
 
@@ -53,6 +54,15 @@ def test_two_stores_are_one_list(url: str, tmp_path: Path, monkeypatch: pytest.M
     options = app.selectbox(key="sweep").options
     assert options == [f"schedules ({second})", f"schedules ({url})"]
     assert app.session_state["store-url"] == second
+
+
+def test_a_stores_path_may_have_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my sweeps").mkdir()
+    first, second = (f"sqlite:///{tmp_path}/my sweeps/{name}.db" for name in "ab")
+    monkeypatch.setenv("SWEEPER_DB", f"{first}\n\n {second}\n{first}\n")
+    assert data.urls() == [first, second]
+    monkeypatch.setenv("SWEEPER_DB", " \n")
+    assert data.urls() == [data.DEFAULT_URL]
 
 
 def test_a_store_that_moves_away_and_comes_back(url: str, tmp_path: Path) -> None:
