@@ -59,7 +59,11 @@ def watch(shown: list[tuple[str, str]]) -> None:
 
 
 def pick(sweeps: list[Found]) -> None:
-    """The sweep in the sidebar, kept in the address; one that is not there is said to be missing."""
+    """The sweep in the sidebar; one that is not there is said to be missing.
+
+    It always stands in the address: Streamlit's own binding leaves out the first of the list, and another is
+    the first when a link is opened tomorrow.
+    """
     labels = [each.label for each in sweeps]
     asked = st.session_state.get("sweep") or st.query_params.get("sweep")
     if asked and asked not in labels:
@@ -67,7 +71,10 @@ def pick(sweeps: list[Found]) -> None:
             st.session_state["sweep"] = called_now[0]  # another store has, or had, one of that name
         else:
             st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
-    label = st.selectbox("Sweep", labels, key="sweep", bind="query-params")
+    elif asked:
+        st.session_state["sweep"] = asked
+    label = st.selectbox("Sweep", labels, key="sweep")
+    st.query_params["sweep"] = label
     data.choose(sweeps[labels.index(label)])
     state.carry(label)
     watch([(each.label, each.sweep.state) for each in sweeps])

@@ -8,9 +8,12 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard import doors
+from sweeper.driver.jobs import TrialJob
 from sweeper.store.queries import Reader
 from sweeper.store.records import ControlRecord
 from tests.dashboard.test_views import words
+from tests.sweeper.driving import advance, make_spec
+from tests.sweeper.driving import opened as driven
 from tests.sweeper.filled import fill
 
 APP = str(Path(dashboard.__file__).parent / "app.py")
@@ -115,3 +118,24 @@ def test_nothing_is_asked_once_the_token_is_gone(url: str, monkeypatch: pytest.M
     brought[0] = False
     app.button(key="act-sure").click().run()
     assert controls(url) == []
+
+
+@pytest.mark.long
+def test_a_driver_carries_it_out_and_says_whose_wish_it_was(url: str, tmp_path: Path, allowed: None) -> None:
+    with driven(url, make_spec("search.trials=2"), tmp_path / "files") as driver:
+        job = driver.next()
+        assert isinstance(job, TrialJob)
+        app = opened()
+        next(each for each in app.number_input if each.label == "Trial").set_value(job.trial).run()
+        assert buttons(app) == ["Stop", "Pause"]
+        app.button(key="act-Stop").click().run()
+        app.button(key="act-sure").click().run()
+        assert driver.poll()
+        Path(job.folder).mkdir(parents=True)
+        assert not advance(driver, job, job.run("tests.fakes", "cpu"))
+        assert driver.states() == {"stopped": 1}
+        assert "asked to" not in words(app.run())  # it is done
+    with closing(Reader(url)) as reader:
+        (said,) = [each for each in reader.events(1) if each.kind == "control"]
+    assert said.text.startswith(f"asked to stop trial {job.trial}, by dashboard of ")
+    assert said.trial == job.trial

@@ -28,6 +28,7 @@ def test_an_address_is_a_view(url: str) -> None:
     fill(url)
     app = opened(rows="2,1")
     assert app.session_state["kept-rows"] == ("2", "1")
+    assert app.query_params["sweep"] in ("schedules", ["schedules"])  # also the first of the list
     app.switch_page("views/curves.py").run()
     assert app.session_state["kept-rows"] == ("2", "1")
     assert app.query_params["rows"] in ("2,1", ["2,1"])

@@ -451,7 +451,7 @@ def test_a_token_that_is_given_is_asked_for_and_not_printed(
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (("--host", "192.0.2.1"), 7, "cannot listen on 192.0.2.1, port 8501: "),
+        (("--host", "203.0.113.77"), 7, "cannot listen on 203.0.113.77, port 8501: "),
         (("--allow-host", "https://a.example"), 2, "'https://a.example' is no host's name"),
         (("--allow-host", "*"), 2, "'*' is no host's name"),
         (("--db", "a\nb"), 2, "'a\\nb' is no database URL: it has two lines"),
