@@ -16,6 +16,7 @@ from dashboard import data, doors
 from sweeper.spec.sections import Settle
 from sweeper.store import controls
 from sweeper.store.engine import StoreError
+from sweeper.store.notes import by
 from sweeper.store.queries import trial_called
 from sweeper.store.records import MAY_BE_RETRIED, UNFINISHED, SweepRecord, TrialRecord
 from sweeper.words import command
@@ -166,7 +167,7 @@ def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None) -> None:
         st.session_state[PROBLEM] = doors.NO_TOKEN
         return
     try:
-        who = f"dashboard of {controls.by(None)}"
+        who = f"dashboard of {by(None)}"
         controls.request(data.url(), sweep.id, verb, None if trial is None else trial.id, who=who)
     except StoreError as error:
         st.session_state[PROBLEM] = f"It could not be asked: {error}."

@@ -1,20 +1,14 @@
 """What anyone may ask of a running sweep: an append to `controls`, read by the driver."""
 
-import getpass
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
 from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
+from sweeper.store.notes import by
 from sweeper.store.schema import controls, sweeps, trials
 
 # extend is said with an amount, settle with what is asked: 'extend +20', 'settle within=0.005 seeds=12'.
 VERBS = ("stop", "pause", "resume", "retry", "extend", "settle")
-LONGEST = 200  # characters of a verb with what is said with it
-LONGEST_NAME = 80  # characters of who asks
 
 
 def request(
@@ -25,18 +19,6 @@ def request(
     Raises StoreError where there is no such database, sweep or trial."""
     if verb.partition(" ")[0] not in VERBS:
         raise StoreError(f"{verb!r} is not something to ask of a sweep; there is {', '.join(VERBS)}")
-    if len(verb) > LONGEST:
-        raise StoreError(f"what is asked of a sweep has {LONGEST} characters at most")
-    with appending(url, sweep, trial) as connection:
-        row = {"time": clock.wall(), "sweep": sweep, "trial": trial, "verb": verb, "who": by(who)}
-        connection.execute(insert(controls).values(row))
-
-
-@contextmanager
-def appending(url: str, sweep: int, trial: int | None) -> Iterator[Connection]:
-    """To a table that is anybody's to append to: a row about a sweep, or about one of its trials.
-
-    Raises StoreError where there is no such database, sweep or trial."""
     file = sqlite_file(url)
     if file is not None and not file.is_file():
         raise StoreError(f"there is no database {file}: no sweep was ever run with it")
@@ -48,19 +30,7 @@ def appending(url: str, sweep: int, trial: int | None) -> Iterator[Connection]:
             mine = select(trials.c.id).where(trials.c.id == trial, trials.c.sweep == sweep)
             if trial is not None and connection.execute(mine).one_or_none() is None:
                 raise StoreError(f"there is no trial {trial} in this sweep")
-            yield connection
+            row = {"time": clock.wall(), "sweep": sweep, "trial": trial, "verb": verb, "who": by(who)}
+            connection.execute(insert(controls).values(row))
     finally:
         engine.dispose()
-
-
-def by(who: str | None) -> str:
-    """As it is stored; None: 'user@host' of this process."""
-    return (_user() if who is None else who)[:LONGEST_NAME]
-
-
-def _user() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"

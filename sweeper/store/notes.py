@@ -1,20 +1,23 @@
 """What do people say of a sweep, or of one of its trials? Tags and notes: anybody's to append, also while a
 driver lives. No row is ever changed: a tag stands until a later row takes it off."""
 
-from collections.abc import Iterable, Sequence
+import getpass
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, insert, select
 
 from sweeper.store.clock import MACHINE, Clock
-from sweeper.store.controls import appending, by
-from sweeper.store.engine import StoreError
+from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, transaction
 from sweeper.store.records import NoteRecord
-from sweeper.store.schema import notes
+from sweeper.store.schema import notes, sweeps, trials
 
 TAG, UNTAG, NOTE = "tag", "untag", "note"  # kinds
 LONGEST_TAG, LONGEST_NOTE = 40, 4000  # characters
 MOST_TAGS = 20  # that stand on a sweep or a trial
 MOST_ROWS = 20_000  # of a sweep: a page reads them all
+LONGEST_NAME = 80  # characters of who says it
 
 
 def tag(
@@ -32,7 +35,7 @@ def tag(
     who: says it; None: this process's user. Raises StoreError in a sentence."""
     for text in texts:
         _check_tag(text)
-    with appending(url, sweep, trial) as connection:
+    with _appending(url, sweep, trial) as connection:
         stand = list(standing(_of(connection, sweep, trial)).get(trial, ()))
         new = [text for text in dict.fromkeys(texts) if (text in stand) == remove]
         if missing := [text for text in texts if remove and text not in stand]:
@@ -57,7 +60,7 @@ def note(
         raise StoreError(f"a note has 1 to {LONGEST_NOTE:,} characters")
     if not all(letter.isprintable() or letter in "\n\t" for letter in text):
         raise StoreError("a note is text: it has no control characters")
-    with appending(url, sweep, trial) as connection:
+    with _appending(url, sweep, trial) as connection:
         _append(connection, sweep, trial, NOTE, [text], by(who), clock)
 
 
@@ -77,6 +80,11 @@ def standing(records: Iterable[NoteRecord]) -> dict[int | None, tuple[str, ...]]
 def tags_of(stand: dict[int | None, tuple[str, ...]], trials: Iterable[int]) -> tuple[str, ...]:
     """Of a configuration: the tags of any of its trials. stand: as `standing` gives it."""
     return tuple(dict.fromkeys(text for trial in trials for text in stand.get(trial, ())))
+
+
+def by(who: str | None) -> str:
+    """As it is stored; None: 'user@host' of this process."""
+    return (_user() if who is None else who)[:LONGEST_NAME]
 
 
 def _check_tag(text: str) -> None:
@@ -114,3 +122,31 @@ def _append(
     about = {"sweep": sweep, "trial": trial, "time": clock.wall(), "who": who, "kind": kind}
     if texts:
         connection.execute(insert(notes), [{**about, "text": text} for text in texts])
+
+
+@contextmanager
+def _appending(url: str, sweep: int, trial: int | None) -> Iterator[Connection]:
+    """Of a sweep, or of one of its trials. Raises StoreError where there is no such database, sweep or
+    trial."""
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        raise StoreError(f"there is no database {file}: no sweep was ever run with it")
+    engine = open_for_writing(url)
+    try:
+        with transaction(engine) as connection:
+            if connection.execute(select(sweeps.c.id).where(sweeps.c.id == sweep)).one_or_none() is None:
+                raise StoreError(f"there is no sweep {sweep} in this database")
+            mine = select(trials.c.id).where(trials.c.id == trial, trials.c.sweep == sweep)
+            if trial is not None and connection.execute(mine).one_or_none() is None:
+                raise StoreError(f"there is no trial {trial} in this sweep")
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _user() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
