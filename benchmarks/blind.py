@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.document import finish, options
+from benchmarks.document import finish
+from benchmarks.planted.chosen import chosen
 from benchmarks.planted.driver import FAULTS
 from benchmarks.planted.fault import Fault
 from benchmarks.planted.trees import Ran, Tree, python, this_tree
@@ -37,21 +38,13 @@ class Finding(NamedTuple):
 
 
 def main() -> None:
-    parser = options("blind", __doc__, quick=f"{QUICK} seeds of each.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="These faults alone.")
-    given = parser.parse_args()
-    by_name = {fault.name: fault for fault in FAULTS}
-    if unknown := [name for name in given.names if name not in by_name]:
-        parser.error(f"there is no fault {unknown[0]}; there is {', '.join(by_name)}")
-    if given.names and given.write:
-        parser.error("the whole is kept, never a part: leave out --write, or the names")
-    faults = [by_name[name] for name in given.names] or FAULTS
+    given = chosen("blind", __doc__, FAULTS, quick=f"{QUICK} seeds of each.")
     seeds, rows = QUICK if given.quick else SEEDS, []
     print(f"{'fault':<28}{'seed':>5}{'CPU s':>7}  violation")
     with tempfile.TemporaryDirectory(prefix="sound-") as sound, ThreadPoolExecutor(AT_ONCE) as pool:
         copy = this_tree().copy(Path(sound))  # once: the tree here may change meanwhile
         for fault, found in zip(
-            faults, pool.map(partial(find, sound=copy, seeds=seeds), faults), strict=True
+            given.faults, pool.map(partial(find, sound=copy, seeds=seeds), given.faults), strict=True
         ):
             rows.append({"fault": fault.name, "says": fault.says, "file": fault.file, **found._asdict()})
             seed = "-" if found.seed is None else found.seed
@@ -59,7 +52,7 @@ def main() -> None:
     survived = [row["fault"] for row in rows if row["seed"] is None]
     summary = {"found": len(rows) - len(survived), "of": len(rows), "survived": survived}
     finish("blind", {"seeds": seeds, "at_once": AT_ONCE}, rows, summary, write=given.write)
-    sys.exit(len(survived) > (0 if given.names else MAY_SURVIVE))
+    sys.exit(len(survived) > (0 if given.named else MAY_SURVIVE))
 
 
 def find(fault: Fault, *, sound: Tree, seeds: int) -> Finding:

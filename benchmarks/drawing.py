@@ -6,6 +6,13 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+
+
+def found() -> str | None:
+    """The machine's own Chromium."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
 
 def drawings(figures: Mapping[str, Callable[[], go.Figure]], folder: Path | None) -> list[Path]:
     """What was drawn, each figure by its name; nothing where no folder is given."""
@@ -17,18 +24,19 @@ def save(figure: go.Figure, path: Path) -> Path:
 
     The figure's layout says its width and height, in pixels; the picture has half as many again.
     """
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         browser = None
+    else:
+        browser = found()
     if browser is None:
         path = path.with_suffix(".html")
         figure.write_html(path)
         return path
     width, height = figure.layout.width, figure.layout.height
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
         page.set_content(f"<style>body {{margin: 0}}</style>{figure.to_html(full_html=False)}")
         # attached, not visible: a horizontal line has no height, which counts as hidden

@@ -20,8 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.document import finish, options
+from benchmarks.document import finish
 from benchmarks.planted import sweeper, trainer
+from benchmarks.planted.chosen import chosen
 from benchmarks.planted.fault import Fault
 from benchmarks.planted.trees import Tree, python, this_tree
 from benchmarks.planted.wings import lookers, suite_of
@@ -46,22 +47,14 @@ class Finding(NamedTuple):
 
 
 def main() -> None:
-    parser = options("mutants", __doc__, quick="The tests of a fault's own wing alone.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="These faults alone.")
-    given = parser.parse_args()
-    by_name = {fault.name: fault for fault in FAULTS}
-    if unknown := [name for name in given.names if name not in by_name]:
-        parser.error(f"there is no fault {unknown[0]}; there is {', '.join(by_name)}")
-    if given.names and given.write:
-        parser.error("the whole is kept, never a part: leave out --write, or the names")
-    faults = [by_name[name] for name in given.names] or FAULTS
+    given = chosen("mutants", __doc__, FAULTS, quick="The tests of a fault's own wing alone.")
 
     began, rows = time.monotonic(), []
     print(f"{'fault':<28}{'about':<12}{'CPU s':>7}  found by")
     with tempfile.TemporaryDirectory(prefix="sound-") as sound, ThreadPoolExecutor(AT_ONCE) as pool:
         copy = this_tree().copy(Path(sound))  # once: the tree here may change meanwhile
-        findings = pool.map(partial(find, sound=copy, quick=given.quick), faults)
-        for fault, found in zip(faults, findings, strict=True):
+        findings = pool.map(partial(find, sound=copy, quick=given.quick), given.faults)
+        for fault, found in zip(given.faults, findings, strict=True):
             rows.append({"fault": fault.name, "about": fault.about, "wing": fault.wing, **found._asdict()})
             print(f"{fault.name:<28}{fault.about:<12}{found.cpu_seconds:>7.1f}  {_by(found)}", flush=True)
 
@@ -77,7 +70,7 @@ def main() -> None:
     }
     settings = {"at_once": AT_ONCE, "limit_seconds": LIMIT, "pytest": " ".join(PYTEST[2:])}
     finish("mutants", settings, rows, summary, write=given.write)
-    sys.exit(len(survived) > (0 if given.names else MAY_SURVIVE))
+    sys.exit(len(survived) > (0 if given.named else MAY_SURVIVE))
 
 
 def _by(found: Finding) -> str:

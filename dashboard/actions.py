@@ -153,22 +153,27 @@ def _confirm(act: Act, sweep: SweepRecord, trial: TrialRecord | None) -> None:
         st.code(resume, language="bash", wrap_lines=True)
     st.text("The same in a terminal:")
     st.code(_line(act, asked, sweep, trial), language="bash", wrap_lines=True)
-    sure = (sweep, asked.verb, trial)
+    sure = (sweep, asked.verb, trial, act.waits or trial is not None)
     if st.button(f"{act.name} it", key="act-sure", type="primary", on_click=_ask, args=sure):
         if not (problem := st.session_state[PROBLEM]):
             st.rerun()
         st.text(problem)
 
 
-def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None) -> None:
-    """Nothing is asked by a page whose visitor does not bring the token, however it came to this line."""
+def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None, waits: bool) -> None:
+    """Nothing is asked by a page whose visitor does not bring the token, however it came to this line.
+
+    waits: for the next driver, where there is none.
+    """
     st.session_state[PROBLEM] = ""
     if not doors.actions_allowed(st.context.cookies):
         st.session_state[PROBLEM] = doors.NO_TOKEN
         return
     try:
-        who = f"dashboard of {by(None)}"
-        controls.request(data.url(), sweep.id, verb, None if trial is None else trial.id, who=who)
+        ask = controls.request if waits else controls.request_of_driver
+        who, id = f"dashboard of {by(None)}", None if trial is None else trial.id
+        if not ask(data.url(), sweep.id, verb, id, who=who) and not waits:
+            st.session_state[PROBLEM] = f"Nobody drives {sweep.name} any more, so there is nobody to ask."
     except StoreError as error:
         st.session_state[PROBLEM] = f"It could not be asked: {error}."
 

@@ -3,7 +3,7 @@
 The seconds of a step come from FAKE_SECONDS, the place where workers say who they are from FAKE_PIDS.
 What its folder holds it reads as the trainer does: it raises where that is cut, or a later attempt's. A phase
 misbehaves by its batch size: not a number, out of memory, a bug, a sentence, a dead process, one that
-hangs the first time, one that has memory for half a batch.
+hangs the first time, one that has memory for half a batch, one whose GPU does nothing more from then on.
 """
 
 import json
@@ -19,8 +19,10 @@ from trainer.config.train_config import TrainConfig
 from trainer.errors import DamagedBranch, DamagedCheckpoint, StaleAttempt, TrainingError
 from trainer.evaluation.record import Evaluation, Report, ratio_and_se
 
-NAN, HUGE, RAISE, SENTENCE, DIE, HANG, GREEDY = 2, 3, 5, 6, 7, 8, 9
+NAN, HUGE, RAISE, SENTENCE, DIE, HANG, GREEDY, ASSERTS, ASSERTS_ONCE = 2, 3, 5, 6, 7, 8, 9, 89, 90
 WHERE = {"gpu": "CUDA_VISIBLE_DEVICES", "threads": "OMP_NUM_THREADS"}
+ASSERTED = "CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA` to enable assertions."
+broken = False  # this process's context of CUDA
 killed = False  # a test that plays a kill in its own process sets it: nothing is saved on the way out
 
 
@@ -67,8 +69,9 @@ def score(
     value = state["score"] / 10 + drawn.gauss(0, 0.004)
     nats = [100 * (value + drawn.gauss(0, error or 0.01)) for _ in range(20)]
     nelbo, se = ratio_and_se(nats, [100] * 20)
+    how = {"bound": "sampled", "estimator": "subsets, controlled", "draws": masks} if masks else {}
     yield Report(
-        state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, {}, nats, [100] * 20),)
+        state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, how, nats, [100] * 20),)
     )
 
 
@@ -138,6 +141,7 @@ def _report(row: dict) -> Report:
 
 
 def _misbehave(batch_size: int, accumulate: int, attempt: int) -> None:
+    global broken
     match batch_size:
         case 8 if attempt == 1:
             time.sleep(1000)
@@ -149,8 +153,14 @@ def _misbehave(batch_size: int, accumulate: int, attempt: int) -> None:
             raise KeyError("a bug in the trainer")
         case 6:
             raise TrainingError("the loss is nan at step 2: lower the learning rate")
+        case 89:
+            broken = True
+        case 90 if attempt == 1:
+            broken = True
         case 7:
             os.kill(os.getpid(), signal.SIGKILL)
+    if broken:
+        raise RuntimeError(ASSERTED)
 
 
 def _load(folder: Path) -> dict:

@@ -20,7 +20,7 @@ def last_resort(run: Callable[[], object]) -> NoReturn:
         run()
         code = 0
     except SystemExit as ended:
-        code = _code(ended)
+        code = _say(INTERRUPTED, "interrupted") if _by_ctrl_c(ended) else _code(ended)
     except KeyboardInterrupt:
         code = _say(INTERRUPTED, "interrupted")
     except RecursionError:
@@ -33,6 +33,14 @@ def last_resort(run: Callable[[], object]) -> NoReturn:
         name = type(error).__name__
         code = _say(FAILED, f"internal error: {name}; what led to it stands in {_traceback_file()}")
     _leave(code)
+
+
+def _by_ctrl_c(ended: SystemExit) -> bool:
+    """typer makes an exit without a word of it; a command that has words of its own is not interrupted so."""
+    error: BaseException | None = ended
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None and ended.code == INTERRUPTED
 
 
 def _code(ended: SystemExit) -> int:

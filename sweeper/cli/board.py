@@ -88,6 +88,8 @@ def show_board(
     from sweeper.results.savings import savings
     from sweeper.store.notes import standing, tags_of
 
+    with failing(NoColumn, USAGE, json):
+        asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
         board = make_board(reader, name)
         saved, stand = savings(reader, sweep), standing(reader.notes(sweep.id))
@@ -98,7 +100,7 @@ def show_board(
         console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
         return
     with failing(NoColumn, USAGE, json):
-        print_board(board, board.varied, limit, split(columns), sort)
+        print_board(board, board.varied, limit, asked, sort)
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")
     if saved:

@@ -154,8 +154,8 @@ def column_of(board: Board, name: str) -> Column:
     metrics = sorted({metric for row in board.rows for metric in row.metrics})
     names = ", ".join([*COLUMNS, *metrics])
     raise NoColumn(
-        f"there is no column {name}; there are: {names}; every value by its dotted name; and of test_ppl and "
-        "its like test_ppl:interval and test_ppl:above"
+        f"there is no column {name or repr(name)}; there are: {names}; every value by its dotted name; and "
+        "of test_ppl and its like test_ppl:interval and test_ppl:above"
     )
 
 
@@ -187,5 +187,10 @@ def in_order(board: Board, by: str | None) -> list[Row]:
 
 
 def split(names: str | None) -> list[str] | None:
-    """'rank, val_ppl' as a list."""
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+    """'rank, val_ppl' as a list, each once. Raises NoColumn where it names none."""
+    if names is None:
+        return None
+    found = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not found:
+        raise NoColumn(f"--columns {names!r} names no column: rank, val_ppl, a metric, a value's name")
+    return found

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sweeper.cli.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
 from sweeper.cli.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
+from sweeper.results.answer import NOTHING
 from sweeper.results.leaderboard import Board
 from sweeper.results.row import Row
 from sweeper.statistics.clusters import FEW
@@ -114,6 +115,11 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
     if {"interval", "confirmed_interval"} & {*there} and ranked:
         over = "evaluation text and training seeds" if ranked[0].over_seeds else "evaluation text alone"
         lines.append(f"95% interval: of each value by itself, over {over}.")
+    if "above" in there and any(NOTHING in answer.text for answer in board.answers):
+        lines.append(
+            f"{NOTHING}: the answer bounds a loss on one side. The interval of a difference has two "
+            "sides and may reach below 0 all the same."
+        )
     if board.confirmed:
         seeds = [row.confirmed_seeds for row in board.confirmed]
         least = "" if min(seeds) == max(seeds) else f"{min(seeds)} to "
@@ -153,15 +159,16 @@ _MEANINGS = {
     ),
     "p_best": "best: the chance of being the best one. A chance, no guarantee.",
     "p_within": "near best: the chance of being within 1% of the best one.",
-    "regret": "may lose: what taking this row may cost at most, of perplexity (95%).",
+    "regret": "may lose: what taking this row may cost at most, of perplexity (95%, on one side).",
     "optimism": (
         "optimism: by how much picking flattered val_ppl: valid against test of the fresh runs, less the "
         "same of the search's."
     ),
     "limits": "limits: parts of the variance of a tied row's difference to the first.",
     "as_run": (
-        "as run: what the trials reported. val_ppl takes out that some seeds are easier than others for "
-        "every configuration, so that rows of different seeds can be compared."
+        "as run: what its trials are ranked by, of their best checkpoints: ranked_ppl where that was "
+        "measured, else the log's val_ppl. The column val_ppl takes out that some seeds are easier than "
+        "others for every configuration, so that rows of different seeds can be compared."
     ),
     "front": "front: none is better in every metric of the search than one marked *, errors left aside.",
 }

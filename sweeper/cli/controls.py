@@ -1,7 +1,8 @@
 """The commands that ask something of a sweep: stop, pause, extend, retry. Its driver does it, or the next."""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -37,7 +38,8 @@ def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: A
     with opened_sweep(db, name, json) as (reader, sweep):
         _must_be_driven(reader, sweep, "stop", json)
         record = _at_work(reader, sweep, trial, json)
-    ask(db, sweep, "stop", record, json)
+    if not _asked(db, sweep, "stop", record, json):
+        _not_driven(db, name, "stop", json)
 
 
 @app.command()
@@ -48,7 +50,8 @@ def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: 
         record = _at_work(reader, sweep, trial, json)
         if trial is None and sweep.state == "paused":
             fail(USAGE, f"{name} is paused already: `resume {shlex.quote(name)}` has it go on", json)
-    ask(db, sweep, "pause", record, json)
+    if not _asked(db, sweep, "pause", record, json):
+        _not_driven(db, name, "pause", json)
 
 
 @app.command()
@@ -108,36 +111,44 @@ def retry(
 
 def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None, db: str, json: bool) -> bool:
     """Whether `resume` was a request to the driver, this one or the next; else it is to drive."""
+    from sweeper.store.controls import request
+    from sweeper.store.engine import StoreError
     from sweeper.store.queries import trial_called
     from sweeper.store.records import MAY_BE_RETRIED
 
-    driven = summary(reader, sweep)["driver"] is not None
     if trial is None:
-        if not driven or sweep.state != "paused":
+        if sweep.state != "paused":
             return False
-        ask(db, sweep, "resume", None, json)
-        return True
+        return _asked(db, sweep, "resume", None, json)
     record = trial_called(reader, sweep.id, trial)
     if record is None or record.state != "paused":
         state = record.state if record else "not there"
         again = f"; `retry {shlex.quote(sweep.name)} {trial}` has it run again"
         more = again if state in MAY_BE_RETRIED else ""
         fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}{more}", json)
-    ask(db, sweep, "resume", record, json, "" if driven else to_go_on(sweep.name, db))
+    with failing(StoreError, USAGE, json):
+        driven = request(db, sweep.id, "resume", record.id)
+    _say(sweep, "resume", record, json, "" if driven else to_go_on(sweep.name, db))
     return True
 
 
-def ask(
-    db: str, sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: bool, more: str = ""
-) -> None:
-    """Appends to the store's controls, and says so."""
-    from sweeper.cli.console import print_json, print_text
-    from sweeper.store import controls
+def _asked(db: str, sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: bool) -> bool:
+    """Appends to the store's controls, and says so. False: nobody drives the sweep."""
+    from sweeper.store.controls import request_of_driver
     from sweeper.store.engine import StoreError
 
-    id, number = (None, None) if trial is None else (trial.id, trial.trial_number)
     with failing(StoreError, USAGE, json):
-        controls.request(db, sweep.id, verb, id)
+        driven = request_of_driver(db, sweep.id, verb, None if trial is None else trial.id)
+    if driven:
+        _say(sweep, verb, trial, json)
+    return driven
+
+
+def _say(sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: bool, more: str = "") -> None:
+    """That it was asked."""
+    from sweeper.cli.console import print_json, print_text
+
+    id, number = (None, None) if trial is None else (trial.id, trial.trial_number)
     what = sweep.name if trial is None else f"trial {trial.called} of {sweep.name}"
     if json:
         print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": id, "trial_number": number}})
@@ -148,8 +159,18 @@ def ask(
 def _must_be_driven(reader: "Reader", sweep: "SweepRecord", verb: str, json: bool) -> None:
     ahead = summary(reader, sweep)
     if ahead["driver"] is None:
-        why = f"{sweep.name} is not being run, so there is nothing to {verb}: {state_in_words(ahead)}"
-        fail(USAGE, why, json)
+        _fail_undriven(ahead, verb, json)
+
+
+def _not_driven(db: str, name: str, verb: str, json: bool) -> NoReturn:
+    """Its driver has ended meanwhile."""
+    with opened_sweep(db, name, json) as (reader, sweep):
+        _fail_undriven({**summary(reader, sweep), "driver": None}, verb, json)
+
+
+def _fail_undriven(ahead: Mapping[str, Any], verb: str, json: bool) -> NoReturn:
+    why = f"{ahead['name']} is not being run, so there is nothing to {verb}: {state_in_words(ahead)}"
+    fail(USAGE, why, json)
 
 
 def _at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bool) -> "TrialRecord | None":

@@ -5,7 +5,7 @@ Imported by the command line before anything else, so everything heavy is import
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -174,19 +174,29 @@ def to_go_on(name: str, db: str) -> str:
     return f"to go on: {command('resume', name, '' if db == DEFAULT_URL else db)}"
 
 
-def folder(files: str, json: bool) -> str:
-    """Made where it is not there yet, before a sweep is tied to it. A URI is tried out by the driver."""
+@contextmanager
+def folder(files: str, json: bool) -> Iterator[str]:
+    """Made where it is not there yet, before a sweep is tied to it; gone again where nothing came into it. A
+    URI is tried out by the driver."""
     from sweeper.files.remote import InvalidPlace, check, is_remote
 
+    made: list[Path] = []
     try:
         check(files)
         if not is_remote(files):
-            Path(files).mkdir(parents=True, exist_ok=True)
+            path = Path(files).absolute()
+            made = [each for each in (path, *path.parents) if not each.exists()]
+            path.mkdir(parents=True, exist_ok=True)
     except InvalidPlace as error:
         fail(USAGE, str(error), json)
     except OSError as error:
         fail(LACKS, f"cannot make the folder {files}: {error.strerror}", json)
-    return files
+    try:
+        yield files
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def files_beside(url: str, json: bool) -> str:

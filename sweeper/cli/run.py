@@ -68,7 +68,10 @@ def run(
     if plan:
         show_plan(checked, db, files, no_calibration, json)
         return
-    drive(checked, db, folder(files, json) if files else Unsaid(files_beside(db, json)), address, json)
+    if not files:
+        drive(checked, db, Unsaid(files_beside(db, json)), address, json)
+    with folder(files, json) as place:
+        drive(checked, db, place, address, json)
 
 
 @app.command()

@@ -21,7 +21,9 @@ def settle(
     confidence: Annotated[float | None, typer.Option(help="0.95 unless said.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Fresh seeds at most.")] = None,
     contenders: Annotated[int | None, typer.Option(help="Configurations at most.")] = None,
-    by: Annotated[str | None, typer.Option(help="A dimension: each of its values by itself.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="A dimension: each of its values by itself; '': all together again.")
+    ] = None,
     db: Database = DEFAULT_URL,
     address: Address = "local",
     json: AsJson = False,
@@ -70,7 +72,9 @@ def reevaluate(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Score checkpoints of a sweep's best again, without training: the board goes by these scores then."""
+    """Score checkpoints of a sweep's best again, without training: the board goes by these scores then. One
+    that
+    was scored under more masks keeps what it has."""
     from sweeper.cli.console import print_json, print_text
     from sweeper.execution.reevaluation import Masks, contenders
     from sweeper.execution.reevaluation import reevaluate as score_again
@@ -87,11 +91,16 @@ def reevaluate(
         chosen = [board[row - 1].configuration for row in rows or []] or contenders(reader, sweep)
     wanted = Masks(RANKING_ERROR if masks is None and error is None else error, masks)
     with failing(StoreError, USAGE, json):
-        scored = score_again(db, name, chosen, wanted, say)
+        scored, kept = score_again(db, name, chosen, wanted, say)
     if json:
-        runs = [{"trial": trial.id, "trial_number": trial.trial_number} for trial in scored]
-        print_json({"reevaluated": {"sweep": name, **wanted._asdict(), "runs": runs}})
+        runs, stay = (
+            [{"trial": trial.id, "trial_number": trial.trial_number} for trial in them]
+            for them in (scored, kept)
+        )
+        print_json({"reevaluated": {"sweep": name, **wanted._asdict(), "runs": runs, "kept": stay}})
     else:
         print_text(f"{len(scored)} runs of {len(chosen)} configurations are scored again")
-    if not scored:
+        if kept:
+            print_text(f"{len(kept)} keep the scores that they have, which have less error of masks")
+    if not scored and not kept:
         raise typer.Exit(NOTHING_TO_RANK)

@@ -14,6 +14,7 @@ from sweeper.driver.extension import (
     asked,
     asked_to_settle,
     extended,
+    requested,
     settled,
     words_of,
 )
@@ -69,10 +70,12 @@ class ControlRequests:
         for request in self._new():
             if request.verb == RETRY:
                 self._retry(request, driver)
-            elif request.trial is None:
-                self._of_sweep(request, driver)
-            else:
-                self._of_trial(request, request.trial, driver)
+                continue
+            with self._held.writer.together():  # it is done, and marked as done
+                if request.trial is None:
+                    self._of_sweep(request, driver)
+                else:
+                    self._of_trial(request, request.trial, driver)
 
     def of(self, trial: int) -> str:
         """stop or pause, of a live trial; '' where nobody asks for either."""
@@ -83,16 +86,22 @@ class ControlRequests:
         if trial in self._pending:
             self._done(self._pending.pop(trial))
 
+    def want_more(self) -> bool:
+        """Whether something was asked that a sweep which has come to its end goes on with."""
+        return requested(self._undone())
+
     def extended(self, spec: SweepSpec) -> SweepSpec:
         """With as many trials as it is asked for; that is written with the request that is done by it."""
         for control, amount in asked(undone := self._undone()):
             try:
                 spec = extended(spec, amount)
-                self._held.writer.extend(spec.search.trials, control)
-                self._events.note(VERB, f"extended to {spec.search.trials} trials{_by(undone, control)}")
+                with self._held.writer.together():
+                    self._held.writer.extend(spec.search.trials, control)
+                    self._events.note(VERB, f"extended to {spec.search.trials} trials{_by(undone, control)}")
             except NoExtension as no:
-                self._held.writer.finish_control(control)
-                self._events.note(VERB, str(no))
+                with self._held.writer.together():
+                    self._held.writer.finish_control(control)
+                    self._events.note(VERB, str(no))
         return spec
 
     def settled(self, spec: SweepSpec) -> SweepSpec:
@@ -101,11 +110,13 @@ class ControlRequests:
             try:
                 spec = settled(spec, said)
                 assert spec.settle is not None
-                self._held.writer.change_spec("settle", spec.settle.model_dump(mode="json"), control)
-                self._events.note(SETTLE, f"asked to {words_of(said)}{_by(undone, control)}")
+                with self._held.writer.together():
+                    self._held.writer.change_spec("settle", spec.settle.model_dump(mode="json"), control)
+                    self._events.note(SETTLE, f"asked to {words_of(said)}{_by(undone, control)}")
             except NotSettled as no:
-                self._held.writer.finish_control(control)
-                self._events.note(SETTLE, str(no))
+                with self._held.writer.together():
+                    self._held.writer.finish_control(control)
+                    self._events.note(SETTLE, str(no))
         return spec
 
     def _undone(self) -> list[ControlRecord]:

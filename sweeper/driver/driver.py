@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from sweeper.driver.control_requests import ControlRequests
-from sweeper.driver.event_log import EventLog, Glance
+from sweeper.driver.event_log import EventLog, Glance, Live
 from sweeper.driver.failures import Again, Configuration, Environment, Failure, not_finite
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, TrialJob
 from sweeper.driver.lease import LEASE, HeldSweep
@@ -25,6 +25,7 @@ from sweeper.driver.trials import Trials
 from sweeper.driver.upkeep import Upkeep
 from sweeper.store.clock import MACHINE, Clock
 from trainer.evaluation.record import Report
+from trainer.metrics import AGAIN
 
 POLL = 0.5  # seconds between two looks at what people ask
 
@@ -59,7 +60,7 @@ class Driver:
         self._queue = JobQueue(held, self._trials, self._events, self._spending)
         self._requests = ControlRequests(held, self._trials, self._events)
         self._source = TrialSource(held, self._trials, self._events, self._requests)
-        self._upkeep = Upkeep(held, settings.lease_seconds, settings.poll_seconds, clock)
+        self._upkeep = Upkeep(held, self._events, settings.lease_seconds, settings.poll_seconds, clock)
         self._breaker = CircuitBreaker(settings.slots, self._trials.ended)
         self._paused = False  # the whole sweep
         self.stop_reason: StopReason | None = None  # why this driver is to stop before the sweep has ended
@@ -149,11 +150,11 @@ class Driver:
         if not self._queue.has(job):
             return False
         if isinstance(job, TrialJob) and asked == "stop":
-            cost = self._queue.forget(job)
-            self._end(job.trial, "stopped", reason="stopped on request", cost=cost)
+            self._end(job.trial, "stopped", reason="stopped on request", cost=self._queue.forget(job))
         elif isinstance(job, TrialJob) and asked == "pause":
-            self._queue.hand_back(job, "paused")
-            self._requests.fulfilled(job.trial)
+            with self._held.writer.together():
+                self._queue.hand_back(job, "paused")
+                self._requests.fulfilled(job.trial)
         elif self._paused and self.stop_reason is None:
             self._queue.hand_back(job)
         return self.stop_reason is None and self._queue.has(job)
@@ -170,8 +171,7 @@ class Driver:
         if job.trial in self._trials.best:
             self._end(job.trial, "complete", cost=cost)
         else:
-            error = f"it ended without a value of {self._held.spec.metric}"
-            self._end(job.trial, "failed", error, cost=cost)
+            self._end(job.trial, "failed", f"it ended without a value of {self._held.spec.metric}", cost=cost)
 
     def fail(self, job: Job, failure: Failure, cost: Cost | None = None) -> None:
         """What becomes of it, its class says (sweeper/driver/failures.py)."""
@@ -196,8 +196,9 @@ class Driver:
         self, trial: int, state: str, error: str = "", *, reason: str = "", cost: Cost = NOTHING
     ) -> None:
         """It is live no more."""
-        best = self._trials.best.get(trial)
-        said = (trial, state, self._held.spec.metric, best, error or reason)
+        best, metric = self._trials.best.get(trial), self._held.spec.metric
+        ranked = self._trials.reported(trial, AGAIN[metric]) if metric in AGAIN else None
+        said = (trial, state, metric, best, ranked, error or reason)
         if why := self._breaker.saw(trial, state, error):
             self.stop(StopReason(why, NOTHING_TO_RANK))
         with self._held.writer.together():
@@ -219,12 +220,15 @@ class Driver:
         self._upkeep.renew_lease()
         if self._upkeep.is_due():
             self._held.reader.version()  # raises where the file is gone: SQLite would write on to nowhere
-            self._source.extend()
-            self._requests.hear(self)
+            self._hear()
             if full := self._upkeep.look():
                 self.stop(full)
             self._progress.status(self.status())
         return self.stop_reason is None
+
+    def _hear(self) -> None:
+        self._source.extend()
+        self._requests.hear(self)
 
     def stop(self, reason: StopReason) -> None:
         """Everything that runs is to save and stop; nothing more is handed out. The first reason counts."""
@@ -238,7 +242,6 @@ class Driver:
         if paused != self._paused:
             self._paused = paused
             self._spending.pause(paused)
-            self._held.writer.set_sweep_state("paused" if paused else "running")
             self._events.sweep_paused(paused, self._held.spec.name)
 
     def drop(self, trial: int) -> None:
@@ -266,18 +269,25 @@ class Driver:
         with self._held.writer.together():
             self._events.record("interrupt", reason)
             self._held.writer.set_sweep_state("interrupted", reason)
+            self._held.writer.give_up_lease()
 
-    def end(self) -> None:
-        """To be called once `next` has said EXHAUSTED."""
-        self._upkeep.retention.look_now()
-        counts = self.states()
-        note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
-        state = "complete" if counts.get("complete") else "failed"
-        self._spending.write()
-        with self._held.writer.together():
-            self._events.record("end", f"the sweep has ended: {note}")
-            self._held.writer.set_sweep_state(state, self._source.search_over or note)
-        self._has_ended = True
+    def end(self) -> bool:
+        """Ends the sweep and gives up its lease, where nothing is left to do. False: something is; nothing
+        was written.
+
+        Whoever asks for more does so before this is committed, and it is done; or asks no driver any more.
+        """
+        while self.over():
+            self._upkeep.retention.look_now()
+            self._spending.write()
+            with self._held.writer.together():
+                if not self._requests.want_more():
+                    self._events.sweep_ended(self.states(), self._source.search_over)
+                    self._held.writer.give_up_lease()
+                    self._has_ended = True
+                    return True
+            self._hear()
+        return False
 
     # --- the sweep at a glance ----------------------------------------------------------------
     def states(self) -> dict[str, int]:
@@ -285,5 +295,6 @@ class Driver:
         return self._trials.counts()
 
     def status(self) -> Status:
-        source, spent, live = self._source, self._spending.seconds, self._queue.live()
-        return self._glance.status(source.planned, source.proposed, spent, live, self._has_ended)
+        source, live = self._source, Live(self._queue.live(), self._queue.stages.steps)
+        seconds = self._spending.seconds
+        return self._glance.status(source.planned, source.proposed, seconds, live, self._has_ended)

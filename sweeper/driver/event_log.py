@@ -1,7 +1,7 @@
 """What has happened? It is said twice: in the store, for later, and to whoever started the sweep."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sweeper.driver.failures import Again
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
@@ -22,6 +22,7 @@ KINDS = {
     "lost": "failure",
     "paused": "pause",
 }
+PROGRESS = "progress"
 
 
 class EventLog:
@@ -87,6 +88,11 @@ class EventLog:
             text += f"attempt {job.attempt}"
         self.started(job.trial, text)
 
+    def came_further(self, job: TrialJob) -> None:
+        self.record(
+            PROGRESS, f"{job.name} has come further than ever: what happened before counts no more", job.trial
+        )
+
     def scored(self, job: ScoringJob, nelbo: float) -> None:
         self.note("score", f"{job.name}: {nelbo:.5f} nats per token")
 
@@ -100,7 +106,9 @@ class EventLog:
 
     def sweep_paused(self, paused: bool, sweep: str) -> None:
         said = "paused: what runs saves and stops; the driver waits to be told to resume or stop"
-        self.note("pause", said if paused else f"{sweep} goes on")
+        with self._writer.together():
+            self._writer.set_sweep_state("paused" if paused else "running")
+            self.note("pause", said if paused else f"{sweep} goes on")
 
     def only_paused_left(self, trials: Sequence[int], sweep: str) -> None:
         """Nothing else is left to do."""
@@ -108,15 +116,33 @@ class EventLog:
         numbers = ", ".join(str(self._called(trial)) for trial in trials)
         self.note("pause", f"only what is paused is left, {them} {numbers}: resume or stop {sweep}, or them")
 
-    def trial_ended(self, trial: int, state: str, metric: str, best: float | None, why: str) -> None:
-        """best: of the metric, if there is one. why: an error, or the reason."""
+    def sweep_ended(self, counts: Mapping[str, int], search_over: str | None) -> None:
+        """counts: of its trials, by state. search_over: why its search came to no planned end."""
+        note = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no trials"
+        self.record("end", f"the sweep has ended: {note}")
+        self._writer.set_sweep_state("complete" if counts.get("complete") else "failed", search_over or note)
+
+    def trial_ended(
+        self, trial: int, state: str, metric: str, best: float | None, ranked: float | None, why: str
+    ) -> None:
+        """best: of the metric, if there is one. ranked: what it is ranked by, where that was measured again
+        under more masks. why: an error, or the reason."""
         value = f", {metric} {best:.6g}" if best is not None else ""
+        if ranked is not None and ranked != best:
+            value += (
+                f" (ranked by {ranked:.6g}: its best checkpoint under the masks of evaluation.rank_error)"
+            )
         self.ended(
             trial, state, f"trial {self._called(trial)} {state}{value}{f': {_last_line(why)}' if why else ''}"
         )
 
     def stage_ended(self, job: StageJob, state: str, error: str = "") -> None:
         self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")
+
+
+class Live(NamedTuple):
+    jobs: Sequence[Job]
+    steps: Mapping[str, int]  # of pretrains, by key: the last that was reported
 
 
 class Glance:
@@ -130,9 +156,7 @@ class Glance:
         timed = Pace.of(0.0, held.reader.drivers(held.record.id), trials.own).ended
         self._untimed = ended - timed  # trials that ended when no driver's time was written down
 
-    def status(
-        self, planned: Planned, proposed: int | None, spent: float, live: Sequence[Job], ended: bool
-    ) -> Status:
+    def status(self, planned: Planned, proposed: int | None, spent: float, live: Live, ended: bool) -> Status:
         """planned, proposed: as in progress_estimate. spent: seconds, of all drivers. live: what workers do.
         ended: the sweep has."""
         runs, seconds = self._trials.runs(), self._clock() - self._began
@@ -148,8 +172,8 @@ class Glance:
             None if leader is None else self._trials.called(leader),
             self._slots,
             tuple(
-                Pretrain.at(job.key, job.folder, job.values["pretrain.steps"])
-                for job in live
+                Pretrain.at(job.key, job.folder, job.values["pretrain.steps"], live.steps.get(job.key))
+                for job in live.jobs
                 if isinstance(job, StageJob)
             ),
         )

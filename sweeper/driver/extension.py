@@ -7,25 +7,22 @@ again what has failed.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from sweeper.driver.lease import new_holder
 from sweeper.spec.sections import Settle
+from sweeper.spec.soundness import no_race_by
 from sweeper.spec.spec import SweepSpec
-from sweeper.store import controls
+from sweeper.store.controls import Asker
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import MAY_BE_RETRIED, ControlRecord, SweepRecord, TrialRecord
 from sweeper.store.store import Store
-from sweeper.store.writer import Writer
 
 VERB = "extend"  # in `controls` it stands with its amount: 'extend +20'
 SETTLE = "settle"  # and this with what is said: 'settle within=0.005 seeds=12'
 RETRY = "retry"
-LEASE = 10.0  # seconds: for one write
 ENDED = ("complete", "failed")  # states of a sweep
 
 
@@ -78,20 +75,31 @@ def requested(requests: Iterable[ControlRecord]) -> bool:
     return any(control.verb.partition(" ")[0] in (VERB, SETTLE, RETRY) for control in requests)
 
 
+class Asking(NamedTuple):
+    """Of a sweep: what is read and what is written of it, while nobody else writes."""
+
+    sweep: SweepRecord
+    reader: Reader
+    asker: Asker
+
+    def go_on(self, why: str) -> None:
+        """It has what was asked for; one that has ended is to go on."""
+        if self.sweep.state in ENDED:
+            self.asker.set_sweep_state("interrupted", why)
+
+
 @contextmanager
-def _writing(url: str, sweep: SweepRecord, why: str) -> Iterator[Writer]:
-    """Of a sweep that nobody drives: all that is written in it at once. why: one that has ended goes on."""
-    holder = new_holder()
-    with closing(Store(url)) as store:
-        store.take_lease(sweep.id, holder, LEASE)
-        try:
-            writer = store.writer(sweep.id, holder)
-            with writer.together():
-                yield writer
-                if sweep.state in ENDED:
-                    writer.set_sweep_state("interrupted", why)
-        finally:
-            store.release_lease(sweep.id, holder)
+def _asking(url: str, name: str) -> Iterator[Asking]:
+    """One transaction, so that a driver that ends hears what it is asked, or is asked nothing.
+
+    Raises StoreError where there is no such sweep.
+    """
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep(name)
+        if sweep is None:
+            raise StoreError(f"there is no sweep {name} in this database")
+        with closing(Store(url)) as store, (asker := store.asker(sweep.id)).together():
+            yield Asking(reader.sweep(name) or sweep, reader, asker)
 
 
 def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
@@ -99,21 +107,21 @@ def extend(url: str, name: str, amount: str) -> tuple[int, bool]:
 
     Raises NoExtension, and StoreError where there is no such sweep.
     """
-    with closing(Reader(url)) as reader:
-        sweep = reader.sweep(name)
-        if sweep is None:
-            raise StoreError(f"there is no sweep {name} in this database")
-        spec = SweepSpec.from_resolved(sweep.spec)
-        for _, earlier in asked(reader.controls(sweep.id)):
+    with _asking(url, name) as asking:
+        asker, earlier = asking.asker, asked(asking.reader.controls(asking.sweep.id))
+        spec = SweepSpec.from_resolved(asking.sweep.spec)
+        for _, said in earlier:
             with suppress(NoExtension):
-                spec = extended(spec, earlier)
-    spec = extended(spec, amount)
-    if time() < (sweep.lease_until or 0.0):
-        controls.request(url, sweep.id, f"{VERB} {amount}")
-        return spec.search.trials, True
-    with _writing(url, sweep, extended_to(spec)) as writer:
-        writer.extend(spec.search.trials)
-    return spec.search.trials, False
+                spec = extended(spec, said)
+        spec = extended(spec, amount)
+        if asker.driven:
+            asker.ask(f"{VERB} {amount}")
+        else:
+            asker.extend(spec.search.trials)
+            for control, _ in earlier:  # that no driver has heard: it is done with this
+                asker.finish_control(control)
+            asking.go_on(extended_to(spec))
+        return spec.search.trials, asker.driven
 
 
 # --- settled ---
@@ -130,8 +138,8 @@ def settled(spec: SweepSpec, said: Mapping[str, Any]) -> SweepSpec:
         first = error.errors()[0]
         where = ".".join(("settle", *map(str, first["loc"])))
         raise NotSettled(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
-    if settle.by is not None and settle.by not in spec.dimensions:
-        raise NotSettled(f"settle.by: {settle.by} is no dimension of {spec.name}")
+    if settle.by is not None and (why := no_race_by(spec, settle.by)):
+        raise NotSettled(f"settle.by: {why}")
     return spec.model_copy(update={"settle": settle})
 
 
@@ -158,18 +166,15 @@ def settle(url: str, name: str, said: Mapping[str, Any]) -> tuple[Settle, bool]:
 
     Raises NotSettled, and StoreError where there is no such sweep.
     """
-    with closing(Reader(url)) as reader:
-        sweep = reader.sweep(name)
-        if sweep is None:
-            raise StoreError(f"there is no sweep {name} in this database")
-        spec = settled(SweepSpec.from_resolved(sweep.spec), said)
-    assert spec.settle is not None
-    if time() < (sweep.lease_until or 0.0):
-        controls.request(url, sweep.id, words_of(said))
-        return spec.settle, True
-    with _writing(url, sweep, f"to be settled to {spec.settle.within:.3g}") as writer:
-        writer.change_spec("settle", spec.settle.model_dump(mode="json"))
-    return spec.settle, False
+    with _asking(url, name) as asking:
+        settle = settled(SweepSpec.from_resolved(asking.sweep.spec), said).settle
+        assert settle is not None
+        if asking.asker.driven:
+            asking.asker.ask(words_of(said))
+        else:
+            asking.asker.change_spec("settle", settle.model_dump(mode="json"))
+            asking.go_on(f"to be settled to {settle.within:.3g}")
+        return settle, asking.asker.driven
 
 
 # --- retried ---
@@ -207,15 +212,12 @@ def retry(url: str, name: str, chosen: Sequence[int]) -> tuple[list[TrialRecord]
 
     Raises NothingToRetry, and StoreError where there is no such sweep.
     """
-    with closing(Reader(url)) as reader:
-        sweep = reader.sweep(name)
-        if sweep is None:
-            raise StoreError(f"there is no sweep {name} in this database")
-        again = to_retry(reader.trials(sweep.id), name, chosen)
-    if time() < (sweep.lease_until or 0.0):
-        for trial in again:
-            controls.request(url, sweep.id, RETRY, trial.id)
-        return again, True
-    with _writing(url, sweep, "asked to retry what has failed") as writer:
-        writer.retry([trial.id for trial in again], "asked to retry it")
-    return again, False
+    with _asking(url, name) as asking:
+        again, asker = to_retry(asking.reader.trials(asking.sweep.id), name, chosen), asking.asker
+        if asker.driven:
+            for trial in again:
+                asker.ask(RETRY, trial.id)
+        else:
+            asker.retry([trial.id for trial in again], "asked to retry it")
+            asking.go_on("asked to retry what has failed")
+        return again, asker.driven

@@ -28,6 +28,12 @@ from trainer.metrics import BY_NAME
 
 ENVIRONMENT = 7  # exit code: the machine, or what is on it, lacks something
 TRACE_LINES = 12
+# What CUDA, or a library of it, says in a process that it will do nothing more for.
+_OF_A_BROKEN_DEVICE = re.compile(
+    r"device-side assert|illegal memory access|misaligned address|illegal instruction|illegal address"
+    r"|unspecified launch failure|launch timed out|hardware stack error|uncorrectable (ECC|NVLink) error"
+    r"|context is destroyed|CUBLAS_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)|CUDNN_STATUS_EXECUTION_FAILED"
+)
 _OF_THE_SYSTEM = re.compile(r"\bos error \d+\b")  # of libraries in Rust, whose errors are none of Python's
 
 
@@ -92,6 +98,21 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class BrokenDevice:
+    """What its worker's process has of a GPU is of no use any more: that process ends."""
+
+    error: str
+    kind: ClassVar[str] = "device"
+    most: ClassVar[int] = 2
+
+    def said(self, beginning: str) -> str:
+        return f"ended its worker; it goes on from its last checkpoint in another: {self.error}"
+
+    def given_up(self, times: int) -> Ended:
+        return Configuration(f"{self.error}, in {times} fresh workers one after another")
+
+
+@dataclass(frozen=True)
 class OutOfMemory:
     error: str
     kind: ClassVar[str] = "memory"
@@ -150,7 +171,7 @@ class Stale:
         return Environment(self.error)
 
 
-Again = Lost | Silent | OutOfMemory | Damaged | BranchGone | Stale
+Again = Lost | Silent | BrokenDevice | OutOfMemory | Damaged | BranchGone | Stale
 Failure = Ended | Again
 
 
@@ -169,6 +190,8 @@ def failure_of(raised: Exception) -> Failure:
         return Environment(text)
     if isinstance(raised, TrainingError | InvalidConfig):
         return Configuration(text)
+    if _OF_A_BROKEN_DEVICE.search(text):
+        return BrokenDevice(text.splitlines()[0])
     if is_of_memory(raised):
         return OutOfMemory(f"out of memory: {text or type(raised).__name__}")
     if is_of_the_environment(raised) or isinstance(raised, ConnectionError | TimeoutError):

@@ -100,7 +100,7 @@ def _of_sweep(reader: Reader, sweep: SweepRecord) -> Iterator[Waste]:
 
 
 def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
-    """Those that no sweep uses which may go on."""
+    """Those that no sweep which may go on uses."""
     now = time()
     for kept in kept_stages(reader, now, ours):
         folder = Path(kept.stage.folder)
@@ -108,7 +108,8 @@ def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
             continue
         if not refusal(kept, now, days=0):
             paths = tuple(stage_cache.heavy(folder))
-            yield Waste("pretrain that no sweep uses", kept.stage.key, paths, kept.bytes, folder)
+            what = "pretrain of sweeps that have ended" if kept.uses else "pretrain that no sweep uses"
+            yield Waste(what, kept.stage.key, paths, kept.bytes, folder)
         elif not kept.needed:
             yield from _half_written(kept.stage.key, folder)
 

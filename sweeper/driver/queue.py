@@ -9,6 +9,7 @@ from sweeper.driver.event_log import EventLog
 from sweeper.driver.failures import (
     Again,
     BranchGone,
+    BrokenDevice,
     Configuration,
     Ended,
     Lost,
@@ -23,6 +24,7 @@ from sweeper.driver.spending import Spending
 from sweeper.driver.stages import Stages
 from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trials import Trials
+from sweeper.files.remote import within
 from sweeper.files.snapshots import has_checkpoint
 from trainer.evaluation.record import Report
 
@@ -34,9 +36,10 @@ class JobQueue:
     def __init__(self, held: HeldSweep, trials: Trials, events: EventLog, spending: Spending):
         self._trials, self._events, self._spending = trials, events, spending
         self._writer = held.writer
+        self._files = within(held.record.folder, "trials", str(held.record.id))
         self._scored: dict[str, float] = {}  # by the live job's name: nats per token
         self.stages = Stages(held, trials.stored)
-        self._retries = Retries(held)
+        self._retries = Retries(held, events)
         self._above: dict[str, int] = {}  # by the job's name: an attempt that the store does not know
         self.waiting: list[int] = []
         self.to_score: list[ScoringJob] = []
@@ -104,9 +107,10 @@ class JobQueue:
         key = str(record.stage)
         pieces = self._retries.pieces(key) * values.get("accumulate", 1)
         above = self._above.get(f"pretrain {key}", 0)
-        job = self.stages.start(key, {**values, "accumulate": pieces}, above)
+        with self._writer.together():
+            job = self.stages.start(key, {**values, "accumulate": pieces}, above)
+            self._events.stage_started(job)
         self._spending.begin_stage(job)
-        self._events.stage_started(job)
         return job
 
     def _start_trial(self, trial: int) -> TrialJob:
@@ -115,9 +119,12 @@ class JobQueue:
         branch = self.stages.folder(record.stage) if record.stage else None
         pieces = self._retries.pieces(trial) if record.attempt else 1
         above = self._above.get(f"trial {record.called}", 0)
-        job = self._trials.start(trial, branch, pieces, above)
+        # Before the transaction: of an object store it is asked over the network.
+        goes_on = record.attempt > 0 and has_checkpoint(within(self._files, str(trial)))
+        with self._writer.together():
+            job = self._trials.start(trial, branch, pieces, above)
+            self._events.trial_started(job, record, goes_on=goes_on)
         self._spending.begin_trial(job, record)
-        self._events.trial_started(job, record, goes_on=has_checkpoint(job.folder))
         return job
 
     # --- from a worker ------------------------------------------------------------------------
@@ -126,7 +133,15 @@ class JobQueue:
         self._costs[job.name] = cost
         self._spending.charge(job, cost, reports)
         if isinstance(job, StageJob) and reports:
-            self.stages.charge(job, cost)
+            self._retries.came_further(job)
+            self.stages.charge(job, cost, reports[-1].step)
+        elif isinstance(job, TrialJob) and self._is_further(job.trial, reports):
+            self._retries.came_further(job)
+
+    def _is_further(self, trial: int, reports: Sequence[Report]) -> bool:
+        """A report comes when a checkpoint of its step is on disk; the last one comes again at a restart."""
+        last, _ = self._trials.last.get(trial, (0, 0.0))
+        return any(report.step > last for report in reports)
 
     def forget(self, job: Job, *, complete: bool = False) -> Cost:
         """It is live no more; what it has cost."""
@@ -147,8 +162,10 @@ class JobQueue:
 
     def finish(self, job: StageJob | ScoringJob) -> None:
         if isinstance(job, StageJob):
-            self.stages.finish(job, self.forget(job, complete=True))
-            self._events.stage_ended(job, "complete")
+            cost = self.forget(job, complete=True)
+            with self._writer.together():
+                self.stages.finish(job, cost)
+                self._events.stage_ended(job, "complete")
         elif job.name in self._scored:
             self.forget(job, complete=True)
             self._events.scored(job, self._scored.pop(job.name))
@@ -158,8 +175,9 @@ class JobQueue:
     def fail(self, job: StageJob | ScoringJob, error: str) -> None:
         cost = self.forget(job)
         if isinstance(job, StageJob):
-            self.stages.fail(job, error, cost)
-            self._events.stage_ended(job, "failed", error)
+            with self._writer.together():
+                self.stages.fail(job, error, cost)
+                self._events.stage_ended(job, "failed", error)
         else:
             self._events.unscored(job, error)
 
@@ -172,15 +190,16 @@ class JobQueue:
         if isinstance(job, ScoringJob):
             self.to_score.insert(0, job)
             return
-        self._trials.hand_back(job.trial, cost, state)
+        with self._writer.together():
+            self._trials.hand_back(job.trial, cost, state)
+            if state == "paused":
+                self._events.paused(job.trial)
         if state == "queued":
             self.waiting.insert(0, job.trial)
-        else:
-            self._events.paused(job.trial)
 
     def try_again(self, job: Job, failure: Again) -> Ended | None:
         """None where it is handed back; else what it is then: that has happened too often."""
-        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent):
+        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent | BrokenDevice):
             return Configuration(failure.error)  # it has no state of its own that another try would mend
         times = self._retries.count(job, failure.kind)
         if times >= failure.most:
@@ -199,8 +218,9 @@ class JobQueue:
     def take_out(self, trial: int) -> None:
         """A queued trial is paused."""
         self.waiting.remove(trial)
-        self._trials.hold(trial, paused=True)
-        self._events.paused(trial)
+        with self._writer.together():
+            self._trials.hold(trial, paused=True)
+            self._events.paused(trial)
 
     def put_back(self, trial: int) -> None:
         """A paused trial is queued."""

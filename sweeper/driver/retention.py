@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from sweeper.driver.failures import in_words
 from sweeper.files.remote import is_remote
 from sweeper.results.race_plan import race_plan
 from sweeper.results.ranking import AFTER_SEARCH, entries_of, ranking
@@ -91,9 +92,14 @@ def has_ended(trial: TrialRecord) -> bool:
     return trial.state in ENDS and trial.ended is not None
 
 
-def remove(found: Iterable[Excess]) -> tuple[list[Excess], list[Excess]]:
-    """What was deleted, and what was not because a worker is still in the folder."""
-    gone, busy = [], []
+class Removed(NamedTuple):
+    gone: list[Excess]
+    busy: list[Excess]  # a worker is still in the folder
+    refused: list[OSError]  # of what may not be deleted
+
+
+def remove(found: Iterable[Excess]) -> Removed:
+    gone, busy, refused = list[Excess](), list[Excess](), list[OSError]()
     for each in found:
         try:
             with FileLock(each.files[0].parent / ".lock", timeout=0):  # the worker's
@@ -102,7 +108,9 @@ def remove(found: Iterable[Excess]) -> tuple[list[Excess], list[Excess]]:
             gone.append(each)
         except Timeout:
             busy.append(each)
-    return gone, busy
+        except OSError as error:
+            refused.append(error)
+    return Removed(gone, busy, refused)
 
 
 def folder_of(sweep: SweepRecord, trial: int) -> Path:
@@ -120,15 +128,17 @@ class Retention:
         sweep: str,
         keep: Keep,
         reader: Reader,
+        say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         pause: float = 5.0,
     ):
         """sweep: by its name; what it is asked for while it runs, the store says at each look.
 
-        pause: seconds at least between two looks.
+        say: what stays because it may not be deleted, once. pause: seconds at least between two looks.
         """
         self._clock = clock
         self._sweep, self._keep, self._reader, self._pause = sweep, keep, reader, pause
+        self._say, self._said = say, False
         self._idle = keep == Keep()
         self._next = 0.0
         self.due = True  # a trial has ended since the last look
@@ -142,7 +152,11 @@ class Retention:
         began = self._clock()
         if (sweep := self._reader.sweep(self._sweep)) is not None:
             keep = self._keep.model_dump(mode="json")
-            _, busy = remove(excess(self._reader, sweep._replace(spec={**sweep.spec, "keep": keep})))
-            self.due = bool(busy)
+            removed = remove(excess(self._reader, sweep._replace(spec={**sweep.spec, "keep": keep})))
+            self.due = bool(removed.busy)
+            if removed.refused and not self._said:
+                self._said = True
+                which = "checkpoints that `keep` need not keep may not be deleted, and stay"
+                self._say(f"{which}: {in_words(removed.refused[0])}")
         took = self._clock() - began
         self._next = began + max(self._pause, PART * took)

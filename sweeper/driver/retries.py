@@ -1,25 +1,29 @@
 """How often is a failure tried again? And which failures are not the trials', and stop the sweep?
 
 What is tried again is counted in a trial's events, so a kill forgets none; those from before somebody asked
-to retry it count no more.
+to retry it count no more. What may happen to any long trial now and then is counted since it last came
+further.
 """
 
 import re
 from collections.abc import Iterable
 
-from sweeper.driver.failures import Again, OutOfMemory
-from sweeper.driver.jobs import Job, ScoringJob, StageJob
+from sweeper.driver.event_log import PROGRESS, EventLog
+from sweeper.driver.failures import Again, BranchGone, BrokenDevice, Damaged, OutOfMemory, Stale
+from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.store.records import RETRIED, TrialRecord
 
 ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
 NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
+SINCE_PROGRESS = tuple(each.kind for each in (BrokenDevice, Damaged, BranchGone, Stale))
 NOTHING_TO_RANK = 5  # exit code
 
 
 class Retries:
-    def __init__(self, held: HeldSweep):
-        self._held = held
+    def __init__(self, held: HeldSweep, events: EventLog):
+        self._held, self._events = held, events
+        self._unharmed: set[int] = set()  # trials that have come further since anything happened to them
         # Of stages by key and kind, of scores by name and kind: in this driver's time.
         self._of_stages: dict[tuple[str, str], int] = {}
 
@@ -30,13 +34,26 @@ class Retries:
         trial = job if isinstance(job, int) else job.trial
         count = 0
         for event in self._held.reader.events(self._held.record.id, trial):
-            count = 0 if event.kind == RETRIED else count + (event.kind == kind)
+            anew = event.kind == RETRIED or (event.kind == PROGRESS and kind in SINCE_PROGRESS)
+            count = 0 if anew else count + (event.kind == kind)
         return count
 
     def note(self, job: Job, failure: Again) -> None:
         """Of a stage or a score; a trial's event says it."""
         if isinstance(job, StageJob | ScoringJob):
             self._of_stages[_key(job), failure.kind] = self.count(job, failure.kind) + 1
+        else:
+            self._unharmed.discard(job.trial)
+
+    def came_further(self, job: StageJob | TrialJob) -> None:
+        """It has a checkpoint, which is whole, of a later step than any before."""
+        if isinstance(job, StageJob):
+            for kind in SINCE_PROGRESS:
+                self._of_stages.pop((job.key, kind), None)
+        elif job.trial not in self._unharmed:
+            self._unharmed.add(job.trial)
+            if any(self.count(job, kind) for kind in SINCE_PROGRESS):
+                self._events.came_further(job)
 
     def pieces(self, key: str | int) -> int:
         """Micro-batches that a batch of the stage, or the trial, is to be trained in."""

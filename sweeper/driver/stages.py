@@ -30,6 +30,9 @@ class Stages:
         self._folders: dict[str, str] = {}
         self._charged: dict[str, Cost] = {}  # of the running attempts: what the store has already
         self.errors: dict[str, str] = {}
+        self.steps: dict[
+            str, int
+        ] = {}  # the last that was reported: of one in an object store it is all to see
 
     def state(self, key: str) -> str:
         if key not in self._states:
@@ -63,8 +66,9 @@ class Stages:
         self._charged[key] = NOTHING
         return StageJob(key, attempt, dict(values), folder)
 
-    def charge(self, job: StageJob, cost: Cost) -> None:
+    def charge(self, job: StageJob, cost: Cost, step: int) -> None:
         """Stores what the attempt has cost so far: a kill of the driver loses only what comes after."""
+        self.steps[job.key] = step
         more = cost.since(self._charged[job.key])
         self._writer.charge_stage(job.key, job.attempt, **more._asdict())
         self._charged[job.key] = cost

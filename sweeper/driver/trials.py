@@ -70,7 +70,8 @@ class Trials:
         values = self._reader.configurations(self._sweep.id)
         for trial in self.own:
             if trial.state == "pruned" and trial.ended is None:  # decided, and killed before it was said
-                self._writer.end_trial(trial.id, trial.attempt, "pruned", tokens=self._tokens(trial.id))
+                tokens = int(self.reported(trial.id, "tokens") or 0)
+                self._writer.end_trial(trial.id, trial.attempt, "pruned", tokens=tokens)
         unfinished = [trial for trial in self.own if trial.state in UNFINISHED]
         for trial in unfinished:
             self._writer.end_trial(trial.id, trial.attempt, "queued")
@@ -253,15 +254,16 @@ class Trials:
             state,
             error=error,
             reason=reason,
-            tokens=self._tokens(trial),
+            tokens=int(self.reported(trial, "tokens") or 0),
             **more._asdict(),
         )
         self.states[trial] = state
         return record
 
-    def _tokens(self, trial: int) -> int:
-        rows = self._reader.curve([trial], "tokens", points=2).get(trial, [])
-        return int(rows[-1][1]) if rows else 0
+    def reported(self, trial: int, name: str) -> float | None:
+        """The last value that the store has."""
+        rows = self._reader.curve([trial], name, points=2).get(trial, [])
+        return rows[-1][1] if rows else None
 
     # --- what they come to --------------------------------------------------------------------
     def outcome(self, trial: int) -> Outcome:

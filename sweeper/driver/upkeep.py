@@ -2,7 +2,9 @@
 stay."""
 
 from collections.abc import Callable
+from functools import partial
 
+from sweeper.driver.event_log import EventLog
 from sweeper.driver.failures import ENVIRONMENT
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.retention import Retention
@@ -16,14 +18,21 @@ LEAST = 50_000_000  # bytes that must stay free for the store, for rows and for 
 
 class Upkeep:
     def __init__(
-        self, held: HeldSweep, lease_seconds: float, poll_seconds: float, clock: Callable[[], float]
+        self,
+        held: HeldSweep,
+        events: EventLog,
+        lease_seconds: float,
+        poll_seconds: float,
+        clock: Callable[[], float],
     ):
         """The lease has been taken; it is renewed for lease_seconds at a time. clock: seconds, steady."""
         self._clock = clock
         self._held, self._lease_seconds, self._poll_seconds = held, lease_seconds, poll_seconds
         self._renewed = self._looked = clock()
         self._disk_guard = DiskGuard(held.reader.url, held.record.folder)
-        self.retention = Retention(held.spec.name, held.spec.keep, held.reader, clock)
+        self.retention = Retention(
+            held.spec.name, held.spec.keep, held.reader, partial(events.note, "keep"), clock
+        )
 
     def renew_lease(self) -> None:
         """If it is time to."""

@@ -1,11 +1,11 @@
 """Checkpoints scored again, without training, in this process: with more masks, for what ranks.
 
-The scores take the place of the runs' own evaluations (round 0 of the store's `scores`). It holds the sweep's
-lease meanwhile, so that no driver begins; killed, what was scored is scored.
-"""
+The scores take the place of the runs' own evaluations (round 0 of the store's `scores`), but for those that
+would have more error of masks than what is there: the board never goes by a noisier value. It holds the
+sweep's lease meanwhile, so that no driver begins; killed, what was scored is scored."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -15,15 +15,22 @@ from sweeper.driver.lease import LEASE, lease
 from sweeper.driver.retention import folder_of
 from sweeper.execution.mirror import copied_here
 from sweeper.files.remote import is_remote, within
+from sweeper.results.limits import less_known
 from sweeper.results.race_plan import race_plan
-from sweeper.results.ranking import AFTER_SEARCH
+from sweeper.results.ranking import AFTER_SEARCH, ranked_by
 from sweeper.spec.sections import Settle
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from trainer.errors import CheckpointError, DataError, TrainingError
+from trainer.evaluation.record import Evaluation
+
+
+class Rescored(NamedTuple):
+    scored: list[TrialRecord]
+    kept: list[TrialRecord]  # known better than they would be: as they were
 
 
 class Masks(NamedTuple):
@@ -46,8 +53,8 @@ def reevaluate(
     masks: Masks,
     say: Callable[[str], None],
     trainer: str = "trainer.training.train",
-) -> list[TrialRecord]:
-    """Of each configuration all runs that rank it; returns those that were scored. What cannot be is said.
+) -> Rescored:
+    """Of each configuration all runs that rank it. What cannot be scored, or is kept, is said.
 
     Raises StoreError, LeaseLost where the sweep is being run.
     """
@@ -64,17 +71,22 @@ def reevaluate(
                 and trial.role not in AFTER_SEARCH
                 and (trial.state, trial.repeat_of) == ("complete", None)
             ]
-            scored = []
+            ranked, values = ranked_by(reader, sweep.id), reader.configurations(sweep.id)
+            scored: list[TrialRecord] = []
+            kept: list[TrialRecord] = []
             for trial in runs:
+                before, block_size = ranked.get(trial.id), values[trial.configuration]["finetune.block_size"]
                 try:
                     with _run_of(sweep, trial.id) as folder:
-                        said = _score(trial, folder, masks, writer, trainer)
+                        found = _score(folder, masks, writer, trainer)
                 except (CheckpointError, DataError, TrainingError) as error:
                     said = str(error)
                 else:
-                    scored.append(trial)
+                    said = _kept(found.evaluations[0], before, block_size)
+                    (kept if said else scored).append(trial)
+                    said = said or _written(trial, found, writer)
                 say(f"trial {trial.called}: {said}")
-            return scored
+            return Rescored(scored, kept)
 
 
 def _run_of(sweep: SweepRecord, trial: int) -> AbstractContextManager[Path]:
@@ -83,15 +95,31 @@ def _run_of(sweep: SweepRecord, trial: int) -> AbstractContextManager[Path]:
     return nullcontext(folder_of(sweep, trial))
 
 
-def _score(trial: TrialRecord, folder: Path, masks: Masks, writer: Writer, trainer: str) -> str:
+class Scored(NamedTuple):
+    evaluations: Sequence[Evaluation]  # valid's first
+    cpu_seconds: float
+
+
+def _score(folder: Path, masks: Masks, writer: Writer, trainer: str) -> Scored:
     renewed, cpu_began = time.monotonic(), time.process_time()
-    said = ""
-    reports = import_module(trainer).score(folder, error=masks.error, masks=masks.number)
-    for report in reports:
+    found: Sequence[Evaluation] = ()
+    for report in import_module(trainer).score(folder, error=masks.error, masks=masks.number):
         if time.monotonic() - renewed > LEASE / 3:
             writer.renew_lease(LEASE)
             renewed = time.monotonic()
         if report is not None:
-            writer.add_scores(trial.id, 0, report.evaluations, time.process_time() - cpu_began)
-            said = ", ".join(f"{each.split} {each.nelbo:.5f} nats per token" for each in report.evaluations)
-    return said
+            found = report.evaluations
+    return Scored(found, time.process_time() - cpu_began)
+
+
+def _kept(found: Evaluation, before: EvaluationRecord | None, block_size: int) -> str:
+    """Why the score that is there stays; '' where it does not."""
+    if before is None or not less_known(found.provenance, before.provenance, block_size):
+        return ""
+    new, old = found.provenance["draws"], before.provenance["draws"]
+    return f"keeps its score of {old} masks a block: one of {new} has more error of masks"
+
+
+def _written(trial: TrialRecord, found: Scored, writer: Writer) -> str:
+    writer.add_scores(trial.id, 0, found.evaluations, found.cpu_seconds)
+    return ", ".join(f"{each.split} {each.nelbo:.5f} nats per token" for each in found.evaluations)

@@ -89,15 +89,29 @@ def register(
     changed = _changed(spec, stored)
     goes_on = grows or "settle" in changed or bool(requested(reader.controls(record.id)))
     ended = record.state in ENDED and not goes_on and _has_all(spec, record, reader)
-    moved = None
-    if not ended:
-        moved = _moved(record, None if isinstance(files, Unsaid) else place, reader)
+    said = None if isinstance(files, Unsaid) else place
+    moved = _moved_since(record, said) if ended else _moved(record, said, reader)
     if moved is not None:
         say(
             f"the files of sweep {record.name} are taken to be in {moved} from now on, not in {record.folder}"
         )
         record = record._replace(folder=moved)
     return Registered(spec, record, changed, grows, ended, moved is not None)
+
+
+def _moved_since(record: SweepRecord, said: str | None) -> str | None:
+    """The same of a sweep that has ended: nobody asks for its files, but it may be said.
+
+    Raises InvalidPlace.
+    """
+    if said is None or _same(said, record.folder):
+        return None
+    if not is_remote(record.folder) and not is_remote(said) and _holds(said, record):
+        return said
+    raise InvalidPlace(
+        f"sweep {record.name} has ended, and its files are in {record.folder}, as far as the store knows, "
+        f"not in {said}: nothing is left to run, and nothing is put there"
+    )
 
 
 def _moved(record: SweepRecord, said: str | None, reader: Reader) -> str | None:

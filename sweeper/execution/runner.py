@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.driver.driver import Driver, DriverSettings
+from sweeper.driver.extension import requested
 from sweeper.driver.failures import in_words, is_of_the_environment
 from sweeper.driver.lease import LEASE, HeldSweep, lease
 from sweeper.driver.progress import Progress
@@ -66,12 +67,17 @@ def run_sweep(
             if store.migrated:
                 progress.note(store.migrated.words())
             sweep = register(spec, files, store, reader, progress.note)
-            if sweep.ended and not sweep.changed:
+            if sweep.ended and not sweep.changed and not sweep.moved:
                 return _nothing_left(sweep, reader, progress)
             with lease(store, sweep.record, means.lease_seconds) as holder:
                 held = HeldSweep(sweep.spec, sweep.record, reader, store.writer(sweep.record.id, holder))
-                sweep.write(held.writer)
-                if sweep.ended:
+                with held.writer.together():
+                    sweep.write(held.writer)
+                    # Somebody may have asked for more since: whom the lease says to be its driver.
+                    ended = sweep.ended and not requested(reader.controls(sweep.record.id))
+                    if ended:
+                        held.writer.give_up_lease()
+                if ended:
                     return _nothing_left(sweep, reader, progress)
                 store.checkpoint()
                 return _drive(held, progress, means, patience)
@@ -125,11 +131,10 @@ def _said_in_the_store(writer: Writer) -> Iterator[None]:
     """Why nothing has begun, or could go on: nobody is to think that the sweep runs."""
     try:
         yield
-    except (LacksError, InvalidConfig) as error:
-        writer.set_sweep_state("interrupted", str(error))
-        raise
-    except OSError as error:
-        writer.set_sweep_state("interrupted", in_words(error))
+    except (LacksError, InvalidConfig, OSError) as error:
+        said = in_words(error) if isinstance(error, OSError) else str(error)
+        with suppress(LeaseLost):  # its end, or why it was interrupted, is written
+            writer.set_sweep_state("interrupted", said)
         raise
 
 
@@ -150,13 +155,23 @@ def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -
         DriverSettings(slots.number, means.lease_seconds, clock=means.clock),
         Allowance(held.spec.budget, slots.gpu, packing.measured),
     )
-    if driver.over():  # a driver was killed between the last trial's end and the sweep's
-        return _ended(driver)
-    failure = None
-    if driver.poll():  # else the budget is spent, and Ray need not be started
-        time_limit = held.spec.resources.time_limit
-        backend = TrialBackend(driver, slots, means.train, at.watchdog, time_limit)
-        failure = Executor(at.ray, slots, at.place, at.watchdog).run(backend)
+    executor, limit = Executor(at.ray, slots, at.place, at.watchdog), held.spec.resources.time_limit
+    # A driver may have been killed between its last trial and the sweep's end; and somebody may ask for more
+    # while the workers end.
+    while not driver.end():
+        failure = None
+        if driver.poll():  # else the budget is spent, and Ray need not be started
+            failure = executor.run(TrialBackend(driver, slots, means.train, at.watchdog, limit))
+        if (code := _cut_off(driver, failure, progress, at)) is not None:
+            return code
+    return exit_code(driver.states())
+
+
+def _cut_off(driver: Driver, failure: Exception | None, progress: Progress, at: Execution) -> int | None:
+    """The exit code of a driver that stops before the sweep has ended; None: it does not.
+
+    failure: of the driver's own code, or of Ray.
+    """
     if isinstance(failure, StoreError):
         raise failure
     if failure is not None and is_of_the_environment(failure):
@@ -171,18 +186,13 @@ def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -
         driver.interrupt(stopped.reason)
         progress.note(f"{stopped.reason}; to go on: {at.resume}{stopped.more}")
         return stopped.code
-    return _ended(driver)
+    return None
 
 
 def _packing(spec: SweepSpec, ray: LocalRay | ClusterRay, means: Means, progress: Progress) -> Packing:
     if isinstance(ray, ClusterRay):  # its GPUs are not this machine's
         return Packing(spec.resources, {})
     return pack(spec, progress.note, probe=means.probe, gpu_memory=means.gpu_memory)
-
-
-def _ended(driver: Driver) -> int:
-    driver.end()
-    return exit_code(driver.states())
 
 
 def exit_code(states: Mapping[str, int]) -> int:

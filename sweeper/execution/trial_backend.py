@@ -10,7 +10,7 @@ import ray
 from ray.tune.search import Searcher
 
 from sweeper.driver.driver import EXHAUSTED, Driver
-from sweeper.driver.failures import Lost, Silent
+from sweeper.driver.failures import BrokenDevice, Lost, Silent
 from sweeper.driver.jobs import Job
 from sweeper.driver.stop_reason import by_signal
 from sweeper.execution.watchdog import HALTED, Watchdog
@@ -86,6 +86,8 @@ class TrialBackend:
                 self._driver.fail(job, news.failure, news.cost)
             else:
                 self._driver.finish(job, news.cost)
+        if isinstance(news.failure, BrokenDevice):
+            return True  # nothing goes on there: the worker ends at its next step
         return go_on and not self.stopping
 
     @_contained(None)

@@ -6,6 +6,7 @@ store and the way there are never on a trial's path.
 
 import gc
 import os
+import signal
 import socket
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from ray import tune
 
-from sweeper.driver.failures import failure_of
+from sweeper.driver.failures import BrokenDevice, failure_of
 from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import NotReady, Prefetch
@@ -46,7 +47,7 @@ class Worker(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         """The job is trained from the first step on: Tune may have an actor made for a trial that another
         actor, which was free sooner, is then given."""
-        self._gpu = config["gpu"]
+        self._gpu, self._broken = config["gpu"], False
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         job, device = config["job"], "auto" if self._gpu else "cpu"
         run = mirrored if is_remote(job.folder) else alone
@@ -72,6 +73,10 @@ class Worker(tune.Trainable):
             torch.cuda.empty_cache()
 
     def step(self) -> dict[str, Any]:
+        """Where a GPU's context is broken, the next one after that is said ends this process: no other job is
+        to be given to it."""
+        if self._broken:
+            os.kill(os.getpid(), signal.SIGKILL)
         send = time.monotonic() + BATCH
         reports: list[Report] = []
         over, failure, run = False, None, self._running()
@@ -88,8 +93,9 @@ class Worker(tune.Trainable):
             over, failure = True, failure_of(raised)
         if over:
             self._close()
+        self._broken = isinstance(failure, BrokenDevice)
         news = News(tuple(reports), self._cost(), over, failure, self._name)
-        return {"news": news, "done": over}
+        return {"news": news, "done": over and not self._broken}
 
     def _running(self) -> "Prefetch[Report | None]":
         if self._run is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
-from sweeper.spec.sections import LEAST
+from sweeper.spec.race_counts import CertainRace
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from trainer.config.train_config import TrainConfig, content_hash
@@ -65,21 +65,19 @@ def plan(spec: SweepSpec) -> Plan:
 
 
 def race_runs(spec: SweepSpec, trials: int) -> tuple[int, int]:
-    """Runs of the race, at least and at most: two rounds of as few as may be, all rounds of as many.
+    """Runs of the race, at least and at most: the first rounds of as few as may be, all rounds of as many.
 
     trials: configurations of the search. What baselines have run on a round's seed is not run again.
     """
-    if spec.settle is None:
+    certain = CertainRace.of(spec.resolved())
+    if spec.settle is None or certain is None:
         return 0, 0
     there = trials + len(spec.always)
     races = 1
     if spec.settle.by is not None and spec.settle.by in spec.dimensions:
         races = max(1, len(spec.dimensions[spec.settle.by].probes()))
-    most, least = min(there, spec.settle.contenders * races), min(there, spec.settle.contenders, LEAST)
-    if most < 2:
-        return 0, 0
-    known = len(spec.always) * max(0, spec.always_seeds - spec.replicates)
-    return max(0, 2 * least - min(known, 2 * len(spec.always))), most * spec.settle.seeds
+    most = min(there, spec.settle.contenders * races)
+    return (0, 0) if most < 2 else (certain.runs(there), most * spec.settle.seeds)
 
 
 def _pretrains(runs: Iterable[TrainConfig]) -> set[str]:

@@ -13,6 +13,7 @@ from sweeper.results.row import Row, known
 from sweeper.spec.sections import Settle
 from sweeper.words import brief
 
+NOTHING = "nothing measurable"  # a bound of 0 is one-sided: an interval beside it may reach below 0
 WITHIN = 0.01  # of perplexity: the margin of a row's p_within where no race has one of its own
 
 
@@ -77,25 +78,28 @@ def _of_race(
     p_best = None if chances is None else float(chances.best_C[race.first])
     p_within = None if chances is None else float(chances.within_C[race.first])
     seeds = _count(race.rounds, "seed")
-    those = f"the {len(contest.contenders)} rows that were raced ({seeds})"
-    everyone = f", {_most(of_all)} to any of the {searched} searched" if math.isfinite(of_all) else ""
+    ran = _counts(contest.rounds, "seed")
+    those = f"the {len(contest.contenders)} rows that were raced ({ran})"
+    any_of = f"to any of the {searched} searched" if math.isfinite(of_all) else ""
     chance = _chance(p_best, p_within, settle.within)
     who = f"row {place[contest.first] + 1} ({brief(row.values, names)})"
     if race.winner:
-        said = f"{who} beats each of the other rows that were raced, at 95% ({seeds})"
-        said += f"; it loses at most {_most(of_all)} to any of the {searched} searched" if everyone else ""
+        said = f"{who} beats each of the other rows that were raced, at 95% ({ran})"
+        said += f"; it loses {_at_most(of_all)} {any_of}" if any_of else ""
         said += chance
     elif ended == "chance":
-        said = (
-            f"take {who}{chance} (a chance, no guarantee: at 95% it loses at most {_most(loss)} to {those})"
-        )
+        said = f"take {who}{chance} (a chance, no guarantee: at 95% it loses {_at_most(loss)} to {those})"
     else:
-        said = f"take {who}: at 95% it loses at most {_most(loss)} to the best of {those}{everyone}{chance}"
+        lost = f"it loses {_at_most(loss)} to the best of {those}"
+        if any_of:
+            lost += f", {_most(of_all) if loss else _at_most(of_all)} {any_of}"
+        said = f"take {who}: at 95% {lost}{chance}"
     if ended == "cap":
         more = max(2, race.rounds // 2)
-        would = _most(math.expm1(_projected(contest, more)))
+        bound = math.expm1(_projected(contest, more))
+        would = f"about {_most(bound)}" if bound else f"that down to {NOTHING}"
         said = f"not settled to {_percent(settle.within)} after {seeds}: {said}"
-        said += f"; {_count(more, 'more seed')} would bring about {would}"
+        said += f"; {_count(more, 'more seed')} would bring {would}"
     elif not ended:
         said = f"not settled yet: {said}"
     return Answer(
@@ -145,7 +149,7 @@ def _of_look(
 ) -> Answer:
     """rows: the ones that decide, best first."""
     row, several = rows[0], [row for row in rows if (row.confirmed_seeds or row.seeds) > 1]
-    seeds = max(row.confirmed_seeds or row.seeds for row in rows)
+    seeds = _counts([row.confirmed_seeds or row.seeds for row in rows], "fresh seed")
     who = f"row 1 ({brief(row.values, names)})" if brief(row.values, names) else "row 1"
     chance = _chance(row.p_best, row.p_within, WITHIN)
     loss = None if row.regret is None else math.expm1(row.regret)
@@ -153,15 +157,15 @@ def _of_look(
         what = "confirmed: on fresh seeds" if kind == "confirmed" else "ranked:"
         said, loss = f"One configuration is {what} there is nothing to compare it to", None
     elif winner is not None:
-        confirmed = f"confirmed on {_count(seeds, 'fresh seed')}" if kind == "confirmed" else "searched"
+        confirmed = f"confirmed on {seeds}" if kind == "confirmed" else "searched"
         said = f"{_capital(who)} beats each of the {len(rows) - 1} others {confirmed}, at 95%{chance}"
     elif loss is not None:
         those = (
-            f"the {len(rows)} rows that were confirmed ({_count(seeds, 'fresh seed')})"
+            f"the {len(rows)} rows that were confirmed ({seeds})"
             if kind == "confirmed"
             else f"the {len(several)} of {searched} rows that ran on several seeds"
         )
-        said = f"Take {who}: at 95% it loses at most {_most(loss)} to the best of {those}{chance}"
+        said = f"Take {who}: at 95% it loses {_at_most(loss)} to the best of {those}{chance}"
     elif row.p_best is not None:
         tied = sum(row.tied_with_best for row in rows)
         said = f"No answer yet: {who} has the lowest val_ppl, on one seed; "
@@ -209,6 +213,10 @@ def _likely(chance: float) -> str:
     return "below .01" if chance < 0.005 else f"{chance:.2f}".lstrip("0")
 
 
+def _at_most(loss: float) -> str:
+    return NOTHING if loss == 0 else f"at most {_most(loss)}"
+
+
 def _most(loss: float) -> str:
     """'0.9%', rounded up: a bound."""
     if math.isinf(loss) or loss > 10:
@@ -222,6 +230,12 @@ def _percent(share: float) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _counts(numbers: Sequence[int], what: str) -> str:
+    """'5 seeds', '2 to 5 seeds': rows that are behind leave a race before its end."""
+    least, most = min(numbers), max(numbers)
+    return _count(most, what) if least == most else f"{least} to {most} {what}s"
 
 
 def _capital(text: str) -> str:

@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, NamedTuple
 
-from sweeper.results.compare import Pair, finite, pair_of
+from sweeper.results.compare import NotComparable, Pair, finite, pair_of
 from sweeper.statistics.evidence import Verdict, confidence, level, more_seeds, spent, verdict
 from sweeper.store.asks import Answer, Question, ask
 from sweeper.store.queries import Reader
@@ -47,6 +47,8 @@ def judge(
     """Of the configurations of two trials. margin: of perplexity, as a share.
 
     Raises NotComparable, and StoreError where the ask cannot be written down."""
+    if not session.strip():
+        raise NotComparable("a session has a name: asks of one name share an error of 5%")
     pair = pair_of(reader, sweep, a, b)
     nats = math.log1p(margin)
     not_asked = Judgement(

@@ -137,6 +137,17 @@ def masks_variance(row: Ranked, block_size: int | None) -> float | None:
     return of_token * _spread(way["draws"], block_size, _is_fine(way))
 
 
+def less_known(way: Mapping[str, Any], other: Mapping[str, Any], block_size: int) -> bool:
+    """Whether a score of a checkpoint has more error of masks than another one on the same text. way, other:
+    provenances. False where that cannot be said."""
+    if not (_is_sampled(way) and _is_sampled(other)):
+        return False
+    if all(str(each["estimator"]).startswith("subsets") for each in (way, other)):
+        one, two = (_spread(each["draws"], block_size, _is_fine(each)) for each in (way, other))
+        return one > two
+    return bool(way["estimator"] == other["estimator"] and way["draws"] < other["draws"])
+
+
 def _variance_of_token(row: Ranked) -> float | None:
     """s^2 / N; not known of what was scored before it was kept."""
     record = row.entry.evaluated[0]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from sweeper.results.savings import LEDGER
-from sweeper.spec.sections import LEAST
+from sweeper.spec.race_counts import CertainRace
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, UNFINISHED, DriverRecord, StageRecord, SweepRecord, TrialRecord
@@ -36,7 +36,7 @@ class Planned(NamedTuple):
     configurations: int  # that the search is to try
     replicates: int  # runs of each; fewer where some are pruned or fail
     confirmations: int  # runs, when the search has ended
-    raced: int = 0  # runs of the race's first two rounds, then
+    race: CertainRace | None = None  # then
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> "Planned":
@@ -44,16 +44,7 @@ class Planned(NamedTuple):
         confirm = spec.get("confirm") or {"top": 0, "seeds": 0}
         search = spec.get("search", {})
         trials, replicates = search.get("trials", 0), spec.get("replicates", 1)
-        return cls(trials, replicates, confirm["top"] * confirm["seeds"], _raced(spec, trials))
-
-
-def _raced(spec: Mapping[str, Any], trials: int) -> int:
-    """Nobody knows how many rounds it takes: two are certain."""
-    if (settle := spec.get("settle")) is None:
-        return 0
-    baselines, known = spec.get("always", []), spec.get("always_seeds", 3) - spec.get("replicates", 1)
-    contenders = min(settle["contenders"], LEAST, trials + len(baselines))
-    return max(0, 2 * contenders - len(baselines) * min(2, max(0, known))) if contenders > 1 else 0
+        return cls(trials, replicates, confirm["top"] * confirm["seeds"], CertainRace.of(spec))
 
 
 class Run(NamedTuple):
@@ -88,10 +79,19 @@ def progress_estimate(
     total = len(runs) + unproposed + (planned.replicates - 1) * (unproposed + live)
     if not any(run.role == "confirm" for run in runs):
         total += planned.confirmations
-    total += max(0, planned.raced - sum(run.role == "race" for run in runs))
+    if planned.race:
+        certain = planned.race.runs(unproposed + _may_race(runs, planned.race))
+        total += max(0, certain - sum(run.role == "race" for run in runs))
     left = total - ended
     paced = seconds is not None and pace.ended and left
     return ProgressEstimate(ended, total, seconds, pace.seconds / pace.ended * left if paced else None)
+
+
+def _may_race(runs: Collection[Run], race: CertainRace) -> int:
+    """Configurations that are there and may be ranked yet: what was pruned or failed never races."""
+    alive = [run.role for run in runs if run.state in (*UNFINISHED, "complete")]
+    baselines = alive.count("baseline") if any(run.role == "baseline" for run in runs) else race.baselines
+    return alive.count("search") + min(baselines, race.baselines)
 
 
 def of_ended(runs: Collection[Run], seconds: float | None) -> ProgressEstimate:
@@ -144,8 +144,10 @@ class Pretrain(NamedTuple):
     steps: int
 
     @classmethod
-    def at(cls, key: str, folder: str, steps: int) -> "Pretrain":
-        return cls(key, _last_step(folder), steps)
+    def at(cls, key: str, folder: str, steps: int, reported: int | None = None) -> "Pretrain":
+        """reported: its last step that was, for where its folder is not here."""
+        seen = _last_step(folder)
+        return cls(key, reported if seen is None else seen, steps)
 
     def words(self) -> str:
         """'pretrain 344c8f1bba4517c4: step 120 of 1,500'."""

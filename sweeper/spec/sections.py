@@ -72,7 +72,14 @@ class Settle(Settings):
         8, ge=2, le=64, description="Rounds at most: each runs all that are left on one more seed."
     )
     contenders: int = Field(12, ge=2, le=40, description="Configurations in it at most.")
-    by: str | None = Field(None, description="A dimension each of whose values has a race of its own.")
+    by: str | None = Field(
+        None, description="A dimension each of whose values has a race of its own; '': none, as unsaid."
+    )
+
+    @field_validator("by")
+    @classmethod
+    def _empty_is_none(cls, by: str | None) -> str | None:
+        return by or None
 
     @field_validator("within", mode="before")
     @classmethod

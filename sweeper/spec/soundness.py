@@ -1,6 +1,7 @@
 """What is wrong with a sweep whose parts are right by themselves: what sections say together. No torch."""
 
 from sweeper.spec.problems import Problems
+from sweeper.spec.race_counts import MOST_RACES
 from sweeper.spec.spec import SweepSpec
 from sweeper.strategies.samplers import SAMPLERS
 from trainer.config.train_config import TrainConfig
@@ -13,11 +14,23 @@ def check_together(spec: SweepSpec, problems: Problems) -> None:
     _check_warm_start(spec, problems)
     _check_metrics(spec, problems)
     _check_early_stopping(spec, problems)
-    if spec.settle and spec.settle.by and spec.settle.by not in spec.dimensions:
-        problems.add("settle.by", f"{spec.settle.by} is no dimension of the space")
+    if spec.settle and spec.settle.by and (why := no_race_by(spec, spec.settle.by)):
+        problems.add("settle.by", why)
     if spec.reference and len(spec.reference.rows) != len(spec.always):
         said = f"{len(spec.reference.rows)} rows, but `always` has {len(spec.always)} runs: one for each"
         problems.add("reference.rows", said)
+
+
+def no_race_by(spec: SweepSpec, by: str) -> str:
+    """Why there cannot be a race of each value of a dimension; '' where there can."""
+    if by not in spec.dimensions:
+        return f"{by} is no dimension of the space"
+    values = spec.dimensions[by].values()
+    if values is None:
+        return f"{by} is a continuous range: no two rows share a value, so that nobody would race"
+    if len(values) > MOST_RACES:
+        return f"{by} has {len(values)} values: a race of each is for {MOST_RACES} at most"
+    return ""
 
 
 def _check_search(spec: SweepSpec, problems: Problems) -> None:

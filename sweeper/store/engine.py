@@ -39,8 +39,6 @@ _EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://user@host/database"
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # A server that has gone silent is given up, in less time than the driver's watchdog waits.
 _NETWORK = {"connect_timeout": 10, "keepalives_idle": 10, "tcp_user_timeout": 20_000}  # s, s, ms
-# A driver that was halted in a transaction keeps others from the lease no longer than this.
-HALTED = 20_000  # ms
 _CREATE_LOCK = 7_215_001  # of PostgreSQL's advisory locks: ours for creating the tables
 
 
@@ -101,7 +99,7 @@ def open_for_writing(
     waiting: Waiting | None = None,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> Engine:
-    """Creates the tables where there are none. waiting: a driver's, which waits long for its turn in SQLite.
+    """Creates the tables where there are none. waiting: a driver's, which waits long for its turn.
     factory: of SQLite's connections.
 
     Raises StoreError in a sentence, OldStore for an older one.
@@ -118,8 +116,7 @@ def open_for_writing(
         event.listen(engine, "connect", lambda connection, _: prepare_writer(connection, patience))
         event.listen(engine, "begin", lambda connection: begin_immediate(connection, waiting))
     else:
-        engine = connect(parsed, pool_pre_ping=True)
-        event.listen(engine, "connect", _limit_waiting)
+        engine = _connect_to_server(parsed, waiting)
     with transaction(engine) as connection:
         take_turns(connection)
         stored = schema_of(connection)
@@ -137,7 +134,7 @@ def open_for_reading(url: str, factory: type[sqlite3.Connection] = sqlite3.Conne
     if parsed.get_backend_name() == "sqlite":
         engine = connect(parsed, creator=partial(_connect_read_only, Path(str(parsed.database)), factory))
     else:
-        engine = connect(parsed, pool_pre_ping=True, execution_options={"postgresql_readonly": True})
+        engine = _connect_to_server(parsed, execution_options={"postgresql_readonly": True})
     with transaction(engine) as connection:
         stored = schema_of(connection)
         if stored is None:
@@ -222,16 +219,18 @@ def connect(url: URL, **options: Any) -> Engine:
         ) from None
 
 
+def _connect_to_server(url: URL, waiting: Waiting | None = None, **options: Any) -> Engine:
+    engine = connect(url, pool_pre_ping=True, **options)
+    from sweeper.store.postgres_locks import limit_waiting  # psycopg, which SQLite's users need not wait for
+
+    limit_waiting(engine, waiting)
+    return engine
+
+
 def take_turns(connection: Connection) -> None:
     """Until the transaction's end: whoever creates or changes tables is alone. SQLite's begin does it."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
-
-
-def _limit_waiting(connection: Any, _: Any) -> None:
-    connection.execute(f"SET lock_timeout = {int(BUSY_TIMEOUT * 1000)}")
-    connection.execute(f"SET idle_in_transaction_session_timeout = {HALTED}")
-    connection.commit()
 
 
 def _connect_read_only(file: Path, factory: type[sqlite3.Connection]) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine, ScalarSelect, insert, select, update
 
@@ -41,19 +42,13 @@ class Leased:
         with transaction(self._engine) as connection:
             # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
             sweep = connection.execute(
-                select(sweeps.c.name, sweeps.c.lease_holder)
+                select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until)
                 .where(sweeps.c.id == self._sweep)
                 .with_for_update(key_share=True)
             ).one_or_none()
             if sweep is None:
                 raise StoreError(f"there is no sweep {self._sweep} in this database")
-            if sweep.lease_holder != self._holder:
-                other = sweep.lease_holder
-                now = f"is being run by {host_and_pid(other)}" if other else "has been run by another driver"
-                raise LeaseLost(
-                    f"sweep {sweep.name} {now}: it took over when the lease of {host_and_pid(self._holder)} "
-                    "had run out, and nothing more was written here"
-                )
+            self._may_write(connection, sweep)
             yield connection
 
     def _next_version(self, connection: Connection) -> ScalarSelect[int]:
@@ -62,11 +57,27 @@ class Leased:
         connection.execute(update(sweeps).where(mine).values(version=sweeps.c.version + 1))
         return select(sweeps.c.version).where(mine).scalar_subquery()
 
+    def _may_write(self, connection: Connection, sweep: Any) -> None:
+        """sweep: its row. Raises LeaseLost."""
+        if sweep.lease_holder != self._holder:
+            other = sweep.lease_holder
+            now = f"is being run by {host_and_pid(other)}" if other else "has been run by another driver"
+            raise LeaseLost(
+                f"sweep {sweep.name} {now}: it took over when the lease of {host_and_pid(self._holder)} "
+                "had run out, and nothing more was written here"
+            )
+
     def renew_lease(self, seconds: float) -> None:
         """From now on; one that was lost is not taken back."""
         with self._transaction() as connection:
             until = now(connection, self._clock) + seconds
             connection.execute(update(sweeps).where(sweeps.c.id == self._sweep).values(lease_until=until))
+
+    def give_up_lease(self) -> None:
+        """With the last that is written: whoever asks something of the sweep from here on asks no driver."""
+        with self._transaction() as connection:
+            mine = sweeps.c.id == self._sweep
+            connection.execute(update(sweeps).where(mine).values(lease_holder=None, lease_until=None))
 
     def add_driver(self) -> int:
         """The row of the driver that this is."""

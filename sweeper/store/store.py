@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.clock import MACHINE, Clock
+from sweeper.store.controls import Asker
 from sweeper.store.engine import (
     LeaseLost,
     OldStore,
@@ -41,8 +42,8 @@ class Store:
         """Opens, creating the tables where there are none. An older store is migrated (`migrated` says so),
         a newer one refused in words. factory: of SQLite's connections.
 
-        SQLite: WAL, synchronous FULL, folders made as needed. Another one's transaction is waited for 30 s;
-        with `waiting`, which is told so, minutes.
+        Another one's transaction is waited for 30 s; with `waiting`, which is told so, minutes. SQLite: WAL,
+        synchronous FULL, folders made as needed.
         """
         self._clock = clock
         self.migrated: Migration | None = None
@@ -119,3 +120,7 @@ class Store:
     def writer(self, sweep: int, holder: str) -> Writer:
         """The sweep's results, writable as long as `holder` has the lease (checked in every transaction)."""
         return Writer(self._engine, sweep, holder, self._clock)
+
+    def asker(self, sweep: int) -> Asker:
+        """For who wants something of the sweep, whether it is being run or not."""
+        return Asker(self._engine, sweep, "", self._clock)

@@ -1,30 +1,28 @@
 """Which faults are drawn? Of all kinds; asked for by name, of kinds that are not promised to be borne."""
 
-import errno
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, get_args
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from tests.simulation.faults import FAULTS, AtAPoint, Fault, Kill
-from tests.simulation.world import BETWEEN, FILE, World, fails_with
+from tests.simulation.world import BETWEEN, STEP, TURN, World
 
 if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
 
 
-class TrialDamaged(NamedTuple):
-    """A trial's checkpoint is deleted, cut, emptied, or has one bit that is another, while no driver runs."""
+@dataclass(frozen=True)
+class TrialDamaged(AtAPoint):
+    """With its driver a trial's checkpoint is gone: deleted, cut, emptied, or one bit is another."""
 
-    driver: int
     how: str
-    changes_nothing = False
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "TrialDamaged":
-        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "emptied", "flipped")))
+        return cls(world.some_point(random), random.choice(("deleted", "cut", "emptied", "flipped")))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.before(self, lambda: sweep.damage_a_trial(self.how))
+        sweep.world.strike(self, (STEP, TURN), lambda: sweep.crash("trials/*/*", self.how))
 
 
 @dataclass(frozen=True)
@@ -43,29 +41,15 @@ class StoreOlder(AtAPoint):
         sweep.before(self, sweep.put_back_store)
 
 
-@dataclass(frozen=True)
-class FilesUnwritable(AtAPoint):
-    """A file cannot be renamed or synced, for a reason that is not a full disk."""
-
-    number: int
-
-    @classmethod
-    def draw(cls, random: Random, world: World) -> "FilesUnwritable":
-        return cls(world.some_point(random), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
-
-    def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strike(self, (FILE,), fails_with(self.number))
-
-
-NotPromised = TrialDamaged | StoreOlder | FilesUnwritable
+NotPromised = TrialDamaged | StoreOlder
 NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
 
 
 def draw(seed: int, world: World, also: tuple[type[NotPromised], ...] = ()) -> list[Fault | NotPromised]:
-    """Up to four of any kind; of every third sweep, kills alone. also: of kinds that are not promised, one.
+    """Two to five of any kind; of every third sweep, kills alone. also: of kinds that are not promised, one.
 
     world: of the undisturbed sweep."""
     random = Random(f"faults {seed}")
     kinds: tuple[type[Fault], ...] = (Kill,) if seed % 3 == 0 else FAULTS
-    planned = [random.choice(kinds).draw(random, world) for _ in range(random.randint(1, 4))]
+    planned = [random.choice(kinds).draw(random, world) for _ in range(random.randint(2, 5))]
     return [*planned, *([random.choice(also).draw(random, world)] if also else [])]

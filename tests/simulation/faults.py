@@ -74,6 +74,20 @@ class DiskFull(AtAPoint):
 
 
 @dataclass(frozen=True)
+class FilesUnwritable(AtAPoint):
+    """A file cannot be renamed or synced, for a reason that is not a full disk."""
+
+    number: int
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "FilesUnwritable":
+        return cls(world.some_point(random), random.choice((errno.EIO, errno.EROFS, errno.EACCES)))
+
+    def plant(self, sweep: "Sweep") -> None:
+        sweep.world.strike(self, (FILE,), fails_with(self.number))
+
+
+@dataclass(frozen=True)
 class ClockJump(AtAPoint):
     """The wall clock alone: a correction, or a summer that ends."""
 
@@ -128,9 +142,9 @@ class Control(AtAPoint):
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "Control":
-        of_trial = random.random() < 0.5
+        of_trial = random.random() < 0.4
         verbs = ("stop", "pause", "resume")
-        said = (*verbs, "extend +2", "extend +2", "extend +1", "settle within=0.02 seeds=2")
+        said = (*verbs, *("extend +2", "extend +1") * 2, "settle within=0.02 seeds=2")
         place = random.randint(0, 9) if of_trial else None
         return cls(world.some_point(random), random.choice(verbs if of_trial else said), place)
 
@@ -147,40 +161,43 @@ class WorkerLost(AtAPoint):
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "WorkerLost":
-        return cls(world.some_point(random), random.choice(("lost", "lost", "silent", "late", "memory")))
+        return cls(
+            world.some_point(random), random.choice(("lost", "lost", "late", "late", "silent", "memory"))
+        )
 
     def plant(self, sweep: "Sweep") -> None:
-        def lose() -> None:
-            if sweep.workers is not None:
-                sweep.workers.lose(self.how)
+        def lose() -> bool:
+            return sweep.workers is not None and sweep.workers.lose(self.how)
 
         sweep.world.strike(self, (STEP, FILE, FILED) if self.how == "lost" else (TURN,), lose)
 
 
 class Doubled(AtAPoint):
-    """A report comes twice; or once more when its job is another worker's."""
+    """What a worker said, a report or its end, comes twice; or once more when its job is another worker's."""
 
     def plant(self, sweep: "Sweep") -> None:
-        def double() -> None:
-            if sweep.workers is not None and sweep.driver is not None:
-                sweep.workers.double(sweep.driver)
+        def double() -> bool:
+            there = sweep.workers is not None and sweep.driver is not None
+            return there and sweep.workers.double(sweep.driver)  # type: ignore[union-attr, arg-type]
 
         sweep.world.strike(self, (TURN,), double)
 
 
-class StageDamaged(NamedTuple):
-    """A pretrain's checkpoint is deleted, cut, or has one bit that is another, while no driver runs."""
+@dataclass(frozen=True)
+class StageDamaged(AtAPoint):
+    """With its driver a finished pretrain's checkpoint is gone: deleted, cut, an older one, or one bit is
+    another."""
 
-    driver: int  # before which
     how: str
-    changes_nothing = False  # a pretrain is trained again, and costs
+    changes_nothing: ClassVar[bool] = False  # a pretrain is trained again, and costs
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "StageDamaged":
-        return cls(random.randint(2, 3), random.choice(("deleted", "cut", "flipped", "folder")))
+        how = random.choice(("deleted", "cut", "flipped", "folder", "older", "older"))
+        return cls(world.some_point(random), how)
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.before(self, lambda: sweep.damage_a_stage(self.how))
+        sweep.world.strike(self, (STEP, TURN), lambda: sweep.crash("stages/*", self.how))
 
 
 class SpecChanged(NamedTuple):
@@ -212,6 +229,7 @@ Fault = (
     Kill
     | DatabaseError
     | DiskFull
+    | FilesUnwritable
     | ClockJump
     | Asleep
     | Theft

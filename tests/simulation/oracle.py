@@ -1,6 +1,5 @@
 """Is a sweep that has come to its end what it should be? Each check raises a Violation in a sentence."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,7 +10,7 @@ from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
-from tests.simulation import trainer
+from tests.simulation import tables, trainer
 from tests.simulation.drawing import NotPromised
 from tests.simulation.faults import Asleep, Fault, TakenOver
 from tests.simulation.sweep import Sweep, Violation
@@ -69,8 +68,7 @@ def same(once: Sweep, again: Sweep) -> None:
 
 
 def _scores(sweep: Sweep) -> list[Any]:
-    with closing(sqlite3.connect(sweep.place / "sweeps.db")) as database:
-        return sorted(database.execute("SELECT trial, round, nelbo, nats FROM scores"))
+    return sorted(tables.rows(sweep.store, "SELECT trial, round, nelbo, nats FROM scores"))
 
 
 def _first_difference(ours: Any, theirs: Any) -> str:
@@ -100,7 +98,9 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
     spec, trials = sweep.spec, reader.trials(record.id)
     wanted = record.spec["search"]["trials"]
     proposed = sum(trial.number is not None and trial.repeat_of is None for trial in trials)
-    if proposed > wanted or (proposed < wanted and not spec.search.strategy.lists):
+    tried = {trial.configuration for trial in trials if trial.number is not None}
+    all_there_are = spec.search.strategy.lists or len(tried) == spec.space.size()
+    if proposed > wanted or (proposed < wanted and not all_there_are):
         raise Violation("lost", f"{wanted} trials were asked for, {proposed} were proposed")
     extended = sum(int(verb.split("+")[1]) for verb, _ in sweep.asked_for if verb.startswith("extend"))
     if not spec.search.trials <= wanted <= spec.search.trials + extended:
@@ -233,8 +233,7 @@ def _steps(sweep: Sweep) -> None:
 
 
 def _tables_are_sound(sweep: Sweep) -> None:
-    with closing(sqlite3.connect(sweep.place / "sweeps.db")) as database:
-        if (found := database.execute("PRAGMA integrity_check").fetchone()) != ("ok",):
-            raise Violation("wrong", f"the database: {found}")
-        if wrong := database.execute("PRAGMA foreign_key_check").fetchall():
-            raise Violation("wrong", f"rows that refer to nothing: {wrong[:3]}")
+    if (found := tables.rows(sweep.store, "PRAGMA integrity_check")) != [("ok",)]:
+        raise Violation("wrong", f"the database: {found}")
+    if wrong := tables.rows(sweep.store, "PRAGMA foreign_key_check"):
+        raise Violation("wrong", f"rows that refer to nothing: {wrong[:3]}")

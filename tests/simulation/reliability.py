@@ -16,6 +16,7 @@ SAID = {
     "Kill": "the driver dies, before, in or after a statement, a commit, a file's rename or a step",
     "DatabaseError": "disk I/O error, locked, full, or not to be opened, at a statement or a commit",
     "DiskFull": "no room for a checkpoint or a checksum",
+    "FilesUnwritable": "a file cannot be renamed, synced or deleted: disk error, read-only, no permission",
     "ClockJump": "the wall clock jumps up to an hour, either way",
     "Asleep": "the driver is halted for longer than its lease",
     "Theft": "the lease is another's, between any two transactions",
@@ -23,8 +24,8 @@ SAID = {
     "SecondDriver": "the sweep is started while it runs",
     "Control": "stop, pause, resume, extend, settle, of the sweep or a trial, at any time",
     "WorkerLost": "a worker dies in a step or a checkpoint, falls silent, is heard late, lacks memory",
-    "Doubled": "a report comes twice, or once its job is another worker's",
-    "StageDamaged": "a finished pretrain is cut, flipped or deleted between two drivers",
+    "Doubled": "a report or an end comes twice, or once its job is another worker's",
+    "StageDamaged": "the driver dies, and a finished pretrain is cut, flipped, deleted or an older copy",
     "SpecChanged": "trials, budget, keep or settle are others for the next driver",
 }
 

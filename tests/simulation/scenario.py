@@ -76,7 +76,9 @@ def draw(seed: int) -> Scenario:
 
 def _text(random: Random) -> str:
     sampler = random.choice(SAMPLERS)
-    steps = random.randint(3, 10)
+    budget = _budget(random) if random.random() < 0.25 else ""
+    # What runs is stopped when the time is spent: a trial is to be longer than what may be spent beyond that.
+    steps = random.randint(10, 20) if "hours" in budget else random.randint(3, 10)
     lines = [
         "name: simulated",
         "trainer:",
@@ -87,19 +89,19 @@ def _text(random: Random) -> str:
     ]
     staged = random.random() < 0.6
     if staged:
-        lines += [f"  pretrain.steps: {random.randint(1, 4)}", "  pretrain.block_size: 64"]
+        lines += [f"  pretrain.steps: {random.randint(1, 6)}", "  pretrain.block_size: 64"]
     lines += [
         "space:",
         "  finetune.block_size: {choice: [4, 8, 16]}",
         "  finetune.schedule.name: {choice: [loglinear, gaussian]}",
     ]
-    if sampler != "grid":
+    if sampler != "grid" and (sampler != "random" or random.random() < 0.5):  # else a few, which repeat
         lines.append(
             "  finetune.schedule.mu: {uniform: [0.2, 0.8], when: {finetune.schedule.name: gaussian}}"
         )
     if staged and random.random() < 0.3:  # pretrains that the search tells apart
         lines.append("  pretrain.lr: {choice: [0.001, 0.003]}")
-    many = 13 if sampler in ("tpe", "gp") and random.random() < 0.3 else 8  # past those at random
+    many = 13 if sampler in ("gp", "nsgaii") and random.random() < 0.3 else 8  # past those at random
     search = [f"sampler: {sampler}", f"trials: {random.randint(2, many)}", f"seed: {random.randint(0, 9)}"]
     if sampler == "fixed" or random.random() < 0.2:
         lr = ", pretrain.lr: 0.001}" if "pretrain.lr" in lines[-1] else "}"
@@ -107,22 +109,24 @@ def _text(random: Random) -> str:
     if sampler in ("tpe", "gp", "nsgaii") and random.random() < 0.25:
         search.append("warm_start: earlier")
     lines.append(f"search: {{{', '.join(search)}}}")
-    if random.random() < 0.4:
+    if random.random() < 0.5:
         lines.append(ALWAYS)
-    lines += _two_metrics(random) if random.random() < 0.1 and sampler == "nsgaii" else _one_metric(random)
     if random.random() < 0.3:
         lines.append("replicates: 2")
-    if random.random() < 0.3:
+    lines += _two_metrics(random) if random.random() < 0.1 and sampler == "nsgaii" else _one_metric(random)
+    if random.random() < (0.6 if "settle" in lines[-1] else 0.25):  # a race needs what keep deletes
         lines.append("keep: {best: 1, last: running}")
-    if random.random() < 0.25:
-        amounts = (
-            f"trials: {random.randint(1, 10)}",
-            f"hours: {random.uniform(0.001, 0.05):.4f}",
-            f"gpu_hours: {random.uniform(0.0002, 0.005):.5f}",
-            f"tokens: {random.randint(5_000, 100_000)}",
-        )
-        lines.append(f"budget: {{{random.choice(amounts)}}}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *([f"budget: {{{budget}}}"] if budget else [])])
+
+
+def _budget(random: Random) -> str:
+    amounts = (
+        f"trials: {random.randint(1, 10)}",
+        f"hours: {random.uniform(0.001, 0.05):.4f}",
+        f"gpu_hours: {random.uniform(0.0002, 0.005):.5f}",
+        f"tokens: {random.randint(5_000, 100_000)}",
+    )
+    return random.choice(amounts)
 
 
 def _two_metrics(random: Random) -> list[str]:
@@ -131,11 +135,11 @@ def _two_metrics(random: Random) -> list[str]:
 
 def _one_metric(random: Random) -> list[str]:
     lines = []
-    if random.random() < 0.4:
+    if random.random() < 0.5:
         lines.append(f"early_stopping: {random.choice(PRUNERS)}")
     if random.random() < 0.3:
         lines.append(f"confirm: {{top: {random.randint(1, 3)}, seeds: 2}}")
-    if random.random() < 0.3:
+    if random.random() < 0.35:
         until, seeds = random.choice(["answer", "winner", "chance"]), random.randint(2, 4)
         lines.append(f"settle: {{within: 1%, until: {until}, seeds: {seeds}}}")
     return lines

@@ -1,7 +1,6 @@
 """One simulated sweep: drivers one after another, each with its workers, on one thread, to its end."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,15 +14,18 @@ from sweeper.execution.registration import register
 from sweeper.files.stage_cache import SEAL
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.controls import request
-from sweeper.store.engine import LeaseLost, StoreError, sqlite_file
+from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
-from tests.simulation import trainer
+from tests.simulation import tables, trainer
+from tests.simulation.damage import damage
+from tests.simulation.memory import forgets
 from tests.simulation.scenario import Scenario
 from tests.simulation.workers import Workers, take_turns
 from tests.simulation.world import TURN, Killed, World
 from tests.sweeper.driving import Silent
 
+HERE = "name = 'simulated'"  # of the sweeps in its store
 DRIVERS, TURNS = 40, 5000  # more is a hang
 IDLE = 30  # turns without a job, after which somebody has what is paused go on
 ELSEWHERE = "elsewhere:1#00000000"  # a driver of another machine
@@ -47,9 +49,14 @@ class Early(Protocol):
 class Sweep:
     def __init__(self, scenario: Scenario, place: Path):
         self.scenario, self.place, self.spec = scenario, place, scenario.spec
-        self.url, self.files = f"sqlite:///{place}/sweeps.db", place / "files"
+        self.url, self.files, self.store = (
+            f"sqlite:///{place}/sweeps.db",
+            place / "files",
+            place / "sweeps.db",
+        )
         self.world = World(scenario.seed, place)
         self._between: dict[int, list[Callable[[], None]]] = {}
+        self._once_it_is_dead: list[Callable[[], None]] = []
         self.endings: list[str] = []  # of each driver
         self.lost: dict[str, int] = {}  # by the job's name: how often its worker died
         self.spent: dict[str, float] = {}  # by the job's name: CPU seconds of its workers
@@ -58,6 +65,7 @@ class Sweep:
         self.ran = 0.0  # seconds, of all drivers
         self.workers: Workers | None = None
         self.driver: Driver | None = None
+        self._leads = False  # a driver has the lease
         self._stolen: dict[str, list[Any]] | None = None  # the tables, as they were when it was
         self._holders = 0
 
@@ -73,6 +81,8 @@ class Sweep:
                         act()
                 elif over:
                     return self
+                while self._once_it_is_dead:
+                    self._once_it_is_dead.pop()()
                 self.endings.append(self._one_driver())
         raise Violation("hung", f"it does not end: {self.endings[-5:]}")
 
@@ -88,7 +98,10 @@ class Sweep:
             ending = "stolen"
         except StoreError:
             ending = "store"
+        except OSError:  # around the loop: the runner says which file, and how to go on
+            ending = "files"
         finally:
+            led, self._leads = self._leads, before[0] is not None
             self.world.saves = not self.world.dead and self.world.random.random() < 0.7
             self.workers.close()
             self.world.saves = True
@@ -97,7 +110,10 @@ class Sweep:
             self.ran += self.world.now - began
         if self._stolen is not None:
             self._nothing_was_written()
-        elif ending == "stolen":  # by one that was killed since: its lease runs out
+            return ending
+        if led:
+            self._what_stands_is_sound()
+        if ending == "stolen":  # by one that was killed since: its lease runs out
             self.world.sleep(LEASE + 1)
         return ending
 
@@ -118,10 +134,13 @@ class Sweep:
                 logs = Path(known.record.folder, "trials", str(known.record.id))
                 logs.mkdir(parents=True, exist_ok=True)  # as the runner does
                 settings = DriverSettings(slots, poll_seconds=0.0, clock=world.clock)
+                self._leads = True
                 self.driver = driver = Driver(held, Silent(), settings, Allowance(known.spec.budget))
                 try:
-                    if not driver.over():
+                    while not driver.end():
                         self._to_its_end(driver, workers)
+                        if driver.stop_reason is not None:
+                            break
                 except (StoreError, Violation):
                     raise
                 except Exception as error:  # Tune ends the run: the runner says what it was, and how to go on
@@ -134,7 +153,8 @@ class Sweep:
                     if not stopped.reason:
                         raise Violation("wrong", "it stopped without a reason")
                     return "budget" if stopped.code == SPENT else f"stopped: {stopped.reason}"
-                driver.end()
+                if forgotten := forgets(driver, held):
+                    raise Violation("wrong", f"its next driver would not know the same: {forgotten}")
                 return "ended"
 
     def _holder(self) -> str:
@@ -163,79 +183,82 @@ class Sweep:
         raise Violation("hung", f"no end after {TURNS} turns")
 
     # --- what faults do -----------------------------------------------------------------------
-    def steal(self) -> None:
-        """Another driver takes the sweep over, writes nothing, and goes."""
-        if self._stolen is None and self.driver is not None:
-            self._execute(f"UPDATE sweeps SET lease_holder = '{ELSEWHERE}', lease_until = 9e12")
-            self._stolen = self.tables()
+    def steal(self) -> bool:
+        """Another driver takes the sweep over, writes nothing, and goes. False: nobody has it."""
+        if self._stolen is not None or not self._leads:
+            return False
+        tables.execute(
+            self.store, f"UPDATE sweeps SET lease_holder = '{ELSEWHERE}', lease_until = 9e12 WHERE {HERE}"
+        )
+        self._stolen = self.tables()
+        return True
 
-    def take_over(self) -> None:
+    def take_over(self) -> bool:
         """The driver is halted, its workers are gone, and another one runs the sweep meanwhile: unless the
         halted one stands in a transaction, which nobody can begin another beside."""
         if self._stolen is not None or self.driver is None or self.workers is None:
-            return
+            return False
         self.workers.vanish()
         self.world.sleep(LEASE + 40)
-        holder = self._lease()
+        holder = tables.holders(self.store)
         self.endings.append(f"meanwhile: {self._one_driver()}")
-        if self._stolen is None and self._lease() != holder:
+        if self._stolen is None and tables.holders(self.store) != holder:
             self._stolen = self.tables()
+        return True
 
-    def second_driver(self) -> None:
+    def second_driver(self) -> bool:
         """Somebody starts the sweep while it runs: that is refused."""
-        if self._stolen is not None or self.driver is None:
-            return
+        if self._stolen is not None or not self._leads:
+            return False
         with closing(Store(self.url, self.world.clock)) as store, closing(Reader(self.url)) as reader:
             sweep = reader.sweep(self.spec.name)
             if sweep is None or self.world.clock.wall() >= (sweep.lease_until or 0.0):
-                return
+                return False
             # One of another machine: this process's own drivers are known to be dead, or not, by their pid.
             try:
                 store.take_lease(sweep.id, ELSEWHERE, LEASE)
             except StoreError:
-                return
+                return True
         raise Violation("wrong", "two drivers hold one lease")
 
-    def ask(self, verb: str, place: int | None) -> None:
-        """place: of the trial, among those that there are."""
-        if not (self.place / "sweeps.db").is_file():
-            return
-        with closing(sqlite3.connect(self.place / "sweeps.db")) as database:
-            there = database.execute("SELECT id FROM sweeps WHERE name = ?", (self.spec.name,)).fetchone()
-            mine = "SELECT id FROM trials WHERE sweep = ? ORDER BY id"
-            trials = [row[0] for row in database.execute(mine, there)] if there else []
-        if there is None or (place is not None and place >= len(trials)):
-            return
-        trial = None if place is None else trials[place]
+    def ask(self, verb: str, place: int | None) -> bool:
+        """place: of the trial, counted on from the last to the first. False: there is none yet."""
+        if not self._leads:
+            return False
+        there = tables.rows(self.store, "SELECT id FROM sweeps WHERE name = ?", self.spec.name)
+        trials = tables.rows(self.store, "SELECT id FROM trials WHERE sweep = ? ORDER BY id", *there[0])
+        if place is not None and not trials:
+            return False
+        trial = None if place is None else trials[place % len(trials)][0]
         self.asked_for.append((verb, trial))
-        request(self.url, there[0], verb, trial, self.world.clock)
+        request(self.url, there[0][0], verb, trial, self.world.clock)
+        return True
 
-    def damage_a_stage(self, how: str) -> None:
-        """Of those that are finished."""
-        self._damage(sorted((self.files / "stages").glob(f"*/{SEAL}")), how)
+    def crash(self, folders: str, how: str) -> bool:
+        """The driver dies, and with it a checkpoint: of a finished stage, or of a trial. False: there is
+        none."""
+        name = SEAL if folders.startswith("stages") else trainer.LAST
+        found = sorted(file.parent / trainer.LAST for file in self.files.glob(f"{folders}/{name}"))
+        found = [file for file in found if file.is_file()]
+        if not found or not self._leads:
+            return False
+        file = self.world.random.choice(found)
+        self.damaged.add(file.parent.name)
+        self._once_it_is_dead.append(lambda: damage(file, how))
+        self.world.kill()
+        return True
 
-    def damage_a_trial(self, how: str) -> None:
-        self._damage(sorted((self.files / "trials").glob(f"*/*/{trainer.LAST}")), how)
-
-    def _damage(self, found: list[Path], how: str) -> None:
-        if found:
-            folder = self.world.random.choice(found).parent
-            self.damaged.add(folder.name)
-            if (folder / trainer.LAST).is_file():
-                damage(folder / trainer.LAST, how)
-
-    def copy_store(self) -> None:
-        with (
-            closing(sqlite3.connect(self.place / "sweeps.db")) as now,
-            closing(sqlite3.connect(self.place / "older.db")) as older,
-        ):
-            now.backup(older)
+    def copy_store(self) -> bool:
+        """False: there is nothing in it yet."""
+        if self._leads:
+            tables.copy(self.store, self.place / "older.db")
+        return self._leads
 
     def put_back_store(self) -> None:
         if (self.place / "older.db").is_file():
             for end in ("-wal", "-shm"):
                 (self.place / f"sweeps.db{end}").unlink(missing_ok=True)
-            shutil.copy(self.place / "older.db", self.place / "sweeps.db")
+            shutil.copy(self.place / "older.db", self.store)
 
     def respecify(self, sections: Mapping[str, Any]) -> None:
         """What may change between run and resume has changed."""
@@ -262,39 +285,16 @@ class Sweep:
     def _nothing_was_written(self) -> None:
         before, after = self._stolen, self.tables()
         self._stolen = None
-        self._execute("UPDATE sweeps SET lease_holder = NULL, lease_until = NULL")
+        tables.execute(self.store, f"UPDATE sweeps SET lease_holder = NULL, lease_until = NULL WHERE {HERE}")
         if before != after:
             changed = [name for name in after if before is None or after[name] != before[name]]
             raise Violation("wrong", f"written under a lease that another holds: {changed}")
 
+    def _what_stands_is_sound(self) -> None:
+        """However a driver has ended: what is decided of a trial is in the store at once, or not at all."""
+        half = "SELECT trial_number, state, reason FROM trials WHERE reason != '' AND state NOT IN (?, ?)"
+        for number, state, reason in tables.rows(self.store, half, "pruned", "stopped"):
+            raise Violation("wrong", f"trial {number} is {state}, and was ended by this: {reason}")
+
     def tables(self) -> dict[str, list[Any]]:
-        """Every row of every table; what anyone may write to aside."""
-        with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            names = [row[0] for row in found]
-            return {
-                name: sorted(map(repr, database.execute(f"SELECT * FROM {name}")))
-                for name in names
-                if name not in ("controls", "asks")
-            }
-
-    def _lease(self) -> list[Any]:
-        with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database:
-            return database.execute("SELECT lease_holder FROM sweeps").fetchall()
-
-    def _execute(self, statement: str) -> None:
-        with closing(sqlite3.connect(str(sqlite_file(self.url)))) as database, database:
-            database.execute(statement)
-
-
-def damage(file: Path, how: str) -> None:
-    """deleted, cut, flipped: one bit; emptied; or the whole folder gone."""
-    if how == "folder":
-        shutil.rmtree(file.parent)
-    elif how == "deleted":
-        file.unlink()
-    else:
-        whole = file.read_bytes()
-        middle = len(whole) // 2
-        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-        file.write_bytes({"cut": whole[:middle], "emptied": b"", "flipped": flipped}[how])
+        return tables.tables(self.store)

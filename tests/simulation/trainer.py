@@ -19,6 +19,7 @@ from trainer.errors import DamagedBranch, DamagedCheckpoint, MissingCheckpoint
 from trainer.evaluation.record import Evaluation, Report
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
+OLDER = "older"  # what the last checkpoint was before: for who puts an older file in its place
 DOCUMENTS = 6
 world = World(0, Path())  # of the sweep that is simulated now; one at a time in a process
 
@@ -151,6 +152,8 @@ def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
     if state["rows"]:  # what the last checkpoint takes for done is done
         best = min(state["rows"], key=lambda row: row["value"])
         _replace(folder / BEST, {"step": best["step"], "value": best["value"]})
+    if (folder / LAST).is_file():
+        (folder / OLDER).write_bytes((folder / LAST).read_bytes())
     _replace(folder / LAST, state)
     _log(folder, "save", attempt, state["step"])
 

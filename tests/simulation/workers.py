@@ -17,7 +17,8 @@ from trainer.evaluation.record import Report
 
 TOGETHER = (1, 1, 1, 2, 3)  # how many steps of a worker its driver hears of at once
 CPU, GPU = 0.5, 0.25  # seconds of a step
-LATE = 20  # turns after which what a silent worker said is heard
+LATE = (2, 6, 20)  # turns after which what a silent worker said is heard
+OVER = object()  # no further report comes
 
 
 class Run(NamedTuple):
@@ -38,8 +39,8 @@ class Workers:
     def __init__(self, world: World, lost: dict[str, int], spent: dict[str, float]):
         self._world, self.lost, self._spent = world, lost, spent
         self._running: dict[str, Run] = {}
-        self._seen: list[tuple[Job, Report, Cost]] = []
-        self._late: list[tuple[int, Job, list[Report]]] = []
+        self._seen: list[tuple[Job, Report | None, Cost]] = []  # None: that it has come to its end
+        self._late: list[tuple[int, Run, list[Report], bool]] = []  # at which turn, and whether it is over
         self._gone: list[Run] = []
         self._to_lose = ""
         self.stepping = ""  # the job whose worker acts now
@@ -58,10 +59,12 @@ class Workers:
         for run in gone:
             self.lost[run.job.name] = self.lost.get(run.job.name, 0) + 1
             driver.fail(run.job, failures.Lost())
-        for at, job, reports in list(self._late):
-            if at <= self._turn:
-                self._late.remove((at, job, reports))
-                driver.take(job, reports, Cost())
+        for late in [each for each in self._late if each[0] <= self._turn]:
+            self._late.remove(late)
+            _, run, reports, over = late
+            driver.take(run.job, reports, run.cost)
+            if over:
+                driver.finish(run.job, run.cost)
         for name in self._world.random.sample(sorted(self._running), len(self._running)):
             if name in self._running:
                 self._step(driver, name)
@@ -96,6 +99,7 @@ class Workers:
             driver.fail(run.job, error, run.cost)
         elif over:
             driver.finish(run.job, run.cost)
+            self._seen.append((run.job, None, run.cost))
         if (over or not goes_on) and name in self._running:
             self._running.pop(name).close()
 
@@ -104,8 +108,9 @@ class Workers:
         run = self._running.pop(name)
         self.lost[name] = self.lost.get(name, 0) + 1
         if how == "late":  # it trains on for a while; nobody hears it
-            said = [report for report in (next(run.steps, None) for _ in range(2)) if report is not None]
-            self._late.append((self._turn + LATE, run.job, said))
+            said = [next(run.steps, OVER) for _ in range(self._world.random.choice((2, 20)))]
+            reports = [report for report in said if isinstance(report, Report)]
+            self._late.append((self._turn + self._world.random.choice(LATE), run, reports, OVER in said))
         self._world.saves = how == "late"
         run.close()
         self._world.saves = True
@@ -116,17 +121,27 @@ class Workers:
         else:
             driver.fail(run.job, failures.Lost())
 
-    def lose(self, how: str) -> None:
-        """Of whoever acts now, or next."""
+    def lose(self, how: str) -> bool:
+        """Of whoever acts now, or next; False: there is none."""
+        if not self._running:
+            return False
         self._to_lose = how
         if self.stepping and how == "lost":
             raise WorkerDied
+        return True
 
-    def double(self, driver: Driver) -> None:
-        """One of all reports so far comes again."""
-        if self._seen:
-            job, report, cost = self._world.random.choice(self._seen)
+    def double(self, driver: Driver) -> bool:
+        """One of all reports and ends so far comes again: rather one of a job that is another worker's."""
+        latest = {run.job.name: run.job for run in self._running.values()}
+        stale = [said for said in self._seen if latest.get(said[0].name, said[0]) != said[0]]
+        if not self._seen:
+            return False
+        job, report, cost = self._world.random.choice(stale or self._seen)
+        if report is None:
+            driver.finish(job, cost)
+        else:
             driver.take(job, [report], cost)
+        return True
 
     def vanish(self) -> None:
         """They save. Their driver hears that they are gone, if it still is one."""

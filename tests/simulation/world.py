@@ -11,6 +11,7 @@ The clock and SQLite's connections are handed in to the store and the driver. Fi
 import gc
 import os
 import random
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,9 +24,13 @@ from sqlalchemy import URL, Engine
 from sweeper.execution import registration
 from sweeper.store import engine
 from sweeper.store.clock import Clock
+from sweeper.strategies.samplers import SAMPLERS, NsgaII, Tpe
 
 SHORTLY = 8  # points: up to the next transaction
+LATER = 60  # points: a few steps of a worker
+WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b")
 BEGAN = 1_800_000_000.0  # seconds since 1970
+SOONER = {"tpe": Tpe(startup=4), "nsgaii": NsgaII(population=4)}  # what few trials are enough to learn from
 # Where a fault may strike: before and after a statement, a commit, a file's operation; at a worker's step,
 # and a turn of the loop.
 STATEMENT, EXECUTED, COMMIT, COMMITTED = "statement", "executed", "commit", "committed"
@@ -53,7 +58,7 @@ class Timed(Protocol):
 class Strike(NamedTuple):
     fault: Timed
     where: Sequence[str]  # one of these
-    act: Callable[[], None]
+    act: Callable[[], bool | None]  # False: it cannot be done now, and is tried at the next point
 
 
 class World:
@@ -64,7 +69,7 @@ class World:
         self.now, self.ahead = 0.0, BEGAN
         self.clock = Clock(wall=lambda: self.ahead + self.now, steady=lambda: self.now)
         self.points = 0
-        self.statements: dict[str, list[int]] = {}  # by text: at which points
+        self.writes: dict[str, list[int]] = {}  # by the statement's text: at which points
         self.strikes: list[Strike] = []
         self.struck: list[str] = []  # kinds of faults, as they came
         self.saves = True  # whether a worker that is closed saves
@@ -80,6 +85,7 @@ class World:
             mock.patch.object(os, "fsync", self._watched(os.fsync)),
             # It asks git.
             mock.patch.object(registration, "code_version", return_value="simulated"),
+            mock.patch.dict(SAMPLERS, SOONER),
         ):
             yield
 
@@ -97,7 +103,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def strike(self, fault: Timed, where: Sequence[str], act: Callable[[], None]) -> None:
+    def strike(self, fault: Timed, where: Sequence[str], act: Callable[[], bool | None]) -> None:
         self.strikes.append(Strike(fault, where, act))
 
     def point(self, where: str) -> None:
@@ -109,18 +115,22 @@ class World:
             if each in self.strikes:
                 self.strikes.remove(each)
                 self.struck.append(type(each.fault).__name__)
-                each.act()
+                if each.act() is False:
+                    self.struck.remove(type(each.fault).__name__)
+                    self.strikes.append(each)
 
     def statement(self, text: str) -> None:
-        self.statements.setdefault(text, []).append(self.points + 1)
+        if WRITES.match(text):
+            self.writes.setdefault(text, []).append(self.points + 1)
         self.point(STATEMENT)
 
     def some_point(self, random: random.Random) -> int:
-        """Of those that there were: any, or shortly after a statement, of which the rare are as likely."""
-        if random.random() < 0.5:
+        """Of those that there were: any, or soon after a statement that writes, of which the rare are as
+        likely."""
+        if random.random() < 0.3:
             return random.randint(1, self.points)
-        text = random.choice(sorted(self.statements))
-        return random.choice(self.statements[text]) + random.randint(0, SHORTLY)
+        text = random.choice(sorted(self.writes))
+        return random.choice(self.writes[text]) + random.randint(0, random.choice((SHORTLY, SHORTLY, LATER)))
 
     def kill(self) -> None:
         self.dead, self.saves = True, False

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sweeper.cli import board_table as tables
-from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of
+from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of, split
 from sweeper.results.fresh import Fresh
 from sweeper.results.leaderboard import Board
 from sweeper.results.race_record import Contest
@@ -97,6 +97,16 @@ def test_columns_are_chosen_and_rows_sorted(monkeypatch: pytest.MonkeyPatch) -> 
         assert drawn(rows, ["k"], 200, monkeypatch, columns=[name], sort=name)
 
 
+def test_columns_that_are_asked_for_stand_once_and_there_is_one() -> None:
+    assert split("val_ppl, rank,val_ppl,, rank") == ["val_ppl", "rank"]
+    assert split(None) is None
+    for nothing in ("", " ", ", ,"):
+        with pytest.raises(NoColumn, match="names no column"):
+            split(nothing)
+    with pytest.raises(NoColumn, match="there is no column ''; there are: rank, "):
+        column_of(board(row(1, 1)), "")
+
+
 def test_hostile_values_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in (60, 120):
         text = drawn([row(1, 1, True, "best", k="[red]x[/] :smile:")], ["k"], width, monkeypatch)
@@ -121,7 +131,7 @@ def test_numbers_that_are_not_what_the_trials_said_are_explained(monkeypatch: py
     text = drawn([adjusted, row(1, 2, True, "within the error")], [], 120, monkeypatch)
     assert "as run" in text.splitlines()[1]
     assert "219.4" in text.splitlines()[2]
-    assert "as run: what the trials reported" in text
+    assert "as run: what its trials are ranked by" in text
     plain = drawn([row(1, 1, True, "best"), row(2, 2)], [], 120, monkeypatch)
     assert "as run" not in plain
 
@@ -161,6 +171,14 @@ def test_what_limits_trust_is_said() -> None:
     assert "is worth 12 equal documents" in " ".join(tables.legend(plain._replace(effective_documents=11.9)))
     assert tables.legend(plain._replace(effective_documents=20.0)) == []
     assert "ended under an older rule" in tables.legend(plain._replace(numbered_before=True))[0]
+
+
+def test_a_bound_of_nothing_is_explained_beside_intervals() -> None:
+    first, other = row(1, 1, True, "best")._replace(seeds=3, regret=0.0), row(1, 2)._replace(seeds=3)
+    said = [line for line in tables.legend(board(first, other)) if line.startswith("nothing measurable: ")]
+    assert "may reach below 0" in "".join(said)
+    some = board(first._replace(regret=0.01), other)
+    assert not any(line.startswith("nothing measurable") for line in tables.legend(some))
 
 
 def test_a_board_that_may_change_says_so_and_failures_say_where_to_look() -> None:

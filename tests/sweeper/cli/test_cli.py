@@ -7,13 +7,15 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import main as cli
+from sweeper.cli import run as run_command
 from sweeper.files.remote import Unsaid
 from sweeper.spec.load import load_spec
 from sweeper.spec.spec import SweepSpec
@@ -372,6 +374,36 @@ def test_checkpoints_that_have_no_place_are_a_sentence_before_anything_is_made(t
     assert result.exit_code == 7
     assert result.stderr.startswith(f"cannot make the folder {tmp_path}/file/deep: ")
     assert not (tmp_path / "s.db").exists()
+
+
+def test_columns_and_sessions_without_a_name_are_refused(db: str) -> None:
+    for words in (
+        ("leaderboard", "mine", "--columns", ""),
+        ("leaderboard", "mine", "--columns", "", "--json"),
+        ("leaderboard", "mine", "--sort", ""),
+        ("judge", "mine", "1", "2", "--session", ""),
+        ("judge", "mine", "1", "2", "--session", " "),
+    ):
+        result = call(*words, "--db", db)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), words
+
+
+def test_a_folder_into_which_nothing_came_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, deep = f"sqlite:///{tmp_path}/s.db", tmp_path / "new" / "deep"
+
+    def driven(spec: SweepSpec, db: str, place: str, address: str, json: bool) -> NoReturn:
+        assert Path(place).is_dir()
+        if filling:
+            Path(place, "stages").mkdir()
+        raise typer.Exit(7)
+
+    monkeypatch.setattr(run_command, "drive", driven)
+    for filling in (False, True):
+        assert call("run", SMOKE, "--db", url, "--files", str(deep)).exit_code == 7
+        assert (tmp_path / "new").exists() == filling
+        assert deep.exists() == filling
 
 
 def test_an_empty_name_is_not_the_file_s_name(db: str, runs: list[Any]) -> None:

@@ -25,6 +25,7 @@ from tests.sweeper.driving import (
     run_to_end,
     run_until_killed,
     told,
+    trial_of,
 )
 from trainer.evaluation.record import Report
 
@@ -286,3 +287,18 @@ def test_a_kill_is_felt(place: tuple[str, Path]) -> None:
     with pytest.raises(Killed), opened(place[0], make_spec(), place[1], commits=4) as driver:
         drive(driver)
     assert told(place[0])["sweep"][0] == "running"
+
+
+def test_the_line_of_a_complete_trial_says_what_it_is_ranked_by(place: tuple[str, Path]) -> None:
+    """A look has fewer masks than what the board goes by: without a word, log and board seem to disagree."""
+    ranked = {"val_ppl": 20.0, "ranked_ppl": 19.5}
+    with opened(place[0], make_spec("search.sampler=random"), place[1]) as driver:
+        for values in (ranked, {"val_ppl": 20.0, "ranked_ppl": 20.0}, {"val_ppl": 20.0}):
+            job = trial_of(driver)
+            assert driver.take(job, [Report(4, values)])
+            driver.finish(job, NOTHING)
+    said = [text for text in events(place[0]) if " complete, " in text]
+    more = " (ranked by 19.5: its best checkpoint under the masks of evaluation.rank_error)"
+    assert sorted(text.partition(" complete, ")[2] for text in said) == ["val_ppl 20"] * 2 + [
+        "val_ppl 20" + more
+    ]

@@ -1,5 +1,6 @@
 """A sweep that is to try more than its file said: while it runs, when it has ended, and by a changed file."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -7,15 +8,27 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.driver.driver import EXHAUSTED
-from sweeper.driver.extension import NoExtension, extend, extended, grown
+from sweeper.driver.driver import EXHAUSTED, Driver
+from sweeper.driver.extension import NoExtension, extend, extended, grown, retry, settle
+from sweeper.driver.failures import Configuration
+from sweeper.driver.jobs import TrialJob
 from sweeper.execution.runner import run_sweep
 from sweeper.spec.spec import SweepSpec
-from sweeper.store.controls import request
+from sweeper.store.controls import request, request_of_driver
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
-from tests.sweeper.driving import Silent, drive, make_spec, opened, run_to_end, run_until_killed, told
+from tests.sweeper.driving import (
+    Silent,
+    advance,
+    drive,
+    make_spec,
+    opened,
+    run_to_end,
+    run_until_killed,
+    told,
+    trial_of,
+)
 
 PLAIN = ("search.sampler=random", "trainer.evaluation.every=4")
 
@@ -70,10 +83,6 @@ def test_one_that_has_ended_goes_on_as_if_it_had_always_been_longer(tmp_path: Pa
     assert (spec.search.trials, state, states) == (9, "interrupted", {"complete": 5})
     run_to_end(short, spec, tmp_path / "short")
     assert told(short) == told(long)
-    with closing(Reader(short)) as reader:
-        sweep = reader.sweep("test")
-        assert sweep is not None
-        assert sweep.lease_holder == "me"  # the driver's, not what extended it
 
 
 def test_a_running_one_reads_it_from_the_controls(place: tuple[str, Path]) -> None:
@@ -93,9 +102,75 @@ def test_a_running_one_reads_it_from_the_controls(place: tuple[str, Path]) -> No
 def test_asked_at_the_last_moment_it_goes_on(place: tuple[str, Path]) -> None:
     url, files = place
     with opened(url, make_spec("search.trials=2", *PLAIN), files) as driver:
-        drive(driver)
+        run_out(driver)
         request(url, 1, "extend =4")
         assert driver.next() is not EXHAUSTED
+
+
+ASKS: dict[str, Callable[[str], tuple[object, bool]]] = {
+    "extend": lambda url: extend(url, "test", "=4"),
+    "settle": lambda url: settle(url, "test", {"within": 0.01, "seeds": 2}),
+    "retry": lambda url: retry(url, "test", []),
+}
+
+
+def run_out(driver: Driver) -> None:
+    """All that there is to do is done; the end is not written yet."""
+    while isinstance(job := driver.next(), TrialJob):
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        run = job.run("tests.fakes", "cpu")
+        while advance(driver, job, run):
+            pass
+    assert job is EXHAUSTED
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_what_is_asked_before_the_end_is_written_is_done_by_this_driver(
+    ask: str, place: tuple[str, Path]
+) -> None:
+    url, files = place
+    with opened(url, make_spec("search.trials=2", *PLAIN), files) as driver:
+        driver.fail(trial_of(driver), Configuration("a bug"))
+        run_out(driver)
+        assert ASKS[ask](url)[1] is True, "its driver was asked"
+        assert driver.end() == (ask == "settle")  # with one configuration there is nothing to race
+        if ask != "settle":
+            drive(driver)
+    with closing(Reader(url)) as reader:
+        assert reader.controls(1) == []
+    assert (
+        stored(url)[2]
+        == {
+            "extend": {"complete": 3, "failed": 1},
+            "settle": {"complete": 1, "failed": 1},
+            "retry": {"complete": 2},
+        }[ask]
+    )
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_what_is_asked_when_it_is_written_is_asked_of_no_driver(ask: str, place: tuple[str, Path]) -> None:
+    """Though the process that was the driver is still there, with its workers to be ended."""
+    url, files = place
+    with opened(url, make_spec("search.trials=2", *PLAIN), files) as driver:
+        driver.fail(trial_of(driver), Configuration("a bug"))
+        run_out(driver)
+        assert driver.end()
+        assert ASKS[ask](url)[1] is False
+        assert not request_of_driver(url, 1, "stop")
+    with closing(Reader(url)) as reader:
+        assert reader.controls(1) == []
+    assert stored(url)[1] == "interrupted"
+
+
+def test_what_nobody_has_heard_is_done_once_when_more_is_asked_for(place: tuple[str, Path]) -> None:
+    url, files = place
+    assert run_until_killed(url, make_spec("search.trials=3", *PLAIN), files, commits=12)
+    request(url, 1, "extend +2")
+    release(url)
+    assert extend(url, "test", "+1") == (6, False)
+    run_to_end(url, stored(url)[0], files)
+    assert stored(url)[2] == {"complete": 6}
 
 
 def test_asked_of_a_driver_that_was_killed(place: tuple[str, Path]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sweeper.driver.failures import (
     Again,
     BranchGone,
+    BrokenDevice,
     Configuration,
     Damaged,
     Environment,
@@ -35,6 +36,7 @@ from trainer.errors import (
     StaleAttempt,
     TrainingError,
 )
+from trainer.evaluation.record import Report
 
 TRAINER = "trainer.training.train"
 
@@ -45,6 +47,11 @@ TRAINER = "trainer.training.train"
         (TrainingError("diverged at step 3"), Configuration("diverged at step 3")),
         (InvalidConfig([]), Configuration("")),
         (MissingFiles([]), Environment("")),
+        (RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be"),
+         BrokenDevice("CUDA error: an illegal memory access was encountered")),
+        (RuntimeError("CUDA error: unspecified launch failure"),
+         BrokenDevice("CUDA error: unspecified launch failure")),
+        (RuntimeError("CUDA error: out of memory"), OutOfMemory("out of memory: CUDA error: out of memory")),
         (PermissionError(errno.EPERM, "Operation not permitted", "a/rows.jsonl"),
          Environment("a/rows.jsonl: Operation not permitted")),
         (OSError(errno.EROFS, "Read-only file system"), Environment("Read-only file system")),
@@ -82,7 +89,8 @@ def test_what_is_not_known_is_the_trials_with_the_end_of_its_traceback() -> None
 
 
 @pytest.mark.parametrize(
-    "failure", [Lost(), Silent(), OutOfMemory("m"), Damaged("d"), BranchGone("b"), Stale("s", 4)]
+    "failure",
+    [Lost(), Silent(), BrokenDevice("c"), OutOfMemory("m"), Damaged("d"), BranchGone("b"), Stale("s", 4)],
 )
 def test_what_is_tried_again_is_given_up_one_day(failure: Again, place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
@@ -101,3 +109,36 @@ def test_what_is_tried_again_is_given_up_one_day(failure: Again, place: tuple[st
         said = [event.text for event in reader.events(1) if event.kind == failure.kind]
     assert said == [f"trial 1 {failure.said('its first step')}"] * failure.most
     assert isinstance(ended, Configuration | GivenUp | Environment)
+
+
+@pytest.mark.parametrize("failure", [BrokenDevice("c"), Damaged("d"), BranchGone("b")])
+def test_what_happens_to_a_long_trial_now_and_then_does_not_add_up(
+    failure: Again, place: tuple[str, Path]
+) -> None:
+    """Nor does a kill of the driver make it. Without a further checkpoint it does add up."""
+    spec = make_spec("search.trials=1", "trainer.finetune.steps=40")
+    for step in range(2, 30, 2):
+        with opened(place[0], spec, place[1]) as driver:
+            job = trial_of(driver)
+            assert driver.take(job, [Report(step, {"val_ppl": 9.0})])
+            driver.fail(job, failure)
+            assert driver.stop_reason is None
+    with opened(place[0], spec, place[1]) as driver:
+        for _ in range(failure.most):
+            job = trial_of(driver)
+            assert driver.take(job, [Report(28, {"val_ppl": 9.0})])  # its last row, again
+            driver.fail(job, failure)
+        assert driver.stop_reason is not None or driver.states() == {"failed": 1}
+
+
+def test_memory_that_lacked_once_is_not_forgotten(place: tuple[str, Path]) -> None:
+    with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
+        driver.fail(trial_of(driver), OutOfMemory("m"))
+        job = trial_of(driver)
+        assert driver.take(job, [Report(2, {"val_ppl": 9.0})])
+        driver.fail(job, Damaged("d"))
+        job = trial_of(driver)
+        assert driver.take(job, [Report(4, {"val_ppl": 9.0})])
+        assert job.values["accumulate"] == 2
+        driver.fail(job, OutOfMemory("m"))
+        assert driver.states() == {"failed": 1}

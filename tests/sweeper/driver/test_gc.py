@@ -65,6 +65,10 @@ def test_of_a_sweep_that_ended_pretrains_go_and_what_is_beyond_keep(url: str, fi
     assert (dry.exit_code, snapshot(files)) == (0, before)
     found = collect(url, dry_run=True)
     assert sum(each.bytes for each in found.waste) > stages
+    assert {each.what for each in found.waste} == {
+        "checkpoints beyond keep",
+        "pretrain of sweeps that have ended",
+    }
 
     done = json.loads(run("gc", "--db", url, "--json").stdout)
     assert done["deleted"]

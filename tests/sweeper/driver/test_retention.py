@@ -1,5 +1,6 @@
 """`keep`: which checkpoints stay when trials end; the winners' always do."""
 
+import errno
 from contextlib import closing
 from pathlib import Path
 
@@ -115,9 +116,8 @@ def test_what_a_race_may_score_stays_whenever_it_is_asked_for(ended: bool, tmp_p
     spec = make_spec("always=[{finetune.block_size: 16}]", "always_seeds=3", "search.trials=3", "keep.best=1")
     with opened(url, spec, files) as driver:
         drive(driver)
-        if ended:
-            driver.end()
-        else:
+    if not ended:
+        with opened(url, spec, files) as driver:
             driver.interrupt("")
     with closing(Store(url)) as store:
         store.release_lease(1, "me")
@@ -145,7 +145,7 @@ def test_a_folder_in_which_a_worker_still_is_waits(tmp_path: Path) -> None:
         found = excess(reader, sweep)
     assert len(found) == 2
     with FileLock(found[0].files[0].parent / ".lock"):
-        gone, busy = remove(found)
+        gone, busy, _ = remove(found)
     assert (gone, busy) == ([found[1]], [found[0]])
     assert [file.exists() for file in found[0].files] == [True, True]
 
@@ -188,3 +188,27 @@ def test_the_winner_is_always_there(best: int, slots: int, seed: int) -> None:
             rows = leaderboard(reader, "test").rows
         assert set(rows[0].trials) <= kept
         assert kept == {trial for row in rows[:best] for trial in row.trials}
+
+
+def test_what_may_not_be_deleted_stays_and_the_sweep_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, spec = f"sqlite:///{tmp_path}/s.db", make_spec("search.trials=4", "keep.last=running")
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
+
+    with opened(url, spec, tmp_path / "files") as driver:
+        driver._upkeep.retention._pause = 0.0
+        monkeypatch.setattr(Path, "unlink", unlink)
+        drive(driver)
+        monkeypatch.undo()
+    with closing(Reader(url)) as reader:
+        said = [event.text for event in reader.events(1) if event.kind == "keep"]
+        ended = reader.sweep("test")
+    assert ended is not None
+    assert ended.state == "complete"
+    assert len(said) == 1
+    assert said[0].startswith("checkpoints that `keep` need not keep may not be deleted, and stay: ")
+    assert said[0].endswith(f"{LAST}: Operation not permitted")
+    assert len(on_disk(tmp_path, LAST)) == 4

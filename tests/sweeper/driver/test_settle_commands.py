@@ -44,6 +44,21 @@ def test_settle_is_asked_of_a_sweep_that_runs(place: tuple[str, Path]) -> None:
     assert call("settle", "other", "--db", url)[0] == 2
 
 
+def test_by_can_be_taken_back_and_must_be_of_few_values(place: tuple[str, Path]) -> None:
+    url = place[0]
+    by = "settle={by: finetune.block_size, seeds: 3}"
+    with opened(url, make_spec(*SMALL, by), place[1]) as driver:
+        code, said = call("settle", "test", "--by", "finetune.schedule.mu", "--db", url)
+        assert (code, "settle.by: finetune.schedule.mu is a continuous range" in said) == (2, True)
+        code, said = call("settle", "test", "--by", "", "--json", "--db", url)
+        assert (code, json.loads(said)["settle"]["by"]) == (0, None)
+        driver.poll()
+    with closing(Reader(url)) as reader:
+        sweep = reader.sweep("test")
+        assert sweep is not None
+        assert (sweep.spec["settle"]["by"], sweep.spec["settle"]["seeds"]) == (None, 3)
+
+
 def test_checkpoints_are_scored_again_and_the_board_goes_by_that(place: tuple[str, Path]) -> None:
     url = ended(place)
     with closing(Reader(url)) as reader:
@@ -53,7 +68,7 @@ def test_checkpoints_are_scored_again_and_the_board_goes_by_that(place: tuple[st
         before = leaderboard(reader, "test")
         runs = {t.id for t in reader.trials(1) if t.state == "complete" and t.repeat_of is None}
     said: list[str] = []
-    scored = reevaluate(url, "test", everyone, MASKS, said.append, "tests.fakes")
+    scored, _ = reevaluate(url, "test", everyone, MASKS, said.append, "tests.fakes")
     assert {trial.id for trial in scored} == runs
     with closing(Reader(url)) as reader:
         scores = {score.trial: score.nelbo for score in reader.scores(1)}
@@ -66,13 +81,35 @@ def test_checkpoints_are_scored_again_and_the_board_goes_by_that(place: tuple[st
     assert [row.val_nelbo for row in after.rows] != [row.val_nelbo for row in before.rows]
 
 
+def test_a_score_of_more_masks_is_not_replaced_by_one_of_fewer(place: tuple[str, Path]) -> None:
+    url = ended(place)
+    with closing(Reader(url)) as reader:
+        everyone = [trial.configuration for trial in reader.trials(1)]
+
+    def again(masks: int) -> tuple[int, int, list[str], list[int]]:
+        said: list[str] = []
+        scored, kept = reevaluate(url, "test", everyone, Masks(None, masks), said.append, "tests.fakes")
+        with closing(Reader(url)) as reader:
+            return len(scored), len(kept), said, [each.provenance["draws"] for each in reader.scores(1)]
+
+    n, none_kept, _, draws = again(16)
+    assert (none_kept, draws) == (0, [16] * n)
+    scored, kept, said, draws = again(4)
+    assert (scored, kept, draws) == (0, n, [16] * n)
+    assert {line.partition(": ")[2] for line in said} == {
+        "keeps its score of 16 masks a block: one of 4 has more error of masks"
+    }
+    assert again(16)[:2] == (n, 0)
+    assert again(32)[3] == [32] * n
+
+
 def test_what_cannot_be_scored_is_said_and_the_rest_goes_on(place: tuple[str, Path]) -> None:
     url = ended(place)
     (place[1] / "trials" / "1" / "1" / "unreadable").touch()
     with closing(Reader(url)) as reader:
         everyone = [trial.configuration for trial in reader.trials(1)]
     said: list[str] = []
-    scored = reevaluate(url, "test", everyone, MASKS, said.append, "tests.fakes")
+    scored, _ = reevaluate(url, "test", everyone, MASKS, said.append, "tests.fakes")
     assert 1 not in [trial.id for trial in scored]
     assert "there is no checkpoint" in next(line for line in said if line.startswith("trial 1:"))
 

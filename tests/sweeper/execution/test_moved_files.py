@@ -134,6 +134,29 @@ def test_another_place_is_refused_while_the_files_are_where_they_were(tmp_path: 
     assert begin(url, SPEC, tmp_path / "link")  # the same place
 
 
+def test_of_a_sweep_that_has_ended_the_true_place_is_written_down_and_no_other(tmp_path: Path) -> None:
+    url, files = f"sqlite:///{tmp_path}/s.db", tmp_path / "files"
+    begin(url, SPEC, files)
+    with closing(Store(url)) as store:
+        store.release_lease(1, "me")
+
+    def said(place: Path) -> tuple[int, list[str], str]:
+        lines = Silent()
+        code = run_sweep(SPEC, url, place, lines)
+        with closing(Reader(url)) as reader:
+            return code, lines.lines, reader.sweeps()[0].folder
+
+    code, lines, stored = said(tmp_path / "elsewhere")
+    assert (code, stored, len(lines)) == (7, str(files), 1)
+    assert lines[0].startswith(f"sweep test has ended, and its files are in {files}")
+    assert not (tmp_path / "elsewhere").exists()
+    assert said(files)[0] == 0
+    files.rename(tmp_path / "moved")
+    code, lines, stored = said(tmp_path / "moved")
+    assert (code, stored) == (0, str(tmp_path / "moved"))
+    assert lines[-1].startswith("sweep test has ended already")
+
+
 def test_a_folder_that_is_gone_may_be_made_again_where_that_is_said(tmp_path: Path) -> None:
     url, files = f"sqlite:///{tmp_path}/store/s.db", tmp_path / "files"
     interrupted(url, files)

@@ -14,7 +14,9 @@ from typing import NoReturn
 
 import pytest
 
+from sweeper.driver.extension import extend
 from sweeper.driver.lease import alive
+from sweeper.execution.local_ray import LocalRay
 from sweeper.execution.runner import Means, run_sweep
 from sweeper.execution.watchdog import SILENCE
 from sweeper.files.scratch import end_orphans
@@ -75,6 +77,43 @@ def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     assert code == 4
     assert (work.files / "trials" / "1" / "ray.log").read_text() == log
     assert len(work.spells()) == 18
+
+
+@pytest.mark.long
+def test_a_worker_whose_gpu_is_broken_takes_no_other_job(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    code, output = end_of(work.start(text(20, fakes.ASSERTS, fakes.ASSERTS_ONCE, 21, 22), seconds=0.05))
+    assert code == 4, output
+    trials = told(work.url)["trials"]
+    assert [trial[5] for trial in trials] == ["complete", "failed", "complete", "complete", "complete"]
+    error = "CUDA error: device-side assert triggered, in 3 fresh workers one after another"
+    assert trials[1][9] == error
+    spells = [(pid, folder) for _, pid, what, folder in work.spells() if what == "begin"]
+    broken = [pid for pid, folder in spells if folder == "2"]
+    assert len(set(broken)) == 3
+    began = [folder for _, folder in spells]
+    assert (began.count("2"), began.count("3"), len(began)) == (3, 2, 8)  # none was charged with another's
+
+
+@pytest.mark.long
+def test_what_is_asked_while_the_workers_end_is_done_with_a_ray_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, stops, stop = f"sqlite:///{tmp_path}/s.db", list[int](), LocalRay.stop
+    spec = make_spec("search.trials=1", "trainer.finetune.steps=10", "search.sampler=random")
+
+    def stopped(self: LocalRay) -> None:
+        stop(self)
+        stops.append(len(stops))
+        if len(stops) == 1:
+            assert extend(url, "test", "+1") == (2, True)
+
+    monkeypatch.setattr(LocalRay, "stop", stopped)
+    assert run_sweep(spec, url, tmp_path / "files", Silent(), Means("tests.fakes")) == 0
+    with closing(Reader(url)) as reader:
+        assert [trial.state for trial in reader.trials(1)] == ["complete", "complete"]
+        assert reader.controls(1) == []
+    assert len(stops) == 3  # once for each Ray, and at the end of all
 
 
 def test_interrupted_once_and_twice(tmp_path: Path) -> None:

@@ -237,5 +237,21 @@ def test_baselines_that_ran_on_a_rounds_seed_are_not_planned_again() -> None:
     assert plan(spec).raced_least == 2 * 8 - 2
 
 
+def test_a_race_of_each_value_is_certain_only_where_two_must_share_one() -> None:
+    """make_spec has three block sizes; a baseline of a fourth would have a race of its own."""
+    by = "settle={by: finetune.block_size}"
+    for trials, more, least in (
+        (3, (), 0),
+        (4, (), 2 * 2),
+        (4, ("always=[{finetune.block_size: 32}]", "always_seeds=1"), 2 * 2),
+        (3, ("always=[{finetune.block_size: 32}]", "always_seeds=1"), 0),
+    ):
+        assert plan(make_spec(by, f"search.trials={trials}", *more)).raced_least == least, (trials, more)
+
+
+def test_of_a_chance_one_round_is_certain() -> None:
+    assert plan(make_spec("settle={until: chance}")).raced_least == 8
+
+
 def test_one_configuration_has_nobody_to_race() -> None:
     assert plan(make_spec("settle={}", "search.trials=1")).raced == 0

@@ -142,6 +142,34 @@ def test_a_race_that_goes_on_one_that_is_won_and_one_that_ends_by_chance() -> No
     assert likely.settled
 
 
+def test_a_bound_of_nothing_is_said_in_words() -> None:
+    """One-sided: beside a two-sided interval that reaches below 0, 'at most 0.0%' would be read as a slip."""
+    alone = said([row(1, 1, 3, regret=0.0), row(1, 2, 3)])
+    assert "at 95% it loses nothing measurable to the best of the 2 of 2 rows" in alone.text
+    race = raced(bound=0.0, rounds=3, settle=Settle(seeds=8))
+    on = said(ROWS, race)
+    assert (
+        "it loses nothing measurable to the best of the 2 rows that were raced (3 seeds), at most 1.2% to "
+        "any of the 3 searched;"
+    ) in on.text
+    (contest,) = race.contests
+    everyone = race._replace(contests=[contest._replace(against_all=0.0)])
+    assert "(3 seeds), nothing measurable to any of the 3 searched;" in said(ROWS, everyone).text
+    won = raced(bound=0.0, rounds=3, settle=Settle(seeds=8), winner=True)
+    won = won._replace(contests=[won.contests[0]._replace(against_all=0.0)])
+    assert "(3 seeds); it loses nothing measurable to any of the 3 searched;" in said(ROWS, won).text
+    assert "0.0%" not in "".join(each.text for each in (alone, on, said(ROWS, won)))
+
+
+def test_rows_of_different_numbers_of_seeds_are_said_as_a_range() -> None:
+    rows = [row(1, 1, confirmed_seeds=5, regret=0.02), row(1, 2, confirmed_seeds=3)]
+    assert "(3 to 5 fresh seeds)" in said(rows).text
+    assert "confirmed on 3 to 5 fresh seeds, at 95%" in said(rows, winner=1).text
+    race = raced(bound=0.005, rounds=5, settle=Settle(seeds=8))
+    race = race._replace(contests=[race.contests[0]._replace(rounds=[5, 2])])
+    assert "rows that were raced (2 to 5 seeds)" in said(ROWS, race).text
+
+
 def test_each_value_of_a_dimension_has_its_line() -> None:
     settle = Settle(seeds=8, by="f.block_size")
     (only,) = answers(ROWS, raced(bound=0.001, rounds=3, settle=settle, value=4), None, NAMES)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.limits import less_known
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
@@ -233,3 +234,18 @@ def test_each_round_of_a_race_has_masks_of_its_own(url: str) -> None:
         ((text - masks) / total, masks / total, (seeds - masks) / total)
     )
     assert limits.remedy == "more evaluation text for 2 rows (evaluation.sequences)"
+
+
+def test_which_of_two_scores_of_a_checkpoint_is_known_better() -> None:
+    """Of one text: by the number of masks and the estimator; said of nothing that no formula covers."""
+
+    def way(draws: int, estimator: str = "subsets, controlled", bound: str = "sampled") -> dict[str, object]:
+        return {"bound": bound, "estimator": estimator, "draws": draws}
+
+    assert less_known(way(4), way(16), 16)
+    assert not less_known(way(16), way(4), 16)
+    assert not less_known(way(4), way(4), 16)
+    assert less_known(way(16, "subsets"), way(16), 16)
+    assert not less_known(way(4, bound="exact"), way(16, bound="exact"), 1)
+    assert less_known(way(4, "stratified p"), way(8, "stratified p"), 16)
+    assert not less_known({}, way(8), 16)

@@ -1,6 +1,8 @@
 """How far a sweep is: the driver, which knows, and the store alone say the same at every moment."""
 
 import json
+import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,9 +27,11 @@ from sweeper.results.progress_estimate import (
     running_stages,
     stored_progress,
 )
+from sweeper.spec.race_counts import CertainRace
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import advance, make_spec, opened, run_to_end, trial_of
+from trainer.evaluation.record import Report
 
 SMALL = "name: test\ntrainer: {finetune.steps: 2}\nspace: {finetune.block_size: {choice: [4, 8, 16]}}\n"
 BASELINE = "always=[{finetune.block_size: 8}]"
@@ -138,8 +142,27 @@ def test_all_that_will_be_run_is_counted(said: str, proposed: int | None, total:
     assert (found.ended, found.total) == (sum(said.count(state) for state in "+-/"), total)
 
 
+RACE = CertainRace(contenders=8, races=1, rounds=2, baselines=0, known=0)
+
+
+def test_a_race_that_may_never_come_is_not_counted() -> None:
+    """Rows that failed or were pruned do not race; nor does the only row of its value."""
+    for said, race, total in (
+        ("s+ s+ s-", RACE, 3 + 2 * 2),
+        ("s+ s- s-", RACE, 3),
+        ("s+ s+ s+", RACE._replace(races=2), 3 + 2 * 2),
+        ("s+ s+ s+", RACE._replace(races=3), 3),
+        ("s+ s+ s+", RACE._replace(races=math.inf), 3),
+        ("s+ s+ s+", RACE._replace(rounds=1), 3 + 3),
+        ("b+ b- s+", RACE._replace(baselines=1, known=1), 3 + 2 * 2 - 1),
+        ("b- b- s+", RACE._replace(baselines=1, known=1), 3),
+    ):
+        planned = Planned(3, 1, 0, race)
+        assert progress_estimate(runs(*said.split()), planned, None, Pace(0, 0.0), None).total == total, said
+
+
 def test_two_rounds_of_a_race_are_certain() -> None:
-    planned = Planned(2, 1, 0, raced=4)
+    planned = Planned(2, 1, 0, RACE)
     for said, total in (
         ("s+ s+", 6),
         ("s+ s+ x~ x.", 6),
@@ -207,8 +230,8 @@ def test_after_a_resume_the_pace_is_that_of_all_drivers(tmp_path: Path) -> None:
 
 
 def test_a_spec_of_which_little_is_said_is_no_error() -> None:
-    assert Planned.of({}) == (0, 1, 0, 0)
-    assert Planned.of({"search": {"trials": 3}, "confirm": None}) == (3, 1, 0, 0)
+    assert Planned.of({}) == (0, 1, 0, None)
+    assert Planned.of({"search": {"trials": 3}, "confirm": None}) == (3, 1, 0, None)
 
 
 # --- pretrains ----------------------------------------------------------------------------------
@@ -250,6 +273,16 @@ def running(tmp_path: Path) -> Iterator[tuple[str, StageJob, Any]]:
         Path(job.folder).mkdir(parents=True)
         Path(job.folder, "ledger.txt").write_text("1 1\n1 2\n1 3\n")
         yield url, job, driver
+
+
+def test_of_a_pretrain_in_another_place_the_driver_says_what_was_reported(
+    running: tuple[str, StageJob, Any],
+) -> None:
+    _, job, driver = running
+    shutil.rmtree(job.folder)  # as one in an object store
+    assert driver.status().pretrains == (Pretrain(job.key, None, 400),)
+    assert driver.take(job, [Report(120, {"loss": 1.0}), Report(160, {"loss": 1.0})])
+    assert driver.status().pretrains == (Pretrain(job.key, 160, 400),)
 
 
 def test_driver_status_and_store_say_the_same(running: tuple[str, StageJob, Any]) -> None:

@@ -1,6 +1,7 @@
 """What sections say together: of the sampler, the metrics and the space."""
 
 from sweeper.planning.plan import plan
+from sweeper.spec.sections import Settle
 from sweeper.strategies.samplers import SAMPLERS
 from tests.sweeper.spec.texts import GOOD, problems, read
 
@@ -41,3 +42,18 @@ def test_only_a_sampler_that_learns_can_start_warm() -> None:
     ):
         (found,) = problems(GOOD, *overrides)
         assert found.endswith(f"search.warm_start: {said}")
+
+
+def test_a_race_of_each_value_needs_values_that_rows_can_share() -> None:
+    for by, said in (
+        (
+            "finetune.lr",
+            "finetune.lr is a continuous range: no two rows share a value, so that nobody would race",
+        ),
+        ("finetune.batch_size", "finetune.batch_size has 17 values: a race of each is for 16 at most"),
+        ("finetune.none", "finetune.none is no dimension of the space"),
+    ):
+        text = GOOD + f"settle: {{by: {by}}}\n"
+        (found,) = problems(text, "space.finetune.batch_size.int=[2, 18]")
+        assert found.endswith(f"settle.by: {said}")
+    assert read(GOOD, "settle={by: ''}").settle == Settle()

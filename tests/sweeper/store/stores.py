@@ -77,6 +77,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
     "renew_lease": lambda w, t: w.renew_lease(7200),
     "add_driver": lambda w, t: w.add_driver(),
     "spend": lambda w, t: w.spend(1, seconds=1.0, gpu_seconds=2.0, tokens=3),
+    "give_up_lease": lambda w, t: w.give_up_lease(),
 }
 
 

@@ -34,6 +34,19 @@ def test_every_end_is_a_code_and_a_sentence(code: str, exit_code: int, sentence:
     assert run(code) == (exit_code, "", f"{sentence}\n" if sentence else "")
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise KeyboardInterrupt", "interrupted"),
+        ("import sys, typer; print('so', file=sys.stderr); raise typer.Exit(130)", "so"),
+    ],
+)
+def test_ctrl_c_in_a_command_of_typer_is_said_once(body: str, sentence: str) -> None:
+    command = f"app.command()(lambda: exec({body!r}))"
+    code = f"import sys, typer; app = typer.Typer(); {command}; sys.argv[1:] = []; app()"
+    assert run(code) == (130, "", f"{sentence}\n")
+
+
 def test_a_traceback_stands_in_a_file_that_is_named(tmp_path: Path) -> None:
     code, _, stderr = run("1 / 0", env={"TMPDIR": str(tmp_path)})
     (log,) = tmp_path.glob("bd3lm-sweep-*.log")

@@ -1,0 +1,23 @@
+"""What may become of a checkpoint on disk that its sweep knows nothing of?"""
+
+import shutil
+from pathlib import Path
+
+from tests.simulation import trainer
+
+
+def damage(file: Path, how: str) -> None:
+    """deleted, cut, flipped: one bit; emptied; older: the one before it; or the whole folder gone."""
+    if how == "older" and not (file.parent / trainer.OLDER).is_file():
+        how = "cut"
+    if how == "folder":
+        shutil.rmtree(file.parent)
+    elif how == "deleted":
+        file.unlink()
+    elif how == "older":
+        shutil.copy(file.parent / trainer.OLDER, file)
+    else:
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        file.write_bytes({"cut": whole[:middle], "emptied": b"", "flipped": flipped}[how])
