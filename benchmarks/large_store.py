@@ -43,10 +43,10 @@ PROVENANCE = {
     "bound": "sampled",
     "estimator": "subsets, controlled",
     "draws": 6,
-    "surprisal_variance": 2.83,
     "seed": 0,
     "ranks": True,
 }
+DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0}}'
 
 
 def fill(url: str, number: int, rows: int) -> None:
@@ -186,10 +186,7 @@ def _row(trial: _Trial, sweep: int, configuration: int) -> dict[str, Any]:
         "stage": f"{trial.seed:016x}",
         "steps": STEPS,
         "params": dict(trial.proposed),
-        "distributions": {
-            name: '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0}}'
-            for name in trial.proposed
-        },
+        "distributions": dict.fromkeys(trial.proposed, DISTRIBUTION),
         "system_attrs": {},
         "reason": "below the best quarter at step 1600" if trial.state == "pruned" else "",
         "error": "the loss is nan at step 1587" if trial.state == "failed" else "",
@@ -214,7 +211,7 @@ def _evaluation(trial: _Trial, split: str, rng: np.random.Generator) -> dict[str
         "nelbo": float(nats_D.sum() / tokens_D.sum()),
         "se": 0.06,
         "identity": {**IDENTITY, "split": split},
-        "provenance": PROVENANCE,
+        "provenance": {**PROVENANCE, "surprisal_variance": float(rng.normal(2.8, 0.05))},
         "nats": nats_D.tolist(),
         "tokens": tokens_D.tolist(),
     }

@@ -3,21 +3,26 @@
 A page that polls a store in which nobody has committed reads nothing.
 """
 
+import gc
 import json
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import frame
-from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
+from sweeper.store.followed import Latest
 from sweeper.store.queries import Reader
 from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord
 
@@ -26,19 +31,50 @@ REST = 3  # times as long as the last reading took, at least, before the next
 DEFAULT_URL = "sqlite:///sweeps.db"
 
 
-class Snapshot(NamedTuple):
-    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed."""
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed.
+
+    What one page in a few asks for is made when it is asked for."""
 
     sweep: SweepRecord
     board: Board
     trials: dict[int, TrialRecord]
-    latest: dict[int, dict[str, LatestRecord]]  # by trial and metric
-    states: dict[str, int]  # of trials, repeats not counted
+    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
-    searched: list[str]  # dotted names that the sweep varies
-    frame: pd.DataFrame  # the leaderboard: a row a configuration, best first
     values: dict[int, dict[str, Any]]  # of every configuration, complete
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Of trials, repeats not counted."""
+        return self.board.trials
+
+    @cached_property
+    def searched(self) -> list[str]:
+        """Dotted names that the sweep varies."""
+        return frame.searched_names(self.sweep.spec, self.trials.values(), self.values)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The leaderboard: a row a configuration, best first."""
+        return frame.from_board(self.board, self.searched)
+
+
+class _Records(Mapping[int, dict[str, LatestRecord]]):
+    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
+
+    def __init__(self, latest: Mapping[int, Latest]):
+        self._latest = latest
+
+    def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
+        return self._latest[trial].records()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._latest)
+
+    def __len__(self) -> int:
+        return len(self._latest)
 
 
 class Found(NamedTuple):
@@ -96,22 +132,11 @@ def choose(found: Found) -> None:
 def chosen() -> Snapshot:
     """The chosen sweep as it is now. Raises StoreError in a sentence where it cannot be read.
 
-    Read again when somebody has committed, but where reading takes long not again at once: a sweep of
-    thousands of trials commits faster than its board is made. The end of a sweep is always read.
+    What has changed is read when somebody has committed, but where that takes long not again at once. The end
+    of a sweep is always read.
     """
     name = st.session_state["sweep-name"]
-    held = _held(url(), name)
-    version = reader().version()
-    if held.snapshot is None or held.version != version:
-        sweep = reader().sweep(name)
-        turned = held.snapshot is None or sweep is None or sweep.state != held.snapshot.sweep.state
-        if turned or time.monotonic() - held.made > REST * held.took:
-            began = time.monotonic()
-            held.snapshot, held.version = _read(reader(), name), version
-            held.made = time.monotonic()
-            held.took = held.made - began
-    assert held.snapshot is not None
-    return held.snapshot
+    return _held(url(), name).now(reader(), name)
 
 
 def reader() -> Reader:
@@ -143,36 +168,67 @@ def _reader(address: str) -> Reader:
     return Reader(address)
 
 
-@dataclass
-class _Held:
-    """What was read last of one sweep. Sessions share it; two that read at once do so in vain, no worse."""
+class Held:
+    """What was read last of one sweep. Sessions share it: one reads, the others wait and have it, too."""
 
-    snapshot: Snapshot | None = None
-    version: int = -1
-    made: float = 0.0
-    took: float = 0.0
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        """clock: seconds."""
+        self._clock, self._lock = clock, threading.Lock()
+        self._watched: Watched | None = None
+        self._snapshot: Snapshot | None = None
+        self._version, self._made, self._took = -1, 0.0, 0.0
+
+    def now(self, reader: Reader, name: str) -> Snapshot:
+        with self._lock:
+            version = reader.version()
+            if self._snapshot is None or (self._version != version and self._is_due(reader, name)):
+                began = self._clock()
+                self._snapshot, self._version = self._read(reader, name), version
+                self._made = self._clock()
+                self._took = self._made - began
+            return self._snapshot
+
+    def _is_due(self, reader: Reader, name: str) -> bool:
+        assert self._snapshot is not None
+        sweep = reader.sweep(name)
+        ended = sweep is None or sweep.state != self._snapshot.sweep.state
+        return ended or self._clock() - self._made >= REST * self._took
+
+    def _read(self, reader: Reader, name: str) -> Snapshot:
+        watched, self._watched = self._watched, None  # where it fails half-way, all is read anew
+        if watched is None or watched.now.reader is not reader:
+            watched = Watched(reader, name)
+            with _kept():
+                board = watched.board()
+        else:
+            board = watched.board()
+        self._watched, now = watched, watched.now
+        trials = list(now.trials.values())
+        return Snapshot(
+            sweep=now.sweep,
+            board=board,
+            trials=dict(now.trials),
+            latest=_Records(dict(now.latest)),
+            progress=stored_progress(reader, now.sweep, time.time(), trials),
+            stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
+            values=dict(now.values),
+        )
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """What is made within stays, so the garbage collector need not look through it, now or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _held(address: str, name: str) -> _Held:
-    return _Held()
-
-
-def _read(reader: Reader, name: str) -> Snapshot:
-    sweep = reader.sweep(name)
-    if sweep is None:
-        raise StoreError(f"there is no sweep {name!r} in this store any more")
-    trials = {trial.id: trial for trial in reader.trials(sweep.id)}
-    latest: dict[int, dict[str, LatestRecord]] = {}
-    for record in reader.latest(sweep.id):
-        latest.setdefault(record.trial, {})[record.name] = record
-    values = reader.configurations(sweep.id)
-    board = leaderboard(reader, name)
-    searched = frame.searched_names(sweep.spec, list(trials.values()), values)
-    rows = frame.from_board(board, searched)
-    states, progress = reader.trial_states(sweep.id), stored_progress(reader, sweep, time.time())
-    stages = running_stages(reader, sweep) if sweep.driver(time.time()) else []
-    return Snapshot(sweep, board, trials, latest, states, progress, stages, searched, rows, values)
+def _held(address: str, name: str) -> Held:
+    return Held()
 
 
 class Passport(NamedTuple):

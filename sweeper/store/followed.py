@@ -23,16 +23,20 @@ EVER = -1  # a version below all
 class Latest(NamedTuple):
     """The newest and the best value of every metric of one trial, in alphabetical order of their names."""
 
+    trial: int
     names: tuple[str, ...]
     step: "array[int]"
     value: "array[float]"
     best: "array[float]"
     best_step: "array[int]"
 
-    def records(self, trial: int) -> dict[str, LatestRecord]:
+    def best_of(self, name: str) -> float | None:
+        return self.best[self.names.index(name)] if name in self.names else None
+
+    def records(self) -> dict[str, LatestRecord]:
         """By name."""
         columns = zip(self.names, self.step, self.value, self.best, self.best_step, strict=True)
-        return {each[0]: LatestRecord(trial, *each) for each in columns}
+        return {each[0]: LatestRecord(self.trial, *each) for each in columns}
 
 
 class Followed:
@@ -74,6 +78,10 @@ class Followed:
                 self._forget()
                 self._read(connection)
         return None if anew else changed
+
+    def all_scores(self) -> list[ScoreRecord]:
+        """In order of trial, round and split."""
+        return [each for _, mine in sorted(self.scores.items()) for each in mine]
 
     def _is_of_another_history(self, connection: Connection) -> bool:
         """Whether the store is not what it was with changes since: an older copy was put in its place."""
@@ -125,7 +133,7 @@ class Followed:
         for at, end in pairwise([*(i for i, each in enumerate(of) if not i or each != of[i - 1]), len(of)]):
             mine = names[at:end]
             mine = self._shared.setdefault("\0".join(mine), mine)
-            self.latest[of[at]] = Latest(mine, *(each[at:end] for each in columns))
+            self.latest[of[at]] = Latest(of[at], mine, *(each[at:end] for each in columns))
 
     def _read_evaluations(self, connection: Connection, since: ColumnElement[bool]) -> None:
         for each in self._evaluated(connection, evaluations, EvaluationRecord, since):
@@ -169,7 +177,7 @@ def _columns(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElement[
         yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
     """As the database's driver gives them: no column is a JSON one, that would need more."""
     found = connection.execute(query).cursor
     assert found is not None
