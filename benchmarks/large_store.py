@@ -14,8 +14,10 @@ import numpy as np
 from sqlalchemy import Connection, Table, insert, select, update
 
 from sweeper.store.engine import open_for_writing, transaction
+from sweeper.store.rows import row_of
 from sweeper.store.schema import configurations, evaluations, latest, metrics, stages, sweeps, trials
 from sweeper.store.store import Store
+from trainer.evaluation.record import Evaluation
 
 NAME, HOLDER = "large", "writer:1"
 DOCUMENTS = 26
@@ -44,7 +46,6 @@ PROVENANCE = {
     "estimator": "subsets, controlled",
     "draws": 6,
     "seed": 0,
-    "ranks": True,
 }
 DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0}}'
 
@@ -199,22 +200,32 @@ def _row(trial: _Trial, sweep: int, configuration: int) -> dict[str, Any]:
 
 
 def _evaluation(trial: _Trial, split: str, rng: np.random.Generator) -> dict[str, Any]:
+    """The row of one."""
+    found = _evaluated(trial.nelbo, trial.seed, split, rng)
+    return {"trial": trial.id, **row_of(found)}
+
+
+def evaluation_of(split: str, trial: int, seed: int) -> Evaluation:
+    """Of a trial that is added later."""
+    return _evaluated(5.5, 0, split, np.random.default_rng([trial, seed]))
+
+
+def _evaluated(nelbo: float, seed: int, split: str, rng: np.random.Generator) -> Evaluation:
     """Documents differ much, in the same way for everybody."""
-    text = np.random.default_rng([trial.seed, split == "test"])
-    tokens_D = np.random.default_rng(split == "test").integers(20, 1400, DOCUMENTS)
-    hard_D = text.normal(0, 0.5, DOCUMENTS)
-    nats_D = tokens_D * (trial.nelbo + hard_D + rng.normal(0, 0.02, DOCUMENTS))
-    return {
-        "trial": trial.id,
-        "split": split,
-        "step": STEPS - 1,
-        "nelbo": float(nats_D.sum() / tokens_D.sum()),
-        "se": 0.06,
-        "identity": {**IDENTITY, "split": split},
-        "provenance": {**PROVENANCE, "surprisal_variance": float(rng.normal(2.8, 0.05))},
-        "nats": nats_D.tolist(),
-        "tokens": tokens_D.tolist(),
-    }
+    tokens_D = np.random.default_rng(int(split == "test")).integers(20, 1400, DOCUMENTS)
+    hard_D = np.random.default_rng([seed, split == "test"]).normal(0, 0.5, DOCUMENTS)
+    nats_D = tokens_D * (nelbo + hard_D + rng.normal(0, 0.02, DOCUMENTS))
+    return Evaluation(
+        split=split,
+        step=STEPS - 1,
+        nelbo=float(nats_D.sum() / tokens_D.sum()),
+        se=0.06,
+        identity={**IDENTITY, "split": split},
+        provenance={**PROVENANCE, "surprisal_variance": float(rng.normal(2.8, 0.05))},
+        nats_D=nats_D.tolist(),
+        tokens_D=tokens_D.tolist(),
+        ranks=True,
+    )
 
 
 def _stage(seed: int) -> dict[str, Any]:
