@@ -27,7 +27,8 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
-REST = 3  # times as long as the last reading took, at least, before the next
+REST = 3  # times as long as the last reading took, before the next
+LONGEST_REST = 2.0  # seconds: what is shown is seldom older than twice that
 DEFAULT_URL = "sqlite:///sweeps.db"
 
 
@@ -132,8 +133,8 @@ def choose(found: Found) -> None:
 def chosen() -> Snapshot:
     """The chosen sweep as it is now. Raises StoreError in a sentence where it cannot be read.
 
-    What has changed is read when somebody has committed, but where that takes long not again at once. The end
-    of a sweep is always read.
+    What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
+    of thousands of trials commits all the time. The end of a sweep is always read.
     """
     name = st.session_state["sweep-name"]
     return _held(url(), name).now(reader(), name)
@@ -192,7 +193,7 @@ class Held:
         assert self._snapshot is not None
         sweep = reader.sweep(name)
         ended = sweep is None or sweep.state != self._snapshot.sweep.state
-        return ended or self._clock() - self._made >= REST * self._took
+        return ended or self._clock() - self._made >= min(REST * self._took, LONGEST_REST)
 
     def _read(self, reader: Reader, name: str) -> Snapshot:
         watched, self._watched = self._watched, None  # where it fails half-way, all is read anew

@@ -82,16 +82,11 @@ def _add(found: Estimates, name: str, runs: Sequence[Run], tokens: Sequence[int]
         return
     configurations, field = field_of(runs, tokens)
     fit = values(field, configurations.index(runs[0].configuration), with_text=with_text)
-    for c, configuration in enumerate(configurations):
-        value, half = float(fit.nelbo_C[c]), float(fit.half_C[c])
-        low, high = (perplexity(end) if math.isfinite(end) else None for end in (value - half, value + half))
+    of_each = (each.tolist() for each in (fit.nelbo_C, fit.half_C, fit.difference_C, fit.margin_C))
+    for configuration, value, half, difference, margin in zip(configurations, *of_each, strict=True):
+        low, high = (None, None) if math.isinf(half) else (perplexity(value - half), perplexity(value + half))
         found[configuration][name] = Estimate(
-            perplexity(value) or math.inf,
-            low,
-            high,
-            float(fit.difference_C[c]),
-            known(float(fit.margin_C[c])),
-            fit.over,
+            perplexity(value) or math.inf, low, high, difference, known(margin), fit.over
         )
 
 

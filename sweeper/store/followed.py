@@ -31,7 +31,10 @@ class Latest(NamedTuple):
     best_step: "array[int]"
 
     def best_of(self, name: str) -> float | None:
-        return self.best[self.names.index(name)] if name in self.names else None
+        try:
+            return self.best[self.names.index(name)]
+        except ValueError:
+            return None
 
     def records(self) -> dict[str, LatestRecord]:
         """By name."""
