@@ -197,13 +197,14 @@ class Held:
 
     def _read(self, reader: Reader, name: str) -> Snapshot:
         watched, self._watched = self._watched, None  # where it fails half-way, all is read anew
-        if watched is None or watched.now.reader is not reader:
+        anew = watched is None or watched.now.reader is not reader
+        if watched is None or anew:
             watched = Watched(reader, name)
-            with _kept():
-                board = watched.board()
-        else:
-            board = watched.board()
-        self._watched, now = watched, watched.now
+        with _uncollected():
+            board, now = watched.board(), watched.now
+        if anew:
+            gc.freeze()  # thousands of trials stay: to look through them at every refresh would double its cost
+        self._watched = watched
         trials = list(now.trials.values())
         return Snapshot(
             sweep=now.sweep,
@@ -217,14 +218,13 @@ class Held:
 
 
 @contextmanager
-def _kept() -> Iterator[None]:
-    """What is made within stays, so the garbage collector need not look through it, now or later."""
+def _uncollected() -> Iterator[None]:
+    """Without a look for garbage: tens of thousands of rows are made, and all of them are kept."""
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.freeze()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -121,7 +121,10 @@ class Story:
 
 
 number = st.integers(0, 5)
-acts = st.lists(st.tuples(st.integers(0, 9), number, number, number), min_size=4, max_size=14)
+
+
+def acts(most: int) -> st.SearchStrategy[list[tuple[int, int, int, int]]]:
+    return st.lists(st.tuples(st.integers(0, 9), number, number, number), min_size=4, max_size=most)
 
 
 def told(examples: int) -> Callable[[Any], Any]:
@@ -133,8 +136,8 @@ def told(examples: int) -> Callable[[Any], Any]:
     )
 
 
-@told(5)
-@given(spec=st.sampled_from(sorted(SPECS)), acts=acts)
+@told(3)
+@given(spec=st.sampled_from(sorted(SPECS)), acts=acts(8))
 def test_after_each_write_the_kept_board_is_the_fresh_one(
     spec: str, acts: list[tuple[int, int, int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -143,8 +146,8 @@ def test_after_each_write_the_kept_board_is_the_fresh_one(
 
 @pytest.mark.long
 @pytest.mark.parametrize("spec", SPECS)
-@told(100)
-@given(acts=acts)
+@told(30)
+@given(acts=acts(14))
 def test_after_each_write_of_many_the_kept_board_is_the_fresh_one(
     spec: str, acts: list[tuple[int, int, int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
