@@ -203,7 +203,7 @@ class Held:
         with _uncollected():
             board, now = watched.board(), watched.now
         if anew:
-            gc.freeze()  # thousands of trials stay: to look through them at every refresh would double its cost
+            gc.freeze()  # what was read stays: to look through it at each refresh would double the cost
         self._watched = watched
         trials = list(now.trials.values())
         return Snapshot(

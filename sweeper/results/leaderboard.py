@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
@@ -115,7 +115,7 @@ class Watched:
         self._trials: dict[int, list[int]] = {}  # of the search, by configuration
         self._entries: dict[int, Entry] = {}  # the same
         self._unranked: dict[int, Row] = {}  # as if nothing was ranked
-        self._differing = _Differing()
+        self._differing = Differing()
         self._group: list[Entry] = []  # what is ranked together
         self._search, self._places = NONE, set[int]()
         self._made_of: Any = None  # what the rows that have a rank were made of, beside trials
@@ -219,8 +219,9 @@ class Watched:
         self._after, self._ranked, self._limits = after, rows, limited.lines
 
 
-class _Differing:
-    """Names whose values differ between configurations, a missing one being a value too."""
+class Differing:
+    """Names whose values differ between the configurations that were added, a missing one being a value too:
+    what a sweep searches."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -256,14 +257,6 @@ def varied(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of its space and of its baselines."""
     entries = spec.get("always") or ()
     return tuple(dict.fromkeys([*(spec.get("space") or ()), *(key for entry in entries for key in entry)]))
-
-
-def searched(values: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The names whose values differ, a missing one being a value too; in alphabetical order."""
-    found = _Differing()
-    for each in values:
-        found.add(each)
-    return sorted(found.names)
 
 
 def _order(state: str) -> int:
