@@ -24,7 +24,7 @@ from sweeper.results.progress_estimate import ProgressEstimate, running_stages, 
 from sweeper.store.engine import StoreError
 from sweeper.store.followed import Latest
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord
+from sweeper.store.records import EvaluationRecord, LatestRecord, StageRecord, SweepRecord, TrialRecord
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
 REST = 3  # times as long as the last reading took, before the next
@@ -45,6 +45,21 @@ class Snapshot:
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
     values: dict[int, dict[str, Any]]  # of every configuration, complete
+    evaluations: Mapping[str, Mapping[int, EvaluationRecord]]  # by split and trial
+
+    @cached_property
+    def passports(self) -> list["Passport"]:
+        found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
+        for split, records in self.evaluations.items():
+            for record in records.values():
+                identity = json.dumps(record.identity, sort_keys=True)
+                _, hows = found.setdefault((split, identity), (record.identity, {}))
+                how = json.dumps(record.provenance, sort_keys=True)
+                hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
+        return [
+            Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
+            for (split, _), (identity, hows) in found.items()
+        ]
 
     @property
     def states(self) -> dict[str, int]:
@@ -214,6 +229,7 @@ class Held:
             progress=stored_progress(reader, now.sweep, time.time(), trials),
             stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
             values=dict(now.values),
+            evaluations={split: dict(mine) for split, mine in now.evaluations.items()},
         )
 
 
@@ -243,19 +259,4 @@ class Passport(NamedTuple):
 
 def passports(now: Snapshot) -> list[Passport]:
     """Every identity in the sweep: one a split, unless something is wrong."""
-    return _passports(reader(), url(), reader().version(), now.sweep.id)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _passports(_reader: Reader, address: str, version: int, sweep: int) -> list[Passport]:
-    found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
-    for split in ("valid", "test"):
-        for record in _reader.evaluations(sweep, split):
-            identity = json.dumps(record.identity, sort_keys=True)
-            _, hows = found.setdefault((split, identity), (record.identity, {}))
-            how = json.dumps(record.provenance, sort_keys=True)
-            hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
-    return [
-        Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
-        for (split, _), (identity, hows) in found.items()
-    ]
+    return now.passports
