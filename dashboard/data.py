@@ -179,7 +179,7 @@ def live(page: Callable[[], None], seconds: float) -> None:
     st.fragment(drawn, run_every=None if ended else seconds)()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # more than anybody shows: a new one reads all anew
 def _reader(address: str) -> Reader:
     return Reader(address)
 

@@ -13,6 +13,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dashboard.data.REST", 0)
     yield
     st.cache_resource.clear()
+    gc.unfreeze()
     gc.collect()
 
 
