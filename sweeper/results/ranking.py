@@ -74,7 +74,7 @@ def entries_of(
     for trial in trials:
         grouped[trial.configuration].append(trial)
     entries = []
-    known: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # one of equal ones
+    kind_of = _Quantities()
     for configuration, mine in grouped.items():
         complete = [trial for trial in mine if trial.state == "complete"]
         counted = {trial.seed: trial for trial in reversed(complete or mine)}  # the first of equal seeds
@@ -82,9 +82,8 @@ def entries_of(
         evaluated = [evaluations[trial] for trial, _ in ids if trial in evaluations]
         seeds = [seed for trial, seed in ids if trial in evaluations]
         rows = [latest[trial] for trial, _ in ids if trial in latest]
-        kinds = set(map(quantity, evaluated))
+        kinds = set(map(kind_of, evaluated))
         kind = kinds.pop() if len(kinds) == 1 else None
-        kind = kind and known.setdefault(kind, kind)
         entries.append(Entry(configuration, mine, evaluated, rows, seeds, _state(mine), kind))
     return entries
 
@@ -113,6 +112,21 @@ def comparable(entries: Sequence[Entry]) -> list[Entry]:
 def quantity(evaluation: EvaluationRecord | ScoreRecord) -> tuple[Any, ...]:
     """Where it is equal, so is the quantity, document by document."""
     return json.dumps(evaluation.identity, sort_keys=True), *evaluation.tokens
+
+
+class _Quantities:
+    """What is equal is one object; what was read together shares its parts, and is looked at once."""
+
+    def __init__(self) -> None:
+        self._one: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self._by_parts: dict[tuple[int, int], tuple[Any, ...]] = {}
+
+    def __call__(self, evaluation: EvaluationRecord) -> tuple[Any, ...]:
+        parts = id(evaluation.identity), id(evaluation.tokens)
+        if parts not in self._by_parts:
+            found = quantity(evaluation)
+            self._by_parts[parts] = self._one.setdefault(found, found)
+        return self._by_parts[parts]
 
 
 def same_quantity(a: EvaluationRecord, b: EvaluationRecord) -> bool:
