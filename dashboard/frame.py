@@ -72,7 +72,7 @@ def searched_names(
     """What the sweep varies, in the order of its spec; all that differs where the spec does not say."""
     named = list(spec["space"]) if isinstance(spec.get("space"), dict) else []
     proposed = [name for trial in trials for name in trial.params]
-    stored = {name for each in values.values() for name in each}
+    stored = set[str]().union(*values.values())
     searched = [name for name in dict.fromkeys([*named, *proposed]) if name in stored]
     differing = (
         name for name in sorted(stored) if len({str(each.get(name)) for each in values.values()}) > 1

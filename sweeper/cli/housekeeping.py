@@ -38,8 +38,8 @@ def backup(
     json: AsJson = False,
 ) -> None:
     """Copy an SQLite database into one file, also while a sweep runs in it. Checkpoints are not in it."""
-    from sweeper.store.backup import backup as copied
     from sweeper.store.engine import StoreError
+    from sweeper.store.migrate import backup as copied
     from sweeper.terminal.console import print_json, print_text
 
     with failing(StoreError, LACKS, json):

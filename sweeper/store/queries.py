@@ -1,10 +1,11 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, case, func, or_, select
+from sqlalchemy import Connection, Select, Table, case, func, or_, select
 
 from sweeper.store.engine import parse, transaction
 from sweeper.store.places import as_found
@@ -45,6 +46,7 @@ from sweeper.store.schema import (
 from sweeper.store.source import Source
 
 Placed = TypeVar("Placed", SweepRecord, StageRecord)
+_ONE_MOMENT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
 
 
 class Reader:
@@ -232,6 +234,13 @@ class Reader:
         Comparable within one Reader only. It may change without need, never fail to change.
         """
         return self._source.version()
+
+    @contextmanager
+    def one_moment(self) -> Iterator[Connection]:
+        """All that is read within is of one moment."""
+        with transaction(self._source.engine) as connection:
+            connection.exec_driver_sql(_ONE_MOMENT[connection.dialect.name])
+            yield connection
 
     def _found(self, record: Placed) -> Placed:
         """With the place where its files are."""

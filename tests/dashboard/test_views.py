@@ -174,8 +174,7 @@ def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> N
     assert not any(name.startswith("bin_") for name in options)
 
 
-def test_the_page_follows_what_another_writer_commits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.data.REST", 0)
+def test_the_page_follows_what_another_writer_commits(url: str) -> None:
     fill(url)
     app = opened()
     assert "11 of 12" not in {metric.value for metric in app.metric}
