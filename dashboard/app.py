@@ -12,6 +12,7 @@ from dashboard.data import Found
 
 PAGES = (
     st.Page("views/leaderboard.py", title="Leaderboard", default=True),
+    st.Page("views/compare.py", title="Compare"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),
