@@ -16,7 +16,7 @@ SEARCHED_TEXT = ("label", "state", "role", "standing", "note")
 
 
 def filtered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """The rows that all filters leave; says in a sentence what is wrong with one that means nothing."""
+    """The rows that the filters leave; says in a sentence what is wrong with one that means nothing."""
     left, right, states, roles = st.columns([5, 3, 3, 2], vertical_alignment="bottom")
     where = left.text_input(
         "Filter",
@@ -45,18 +45,13 @@ def filtered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
             keep &= kept(where, columns.names, lambda name: columns.cells(name, rows), len(rows))
         except WrongExpression as wrong:
             st.text(f"{wrong} The filter is left out.")
-    return rows[keep & ranges(rows, columns)]
+    return rows[keep]
 
 
-def ranges(rows: pd.DataFrame, columns: Columns) -> np.ndarray:
+def within_ranges(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """Bounds of some columns that hold numbers, and values of others."""
     names = st.multiselect(
-        "Ranges",
-        columns.names,
-        key="ranges",
-        bind="query-params",
-        placeholder="a column to bound",
-        label_visibility="collapsed",
+        "Columns to bound", columns.names, key="ranges", bind="query-params", placeholder="none"
     )
     keep = np.ones(len(rows), bool)
     for name in names:
@@ -76,7 +71,7 @@ def ranges(rows: pd.DataFrame, columns: Columns) -> np.ndarray:
             options = frame.present(cells.map(lambda cell: None if missing(cell) else text(cell)))
             only = st.multiselect(f"{name} is", options, key=f"is-{name}", bind="query-params")
             keep &= cells.map(lambda cell: text(cell) in only).to_numpy(bool) if only else True  # noqa: B023
-    return keep
+    return rows[keep]
 
 
 def has_text(rows: pd.DataFrame, columns: Columns, said: str) -> np.ndarray:
@@ -88,10 +83,11 @@ def has_text(rows: pd.DataFrame, columns: Columns, said: str) -> np.ndarray:
 
 def ordered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """By any column; 'rank' is the board's own order."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = ["rank", *(name for name in columns.names if name != "rank")]
-        by = st.selectbox("Order", names, key="sort", bind="query-params", width=240)
-        descending = st.toggle("Descending", key="descending", bind="query-params")
+    names = ["rank", *(name for name in columns.names if name != "rank")]
+    by = st.selectbox(
+        "Order", names, key="sort", bind="query-params", width=240, label_visibility="collapsed"
+    )
+    descending = st.toggle("Descending", key="descending", bind="query-params")
     if by == "rank":
         return rows.iloc[::-1] if descending else rows
     return frame.ordered(rows, columns.cells(by, rows), descending)

@@ -99,7 +99,7 @@ def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:
         "high": pair.picked_high if picked else pair.high,
         "verdict": pair.words(picked),
         "seeds": ", ".join(map(str, pair.seeds)),
-        "runs": "fresh seeds" if pair.confirmed else "search",
+        "runs": "confirmation" if pair.confirmed else "search, race",
         "over": "text and seeds" if pair.over_seeds else "text alone",
     }
 

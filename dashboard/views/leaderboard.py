@@ -12,7 +12,7 @@ from dashboard.columns import Columns
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 from dashboard.figures.intervals import MOST, differences, intervals
-from dashboard.filters import filtered, ordered
+from dashboard.filters import filtered, ordered, within_ranges
 from dashboard.state import COLUMNS, PINNED, ROWS
 from dashboard.values import number
 from sweeper.results.compare import Comparison
@@ -40,7 +40,8 @@ def header(now: Snapshot) -> None:
     for place, (name, shown) in zip(st.columns(4), facts.items(), strict=True):
         # A metric's value is read as Markdown, where brackets would make a link.
         place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
-    st.progress(now.progress.ended / now.progress.total if now.progress.total else 0.0)
+    if now.progress.ended < now.progress.total:
+        st.progress(now.progress.ended / now.progress.total)
     for pretrain in pretrains(now.stages):
         st.text(pretrain.words())
         st.progress((pretrain.step or 0) / pretrain.steps if pretrain.steps else 0.0)
@@ -72,7 +73,7 @@ def choose_columns(columns: Columns) -> list[str]:
         COLUMNS.set([])
         st.session_state["columns"] = usual
 
-    with st.popover(f"Columns: {len(chosen or usual)} of {len(columns.names)}"):
+    with st.popover(f"Columns: {len(chosen or usual)} of {len(columns.names)}", width="content"):
         st.session_state["columns"] = chosen or usual
         st.multiselect("Columns, in their order", columns.names, key="columns", on_change=keep)
         st.button("As usual", on_click=forget)
@@ -143,18 +144,20 @@ def leaderboard_page() -> None:
     for alarm in now.board.alarms:
         st.error(alarm)
     st.text("\n".join(now.board.said))
-    if frame.is_adjusted(now.frame):
-        st.caption(words.AS_RUN)
     key = f"table-{now.sweep.id}"
     chosen = [each for each in selection.selected(key) if each in now.values]
     columns = columns_of(now)
-    rows = ordered(filtered(now.frame, columns), columns)
-    names = choose_columns(columns)
-    shown = rows
-    if len(rows) > MOST_ROWS and not st.toggle(
-        f"All {len(rows):,} rows", key="all_rows", bind="query-params"
-    ):
-        shown = rows.head(MOST_ROWS)
+    rows = filtered(now.frame, columns)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        bounded = len(st.session_state.get("ranges", ()))
+        with st.popover(f"Ranges: {bounded}" if bounded else "Ranges", width="content"):
+            rows = within_ranges(rows, columns)
+        names = choose_columns(columns)
+        rows = ordered(rows, columns)
+        everything = len(rows) <= MOST_ROWS or st.toggle(
+            f"All {len(rows):,} rows", key="all_rows", bind="query-params"
+        )
+    shown = rows if everything else rows.head(MOST_ROWS)
     actions(chosen, set(shown["configuration"]))
     if len(rows) < len(now.frame):
         st.caption(f"{len(rows):,} of {len(now.frame):,} configurations")
@@ -162,6 +165,8 @@ def leaderboard_page() -> None:
         st.caption(words.PINNED.format(PINNED.numbers()[0]))
     view, settings = columns.table(names, shown)
     selection.table(view, settings, shown["configuration"], key, "Configurations in order of rank")
+    if "val_ppl_as_run" in names:
+        st.caption(words.AS_RUN)
     figure(rows)
     if len(chosen) == 1:
         configuration_details(now, chosen[0])
