@@ -12,6 +12,7 @@ from dashboard.words import NOT_RANKED, SEARCH_ONLY, STANDINGS
 from trainer.metrics import BY_NAME
 
 MOST = 30  # rows of a figure
+LEAST = 0.1  # nats per token: a spread of perplexities that no axis takes for a divergence
 TIED_BAND = "rgba(47, 116, 173, 0.10)"
 MARKS = {  # by standing: colour and symbol
     STANDINGS["best"]: (BEST, "diamond"),
@@ -38,9 +39,8 @@ def differences(rows: pd.DataFrame, most: int = MOST) -> go.Figure:
     value, margin = rows["above"].to_numpy(float), rows["above_margin"].to_numpy(float)
     with np.errstate(over="ignore"):
         middle, low, high = (100 * np.expm1(each) for each in (value, value - margin, value + margin))
-    figure = _lines(
-        rows, middle, low, high, least=0.1, title="above the first, % of perplexity; 95% intervals"
-    )
+    title = "above the first, % of perplexity; 95% intervals"
+    figure = _lines(rows, middle, low, high, 100 * LEAST, title)
     figure.add_vline(x=0, line={"color": TIED, "width": 1, "dash": "dot"}, layer="below")
     for place in np.flatnonzero(rows["race"].to_numpy()[1:] != rows["race"].to_numpy()[:-1]):
         figure.add_hline(y=place + 0.5, line={"color": REST, "width": 1}, layer="below")
@@ -62,7 +62,8 @@ def intervals(rows: pd.DataFrame, most: int = MOST) -> go.Figure:
     if not order:
         return empty("No evaluation yet.")
     rows, value, low, high = rows.iloc[order], value[order], low[order], high[order]
-    figure = _lines(rows, value, low, high, title=f"{BY_NAME['val_ppl'].label}, 95% interval")
+    title = f"{BY_NAME['val_ppl'].label}, 95% interval"
+    figure = _lines(rows, value, low, high, LEAST * np.median(value), title)
     for best in np.flatnonzero(rows["standing"] == STANDINGS["best"])[:1]:
         band = {"x0": low[best], "x1": high[best], "fillcolor": TIED_BAND}
         figure.add_vrect(**band, line_width=0, layer="below")
@@ -82,14 +83,20 @@ def paired(
     _scatter(figure, rows, np.arange(len(rows)), value, value - half, value + half, "", REST, "circle")
     figure.data[0].marker.color = [colours.get(word, TIED) for word in words]
     _axes(
-        figure, rows, value, value - half, value + half, 1e-3, f"difference to {against}, nats per token; 95%"
+        figure,
+        rows,
+        value,
+        value - half,
+        value + half,
+        LEAST,
+        f"difference to {against}, nats per token; 95%",
     )
     figure.add_vline(x=0, line={"color": TIED, "width": 1, "dash": "dot"}, layer="below")
     return calm(figure, height=80 + 30 * len(rows), legend=False)
 
 
 def _lines(
-    rows: pd.DataFrame, value: np.ndarray, low: np.ndarray, high: np.ndarray, title: str, least: float = 0.0
+    rows: pd.DataFrame, value: np.ndarray, low: np.ndarray, high: np.ndarray, least: float, title: str
 ) -> go.Figure:
     """A line a row, from the top; a name in the legend for each standing."""
     figure, place = go.Figure(), np.arange(len(rows))  # labels may be equal: every row has its own place

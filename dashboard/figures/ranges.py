@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-FAR = 5.0  # times the distance between the quartiles, beyond them
+FAR = 5.0  # times the spread of the lower half of the values, beyond it
+BELIEVED = 1e100  # no value beyond is drawn
 ROOM = 0.04  # of the span, left free at either end
 
 
@@ -23,18 +24,19 @@ class Span(NamedTuple):
         return f"; {self.outside} outside" if self.outside else ""
 
 
-def span(values: np.ndarray, low: np.ndarray, high: np.ndarray, least: float = 0.0) -> Span | None:
+def span(values: np.ndarray, low: np.ndarray, high: np.ndarray, least: float) -> Span | None:
     """Over the values that are not far out, and as much of their intervals as is not. None without any.
 
-    least: what the distance between the quartiles is taken for at least, in the values' unit.
+    What is low is good, and what diverges is high: the lower half says what is far. least: the spread of it
+    that is taken for granted, in the values' unit.
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+    believed = values[np.abs(values) < BELIEVED]
+    if not len(believed):
         return None
-    first, third = np.percentile(finite, (25, 75))
-    reach = FAR * max(third - first, least, 1e-3 * abs(first))
-    near = finite[(finite >= first - reach) & (finite <= third + reach)]
+    first, middle = np.percentile(believed, (25, 50), method="lower")
+    reach = FAR * max(2 * (middle - first), least)
+    near = believed[(believed >= first - reach) & (believed <= middle + reach)]
     arms = np.concatenate([near, low, high])
-    arms = arms[np.isfinite(arms) & (arms >= near.min() - reach) & (arms <= near.max() + reach)]
-    room = ROOM * (arms.max() - arms.min()) or 1e-3 * abs(first) or 1.0
-    return Span(arms.min() - room, arms.max() + room, len(values) - np.isnan(values).sum() - len(near))
+    arms = arms[(np.abs(arms) < BELIEVED) & (arms >= near.min() - reach) & (arms <= near.max() + reach)]
+    room = max(ROOM * (arms.max() - arms.min()), 1e-6 * abs(middle), 1e-9)
+    return Span(arms.min() - room, arms.max() + room, len(values) - int(np.isnan(values).sum()) - len(near))

@@ -18,7 +18,7 @@ from dashboard.state import PINNED, ROWS
 from sweeper.results.compare import Comparison
 from trainer.metrics import BY_NAME
 
-MOST = 8
+MOST, FIRST = 8, 3
 MOST_OFFERED = 500  # configurations that the picker lists
 
 
@@ -26,6 +26,9 @@ def choose(now: Snapshot) -> list[int]:
     """The configurations that are selected, here as on the leaderboard."""
     labels = words.configuration_labels(now.frame)
     chosen = [each for each in ROWS.numbers() if each in labels]
+    if not chosen:
+        st.text(f"Nothing is selected on the leaderboard: its first {FIRST} rows are shown.")
+        chosen = list(labels)[:FIRST]
 
     def keep() -> None:
         ROWS.set(st.session_state["compared"])
