@@ -79,8 +79,8 @@ class Columns:
     def __init__(self, now: Snapshot, more: Mapping[str, Mapping[int, Any]]) -> None:
         self._now, self._more = now, more
         self._rows = {row.configuration: row for row in now.board.rows}
-        searched = set(now.searched)
-        self.values = [*now.searched, *sorted(set().union(*now.values.values()) - searched)]
+        self.searched = now.searched
+        self.values = [*self.searched, *sorted(set().union(*now.values.values()) - set(self.searched))]
         stored = set().union(*(row.metrics for row in now.board.rows))
         self.metrics = sorted(stored - set(self.values) - set(FIELDS))
         self._prefix = common_prefix(now.searched)

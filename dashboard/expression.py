@@ -6,7 +6,8 @@ looked up: a name is a column, and what is not listed here is refused in a sente
     and  or  not     <  <=  >  >=  ==  !=     in (4, 8)     'cos' in finetune.schedule.name     + - * /
 
 Of a missing value no order holds, and it equals `none` alone. The end of a name is enough where no other
-ends alike. A name with a sign in it stands in backquotes: `zero_shot_ppl/lm1b`.
+ends alike, or no other of those that are searched. A name with a sign in it stands in backquotes:
+`zero_shot_ppl/lm1b`.
 """
 
 import ast
@@ -42,8 +43,15 @@ class WrongExpression(ValueError):
     """Why it means nothing, as one sentence."""
 
 
-def kept(text: str, names: Collection[str], column: Callable[[str], pd.Series], count: int) -> np.ndarray:
-    """A bool for each of `count` rows. column: of a name. Raises WrongExpression."""
+def kept(
+    text: str,
+    names: Collection[str],
+    column: Callable[[str], pd.Series],
+    count: int,
+    first: Collection[str] = (),
+) -> np.ndarray:
+    """A bool for each of `count` rows. column: of a name. first: names that an end is looked for in before
+    all others. Raises WrongExpression."""
     if len(text) > LONGEST:
         raise WrongExpression(f"The expression has over {LONGEST} characters.")
     quoted: list[str] = []
@@ -55,7 +63,7 @@ def kept(text: str, names: Collection[str], column: Callable[[str], pd.Series], 
     try:
         tree = ast.parse(re.sub(r"`([^`]*)`", placeholder, text.strip()), mode="eval")
         with np.errstate(all="ignore"):
-            found = _Rows(names, column, count, quoted).truth(tree.body)
+            found = _Rows(names, column, count, quoted, first).truth(tree.body)
     except SyntaxError as error:
         raise WrongExpression(f"The expression cannot be read: {error.msg}.") from None
     except (RecursionError, MemoryError, ValueError) as error:
@@ -69,9 +77,14 @@ class _Rows:
     """Values of a tree's parts: numbers as floats, truths as bools, all else as objects."""
 
     def __init__(
-        self, names: Collection[str], column: Callable[[str], pd.Series], count: int, quoted: list[str]
+        self,
+        names: Collection[str],
+        column: Callable[[str], pd.Series],
+        count: int,
+        quoted: list[str],
+        first: Collection[str],
     ) -> None:
-        self.names, self.column, self.count, self.quoted = names, column, count, quoted
+        self.names, self.column, self.count, self.quoted, self.first = names, column, count, quoted, first
 
     def value(self, node: ast.expr) -> Any:
         match node:
@@ -122,7 +135,8 @@ class _Rows:
         if re.fullmatch(r"quoted_\d+", name):
             name = self.quoted[int(name.removeprefix("quoted_"))]
         if name not in self.names:
-            ends = [each for each in self.names if each.endswith(f".{name}")]
+            ends = [each for each in self.first if each.endswith(f".{name}")]
+            ends = ends or [each for each in self.names if each.endswith(f".{name}")]
             if len(ends) > 1:
                 raise WrongExpression(f"{name} may be {' or '.join(sorted(ends)[:5])}.")
             if not ends:

@@ -42,7 +42,9 @@ def filtered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
         keep &= has_text(rows, columns, said[:LONGEST])
     if where:
         try:
-            keep &= kept(where, columns.names, lambda name: columns.cells(name, rows), len(rows))
+            keep &= kept(
+                where, columns.names, lambda name: columns.cells(name, rows), len(rows), columns.searched
+            )
         except WrongExpression as wrong:
             st.text(f"{wrong} The filter is left out.")
     return rows[keep]

@@ -1,7 +1,7 @@
 """A table in which rows are selected that stay selected: over a redraw, another order, another page."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -12,17 +12,22 @@ ROW_HEIGHT = 35
 MOST_SEEN = 14  # rows; the others are scrolled to
 
 
+class Drawn(NamedTuple):
+    """How a table was drawn last: what a click in it is to be read by."""
+
+    order: list[int]  # configurations, from the top
+    places: list[int]  # of those that were selected
+
+
 def selected(key: str) -> list[int]:
-    """Configurations, before the table is drawn: what it was clicked to is taken in by the order it had."""
-    held, order = st.session_state.get(key), st.session_state.get(f"{key}-order", [])
-    if held is not None and order:
-        places = [place for place in held["selection"]["rows"] if place < len(order)]
-        clicked = [order[place] for place in places]
-        hidden = [each for each in ROWS.numbers() if each not in order]  # a filter hides it, no more
-        still = [each for each in ROWS.numbers() if each in clicked or each in hidden]
-        now = [*still, *(each for each in clicked if each not in still)]
-        if now != list(ROWS.numbers()):
-            ROWS.set(now)
+    """Configurations. Before the table is drawn: what it was clicked to is taken in by the order it had."""
+    held: Any = st.session_state.get(key)
+    drawn: Drawn | None = st.session_state.get(f"{key}-drawn")
+    if held is not None and drawn is not None and sorted(held["selection"]["rows"]) != drawn.places:
+        clicked = [drawn.order[place] for place in held["selection"]["rows"] if place < len(drawn.order)]
+        before = ROWS.numbers()  # what a filter hides stays selected
+        still = [each for each in before if each in clicked or each not in drawn.order]
+        ROWS.set([*still, *(each for each in clicked if each not in still)])
     return list(ROWS.numbers())
 
 
@@ -32,12 +37,12 @@ def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int],
     order: the configuration of each row. A selection is a place in the table, and places move while trials
     end: under a new order the same configurations are selected at their new places.
     """
-    order = list(order)
-    if st.session_state.get(f"{key}-order") != order or key not in st.session_state:
-        place = {each: i for i, each in enumerate(order)}
-        mine = [place[each] for each in ROWS.numbers() if each in place]
-        st.session_state[key] = {"selection": {"rows": mine}}
-        st.session_state[f"{key}-order"] = order
+    place = {each: i for i, each in enumerate(order)}
+    places = sorted(place[each] for each in ROWS.numbers() if each in place)
+    held: Any = st.session_state.get(key)
+    if held is None or sorted(held["selection"]["rows"]) != places:
+        st.session_state[key] = {"selection": {"rows": places}}
+    st.session_state[f"{key}-drawn"] = Drawn(list(order), places)
     st.dataframe(
         view,
         column_config=settings,

@@ -99,15 +99,9 @@ def actions(chosen: list[int], shown: set[int]) -> None:
         if pinned := PINNED.numbers():
             st.button(f"Unpin no. {pinned[0]}", on_click=lambda: PINNED.set([]))
         if chosen:
-            st.button("Select none", on_click=lambda: select_none(shown))
+            st.button("Select none", on_click=lambda: ROWS.set([]))
             hidden = len(set(chosen) - shown)
             st.text(f"{len(chosen)} selected" + (f", {hidden} of them not in this table" if hidden else ""))
-
-
-def select_none(shown: set[int]) -> None:
-    ROWS.set([])
-    for key in [key for key in st.session_state if str(key).startswith("table-")]:
-        del st.session_state[key]
 
 
 def figure(rows: pd.DataFrame) -> None:

@@ -87,6 +87,11 @@ def test_a_wrong_expression_is_a_sentence(text: str, said: str) -> None:
     assert "\n" not in str(wrong.value)
 
 
+def test_the_end_of_a_name_is_that_of_a_searched_one_first() -> None:
+    found = kept("mu > 1", list(ROWS), lambda name: ROWS[name], len(ROWS), ["b.mu"])
+    assert found.tolist() == [False, True, True]
+
+
 @given(st.text(max_size=60))
 def test_no_text_at_all_ends_otherwise(text: str) -> None:
     """Nor in anything but a bool a row."""
