@@ -89,19 +89,18 @@ class Columns:
 
     def usual(self) -> list[str]:
         """What is shown until somebody chooses: at 1280 pixels the searched values are in view."""
-        rows, there = self._now.frame, set(self.fields)
+        rows, there = self._now.frame, {*self.fields, *self.searched}
         fresh = bool((rows["confirmed_seeds"] > 0).any())
-        names = ["rank", "standing", *(["confirmed_ppl"] if fresh else ["val_ppl"]), "above", "above_margin"]
-        names += [name for name in (PINNED, f"{PINNED}_margin") if name in there]
-        names += self._now.searched
+        live = [] if self._now.board.ended else ["state"]
+        ppl = "confirmed_ppl" if fresh else "val_ppl"
+        names = ["rank", *live, "standing", ppl, "above", "above_margin", PINNED, f"{PINNED}_margin"]
+        names += self.searched
         names += ["race"] if (rows["race"] != "").any() else []
         names += ["confirmed_interval", "val_ppl"] if fresh else ["interval"]
         names += ["val_ppl_as_run"] if frame.is_adjusted(rows) else []
         names += ["p_best"] if rows["p_best"].notna().any() else []
-        return [
-            *names,
-            *(n for n in ("state", "step", "seeds", "role", "configuration", "tags", "note") if n in there),
-        ]
+        names += ["state", "step", "seeds", "role", "configuration", "tags", "note"]
+        return [name for name in dict.fromkeys(names) if name in there]
 
     def cells(self, name: str, rows: pd.DataFrame) -> pd.Series:
         """Of some rows of the frame, in their order; None or NaN where there is nothing."""
