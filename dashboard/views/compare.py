@@ -146,8 +146,7 @@ def compare_page() -> None:
     now = data.chosen()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.header("Compare", anchor=False)
-        if st.button("Back to the leaderboard"):
-            st.switch_page("views/leaderboard.py")
+        st.page_link("views/leaderboard.py", label="Back to the leaderboard")
     if now.frame.empty:
         st.text("No trial has been proposed yet.")
         return

@@ -84,12 +84,15 @@ def actions(chosen: list[int], shown: set[int]) -> None:
     """What may be done with the rows that are selected."""
     few = not 2 <= len(chosen) <= 8
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if st.button("Compare", disabled=few, help="Two to eight configurations, side by side"):
-            st.switch_page("views/compare.py")
-        if st.button("Curves", disabled=not chosen):
-            st.switch_page("views/curves.py")
-        if st.button("Schedules", disabled=not chosen):
-            st.switch_page("views/schedules.py")
+        # Links, not buttons: a page that redraws itself may lose a change of page that a button asks for.
+        st.page_link(
+            "views/compare.py",
+            label="Compare",
+            disabled=few,
+            help="Two to eight configurations, side by side",
+        )
+        st.page_link("views/curves.py", label="Curves", disabled=not chosen)
+        st.page_link("views/schedules.py", label="Schedules", disabled=not chosen)
         st.button(
             "Pin",
             disabled=len(chosen) != 1,

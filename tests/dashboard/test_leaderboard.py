@@ -119,8 +119,7 @@ def test_a_selection_goes_to_the_page_that_compares_and_comes_back(filled: str) 
     app = opened()
     click(app, [0, 1, 4])
     chosen = app.session_state["kept-rows"]
-    _button(app, "Compare").click().run()
-    app.switch_page("views/compare.py").run()  # the harness does not follow st.switch_page by itself
+    app.switch_page("views/compare.py").run()
     assert app.header[0].value == "Compare"
     assert app.multiselect(key="compared").value == [int(each) for each in chosen]
     app.switch_page("views/leaderboard.py").run()
