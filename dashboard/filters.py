@@ -86,9 +86,7 @@ def has_text(rows: pd.DataFrame, columns: Columns, said: str) -> np.ndarray:
 def ordered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """By any column; 'rank' is the board's own order."""
     names = ["rank", *(name for name in columns.names if name != "rank")]
-    by = st.selectbox(
-        "Order", names, key="sort", bind="query-params", width=240, label_visibility="collapsed"
-    )
+    by = st.selectbox("Order", names, key="sort", bind="query-params", width=240)
     descending = st.toggle("Descending", key="descending", bind="query-params")
     if by == "rank":
         return rows.iloc[::-1] if descending else rows

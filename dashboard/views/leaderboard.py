@@ -121,7 +121,7 @@ def figure(rows: pd.DataFrame) -> None:
         f"{(rows['standing'] == standing).sum():,} {words_of}"
         for standing, words_of in (
             (words.NOT_RANKED, "not ranked"),
-            (words.SEARCH_ONLY, "searched only, with no fresh seeds to hold against the first's"),
+            (words.SEARCH_ONLY, "search only: no fresh seeds to hold against the first's"),
         )
         if not absolute and (rows["standing"] == standing).any()
     ]
@@ -145,7 +145,7 @@ def leaderboard_page() -> None:
     chosen = [each for each in selection.selected(key) if each in now.values]
     columns = columns_of(now)
     rows = filtered(now.frame, columns)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         bounded = len(st.session_state.get("ranges", ()))
         with st.popover(f"Ranges: {bounded}" if bounded else "Ranges", width="content"):
             rows = within_ranges(rows, columns)
