@@ -12,7 +12,7 @@ from sweeper.store.records import SweepRecord, TrialRecord
 STANDINGS = {
     "best": "first",
     "within the error": "tied",
-    "one seed": "tied, one seed",
+    "one seed": "tied (one seed)",
     "screened out": "screened out",
     "": "behind",
 }
@@ -21,7 +21,7 @@ SEARCH_ONLY, NOT_RANKED = "search only", "not ranked"  # no fresh seeds where ot
 STANDING_COLOURS = {  # a tint, under words of the theme's own colour
     "first": "rgba(47, 116, 173, 0.38)",
     "tied": "rgba(91, 149, 198, 0.24)",
-    "tied, one seed": "rgba(91, 149, 198, 0.24)",
+    "tied (one seed)": "rgba(91, 149, 198, 0.24)",
     "behind": "rgba(138, 144, 153, 0.20)",
     "screened out": "rgba(138, 144, 153, 0.20)",
     SEARCH_ONLY: "rgba(138, 144, 153, 0.12)",

@@ -216,7 +216,7 @@ def test_the_first_is_the_boards_first_row_whatever_is_lower(rows: pd.DataFrame)
 
 def test_ties_are_those_of_the_standing(rows: pd.DataFrame) -> None:
     assert frame.ties(rows) == 1
-    assert frame.ties(rows.assign(standing=["first", "tied", "tied, one seed", "search only"])) == 2
+    assert frame.ties(rows.assign(standing=["first", "tied", "tied (one seed)", "search only"])) == 2
 
 
 def test_rows_are_sorted_by_any_column_what_is_missing_last(rows: pd.DataFrame) -> None:

@@ -105,7 +105,7 @@ def test_the_leaderboard_says_what_is_known_and_no_more(url: str) -> None:
     table = app.dataframe[0].value
     assert values["Trials ended"] == "10 of 12"
     assert "No answer yet: row 1 (" in words(app)
-    tied = [each for (each,) in table["standing"] if each == "tied, one seed"]
+    tied = [each for (each,) in table["standing"] if each == "tied (one seed)"]
     assert values["Tied with it"] == str(len(tied)) == "5"
     assert table["rank"].tolist()[:2] == ["1=", "1="]
     assert re.fullmatch(r"\[\d+\.\d, \d+\.\d\]", table["interval"].iloc[0])
