@@ -83,7 +83,7 @@ def test_text_states_and_ranges_filter(filled: str) -> None:
 def test_columns_are_chosen_and_named_as_fields(filled: str) -> None:
     app = opened()
     usual = list(app.dataframe[0].value)
-    assert usual[:2] == ["rank", "standing"]
+    assert usual[:3] == ["rank", "state", "standing"]
     assert "finetune.block_size" in usual[:8]  # in view on a narrow screen
     assert {"above", "above_margin"} <= set(usual)
     app.multiselect(key="columns").set_value(["rank", "var_nelbo", "optimizer.ema"]).run()
