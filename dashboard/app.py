@@ -15,6 +15,7 @@ PAGES = (
     st.Page("views/answer.py", title="Answer", default=True),
     st.Page("views/leaderboard.py", title="Leaderboard"),
     st.Page("views/sweeps.py", title="Sweeps"),
+    st.Page("views/compare.py", title="Compare"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/search.py", title="Search"),
     st.Page("views/parameters.py", title="Parameters", visibility="hidden"),
