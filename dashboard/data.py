@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,8 +50,9 @@ class Found(NamedTuple):
 
 
 def urls() -> list[str]:
-    """The stores that are shown: SWEEPER_DB, a line each."""
-    return os.environ.get("SWEEPER_DB", "").split() or [DEFAULT_URL]
+    """The stores that are shown: SWEEPER_DB, a line each; a path may have spaces."""
+    lines = [line.strip() for line in os.environ.get("SWEEPER_DB", "").split("\n")]
+    return [line for line in dict.fromkeys(lines) if line] or [DEFAULT_URL]
 
 
 def url() -> str:
@@ -80,17 +81,27 @@ def sweeps() -> tuple[list[Found], str]:
             problems.append(str(error))
             continue
         found += [Found(address, sweep, sweep.name) for sweep in there]
+    return labelled(found), "\n".join(problems)
+
+
+def labelled(found: Sequence[Found]) -> list[Found]:
+    """Newest first, and each called so that no two are called alike."""
     names = Counter(each.sweep.name for each in found)
-    found = [
-        each if names[each.sweep.name] == 1 else each._replace(label=f"{each.label} ({shown_url(each.url)})")
-        for each in found
+    return [
+        each._replace(label=name if names[name] == 1 else f"{name} ({shown_url(each.url)})")
+        for each in sorted(found, key=lambda each: -each.sweep.created)
+        for name in (each.sweep.name,)
     ]
-    return sorted(found, key=lambda each: -each.sweep.created), "\n".join(problems)
 
 
 def choose(found: Found) -> None:
     """The sweep that pages show from now on."""
     st.session_state["store-url"], st.session_state["sweep-name"] = found.url, found.sweep.name
+
+
+def is_chosen(found: Found) -> bool:
+    kept = st.session_state
+    return (kept.get("store-url"), kept.get("sweep-name")) == (found.url, found.sweep.name)
 
 
 def chosen() -> Snapshot:

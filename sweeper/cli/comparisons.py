@@ -1,11 +1,12 @@
-"""The commands that hold a thing against another: two configurations, a trial run again, what was printed."""
+"""The commands that hold one thing against another: configurations, a trial run again, what was printed, the
+values of a parameter."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, say, trial_of
+from sweeper.cli.opening import NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep, say, trial_of
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Share, Trial
 
 DIFFERS = 4  # exit code of a repro that came out otherwise
@@ -135,3 +136,65 @@ def report(
         print_json({"report": found.to_json()})
     else:
         print_text((html_page if html else markdown)(found).rstrip())
+
+
+@app.command()
+def profile(
+    name: Name,
+    parameter: Annotated[str, typer.Argument(help="Its dotted name: finetune.reweighting.k.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """The bound by the values of one parameter, and what a search on the objective would have chosen."""
+    from math import exp
+
+    from sweeper.cli.console import perplexity, print_json, print_table, print_text, shown
+    from sweeper.results.profile import NoProfile
+    from sweeper.results.profile import profile as made
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(NoProfile, NOTHING_TO_RANK, json):
+        found = made(reader, sweep, parameter)
+    if json:
+        chosen = found.by_objective
+        document = {"parameter": parameter, "best": found.best._asdict()}
+        points = [point._asdict() for point in found.points]
+        print_json({**document, "by_objective": chosen and chosen._asdict(), "points": points})
+        return
+    rows = [
+        [
+            shown(point.value),
+            f"{perplexity(point.val_ppl)}{'=' if point.tied_with_best else ''}",
+            f"[{perplexity(point.low)}, {perplexity(point.high)}]",
+            "" if point.objective is None else perplexity(exp(point.objective)),
+            str(point.seeds),
+        ]
+        for point in found.points
+    ]
+    titles = [parameter.rpartition(".")[2], "val_ppl", "95% interval", "exp(objective)", "seeds"]
+    print_table(titles, rows, right=(0, 1, 2, 3, 4))
+    print_text(*found.words())
+
+
+@app.command()
+def importance(
+    name: Name,
+    evaluator: Annotated[
+        Literal["ped-anova", "fanova"], typer.Option(help="fanova needs the extra of that name.")
+    ] = "ped-anova",
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Which parameters set the good search trials apart from the others."""
+    from sweeper.cli.console import print_json, print_table, print_text
+    from sweeper.search.importance import CannotTell
+    from sweeper.search.importance import importance as judged
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(CannotTell, NOTHING_TO_RANK, json):
+        found = judged(reader, sweep, evaluator)
+    if json:
+        judged_rows = [row._asdict() for row in found.rows]
+        print_json({**found._asdict(), "evaluator": evaluator, "rows": judged_rows})
+        return
+    rows = [[row.name, f"{row.share:.3f}", row.note(found.trials)] for row in found.rows]
+    print_table(["parameter", "importance", ""], rows, right=(1,))
+    print_text(*found.cautions(evaluator))

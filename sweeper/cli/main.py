@@ -14,7 +14,7 @@ from sweeper.cli import (
     export,
     housekeeping,
     machine,
-    parameters,
+    notes,
     plan,
     run,
     settle,
@@ -25,8 +25,8 @@ from sweeper.cli import (
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(run, settle, status, machine, board, comparisons, parameters, export),
-    *(controls, plan, housekeeping, stages),
+    *(run, settle, status, machine, board, comparisons, export),
+    *(controls, notes, plan, housekeeping, stages),
 )
 
 app = typer.Typer(

@@ -3,7 +3,6 @@
 Imported by the command line before anything else, so everything heavy is imported inside.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL
-from sweeper.words import clock
+from sweeper.words import clock, command
 
 if TYPE_CHECKING:
     from sweeper.spec.inputs import Inputs
@@ -141,6 +140,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     from time import time
 
     from sweeper.results.progress_estimate import stored_progress
+    from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
@@ -149,6 +149,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
         **{key: said[key] for key in kept},
         "trials": reader.trial_states(sweep.id),
         "driver": sweep.driver(now),
+        "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,
         "expected": so_far.total,
         "seconds_left": so_far.seconds_left,
@@ -170,8 +171,7 @@ def state_in_words(document: Mapping[str, Any]) -> str:
 
 
 def to_go_on(name: str, db: str) -> str:
-    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
-    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
+    return f"to go on: {command('resume', name, '' if db == DEFAULT_URL else db)}"
 
 
 def folder(files: str, json: bool) -> str:

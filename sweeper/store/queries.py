@@ -17,6 +17,7 @@ from sweeper.store.records import (
     ForeignTrial,
     LatestRecord,
     MetricRow,
+    NoteRecord,
     ScoreRecord,
     StageRecord,
     StageUse,
@@ -33,6 +34,7 @@ from sweeper.store.schema import (
     foreign_trials,
     latest,
     metrics,
+    notes,
     scores,
     stages,
     sweeps,
@@ -201,6 +203,11 @@ class Reader:
         if undone:
             query = query.where(controls.c.done.is_(None))
         return [ControlRecord(*row) for row in self._rows(query.order_by(controls.c.id))]
+
+    def notes(self, sweep: int) -> list[NoteRecord]:
+        """In the order they were said; which tags stand: sweeper.store.notes.standing."""
+        query = _all(notes, NoteRecord).where(notes.c.sweep == sweep)
+        return [NoteRecord(*row) for row in self._rows(query.order_by(notes.c.id))]
 
     def asks(self, sweep: int) -> list[AskRecord]:
         """In order of session and number."""

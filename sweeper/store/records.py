@@ -180,6 +180,24 @@ class ControlRecord(NamedTuple):
     trial: int | None
     verb: str
     done: float | None
+    who: str = ""  # user@host; '' where nobody said
+
+    @property
+    def by(self) -> str:
+        """', by user@host', to stand at a sentence's end."""
+        return f", by {self.who}" if self.who else ""
+
+
+class NoteRecord(NamedTuple):
+    """What somebody said of a sweep or a trial (sweeper/store/notes.py)."""
+
+    id: int
+    sweep: int
+    trial: int | None  # None: of the sweep
+    time: float
+    who: str
+    kind: str  # tag, untag, note
+    text: str
 
 
 class AskRecord(NamedTuple):

@@ -146,7 +146,7 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     page.get_by_role("heading", name=re.compile(r"Configuration \d+")).wait_for()
     page.locator("[data-testid=stPlotlyChart] .js-plotly-plot").first.wait_for()
 
-    assert page.get_by_text(HOSTILE).first.is_visible()
+    assert page.get_by_text(HOSTILE).filter(visible=True).first.is_visible()
     assert page.locator("img[src=x]").count() == 0
     assert not dialogs
     elsewhere = [
