@@ -109,6 +109,7 @@ class Columns:
         numbers = rows["configuration"]
         if name in self._more:
             found = [self._more[name].get(each) for each in numbers]
+            found = [", ".join(each) if isinstance(each, list) else each for each in found]
         elif name in self._metrics:
             found = [self._rows[each].metrics.get(name) for each in numbers]
         else:

@@ -1,6 +1,8 @@
 """The leaderboard: how far the sweep is, what may be said of the best, all configurations, some in detail."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +15,7 @@ from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 from dashboard.figures.intervals import MOST, differences, intervals
 from dashboard.filters import filtered, ordered, within_ranges
+from dashboard.said import said
 from dashboard.state import COLUMNS, PINNED, ROWS
 from dashboard.values import number
 from sweeper.results.compare import Comparison
@@ -48,8 +51,8 @@ def header(now: Snapshot) -> None:
 
 
 def columns_of(now: Snapshot) -> Columns:
-    """What the table may show; with differences to the pinned configuration where one is pinned."""
-    more: dict[str, dict[int, float]] = {}
+    """What the table may show: with what people said, and differences to the pinned configuration."""
+    more: dict[str, Mapping[int, Any]] = {**said(now)}
     if base := PINNED.numbers():
         found = pairs.against(now, base[0], now.frame["configuration"])
         paired = {each: pair for each, pair in found.items() if isinstance(pair, Comparison)}

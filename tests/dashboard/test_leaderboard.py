@@ -11,6 +11,7 @@ from dashboard.columns import Columns, text
 from dashboard.data import Snapshot
 from sweeper.results.compare import compare
 from sweeper.results.leaderboard import leaderboard
+from sweeper.store.notes import note, tag
 from sweeper.store.queries import Reader
 from tests.dashboard.test_state import opened
 from tests.dashboard.test_views import words as said
@@ -140,6 +141,21 @@ def test_differences_to_the_pinned_are_those_of_compare(filled: str) -> None:
     assert pd.isna(table[table["configuration"] == 1]["against_pinned"].iloc[0])
     _button(app, "Unpin no. 1").click().run()
     assert "against_pinned" not in app.dataframe[0].value
+
+
+def test_what_people_said_is_shown_and_filtered_by(filled: str) -> None:
+    assert "tags" not in opened().dataframe[0].value
+    with closing(Reader(filled)) as reader:
+        trial = next(each for each in reader.trials(1) if each.configuration == 3)
+    tag(filled, 1, ["good", "again"], trial.id)
+    tag(filled, 1, ["again"], trial.id, remove=True)
+    note(filled, 1, "=look at its curve", trial.id)
+    app = opened(where="'GOOD' in tags")
+    assert numbers(app) == [3]
+    assert app.dataframe[0].value["tags"].tolist() == ["good"]
+    app = opened(text="its curve", columns="configuration,notes")
+    assert numbers(app) == [3]
+    assert app.dataframe[0].value["notes"].tolist() == ["'=look at its curve"]
 
 
 @pytest.mark.parametrize(
