@@ -1,4 +1,4 @@
-"""python -m benchmarks.pictures [--db URL] [--out FOLDER]: pictures/*.png, those of docs/dashboard.md and README.
+"""python -m benchmarks.pictures [--db URL] [--out FOLDER]: docs/pictures, as docs/dashboard.md shows them.
 
 Every page of the dashboard, of the newest sweep of a store, as a Chromium shows it that playwright starts:
 `make run`, then this. Nothing is trained, and nothing in the store is changed.
@@ -28,6 +28,7 @@ from sweeper.store.queries import Reader
 
 WIDTH, HEIGHT = 1280, 900  # pixels
 PATIENCE = 60.0  # seconds until a page must be there
+DRAWN = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas, [data-testid=stCode]"
 COLOURS = 128  # of a picture's palette: a page is drawn in few, and a file of few is small
 ROWS = "{rows}"  # in an address: the first three configurations of the board
 
@@ -39,8 +40,6 @@ class Picture(NamedTuple):
     path: str
     heading: str  # is there when the page is
     scheme: Literal["light", "dark"] = "light"
-    down: str = ""  # a heading that stands at the top of the picture; where empty the page's own
-    drawn: str = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas"
 
 
 PICTURES = (
@@ -99,9 +98,7 @@ def take(browser: Any, address: str, picture: Picture, rows: str, folder: Path) 
     page.set_default_timeout(1000 * PATIENCE)
     page.goto(address + picture.path.replace(ROWS, rows))
     page.get_by_role("heading", name=picture.heading, exact=True).wait_for()
-    page.locator(picture.drawn).first.wait_for()
-    if picture.down:
-        page.get_by_role("heading", name=picture.down, exact=True).evaluate("each => each.scrollIntoView()")
+    page.locator("[data-testid=stMain]").locator(DRAWN).filter(visible=True).first.wait_for()
     page.wait_for_timeout(2500)  # what is painted on a canvas says nothing of when it is done
     path = folder / f"{picture.name}.png"
     small(page.screenshot()).save(path, optimize=True)

@@ -25,6 +25,7 @@ PAGES = (
     st.Page("views/cluster.py", title="Cluster"),
     st.Page("views/metrics.py", title="Metrics"),
 )
+SIDEBAR = 210  # pixels: tables need the rest
 
 
 def icon() -> Image.Image:
@@ -100,7 +101,7 @@ def last_known() -> tuple[list[Found], str]:
 
 sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
-st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide")
+st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
 if sweeps:
     with st.sidebar:
         pick(sweeps)

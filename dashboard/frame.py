@@ -133,8 +133,8 @@ def is_adjusted(rows: pd.DataFrame) -> bool:
 
 
 def ties(rows: pd.DataFrame) -> int:
-    """How many configurations cannot be told from a first, itself left out."""
-    return int(rows["standing"].isin(TIED).sum())
+    """How many configurations cannot be told from the first row, itself left out: of its own race alone."""
+    return int((rows["standing"].isin(TIED) & (rows["race"] == rows["race"].head(1).max())).sum())
 
 
 def present(values: pd.Series) -> list[Any]:
