@@ -1,4 +1,4 @@
-"""A noise that nobody has run, from sliders: of a schedule, a clip and a weight, as their classes have them."""
+"""A noise that nobody has run, from sliders: a schedule, a clip and a weight, as their classes have them."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
