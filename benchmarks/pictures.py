@@ -51,7 +51,7 @@ PICTURES = (
     Picture("curves", "curves", "Curves"),
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
-    Picture("schedules", f"schedules?rows={ROWS}", "Schedules"),
+    Picture("schedules", f"schedules?rows={ROWS}&what_if=true&if_clip=0.4&if_clip=0.9", "Schedules"),
     Picture("stages", "stages", "Stages"),
     Picture("report", "report", "Report"),
     Picture("cluster", "cluster", "Cluster"),
