@@ -1,4 +1,4 @@
-"""Every page in a real browser, light and dark, on a small and on a large screen: nothing goes wrong unseen."""
+"""Every page in a real browser, light and dark, on a small and a large screen: nothing goes wrong unseen."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ pytestmark = [
 ]
 FOLDER = Path(__file__).parents[2] / "dashboard" / "views"
 PATHS = sorted(each.stem for each in FOLDER.glob("*.py") if each.stem not in ("__init__", "answer"))
-# Streamlit's own page does not know under which path it is served: below the root it asks there first, is told
+# Streamlit's page does not know under which path it is served: below the root it asks there first, is told
 # 404, and asks at the root. Nothing else may fail.
 ASKED_TWICE = re.compile(r"/_stcore/(health|host-config)$")
 
