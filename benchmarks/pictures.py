@@ -40,6 +40,7 @@ class Picture(NamedTuple):
     path: str
     heading: str  # is there when the page is
     scheme: Literal["light", "dark"] = "light"
+    height: int = HEIGHT
 
 
 PICTURES = (
@@ -51,11 +52,10 @@ PICTURES = (
     Picture("curves", "curves", "Curves"),
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
-    Picture("schedules", f"schedules?rows={ROWS}&what_if=true&if_clip=0.4&if_clip=0.9", "Schedules"),
+    Picture("schedules", f"schedules?rows={ROWS}&what_if=true&if_reweighting=edm", "Schedules", height=1220),
     Picture("stages", "stages", "Stages"),
-    Picture("report", "report", "Report"),
-    Picture("cluster", "cluster", "Cluster"),
-    Picture("sweeps", "sweeps", "Sweeps"),
+    Picture("cluster", "cluster", "Cluster", height=400),
+    Picture("sweeps", "sweeps", "Sweeps", height=300),
 )
 
 
@@ -94,7 +94,7 @@ def _wait(server: "subprocess.Popen[bytes]", health: str) -> None:
 
 def take(browser: Any, address: str, picture: Picture, rows: str, folder: Path) -> Path:
     """One picture, in a session of its own. rows: as they stand in an address."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=picture.scheme)
+    page = browser.new_page(viewport={"width": WIDTH, "height": picture.height}, color_scheme=picture.scheme)
     page.set_default_timeout(1000 * PATIENCE)
     page.goto(address + picture.path.replace(ROWS, rows))
     page.get_by_role("heading", name=picture.heading, exact=True).wait_for()

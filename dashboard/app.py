@@ -99,9 +99,11 @@ def last_known() -> tuple[list[Found], str]:
     return sweeps, problem
 
 
+# Before the sidebar is there, which begins with this width or with Streamlit's.
+st.set_page_config(page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
 sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
-st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
+st.set_page_config(page_title=page.title)
 if sweeps:
     with st.sidebar:
         pick(sweeps)
