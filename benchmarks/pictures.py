@@ -52,7 +52,12 @@ PICTURES = (
     Picture("curves", "curves", "Curves"),
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
-    Picture("schedules", f"schedules?rows={ROWS}&what_if=true&if_reweighting=edm", "Schedules", height=1220),
+    Picture(
+        "schedules",
+        f"schedules?rows={ROWS}&what_if=true&if_clip=0.4&if_clip=0.9&if_reweighting=edm",
+        "Schedules",
+        height=1220,
+    ),
     Picture("stages", "stages", "Stages"),
     Picture("cluster", "cluster", "Cluster", height=400),
     Picture("sweeps", "sweeps", "Sweeps", height=300),

@@ -27,7 +27,9 @@ def what_if() -> dict[str, Any]:
             values[f"finetune.{part}.name"] = name
             for field, value in _chosen(by_name[name], f"if_{name}"):
                 values[f"finetune.{part}.{field}"] = value
-    low, high = st.slider("Clip: times t from and to", 0.0, 1.0, (0.0, 1.0), STEP, key="if_clip")
+    low, high = st.slider(
+        "Clip: times t from and to", 0.0, 1.0, (0.0, 1.0), STEP, key="if_clip", bind="query-params"
+    )
     return {**values, "finetune.clip.low": low, "finetune.clip.high": high}
 
 

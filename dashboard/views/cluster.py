@@ -141,10 +141,8 @@ def cluster_page() -> None:
         st.text("No worker has begun a trial yet.")
     else:
         column = st.column_config
-        hours = {
-            name: column.NumberColumn(name, format="%.3g", help="Of trials, without their pretrains")
-            for name in ("CPU-hours", "GPU-hours")
-        }
+        of_trials = column.NumberColumn(format="%.3g", help="Of trials, without their pretrains")
+        hours = dict.fromkeys(("CPU-hours", "GPU-hours"), of_trials)
         st.dataframe(
             machines,
             hide_index=True,

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from dashboard.noise import NoiseShape, noise_shape
 from dashboard.what_if import bounds
-from tests.dashboard.test_views import opened
+from tests.dashboard.test_views import FOLDER, opened
 from tests.sweeper.filled import fill
 from trainer.noise.reweighting import REWEIGHTINGS
 from trainer.noise.schedules import SCHEDULES
@@ -78,3 +79,15 @@ def test_one_that_nobody_has_run_is_drawn_as_its_sliders_say(url: str) -> None:
             app.selectbox(key=f"if_{part}").set_value(kind_of(kind)).run()
             assert not app.exception, app.exception[0].message
             assert app.dataframe[0].value["configuration"].iloc[-1] == "not run"
+
+
+def test_one_that_nobody_has_run_stands_in_the_address(url: str) -> None:
+    fill(url)
+    app = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60)
+    said = {"what_if": "true", "if_schedule": "gaussian", "if_gaussian_mu": "0.9", "if_clip": ["0.4", "0.9"]}
+    for name, value in said.items():
+        app.query_params[name] = value
+    app.run().switch_page("views/schedules.py").run()
+    assert app.selectbox(key="if_schedule").value == "gaussian"
+    assert app.slider(key="if_gaussian_mu").value == 0.9
+    assert app.slider(key="if_clip").value == (0.4, 0.9)
