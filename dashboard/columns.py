@@ -60,6 +60,7 @@ FIELDS: dict[str, Field] = {
     "confirmed_margin": Field("± fresh", "What it must exceed to count", 76, NUMBER, MARGIN),
     "rank_low": Field("rank from", "The best place that it may have", 76, NUMBER),
     "rank_high": Field("rank to", "The worst place that it may have", 76, NUMBER),
+    "flops": Field("FLOPs", "Of a run, pretrain included", 72, NUMBER, {"format": "%.2g"}),
     "state": Field("state", "", 92, CHIPS, _chips({each: TINTS[colour] for each, colour in STATES.items()})),
     "step": Field("step", "The last step of its trials", 68, NUMBER, {"format": "localized"}),
     "seeds": Field("seeds", "Runs that val_ppl is made of", 56, NUMBER),

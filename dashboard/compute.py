@@ -1,7 +1,8 @@
 """What has each run cost in floating-point operations? For a column, an axis and an equal-compute front."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from dashboard import data
@@ -11,14 +12,21 @@ from sweeper.planning.flops import Course, course
 AXIS = "training FLOPs, pretrain included"
 
 
-def with_flops(now: Snapshot) -> pd.DataFrame:
-    """The board's frame with a column `flops`: of a run of the row, as far as it has come, or NaN."""
-    rows = now.frame
-    found = [
-        of(now, configuration).at([step])[0] if step else np.nan
-        for configuration, step in zip(rows["configuration"], rows["step"], strict=True)
-    ]
-    return rows.assign(flops=np.array(found, float))
+class Flops(Mapping[int, float]):
+    """By configuration, of one of its runs as far as it has come. Counted when it is asked for."""
+
+    def __init__(self, now: Snapshot):
+        self._now = now
+        self._steps = {row.configuration: row.step for row in now.board.rows if row.step}
+
+    def __getitem__(self, configuration: int) -> float:
+        return float(of(self._now, configuration).at([self._steps[configuration]])[0])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
 
 
 def of(now: Snapshot, configuration: int) -> Course:

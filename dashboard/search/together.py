@@ -9,6 +9,7 @@ from streamlit import column_config as column
 
 from dashboard.brush import Brush, Span, Words, brushed, places, word
 from dashboard.chart import chart
+from dashboard.compute import AXIS, Flops
 from dashboard.data import Snapshot
 from dashboard.figures.axes import robust
 from dashboard.figures.front import front
@@ -111,7 +112,7 @@ def literal(text: str) -> str:
 
 
 def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
-    there = {name for row in now.board.rows for name in row.metrics}
+    there = {"flops", *(name for row in now.board.rows for name in row.metrics)}
     offered = [name for name in TRADED if name in there or name == "val_ppl"]
     if len(offered) < 2:
         st.text("No configuration has a metric beside val_ppl yet.")
@@ -122,7 +123,7 @@ def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     )
 
     def label(name: str) -> str:
-        return BY_NAME[name].label if name in BY_NAME else name
+        return AXIS if name == "flops" else BY_NAME[name].label if name in BY_NAME else name
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         y = st.selectbox("Up", offered, key="pareto_y", format_func=label, bind="query-params", width=280)
@@ -131,7 +132,15 @@ def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         log_x = st.toggle("Logarithmic across", key="log_x", bind="query-params")
         log = st.toggle("Logarithmic up", key="log", bind="query-params")
     facts = now.frame.set_index("configuration")
-    placed = pd.DataFrame(plane(now.board.rows, x, y), columns=["configuration", "x", "y", "on_front"])
+    rows = now.board.rows
+    if "flops" in (x, y):
+        flops = Flops(now)
+        rows = [
+            row._replace(metrics={**row.metrics, "flops": flops[row.configuration]})
+            for row in rows
+            if row.step
+        ]
+    placed = pd.DataFrame(plane(rows, x, y), columns=["configuration", "x", "y", "on_front"])
     placed["on_front"] = placed["on_front"].astype(bool)
     placed["state"] = facts["state"].reindex(placed["configuration"]).to_numpy()
     placed["hover"] = [

@@ -11,6 +11,7 @@ from dashboard import data, frame, pairs, selection, words
 from dashboard.chart import chart
 from dashboard.columns import PINNED as AGAINST
 from dashboard.columns import Columns
+from dashboard.compute import Flops
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 from dashboard.figures.intervals import MOST, differences, intervals
@@ -61,7 +62,7 @@ def columns_of(now: Snapshot) -> Columns:
         more[f"{AGAINST}_margin"] = {
             each: (pair.picked_high - pair.picked_low) / 2 for each, pair in paired.items()
         }
-    return Columns(now, more)
+    return Columns(now, {**more, "flops": Flops(now)})
 
 
 def choose_columns(columns: Columns) -> list[str]:
