@@ -31,6 +31,7 @@ PATIENCE = 60.0  # seconds until a page must be there
 DRAWN = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas, [data-testid=stCode]"
 COLOURS = 128  # of a picture's palette: a page is drawn in few, and a file of few is small
 ROWS = "{rows}"  # in an address: the first three configurations of the board
+NOT_RUN = "what_if=true&if_clip=0.4&if_clip=0.9&if_reweighting=edm"
 
 
 class Picture(NamedTuple):
@@ -52,12 +53,7 @@ PICTURES = (
     Picture("curves", "curves", "Curves"),
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
-    Picture(
-        "schedules",
-        f"schedules?rows={ROWS}&what_if=true&if_clip=0.4&if_clip=0.9&if_reweighting=edm",
-        "Schedules",
-        height=1220,
-    ),
+    Picture("schedules", f"schedules?rows={ROWS}&{NOT_RUN}", "Schedules", height=1220),
     Picture("stages", "stages", "Stages"),
     Picture("cluster", "cluster", "Cluster", height=400),
     Picture("sweeps", "sweeps", "Sweeps", height=300),
