@@ -134,6 +134,7 @@ def results(now: Snapshot, shapes: dict[int, NoiseShape], labels: dict[int, str]
         },
         hide_index=True,
         height="content",
+        placeholder="",
         alt="Results of each configuration, and the share of its emphasis in each third of masking rates",
     )
 
