@@ -10,7 +10,6 @@ from pydantic.fields import FieldInfo
 
 from trainer.noise.reweighting import REWEIGHTINGS
 from trainer.noise.schedules import SCHEDULES
-from trainer.values import kind_of
 
 STEP = 0.01
 SAFETY = 1e-3  # a field whose default is this or less keeps a formula from a pole: no slider
@@ -22,7 +21,7 @@ def what_if() -> dict[str, Any]:
     kinds = ((SCHEDULES, "schedule", "Schedule"), (REWEIGHTINGS, "reweighting", "Weight"))
     for place, (classes, part, title) in zip(st.columns(2, gap="medium"), kinds, strict=True):
         with place:
-            by_name = {kind_of(each): each for each in classes}
+            by_name = {each.model_fields["name"].default: each for each in classes}
             name = st.selectbox(title, list(by_name), key=f"if_{part}", bind="query-params")
             values[f"finetune.{part}.name"] = name
             for field, value in _chosen(by_name[name], f"if_{name}"):
