@@ -65,6 +65,9 @@ def test_a_page_is_drawn_quietly(path: str, scheme: Any, browser: Any, address: 
     assert not [each for each in asked if not each.startswith((address, "data:", "blob:"))]
     charts = main.locator("[data-testid=stPlotlyChart]")
     assert all(charts.nth(place).get_attribute("aria-label") for place in range(charts.count()))
+    tables = main.locator("[data-testid=stDataFrame]")
+    named = tables.filter(has=page.locator("[role=region][aria-label]"))
+    assert named.count() == tables.count()
     ground = page.locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 384) == (scheme == "light")
     page.close()
