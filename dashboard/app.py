@@ -13,6 +13,7 @@ from dashboard.data import Found
 PAGES = (
     st.Page("views/leaderboard.py", title="Leaderboard", default=True),
     st.Page("views/curves.py", title="Curves"),
+    st.Page("views/trial.py", title="Trial"),
     st.Page("views/parameters.py", title="Parameters"),
     st.Page("views/schedules.py", title="Schedules"),
     st.Page("views/metrics.py", title="Metrics"),

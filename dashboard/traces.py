@@ -19,6 +19,7 @@ from trainer.metrics import BY_NAME, METRICS
 BINS = ("bin_share", "bin_masked", "bin_nats", "bin_objective")  # by masking rate: no curves over steps
 FIRST_METRICS = ("val_ppl", "train_loss", "val_nelbo", "objective")  # offered first where they are stored
 OVER = ("step", "tokens", "seconds")
+MOST_OF_A_NAME = 28  # characters, in a legend
 X_WORDS = {"tokens": "tokens since the branch", "seconds": "seconds of training since the branch"}
 
 Curve = list[tuple[int, float]]  # (step, value)
@@ -51,7 +52,8 @@ def metric_names(now: Snapshot, trials: Sequence[int]) -> list[str]:
 def label_of(now: Snapshot, configuration: int) -> str:
     """'no. 3 gaussian · 16': without its rank, which changes."""
     (words,) = now.frame.loc[now.frame["configuration"] == configuration, "label"]
-    return f"no. {configuration} {words.partition(' | ')[2]}"
+    name = words.partition(" | ")[2]
+    return f"no. {configuration} {name if len(name) <= MOST_OF_A_NAME else name[: MOST_OF_A_NAME - 1] + '…'}"
 
 
 def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
@@ -128,7 +130,7 @@ def _of_pretrains(
         curves = before[stage.key]
         line = _line(f"pretrain {stage.key[:8]}", group, curves.get(name, []))
         if asked.over != "step":
-            line = along(line, curves.get(asked.over, []), before=True)
+            line = along(line, curves.get(asked.over, []), until=stage.steps)
         lines.append(line)
     return [line for line in lines if len(line.x)]
 
@@ -137,11 +139,7 @@ def _means(now: Snapshot, lines: Sequence[Line]) -> list[Line]:
     groups: dict[int, list[Line]] = {}
     for line in lines:
         groups.setdefault(line.group, []).append(line)
-    labels = {
-        group: f"{'pretrain' if group < 0 else label_of(now, group)} ({len(own)})"
-        for group, own in groups.items()
-    }
-    return [averaged(own, labels[group]) for group, own in groups.items()]
+    return [averaged(own, "pretrain" if group < 0 else label_of(now, group)) for group, own in groups.items()]
 
 
 def _line(label: str, group: int, curve: Curve) -> Line:

@@ -13,6 +13,7 @@ from dashboard.figures.style import COLOURS, GRID, REST, Line, calm, empty, name
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 FAINT = 0.25  # opacity of what was smoothed
 BAND = 0.18
+LEGEND_ROW = 26  # pixels
 
 
 class Panel(NamedTuple):
@@ -68,7 +69,8 @@ def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figu
             _mark(figure, axes, place)
     figure.update_xaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_x else "linear")
     figure.update_yaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_y else "linear")
-    return calm(figure, height=height * rows, legend=len(looks) > 1)
+    legend = LEGEND_ROW * -(-len(looks) // 4) if len(looks) > 1 else 0
+    return calm(figure, height=height * rows + legend, legend=bool(legend))
 
 
 Looks = Mapping[tuple[int, str], tuple[str, str]]  # (group, label): colour and dash
@@ -148,7 +150,7 @@ def _bound(figure: go.Figure, lines: Sequence[Line], log: bool, place: dict[str,
         text="what diverged is off the axis",
         showarrow=False,
         font={"size": 11},
-        **{"x": 1, "xref": "x domain", "xanchor": "right", "y": 1, "yref": "y domain", "yanchor": "top"},
+        **{"x": 1, "xref": "x domain", "xanchor": "right", "y": 0, "yref": "y domain", "yanchor": "bottom"},
         **place,
     )
 
@@ -162,7 +164,7 @@ def _mark(figure: go.Figure, axes: Axes, place: dict[str, int]) -> None:
         showarrow=False,
         font={"size": 11},
         x=np.log10(axes.start) if axes.log_x else axes.start,
-        **{"y": 1, "yref": "y domain", "xanchor": "left", "yanchor": "bottom"},
+        **{"y": 1, "yref": "y domain", "xanchor": "left", "yanchor": "top"},
         **place,
     )
 

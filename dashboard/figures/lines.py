@@ -41,17 +41,16 @@ def averaged(lines: Sequence[Line], label: str) -> Line:
     return Line(label, known[0].group, x, mean, low, high)
 
 
-def along(line: Line, x_of_step: Sequence[tuple[int, float]], before: bool = False) -> Line:
+def along(line: Line, x_of_step: Sequence[tuple[int, float]], until: int | None = None) -> Line:
     """The same over what else grows with the steps: (step, tokens), say. Empty where nothing of it is known.
 
-    before: it ends at 0, where what follows begins.
+    until: the step that is 0 on that axis, where what follows begins; at its pace, if it has yet to come.
     """
     if not x_of_step:
         return line._replace(x=[], y=[])
     steps, grown = np.asarray(x_of_step, float).T
-    return line._replace(
-        x=np.interp(np.asarray(line.x, float), steps, grown) - (grown[-1] if before else 0.0)
-    )
+    ahead = 0.0 if until is None else grown[-1] * until / steps[-1]
+    return line._replace(x=np.interp(np.asarray(line.x, float), steps, grown) - ahead)
 
 
 def thinned(line: Line) -> Line:

@@ -32,7 +32,7 @@ def chosen_rows(now: Snapshot) -> list[int]:
 
 def how() -> Asked:
     """What the widgets say; each is in the address."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         over = st.segmented_control(
             "Over", traces.OVER, default="step", required=True, key="curve_x", bind="query-params"
         )
@@ -41,7 +41,7 @@ def how() -> Asked:
         log_x = st.toggle("Log x", key="curve_log_x", bind="query-params")
         log_y = st.toggle("Log y", key="curve_log_y", bind="query-params")
         smoothing = st.slider(
-            "Smoothing", 0.0, 0.99, 0.0, 0.01, key="curve_smoothing", bind="query-params", width=200
+            "Smoothing", 0.0, 0.99, 0.0, 0.01, key="curve_smoothing", bind="query-params", width=150
         )
     return Asked(over or "step", mean, smoothing, pretrain, log_x, log_y)
 
