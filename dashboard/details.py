@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from dashboard import data, tables, traces, words
+from dashboard import data, state, tables, traces, words
 from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures import curves
@@ -17,6 +17,7 @@ from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
 MOST_EVENTS = 200
+MOST_BUTTONS = 12
 
 
 def configuration_details(now: Snapshot, configuration: int) -> None:
@@ -42,6 +43,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         placeholder="",
         alt="Trials of the configuration",
     )
+    open_trial(trials)
     masking_rates(now, trials)
     for trial in trials:
         if trial.error:
@@ -61,6 +63,15 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
             placeholder="",
             alt="What happened to the configuration's trials",
         )
+
+
+def open_trial(trials: list[TrialRecord]) -> None:
+    """A way to the page of each."""
+    with st.container(horizontal=True, gap="xsmall"):
+        for trial in trials[:MOST_BUTTONS]:
+            if st.button(f"Trial {trial.called}", key=f"open-{trial.id}", type="tertiary"):
+                state.TRIAL.set([trial.called])
+                st.switch_page("views/trial.py")
 
 
 def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:

@@ -20,9 +20,10 @@ def samples_player(folder: str, key: str) -> None:
     if not found:
         return
     st.subheader("Samples", anchor=False)
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
     number = 1
     if len(found) > 1:
-        number = st.number_input(f"Sample, of {len(found)}", 1, len(found), key=f"sample-{key}", width=160)
+        number = bar.number_input(f"Sample, of {len(found)}", 1, len(found), key=f"sample-{key}", width=160)
     sample = found[number - 1]
     if not sample.words or not sample.passes or not max(sample.passes):
         st.caption(
@@ -33,7 +34,7 @@ def samples_player(folder: str, key: str) -> None:
     place, last = f"pass-{key}-{number}", max(sample.passes)
     st.session_state.setdefault(place, last)
     playing = st.session_state.get(PLAYING) == place
-    st.button("Stop" if playing else "Play", on_click=_stop if playing else lambda: _play(place, last))
+    bar.button("Stop" if playing else "Play", on_click=_stop if playing else lambda: _play(place, last))
     st.fragment(lambda: _frame(sample, place, last), run_every=FRAME if playing else None)()
 
 

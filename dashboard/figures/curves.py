@@ -51,7 +51,7 @@ def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figu
     columns = 1 if len(shown) == 1 else 2 if len(shown) in (2, 4) else 3
     rows = -(-len(shown) // columns)
     figure = make_subplots(
-        rows, columns, horizontal_spacing=0.08, vertical_spacing=min(0.12, 0.5 / rows) if rows > 1 else 0.0
+        rows, columns, horizontal_spacing=0.1, vertical_spacing=min(0.12, 0.5 / rows) if rows > 1 else 0.0
     )
     looks = _looks(line for each in shown for line in each.lines)
     told: set[str] = set()
