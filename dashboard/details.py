@@ -85,7 +85,8 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
                 (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
             )
             if points:
-                lines.append(Line(f"seed {trial.seed}", trial.configuration, *zip(*points, strict=True)))
+                rates, values = zip(*points, strict=True)
+                lines.append(Line(f"seed {trial.seed}", trial.configuration, rates, values))
         if lines:
             panels.append((name, lines))
     if not panels:

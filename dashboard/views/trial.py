@@ -203,5 +203,6 @@ else:
     if trial is None:
         st.text("No trial has been proposed yet.")
     else:
-        data.live(lambda: trial_page(trial.id), 5)
+        number = trial.id
+        data.live(lambda: trial_page(number), 5)
         samples_player(files_of(now.sweep, trial).folder, str(trial.id))
