@@ -103,7 +103,7 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
 
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
     """A choice of metric and its curve for each of the trials, coloured by configuration."""
-    names = traces.metric_names(now, trials)
+    names = traces.metric_names(now, trials, pretrain=False)
     if not names:
         chart(empty("No row has been reported yet.", height), key=f"{key}-none", alt="No curve yet")
         return

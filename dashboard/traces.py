@@ -42,9 +42,12 @@ class Drawn(NamedTuple):
     unseen: int  # pretrains whose files are not here
 
 
-def metric_names(now: Snapshot, trials: Sequence[int]) -> list[str]:
-    """What these have reported, the usual first."""
-    stored = {name for trial in trials for name in now.latest.get(trial, {}) if not name.startswith(BINS)}
+def metric_names(now: Snapshot, trials: Sequence[int], pretrain: bool = True) -> list[str]:
+    """What these, and the pretrains that they wait for, have reported, the usual first."""
+    stored = {name for trial in trials for name in now.latest.get(trial, {})}
+    for stage in _stages(now, trials) if pretrain else ():
+        stored |= pretrain_curves(stage).keys()
+    stored = {name for name in stored if not name.startswith(BINS)}
     order = {name: i for i, name in enumerate([*FIRST_METRICS, *(metric.name for metric in METRICS)])}
     return sorted(stored, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
 
@@ -59,8 +62,7 @@ def label_of(now: Snapshot, configuration: int) -> str:
 def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
     """A panel for each metric. trials: repeats are left out, for they have no curve of their own."""
     trials = [trial for trial in trials if now.trials[trial].repeat_of is None]
-    keys = sorted({str(now.trials[trial].stage) for trial in trials if now.trials[trial].stage})
-    stages = data.reader().stages(keys) if asked.pretrain and keys else []
+    stages = _stages(now, trials) if asked.pretrain else []
     before = {stage.key: pretrain_curves(stage) for stage in stages}
     over = {} if asked.over == "step" else _stored(trials, asked.over)
     panels = []
@@ -84,6 +86,17 @@ def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Ask
     if asked.over == "step":
         axes = axes._replace(start=start or None)
     return Drawn(panels, axes, sum(not found for found in before.values()))
+
+
+def usual_metrics(names: Sequence[str]) -> list[str]:
+    """Of these, what is shown before anybody chooses."""
+    return [name for name in FIRST_METRICS[:2] if name in names] or list(names[:1])
+
+
+def _stages(now: Snapshot, trials: Sequence[int]) -> list[StageRecord]:
+    """That they branch from."""
+    keys = sorted({str(now.trials[trial].stage) for trial in trials if now.trials[trial].stage})
+    return data.reader().stages(keys) if keys else []
 
 
 def pretrain_curves(stage: StageRecord) -> dict[str, Curve]:

@@ -46,6 +46,8 @@ def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figu
     height: of a row of plots.
     """
     shown = [each for each in panels if any(len(line.x) for line in each.lines)]
+    if not panels:
+        return empty("No row has been reported yet.")
     if not shown:
         return empty(f"No {', '.join(each.label for each in panels)} stored for what is chosen.")
     columns = 1 if len(shown) == 1 else 2 if len(shown) in (2, 4) else 3

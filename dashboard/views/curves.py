@@ -52,14 +52,16 @@ def curves_page() -> None:
     rows = chosen_rows(now)
     trials = [trial for row in rows for trial in _trials(now, row)]
     names = traces.metric_names(now, trials)
-    metrics = st.multiselect(
+    usual = traces.usual_metrics(names)
+    chosen = st.multiselect(
         "Metrics",
         names,
-        default=[name for name in traces.FIRST_METRICS[:2] if name in names],
         key="curve_metrics",
+        placeholder=", ".join(usual),
         bind="query-params",
         max_selections=MOST_METRICS,
     )
+    metrics = chosen or usual
     asked = how()
     drawn = traces.drawn(now, trials, metrics, asked)
     st.caption(_legend(asked))

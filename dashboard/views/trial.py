@@ -92,19 +92,21 @@ def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         names = traces.metric_names(now, [trial.id])
+        usual = traces.usual_metrics(names)
         chosen = st.multiselect(
             "Metrics",
             names,
-            default=[name for name in traces.FIRST_METRICS[:2] if name in names],
             key="trial_metrics",
+            placeholder=", ".join(usual),
             bind="query-params",
             max_selections=6,
         )
-        drawn = traces.drawn(now, [trial.id], chosen, Asked())
+        metrics = chosen or usual
+        drawn = traces.drawn(now, [trial.id], metrics, Asked())
         chart(
             multiples(drawn.panels, drawn.axes, 330),
             key="trial-curves",
-            alt=f"{', '.join(chosen) or 'nothing'} over steps, of trial {trial.called} and its pretrain",
+            alt=f"{', '.join(metrics) or 'nothing'} over steps, of trial {trial.called} and its pretrain",
         )
     with right:
         every = st.toggle("Defaults too", key="trial_defaults", bind="query-params")

@@ -1,16 +1,21 @@
 """The Trial and Curves pages in Streamlit's own test harness: addresses, files, samples, the log."""
 
+import base64
 import json
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from sweeper.driver.jobs import StageJob
 from sweeper.files.trial_files import files_of
 from sweeper.store.queries import Reader
 from tests.dashboard.test_views import HOSTILE, words
+from tests.sweeper.driving import make_spec
+from tests.sweeper.driving import opened as driven
 from tests.sweeper.filled import fill
 
 FOLDER = Path(dashboard.__file__).parent
@@ -30,6 +35,10 @@ def spec_of(app: AppTest, name: str) -> dict:
     """The figure of that key."""
     (found,) = [each for each in app.get("plotly_chart") if each.proto.id.endswith(f"-{name}")]
     return json.loads(found.proto.spec)
+
+
+def values_of(axis: dict) -> list[float]:
+    return np.frombuffer(base64.b64decode(axis["bdata"]), axis["dtype"]).tolist()
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +153,23 @@ def test_a_pretrain_is_drawn_before_its_branches_where_its_files_are_here(run: P
     assert mark["x0"] == 0
     app.toggle(key="curve_pretrain").set_value(False).run()
     assert not any("pretrain" in trace["name"] for trace in spec_of(app, "curves")["data"])
+
+
+def test_a_pretrain_that_runs_has_a_curve_before_any_trial_has_one(url: str, tmp_path: Path) -> None:
+    spec = make_spec("trainer.pretrain.steps=400", "trainer.pretrain.block_size=64", "search.trials=2")
+    with driven(url, spec, tmp_path / "files") as driver:
+        job = driver.next()
+        assert isinstance(job, StageJob)
+        Path(job.folder).mkdir(parents=True)
+        row = {"step": 10, "values": {"train_loss": 7.0}, "evaluations": []}
+        (Path(job.folder) / "rows.jsonl").write_text(json.dumps(row) + "\n")
+        app = opened("curves")
+        (line,) = spec_of(app, "curves")["data"]
+        assert line["name"] == f"pretrain {job.key[:8]}"
+        with (Path(job.folder) / "rows.jsonl").open("a") as file:
+            file.write(json.dumps({**row, "step": 20}) + "\n")
+        (line,) = spec_of(app.run(), "curves")["data"]
+        assert values_of(line["x"]) == [10, 20]
 
 
 def test_a_pretrain_whose_files_are_elsewhere_is_said_to_be(url: str) -> None:
