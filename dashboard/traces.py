@@ -52,11 +52,14 @@ def metric_names(now: Snapshot, trials: Sequence[int], pretrain: bool = True) ->
     return sorted(stored, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
 
 
-def label_of(now: Snapshot, configuration: int) -> str:
-    """'no. 3 gaussian · 16': without its rank, which changes."""
-    (words,) = now.frame.loc[now.frame["configuration"] == configuration, "label"]
-    name = words.partition(" | ")[2]
-    return f"no. {configuration} {name if len(name) <= MOST_OF_A_NAME else name[: MOST_OF_A_NAME - 1] + '…'}"
+def labels(now: Snapshot) -> dict[int, str]:
+    """'no. 3 gaussian · 16' by configuration: without its rank, which changes."""
+    found = {}
+    for configuration, words in zip(now.frame["configuration"], now.frame["label"], strict=True):
+        name = words.partition(" | ")[2]
+        short = name if len(name) <= MOST_OF_A_NAME else f"{name[: MOST_OF_A_NAME - 1]}…"
+        found[configuration] = f"no. {configuration} {short}"
+    return found
 
 
 def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
@@ -122,10 +125,10 @@ def _curves(address: str, version: int, trials: tuple[int, ...], name: str) -> d
 def _of_trials(
     now: Snapshot, trials: Sequence[int], name: str, over: dict[int, Curve], asked: Asked
 ) -> list[Line]:
-    lines = []
+    lines, named = [], labels(now)
     for trial, curve in _stored(trials, name).items():
         record = now.trials[trial]
-        label = f"{label_of(now, record.configuration)}, seed {record.seed}"
+        label = f"{named[record.configuration]}, seed {record.seed}"
         line = _line(label, record.configuration, curve)
         lines.append(line if asked.over == "step" else along(line, over.get(trial, [])))
     return [line for line in lines if len(line.x)]
@@ -149,10 +152,11 @@ def _of_pretrains(
 
 
 def _means(now: Snapshot, lines: Sequence[Line]) -> list[Line]:
+    named = labels(now)
     groups: dict[int, list[Line]] = {}
     for line in lines:
         groups.setdefault(line.group, []).append(line)
-    return [averaged(own, "pretrain" if group < 0 else label_of(now, group)) for group, own in groups.items()]
+    return [averaged(own, "pretrain" if group < 0 else named[group]) for group, own in groups.items()]
 
 
 def _line(label: str, group: int, curve: Curve) -> Line:

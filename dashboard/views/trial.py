@@ -40,9 +40,8 @@ def pick(now: Snapshot) -> TrialRecord | None:
     def choose() -> None:
         state.TRIAL.set([st.session_state[key]])
 
-    st.selectbox(
-        "Trial", sorted(called), format_func=lambda n: _label(now, called[n]), key=key, on_change=choose
-    )
+    labels = _labels(now)
+    st.selectbox("Trial", sorted(called), format_func=lambda n: labels[n], key=key, on_change=choose)
     trial = called[st.session_state[key]]
     alike = [each for each in called.values() if each.configuration == trial.configuration]
     if len(alike) > 1:
@@ -159,8 +158,13 @@ def left_behind(now: Snapshot, trial: TrialRecord) -> None:
             st.code("\n".join(found[-MOST_LINES:]), language=None, height=300)
 
 
-def _label(now: Snapshot, trial: TrialRecord) -> str:
-    return f"{trial.called}: {traces.label_of(now, trial.configuration)}, seed {trial.seed}, {trial.state}"
+def _labels(now: Snapshot) -> dict[int, str]:
+    """By what trials are called."""
+    named = traces.labels(now)
+    return {
+        each.called: f"{each.called}: {named[each.configuration]}, seed {each.seed}, {each.state}"
+        for each in now.trials.values()
+    }
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

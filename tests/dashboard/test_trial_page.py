@@ -178,7 +178,7 @@ def test_a_pretrain_whose_files_are_elsewhere_is_said_to_be(url: str) -> None:
 
 
 def test_a_configuration_leads_to_its_trials(run: Path) -> None:
-    app = opened("leaderboard")
+    app = opened("leaderboard", rows="1")
     app.session_state["configuration"] = 1
     app.session_state["states"] = ["complete"]
     app.run()
