@@ -53,6 +53,7 @@ PRIVATE = {
 # What the dashboard may read; none of it imports torch, ray or optuna.
 DASHBOARD_MAY = (
     *("sweeper.results.", "sweeper.planning.", "sweeper.statistics.", "sweeper.store.", "sweeper.spec."),
+    *("sweeper.files.run_folder.", "sweeper.files.trial_files.", "trainer.sampling.samples_file."),
     *("sweeper.words", "trainer.noise.", "trainer.metrics"),
 )
 HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transformers", "datasets")
