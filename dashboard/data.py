@@ -3,7 +3,6 @@
 A page that polls a store in which nobody has committed reads nothing.
 """
 
-import json
 import os
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import frame
+from dashboard.passports import Passport, passports_of
 from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
@@ -175,15 +175,6 @@ def _read(reader: Reader, name: str) -> Snapshot:
     return Snapshot(sweep, board, trials, latest, states, progress, stages, searched, rows, values)
 
 
-class Passport(NamedTuple):
-    """One identity on one split, and the ways in which trials' values were estimated under it."""
-
-    split: str
-    identity: dict[str, Any]
-    provenances: list[tuple[dict[str, Any], int]]  # with how many trials have it
-    trials: int
-
-
 def passports(now: Snapshot) -> list[Passport]:
     """Every identity in the sweep: one a split, unless something is wrong."""
     return _passports(reader(), url(), reader().version(), now.sweep.id)
@@ -191,14 +182,4 @@ def passports(now: Snapshot) -> list[Passport]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _passports(_reader: Reader, address: str, version: int, sweep: int) -> list[Passport]:
-    found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
-    for split in ("valid", "test"):
-        for record in _reader.evaluations(sweep, split):
-            identity = json.dumps(record.identity, sort_keys=True)
-            _, hows = found.setdefault((split, identity), (record.identity, {}))
-            how = json.dumps(record.provenance, sort_keys=True)
-            hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
-    return [
-        Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
-        for (split, _), (identity, hows) in found.items()
-    ]
+    return passports_of({split: _reader.evaluations(sweep, split) for split in ("valid", "test")})

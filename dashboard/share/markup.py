@@ -1,0 +1,162 @@
+"""What is a page made of, in HTML? Every stored string is escaped here, and is text wherever it stands."""
+
+import base64
+import hashlib
+import html
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from dashboard.figures.style import BAD
+
+FOLDER = Path(__file__).parent
+COLOURS = {  # the page's names of the theme's colours
+    "ink": "textColor",
+    "ground": "backgroundColor",
+    "raised": "secondaryBackgroundColor",
+    "line": "borderColor",
+    "grey": "grayTextColor",
+    "accent": "linkColor",
+}
+
+
+class Column(NamedTuple):
+    """Of the board: what is shown of each row, and what it is sorted by (None: not known)."""
+
+    title: str
+    cells: Sequence[str]
+    keys: Sequence[Any]
+    right: bool = True
+
+
+class Drawn(NamedTuple):
+    """A figure, what it shows, and the same for whoever does not see it."""
+
+    title: str
+    words: str
+    alt: str
+    figure: go.Figure
+
+
+def text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def paragraphs(lines: Sequence[str], kind: str = "") -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    return "\n".join(f"<p{attribute}>{text(line)}</p>" for line in lines)
+
+
+def code(lines: str) -> str:
+    return f"<pre>{text(lines)}</pre>"
+
+
+def section(name: str, title: str, *parts: str) -> str:
+    return f'<section id="{name}"><h2>{text(title)}</h2>\n' + "\n".join(parts) + "\n</section>"
+
+
+def data(name: str, value: str) -> str:
+    """JSON that scripts read. No `<` is left in it, so that nothing in it ends the element or begins one."""
+    return f'<script type="application/json" id="{name}">{value.replace("<", chr(92) + "u003c")}</script>'
+
+
+def board(columns: Sequence[Column], ranked: Sequence[bool]) -> str:
+    """A table whose heads sort it."""
+    heads = "".join(
+        f'<th scope="col"{_side(column)}><button type="button">{text(column.title)}</button></th>'
+        for column in columns
+    )
+    rows = "\n".join(
+        f"<tr{'' if ranked[i] else _UNRANKED}>"
+        + "".join(
+            f'<td{_side(column)} data-key="{text(_key(column.keys[i]))}">{text(column.cells[i])}</td>'
+            for column in columns
+        )
+        + "</tr>"
+        for i in range(len(ranked))
+    )
+    return _table(heads, rows, "sortable")
+
+
+_UNRANKED = ' class="unranked"'
+
+
+def facts(rows: Mapping[str, object]) -> str:
+    """Names and values."""
+    cells = "\n".join(
+        f'<tr><th scope="row">{text(name)}</th><td class="text">{text(value)}</td></tr>'
+        for name, value in rows.items()
+    )
+    return f'<div class="wide"><table><tbody>\n{cells}\n</tbody></table></div>'
+
+
+def figure(drawn: Drawn, name: str) -> str:
+    shown = drawn.figure.to_plotly_json()
+    shown["layout"].pop("template", None)  # the page has its own colours
+    stored = go.Figure(shown, skip_invalid=True)
+    stored.layout.template = None
+    return (
+        f"<figure><h3>{text(drawn.title)}</h3><figcaption>{text(drawn.words)}</figcaption>"
+        f'<div class="plot" role="img" aria-label="{text(drawn.alt)}" data-figure="{name}"></div>'
+        f"{data(name, stored.to_json())}</figure>"
+    )
+
+
+def document(title: str, body: str, scripts: Sequence[str], config: Mapping[str, Any]) -> str:
+    """A page that runs these scripts and no other, and that may fetch nothing: browsers are told so."""
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    ran = "\n".join(f"<script>{script}</script>" for script in scripts)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(title)}</title>\n<style>{_style()}</style></head>\n"
+        f"<body>\n{body}\n{data('config', json.dumps(config))}\n{ran}\n</body></html>\n"
+    )
+
+
+def _table(heads: str, rows: str, kind: str) -> str:
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _side(column: Column) -> str:
+    return ' class="number"' if column.right else ""
+
+
+def _key(value: Any) -> Any:
+    """A number or a text; of several, the first."""
+    if isinstance(value, list):
+        return _key(value[0]) if value else ""
+    if value is None:
+        return ""
+    return int(value) if isinstance(value, bool) else value
+
+
+def _style() -> str:
+    """The dashboard's colours of light and dark, and how the page is laid out."""
+    theme = tomllib.loads((FOLDER.parent / ".streamlit" / "config.toml").read_text())["theme"]
+    light, dark = (
+        "".join(f"--{name}:{theme[mode][key]};" for name, key in COLOURS.items())
+        for mode in ("light", "dark")
+    )
+    light += f"--bad:{BAD};--printed-ink:{theme['light'][COLOURS['ink']]};"
+    return (
+        f":root{{color-scheme:light dark;{light}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+        + (FOLDER / "page.css").read_text(encoding="utf-8")
+    )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

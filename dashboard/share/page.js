@@ -1,0 +1,46 @@
+// Draws the figures in the colours of the page, and sorts the board. Nothing is fetched.
+"use strict";
+(() => {
+  const PRINTED = 680; // px: the width of a figure on paper
+  const places = [...document.querySelectorAll("[data-figure]")];
+  const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const themed = () => ({
+    "font.color": variable("--ink"),
+    "hoverlabel.bgcolor": variable("--raised"),
+    "hoverlabel.bordercolor": variable("--line"),
+    "hoverlabel.font.color": variable("--ink"),
+  });
+  const config = JSON.parse(document.getElementById("config").textContent);
+  for (const place of places) {
+    const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);
+    layout.font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") };
+    Plotly.newPlot(place, data, layout, { ...config, responsive: true });
+    Plotly.relayout(place, themed());
+  }
+  const again = (more) => places.forEach((place) => Plotly.relayout(place, { ...themed(), ...more }));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again({}));
+  const onPaper = () => again({ "font.color": variable("--printed-ink"), width: PRINTED });
+  addEventListener("beforeprint", onPaper);
+  addEventListener("afterprint", () => again({ width: null, autosize: true }));
+
+  // What has no value stands last, whichever way the column is sorted.
+  const order = (one, other, down) => {
+    if (one === "" || other === "") return (one === "") - (other === "");
+    const [a, b] = [Number(one), Number(other)];
+    const found = Number.isNaN(a) || Number.isNaN(b) ? one.localeCompare(other) : a - b;
+    return down ? -found : found;
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      head.firstElementChild.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        heads.forEach((each) => each.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const key = (row) => row.cells[column].dataset.key ?? "";
+        const rows = [...table.tBodies[0].rows].sort((a, b) => order(key(a), key(b), down));
+        table.tBodies[0].append(...rows);
+      });
+    });
+  }
+})();

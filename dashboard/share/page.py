@@ -1,0 +1,156 @@
+"""A sweep as one page to give away: a file by itself, read without a server, a network or this program."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import plotly
+from plotly.offline import get_plotlyjs
+
+from dashboard import frame, words
+from dashboard.figures.style import CONFIG
+from dashboard.passports import SPLITS, Passport, passports_of
+from dashboard.share import figures, markup
+from dashboard.share.markup import Column, Drawn, text
+from dashboard.values import is_plain_number, shown
+from sweeper.results.leaderboard import Board
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord
+
+FEW = 4  # values of a provenance that are all said
+
+
+class Said(NamedTuple):
+    """What the terminal says of the sweep, in its words; each word has one home."""
+
+    columns: Sequence[Column]  # of the board, a cell for each of its rows
+    method: Sequence[str]  # what the columns mean, and what else to know
+    again: Sequence[tuple[str, str]]  # what a line does, and the line
+    specification: str  # as it was written
+    code_version: str  # of who makes the page
+
+
+def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: float) -> str:
+    """The whole file. now: seconds since 1970."""
+    trials, values = reader.trials(sweep.id), reader.configurations(sweep.id)
+    searched = frame.searched_names(sweep.spec, trials, values)
+    rows = frame.from_board(board, searched).head(figures.MOST_ROWS)
+    schedules, problems = figures.of_schedules(board, rows)
+    passports = passports_of({split: reader.evaluations(sweep.id, split) for split in SPLITS})
+    sections = {
+        "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, rows))]),
+        "board": ("Board", [_board(board, said.columns)]),
+        "curves": ("Curves", [_drawn("curve", figures.of_curves(reader, rows, trials), pairs=True)]),
+        "values": ("Searched values", [_drawn("value", figures.of_values(rows, searched), pairs=True)]),
+        "schedules": (
+            "Schedules",
+            [
+                markup.paragraphs([_SCHEDULES, *problems], "quiet"),
+                _drawn("schedule", schedules[:1]),
+                _drawn("panel", schedules[1:], pairs=True),
+            ],
+        ),
+        "method": (
+            "Method",
+            [markup.paragraphs([words.HOW_RANKED, *said.method]), *map(_passport, passports)],
+        ),
+        "again": ("To make it again", [_again(said), "<h3>Versions</h3>", _versions(sweep, passports, said)]),
+        "specification": ("Specification", [markup.code(said.specification)]),
+    }
+    there = {name: (title, [part for part in parts if part]) for name, (title, parts) in sections.items()}
+    there = {name: (title, parts) for name, (title, parts) in there.items() if parts}
+    body = "\n".join(
+        [
+            f"<header>{_head(sweep, board, now)}\n<nav>"
+            + "".join(f'<a href="#{name}">{text(title)}</a>' for name, (title, _) in there.items())
+            + "</nav></header>\n<main>",
+            *(markup.section(name, title, *parts) for name, (title, parts) in there.items()),
+            "</main>",
+        ]
+    )
+    scripts = [get_plotlyjs(), (markup.FOLDER / "page.js").read_text(encoding="utf-8")]
+    return markup.document(sweep.name, body, scripts, CONFIG)
+
+
+_SCHEDULES = (
+    "The finetune phase's noise of the first rows, at the end of training. It shapes training alone: val_ppl is "
+    "measured in the same way for all."
+)
+_MORE = "The first {} of {:,} rows; the others: python -m sweeper export."
+
+
+def _head(sweep: SweepRecord, board: Board, now: float) -> str:
+    counts = ", ".join(f"{count:,} {state}" for state, count in board.trials.items())
+    when = f"begun {_moment(sweep.created)}" + (f", ended {_moment(sweep.ended)}" if sweep.ended else "")
+    line = f"A sweep by {board.metric}, {sweep.state}; {when}; trials: {counts}. As of {_moment(now)}."
+    return f'<h1>{text(sweep.name)}</h1>\n<p class="facts">{text(line)}</p>'
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _answer(board: Board) -> str:
+    alarms = markup.paragraphs(list(board.alarms), "alarm")
+    return f'{alarms}<div class="said">{markup.paragraphs(board.said)}</div>'
+
+
+def _board(board: Board, columns: Sequence[Column]) -> str:
+    ranked = [row.rank is not None for row in board.rows][: figures.MOST_ROWS]
+    place = Column("", [str(i) for i in range(1, len(ranked) + 1)], range(1, len(ranked) + 1))
+    more = _MORE.format(len(ranked), len(board.rows)) if len(board.rows) > len(ranked) else ""
+    hint = ["Click a head to sort by it.", *([more] if more else [])]
+    return markup.paragraphs(hint, "quiet") + markup.board([place, *columns], ranked)
+
+
+def _drawn(name: str, drawn: Sequence[Drawn], pairs: bool = False) -> str:
+    found = "\n".join(markup.figure(each, f"{name}-{i}") for i, each in enumerate(drawn, start=1))
+    return f'<div class="pair">{found}</div>' if pairs and found else found
+
+
+def _passport(passport: Passport) -> str:
+    hows = {
+        name: _values([(how.get(name), count) for how, count in passport.provenances if name in how])
+        for name in dict.fromkeys(name for how, _ in passport.provenances for name in how)
+    }
+    return "\n".join(
+        [
+            f"<h3>{text(SPLITS[passport.split])}</h3>",
+            markup.paragraphs(
+                [f"{passport.trials:,} trials. Identity: must be equal to rank together."], "quiet"
+            ),
+            markup.facts({name: shown(value) for name, value in passport.identity.items()}),
+            markup.paragraphs(["Provenance: how it was estimated."], "quiet"),
+            markup.facts(hows),
+        ]
+    )
+
+
+def _values(found: Sequence[tuple[Any, int]]) -> str:
+    """'sampled (30 trials), enumerated (2 trials)'; of many numbers, from where to where."""
+    counts: dict[str, int] = {}
+    for value, count in found:
+        counts[shown(value)] = counts.get(shown(value), 0) + count
+    if len(counts) == 1:
+        return next(iter(counts))
+    if len(counts) > FEW and all(is_plain_number(value) for value, _ in found):
+        numbers = [value for value, _ in found]
+        return f"{shown(min(numbers))} to {shown(max(numbers))}"
+    parts = [f"{value} ({count} trial{'s' * (count > 1)})" for value, count in list(counts.items())[:FEW]]
+    return ", ".join(parts) + (f", and {len(counts) - FEW} more" if len(counts) > FEW else "")
+
+
+def _again(said: Said) -> str:
+    return "\n".join(markup.paragraphs([what]) + markup.code(line) for what, line in said.again)
+
+
+def _versions(sweep: SweepRecord, passports: Sequence[Passport], said: Said) -> str:
+    torch = [(how["torch"], n) for each in passports for how, n in each.provenances if "torch" in how]
+    python = ".".join(map(str, sys.version_info[:3]))
+    rows = {
+        "code that ran it": sweep.code_version,
+        "torch that evaluated it": _values(torch) if torch else "not stored",
+        "code that made this page": f"{said.code_version}; Python {python}, plotly {plotly.__version__}",
+    }
+    return markup.facts(rows)
