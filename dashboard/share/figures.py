@@ -1,6 +1,7 @@
 """Which figures does a page to give away have? Those of the dashboard's pages, of the board's first rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,12 @@ MOST_VALUES = 24  # searched values with a figure
 MOST_SAID = 10  # rows in a text alternative
 WITH_CURVES, WITH_SCHEDULES = 5, 4  # rows, from the first
 CURVES = ("val_ppl", "train_loss", "objective")
+
+
+def called_by_place(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with labels that begin as the answer and the table call them: by their place on the board."""
+    said = [label.partition(" | ")[2] for label in rows["label"]]
+    return rows.assign(label=[f"{place} | {each}" for place, each in enumerate(said, start=1)])
 
 
 def of_the_answer(board: Board, rows: pd.DataFrame) -> list[Drawn]:
@@ -58,30 +65,34 @@ def _numbers(rows: pd.DataFrame) -> str:
     return "; ".join(f"{row.label}: {row.val_ppl:.4g} {row.interval}" for row in first.itertuples()) + "."
 
 
-def of_curves(reader: Reader, rows: pd.DataFrame, trials: Iterable[TrialRecord]) -> list[Drawn]:
+def of_curves(
+    reader: Reader,
+    rows: pd.DataFrame,
+    trials: Iterable[TrialRecord],
+    values: Mapping[int, Mapping[str, Any]],
+) -> list[Drawn]:
     """Of the first rows' trials: each metric that has more than one point."""
     runs = {trial.id: trial for trial in trials if trial.repeat_of is None}
     first = rows.head(WITH_CURVES)
-    labels = dict(zip(first["configuration"], first["label"], strict=True))
-    shown = [trial for of_a_row in first["trials"] for trial in of_a_row if trial in runs]
-    values = reader.configurations(next(iter(runs.values())).sweep) if runs else {}
+    places = {configuration: place for place, configuration in enumerate(first["configuration"], start=1)}
+    shown = [runs[trial] for of_a_row in first["trials"] for trial in of_a_row if trial in runs]
     found = []
     for name in CURVES:
-        points = reader.curve(shown, name, MOST_POINTS)
+        points = reader.curve([run.id for run in shown], name, MOST_POINTS)
         lines = [
             Line(
-                f"{labels[runs[trial].configuration]}, seed {runs[trial].seed}",
-                runs[trial].configuration,
-                [step for step, _ in points[trial]],
-                [value for _, value in points[trial]],
+                f"row {places[run.configuration]}, seed {run.seed}",
+                run.configuration,
+                [step for step, _ in points[run.id]],
+                [value for _, value in points[run.id]],
             )
-            for trial in shown
-            if points[trial]
+            for run in shown
+            if points[run.id]
         ]
         if any(len(line.x) > 1 for line in lines):
             metric = BY_NAME[name]
-            start = frame.finetune_start(values, labels)
-            said = f"{metric.label} over steps, of the trials of the first {len(first)} rows."
+            start = frame.finetune_start(values, places)
+            said = f"{metric.label} over steps, of the trials of the first {len(first)} rows. {metric.help}"
             ends = "; ".join(f"{line.label}: {line.y[-1]:.4g} at the end" for line in lines[:MOST_SAID])
             figure = curves.curves(lines, metric.label, metric.unit, start=start)
             found.append(Drawn(name, said, f"{said} {ends}.", figure))
@@ -98,7 +109,7 @@ def of_values(rows: pd.DataFrame, searched: Sequence[str]) -> list[Drawn]:
 
 
 def of_schedules(board: Board, rows: pd.DataFrame) -> tuple[list[Drawn], list[str]]:
-    """What the first rows' noise does at the end of training; and, in a sentence each, what cannot be drawn."""
+    """The first rows' noise at the end of training; and in a sentence each, what cannot be drawn."""
     labels, shapes, problems = words.configuration_labels(rows), dict[int, NoiseShape](), list[str]()
     for row in board.rows[:WITH_SCHEDULES]:
         try:

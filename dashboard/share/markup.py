@@ -91,7 +91,7 @@ def facts(rows: Mapping[str, object]) -> str:
         f'<tr><th scope="row">{text(name)}</th><td class="text">{text(value)}</td></tr>'
         for name, value in rows.items()
     )
-    return f'<div class="wide"><table><tbody>\n{cells}\n</tbody></table></div>'
+    return f'<div class="wide facts-table"><table><tbody>\n{cells}\n</tbody></table></div>'
 
 
 def figure(drawn: Drawn, name: str) -> str:

@@ -4,24 +4,22 @@
   const PRINTED = 680; // px: the width of a figure on paper
   const places = [...document.querySelectorAll("[data-figure]")];
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const themed = () => ({
-    "font.color": variable("--ink"),
-    "hoverlabel.bgcolor": variable("--raised"),
-    "hoverlabel.bordercolor": variable("--line"),
-    "hoverlabel.font.color": variable("--ink"),
-  });
+  const hover = () => ({ bgcolor: variable("--raised"), bordercolor: variable("--line"), font: { color: variable("--ink") } });
+  const axis = { automargin: true, title: { standoff: 12 } };
+  const template = { layout: { xaxis: axis, yaxis: axis } };
   const config = JSON.parse(document.getElementById("config").textContent);
   for (const place of places) {
     const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);
-    layout.font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") };
-    Plotly.newPlot(place, data, layout, { ...config, responsive: true });
-    Plotly.relayout(place, themed());
+    const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") };
+    const themed = { ...layout, template, font, hoverlabel: { ...layout.hoverlabel, ...hover() } };
+    Plotly.newPlot(place, data, themed, { ...config, responsive: true });
   }
-  const again = (more) => places.forEach((place) => Plotly.relayout(place, { ...themed(), ...more }));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again({}));
-  const onPaper = () => again({ "font.color": variable("--printed-ink"), width: PRINTED });
-  addEventListener("beforeprint", onPaper);
-  addEventListener("afterprint", () => again({ width: null, autosize: true }));
+  const again = (more) => places.forEach((place) => Plotly.relayout(place, more));
+  const onScreen = () => ({ "font.color": variable("--ink"), ...Object.fromEntries(
+    Object.entries(hover()).map(([key, value]) => [`hoverlabel.${key}`, value])) });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(onScreen()));
+  addEventListener("beforeprint", () => again({ "font.color": variable("--printed-ink"), width: PRINTED }));
+  addEventListener("afterprint", () => again({ ...onScreen(), width: null, autosize: true }));
 
   // What has no value stands last, whichever way the column is sorted.
   const order = (one, other, down) => {

@@ -35,13 +35,13 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
     """The whole file. now: seconds since 1970."""
     trials, values = reader.trials(sweep.id), reader.configurations(sweep.id)
     searched = frame.searched_names(sweep.spec, trials, values)
-    rows = frame.from_board(board, searched).head(figures.MOST_ROWS)
+    rows = figures.called_by_place(frame.from_board(board, searched).head(figures.MOST_ROWS))
     schedules, problems = figures.of_schedules(board, rows)
     passports = passports_of({split: reader.evaluations(sweep.id, split) for split in SPLITS})
     sections = {
         "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, rows))]),
         "board": ("Board", [_board(board, said.columns)]),
-        "curves": ("Curves", [_drawn("curve", figures.of_curves(reader, rows, trials), pairs=True)]),
+        "curves": ("Curves", [_drawn("curve", figures.of_curves(reader, rows, trials, values), pairs=True)]),
         "values": ("Searched values", [_drawn("value", figures.of_values(rows, searched), pairs=True)]),
         "schedules": (
             "Schedules",
@@ -67,6 +67,7 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
             + "</nav></header>\n<main>",
             *(markup.section(name, title, *parts) for name, (title, parts) in there.items()),
             "</main>",
+            f"<noscript>{markup.paragraphs([_NO_SCRIPT])}</noscript>",
         ]
     )
     scripts = [get_plotlyjs(), (markup.FOLDER / "page.js").read_text(encoding="utf-8")]
@@ -74,9 +75,10 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
 
 
 _SCHEDULES = (
-    "The finetune phase's noise of the first rows, at the end of training. It shapes training alone: val_ppl is "
-    "measured in the same way for all."
+    "The finetune phase's noise of the first rows, at the end of training. It shapes training alone: val_ppl "
+    "is measured in the same way for all."
 )
+_NO_SCRIPT = "Figures and sorting need JavaScript. The numbers stand in the table."
 _MORE = "The first {} of {:,} rows; the others: python -m sweeper export."
 
 
@@ -114,17 +116,16 @@ def _passport(passport: Passport) -> str:
         name: _values([(how.get(name), count) for how, count in passport.provenances if name in how])
         for name in dict.fromkeys(name for how, _ in passport.provenances for name in how)
     }
-    return "\n".join(
-        [
-            f"<h3>{text(SPLITS[passport.split])}</h3>",
-            markup.paragraphs(
-                [f"{passport.trials:,} trials. Identity: must be equal to rank together."], "quiet"
-            ),
-            markup.facts({name: shown(value) for name, value in passport.identity.items()}),
-            markup.paragraphs(["Provenance: how it was estimated."], "quiet"),
-            markup.facts(hows),
-        ]
+    identity = {name: shown(value) for name, value in passport.identity.items()}
+    tables = (
+        ("Identity: must be equal to rank together.", identity),
+        ("Provenance: how it was estimated.", hows),
     )
+    parts = "\n".join(
+        f"<div>{markup.paragraphs([said], 'quiet')}{markup.facts(rows)}</div>" for said, rows in tables
+    )
+    title = f"{SPLITS[passport.split]}, of {passport.trials:,} trials"
+    return f'<h3>{text(title)}</h3>\n<div class="pair">{parts}</div>'
 
 
 def _values(found: Sequence[tuple[Any, int]]) -> str:
