@@ -35,13 +35,14 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
     """The whole file. now: seconds since 1970."""
     trials, values = reader.trials(sweep.id), reader.configurations(sweep.id)
     searched = frame.searched_names(sweep.spec, trials, values)
-    rows = figures.called_by_place(frame.from_board(board, searched).head(figures.MOST_ROWS))
+    whole = figures.called_by_place(frame.from_board(board, searched))
+    rows = whole.head(figures.MOST_ROWS)
     schedules, problems = figures.of_schedules(board, rows)
     passports = passports_of({split: reader.evaluations(sweep.id, split) for split in SPLITS})
     sections = {
-        "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, rows))]),
+        "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, whole))]),
         "board": ("Board", [_board(board, said.columns)]),
-        "curves": ("Curves", [_drawn("curve", figures.of_curves(reader, rows, trials, values), pairs=True)]),
+        "curves": ("Curves", _curves(figures.of_curves(reader, rows, trials, values))),
         "values": ("Searched values", [_drawn("value", figures.of_values(rows, searched), pairs=True)]),
         "schedules": (
             "Schedules",
@@ -78,6 +79,7 @@ _SCHEDULES = (
     "The finetune phase's noise of the first rows, at the end of training. It shapes training alone: val_ppl "
     "is measured in the same way for all."
 )
+_OWN_OBJECTIVE = "In training each row has its own objective: only val_ppl compares rows."
 _NO_SCRIPT = "Figures and sorting need JavaScript. The numbers stand in the table."
 _MORE = "The first {} of {:,} rows; the others: python -m sweeper export."
 
@@ -109,6 +111,11 @@ def _board(board: Board, columns: Sequence[Column]) -> str:
 def _drawn(name: str, drawn: Sequence[Drawn], pairs: bool = False) -> str:
     found = "\n".join(markup.figure(each, f"{name}-{i}") for i, each in enumerate(drawn, start=1))
     return f'<div class="pair">{found}</div>' if pairs and found else found
+
+
+def _curves(drawn: Sequence[Drawn]) -> list[str]:
+    note = [_OWN_OBJECTIVE] if any(each.title != "val_ppl" for each in drawn) else []
+    return [markup.paragraphs(note, "quiet"), _drawn("curve", drawn, pairs=True)]
 
 
 def _passport(passport: Passport) -> str:
