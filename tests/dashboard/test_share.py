@@ -26,10 +26,6 @@ HOSTILE = "</script></pre>'\"><img src=x onerror=alert(1)><!--<script>alert(2)</
 LARGEST = 8_000_000  # bytes
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECTIONS = ["answer", "board", "curves", "values", "schedules", "method", "again", "specification"]
-AS_THE_PAGE = """
-[...document.querySelectorAll('.xtitle')].every(
-    (title) => title.style.fill == getComputedStyle(document.body).color)
-"""
 
 
 class Script(NamedTuple):
@@ -226,9 +222,7 @@ def test_a_browser_draws_it_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         opened.on("request", lambda request: said.append(request.url))
         address = (tmp_path / "page.html").as_uri()
         opened.goto(address, timeout=120_000)
-        opened.wait_for_function(
-            f"document.querySelectorAll('.js-plotly-plot').length == {figures}", timeout=120_000
-        )
+        sync_api.expect(opened.locator(".js-plotly-plot")).to_have_count(figures, timeout=120_000)
         assert opened.locator("img").count() == 0
 
         def column(title: str) -> list[str]:
@@ -245,7 +239,9 @@ def test_a_browser_draws_it_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert after[: len(cells)] == cells  # what has no value stands last
         for scheme in ("dark", "light"):  # the words of figures follow
             opened.emulate_media(color_scheme=scheme)
-            opened.wait_for_function(AS_THE_PAGE, timeout=60_000)
+            ink = opened.evaluate("getComputedStyle(document.body).color")
+            for title in opened.locator(".xtitle").all():
+                sync_api.expect(title).to_have_css("fill", ink, timeout=60_000)
             ground = opened.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
         browser.close()
