@@ -67,7 +67,7 @@ def data(name: str, value: str) -> str:
 def board(columns: Sequence[Column], ranked: Sequence[bool]) -> str:
     """A table whose heads sort it."""
     heads = "".join(
-        f'<th scope="col"{_side(column)}><button type="button">{text(column.title)}</button></th>'
+        f'<th scope="col"{_side(column)}><button type="button">{_broken(column.title)}</button></th>'
         for column in columns
     )
     rows = "\n".join(
@@ -128,6 +128,11 @@ def _table(heads: str, rows: str, kind: str) -> str:
         f'<div class="wide"><table class="{kind}"><thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _broken(name: str) -> str:
+    """A dotted name that may be broken into lines, as a head is on paper."""
+    return text(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
 def _side(column: Column) -> str:

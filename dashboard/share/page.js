@@ -12,14 +12,19 @@
     const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);
     const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") };
     const themed = { ...layout, template, font, hoverlabel: { ...layout.hoverlabel, ...hover() } };
+    place.style.height = `${layout.height}px`; // stays when a figure takes another width
     Plotly.newPlot(place, data, themed, { ...config, responsive: true });
   }
   const again = (more) => places.forEach((place) => Plotly.relayout(place, more));
-  const onScreen = () => ({ "font.color": variable("--ink"), ...Object.fromEntries(
-    Object.entries(hover()).map(([key, value]) => [`hoverlabel.${key}`, value])) });
+  const onScreen = () => ({
+    "font.color": variable("--ink"),
+    ...Object.fromEntries(Object.entries(hover()).map(([key, value]) => [`hoverlabel.${key}`, value])),
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(onScreen()));
-  addEventListener("beforeprint", () => again({ "font.color": variable("--printed-ink"), width: PRINTED }));
-  addEventListener("afterprint", () => again({ ...onScreen(), width: null, autosize: true }));
+  const onPaper = () => ({ "font.color": variable("--printed-ink"), "font.size": 9, "yaxis.tickfont.size": 9, width: PRINTED });
+  const unprinted = { "font.size": 12, "yaxis.tickfont.size": 12, width: null, autosize: true };
+  addEventListener("beforeprint", () => again(onPaper()));
+  addEventListener("afterprint", () => again({ ...onScreen(), ...unprinted }));
 
   // What has no value stands last, whichever way the column is sorted.
   const order = (one, other, down) => {

@@ -104,8 +104,10 @@ def _board(board: Board, columns: Sequence[Column]) -> str:
     ranked = [row.rank is not None for row in board.rows][: figures.MOST_ROWS]
     place = Column("", [str(i) for i in range(1, len(ranked) + 1)], range(1, len(ranked) + 1))
     more = _MORE.format(len(ranked), len(board.rows)) if len(board.rows) > len(ranked) else ""
-    hint = ["Click a head to sort by it.", *([more] if more else [])]
-    return markup.paragraphs(hint, "quiet") + markup.board([place, *columns], ranked)
+    above = markup.paragraphs(["Click a head to sort by it."], "quiet on-screen")
+    return (
+        above + markup.paragraphs([more] if more else [], "quiet") + markup.board([place, *columns], ranked)
+    )
 
 
 def _drawn(name: str, drawn: Sequence[Drawn], pairs: bool = False) -> str:
