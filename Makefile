@@ -8,11 +8,11 @@ SPEC   ?= search_spaces/schedules.yaml
 # One thread a process, one process a core: two threads on a busy core cost more than they give.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install run test test-all check simulate dashboard reproduce-small clean
+.PHONY: install run test test-all check simulate lock dashboard reproduce-small clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make install | run | test | test-all | check | simulate | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
+	@echo "make install | run | test | test-all | check | simulate | lock | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
 
 install: $(VENV)/installed
 
@@ -43,6 +43,12 @@ check: install
 SEEDS ?= 500
 simulate: install
 	$(PY) -m tests.simulation.simulate --seeds $(SEEDS)
+
+# The versions that are installed, as those to install: after a change of pyproject.toml, in a fresh environment.
+lock: install
+	@echo "# Every version that the tests ran with: pip install -c constraints.txt -e '.[dev]'" > constraints.new
+	@$(PY) -m pip freeze --exclude-editable --disable-pip-version-check | sed 's/+cpu$$//; s/+cu[0-9]*$$//' | grep -v '^bd3lm-sweep' >> constraints.new
+	mv constraints.new constraints.txt
 
 dashboard: install
 	$(PY) -m sweeper dashboard

@@ -18,11 +18,11 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from sweeper.planning.flops import MET, Rows, body, flops_of, head
 from trainer.network.attention import Layout, dense_mask
 from trainer.network.model import Shape
 
 FLOAT32 = 4  # bytes
-MET = 3  # times: forward, and for both gradients
 
 
 class Card(NamedTuple):
@@ -34,35 +34,21 @@ class Card(NamedTuple):
 H200 = Card("H200", 790e12, 4.3e12)
 
 
-class Rows(NamedTuple):
-    """What passes through the network in a step, all sequences of a batch together."""
-
-    tokens: int  # that enter
-    read: int  # that the last layer reads off
-    scored: int  # that have a loss
-    pairs: int  # a token and one that it attends to, in every layer but the last
-    pairs_read: int  # the same in the last layer
-
-    @classmethod
-    def of(cls, layout: Layout, batch: int, scored: int) -> "Rows":
-        """scored: over the whole batch."""
-        allowed_SS = dense_mask(layout, torch.device("cpu"))
-        pairs, pairs_read = int(allowed_SS.sum()), int(allowed_SS[: layout.num_read].sum())
-        each = (layout.noisy + layout.clean, layout.num_read, pairs, pairs_read)
-        tokens, read, pairs, pairs_read = (batch * count for count in each)
-        return cls(tokens, read, scored, pairs, pairs_read)
-
-
-class Linear(NamedTuple):
-    rows: int
-    inputs: int
-    outputs: int
+def rows_of(layout: Layout, batch: int, scored: float) -> Rows:
+    """scored: over the whole batch."""
+    allowed_SS = dense_mask(layout, torch.device("cpu"))
+    pairs, pairs_read = int(allowed_SS.sum()), int(allowed_SS[: layout.num_read].sum())
+    return (
+        Rows(layout.noisy + layout.clean, layout.num_read, 0, pairs, pairs_read)
+        .times(batch)
+        ._replace(scored=scored)
+    )
 
 
 class Work(NamedTuple):
     """Of one step."""
 
-    flops: int  # two for each multiplication
+    flops: float  # two for each multiplication
     weights: int  # bytes: read twice, and their gradients written
     activations: int  # bytes
     optimizer: int  # bytes: the gradient's norm, AdamW and the moving average
@@ -91,13 +77,6 @@ def work(shape: Shape, rows: Rows, parameters: int, element: int) -> Work:
     )
 
 
-def flops_of(shape: Shape, rows: Rows) -> int:
-    """A weight is met three times; of a pair, scores and what they sum: 2D forward, 4D backward."""
-    per_row = sum(each.rows * each.inputs * each.outputs for each in (*body(shape, rows), head(shape, rows)))
-    per_pair = 2 * shape.width * ((shape.layers - 1) * rows.pairs + rows.pairs_read)
-    return 2 * MET * (per_row + per_pair)
-
-
 def weight_bytes(shape: Shape, rows: Rows, element: int) -> int:
     """The table of words has a gradient of its own size too, though only some of its rows are read."""
     matrices = sum(each.inputs * each.outputs for each in (*body(shape, rows), head(shape, rows)))
@@ -112,23 +91,6 @@ def activation_bytes(shape: Shape, rows: Rows, element: int) -> int:
     # Made by the embedding, then added to twice a layer: read and written, and so is its gradient.
     stream = shape.width * ((1 + 2 * (shape.layers - 1)) * rows.tokens + 2 * rows.scored)
     return MET * (products + attention) * element + 4 * stream * FLOAT32
-
-
-def body(shape: Shape, rows: Rows) -> list[Linear]:
-    """The linear maps of all layers; of the last, keys and values of all tokens, the rest where asked."""
-    width, (tokens, read, scored, *_) = shape.width, rows
-    return [
-        *(shape.layers - 1) * [Linear(tokens, width, 3 * width), *after_attention(width, tokens)],
-        *[Linear(read, width, width), Linear(tokens, width, 2 * width), *after_attention(width, scored)],
-    ]
-
-
-def after_attention(width: int, rows: int) -> list[Linear]:
-    return [Linear(rows, width, width), Linear(rows, width, 4 * width), Linear(rows, 4 * width, width)]
-
-
-def head(shape: Shape, rows: Rows) -> Linear:
-    return Linear(rows.scored, shape.width, shape.vocab_size)
 
 
 # What the host does to start work on a GPU; a CUDA graph is one such call.

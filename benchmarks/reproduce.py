@@ -15,9 +15,9 @@ from typing import Any
 
 from benchmarks.document import DOCS, finish, options
 from benchmarks.texts import text_of, zero_shot
-from sweeper.cli.report_text import markdown
 from sweeper.results.report import Report, report
 from sweeper.store.queries import Reader
+from sweeper.terminal.report_text import markdown
 
 ROOT = Path(__file__).parent.parent
 TABLES = (1, 2, 3, 10, 13)

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from benchmarks.document import finish, options
-from benchmarks.floors import H200, Rows, Work, launches, work
+from benchmarks.floors import H200, Work, launches, rows_of, work
 from benchmarks.forms import Case, clock, named, noise, our_step, plain_step, prepared
 from benchmarks.levers import LEVERS
 from tests.reference.step import Step
@@ -217,7 +217,7 @@ def needed_work(case: Case, learner: Learner, x0_BL: torch.Tensor) -> Work:
     scored = case.batch * layout.num_read if ar else int(noise(learner, x0_BL, 1)[1].sum())
     parameters = sum(each.numel() for each in learner.model.parameters())
     element = getattr(torch, case.dtype).itemsize
-    return work(learner.model.shape, Rows.of(layout, case.batch, scored), parameters, element)
+    return work(learner.model.shape, rows_of(layout, case.batch, scored), parameters, element)
 
 
 if __name__ == "__main__":

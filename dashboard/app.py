@@ -1,20 +1,28 @@
 """The dashboard: `python -m sweeper dashboard`, or `streamlit run dashboard/app.py` with SWEEPER_DB set.
 
-It reads; it writes nothing. A page is one file in views/ and one line in PAGES.
+It reads; with --actions it appends to `controls`, and nothing else. A page is one file in views/ and one
+line in PAGES.
 """
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dashboard import data, state
+from dashboard import actions, data, state
 from dashboard.data import Found
 
 PAGES = (
-    st.Page("views/leaderboard.py", title="Leaderboard", default=True),
+    st.Page("views/answer.py", title="Answer", default=True),
+    st.Page("views/leaderboard.py", title="Leaderboard"),
+    st.Page("views/sweeps.py", title="Sweeps"),
+    st.Page("views/compare.py", title="Compare"),
     st.Page("views/curves.py", title="Curves"),
-    st.Page("views/parameters.py", title="Parameters"),
+    st.Page("views/search.py", title="Search"),
+    st.Page("views/parameters.py", title="Parameters", visibility="hidden"),
     st.Page("views/schedules.py", title="Schedules"),
+    st.Page("views/stages.py", title="Stages"),
+    st.Page("views/report.py", title="Report"),
+    st.Page("views/cluster.py", title="Cluster"),
     st.Page("views/metrics.py", title="Metrics"),
 )
 
@@ -46,44 +54,57 @@ def wait() -> None:
 
 @st.fragment(run_every=3)
 def watch(shown: list[tuple[str, str]]) -> None:
-    """Redraws everything when a sweep appears, goes on or ends: a page of an ended sweep does not poll.
+    """Redraws everything when a sweep appears, goes on, ends or goes: a page of an ended sweep does not poll.
 
-    While no store can be read nothing is redrawn: what is shown stays, and pages say why it does not change.
+    While its store cannot be read nothing is redrawn: pages say why nothing changes.
     """
-    sweeps, problem = data.sweeps()
-    now = [(each.label, each.sweep.state) for each in sweeps]
-    if now != shown and not (problem and not now):
+    sweeps, problem = last_known()
+    if [(each.label, each.sweep.state) for each in sweeps] != shown:
         st.rerun()
     if problem:
         st.caption(problem)
 
 
 def pick(sweeps: list[Found]) -> None:
-    """The sweep in the sidebar, kept in the address; one that is not there is said to be missing."""
+    """The sweep in the sidebar; one that is not there is said to be missing.
+
+    It always stands in the address: Streamlit's own binding leaves out the first of the list, and another is
+    the first when a link is opened tomorrow.
+    """
     labels = [each.label for each in sweeps]
-    asked = st.query_params.get("sweep")
+    asked = st.session_state.get("sweep") or st.query_params.get("sweep")
     if asked and asked not in labels:
-        st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
-    label = st.selectbox("Sweep", labels, key="sweep", bind="query-params")
+        if called_now := [each.label for each in sweeps if data.is_chosen(each)]:
+            st.session_state["sweep"] = called_now[0]  # another store has, or had, one of that name
+        else:
+            st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
+    elif asked:
+        st.session_state["sweep"] = asked
+    label = st.selectbox("Sweep", labels, key="sweep")
+    st.query_params["sweep"] = label
     data.choose(sweeps[labels.index(label)])
     state.carry(label)
     watch([(each.label, each.sweep.state) for each in sweeps])
 
 
-def last_known() -> list[Found]:
-    """All sweeps; while no store can be read, those of before."""
-    sweeps, _ = data.sweeps()
-    if sweeps:
-        st.session_state["sweeps"] = sweeps
-    return st.session_state.get("sweeps", sweeps)
+def last_known() -> tuple[list[Found], str]:
+    """All sweeps, with those of before of stores that cannot be read now; and why they cannot."""
+    sweeps, problem = data.sweeps()
+    if problem:
+        read = {each.url for each in sweeps}
+        before = [each for each in st.session_state.get("sweeps", ()) if each.url not in read]
+        sweeps = data.labelled([*sweeps, *before])
+    st.session_state["sweeps"] = sweeps
+    return sweeps, problem
 
 
-sweeps = last_known()
+sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
 st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide")
 if sweeps:
     with st.sidebar:
         pick(sweeps)
+        actions.panel()
     page.run()
 else:
     wait()

@@ -3,11 +3,15 @@
 A page that polls a store in which nobody has committed reads nothing.
 """
 
+import gc
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -15,30 +19,68 @@ import streamlit as st
 
 from dashboard import frame
 from dashboard.passports import Passport, passports_of
-from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
+from sweeper.store.followed import Latest
 from sweeper.store.queries import Reader
-from sweeper.store.records import LatestRecord, StageRecord, SweepRecord, TrialRecord
+from sweeper.store.records import EvaluationRecord, LatestRecord, StageRecord, SweepRecord, TrialRecord
 
 ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
-REST = 3  # times as long as the last reading took, at least, before the next
+REST = 3  # times as long as the last reading took, before the next
+LONGEST_REST = 2.0  # seconds: what is shown is seldom older than twice that
 DEFAULT_URL = "sqlite:///sweeps.db"
 
 
-class Snapshot(NamedTuple):
-    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed."""
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed.
+
+    What one page in a few asks for is made when it is asked for."""
 
     sweep: SweepRecord
     board: Board
     trials: dict[int, TrialRecord]
-    latest: dict[int, dict[str, LatestRecord]]  # by trial and metric
-    states: dict[str, int]  # of trials, repeats not counted
+    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
-    searched: list[str]  # dotted names that the sweep varies
-    frame: pd.DataFrame  # the leaderboard: a row a configuration, best first
     values: dict[int, dict[str, Any]]  # of every configuration, complete
+    evaluations: Mapping[str, Mapping[int, EvaluationRecord]]  # by split and trial
+
+    @cached_property
+    def passports(self) -> list[Passport]:
+        return passports_of({split: found.values() for split, found in self.evaluations.items()})
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Of trials, repeats not counted."""
+        return self.board.trials
+
+    @cached_property
+    def searched(self) -> list[str]:
+        """Dotted names that the sweep varies."""
+        return frame.searched_names(self.sweep.spec, self.trials.values(), self.values)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The leaderboard: a row a configuration, best first."""
+        return frame.from_board(self.board, self.searched)
+
+
+class _Records(Mapping[int, dict[str, LatestRecord]]):
+    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
+
+    def __init__(self, latest: Mapping[int, Latest]):
+        self._latest = latest
+
+    def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
+        return self._latest[trial].records()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._latest)
+
+    def __len__(self) -> int:
+        return len(self._latest)
 
 
 class Found(NamedTuple):
@@ -50,8 +92,9 @@ class Found(NamedTuple):
 
 
 def urls() -> list[str]:
-    """The stores that are shown: SWEEPER_DB, a line each."""
-    return os.environ.get("SWEEPER_DB", "").split() or [DEFAULT_URL]
+    """The stores that are shown: SWEEPER_DB, a line each; a path may have spaces."""
+    lines = [line.strip() for line in os.environ.get("SWEEPER_DB", "").split("\n")]
+    return [line for line in dict.fromkeys(lines) if line] or [DEFAULT_URL]
 
 
 def url() -> str:
@@ -80,12 +123,17 @@ def sweeps() -> tuple[list[Found], str]:
             problems.append(str(error))
             continue
         found += [Found(address, sweep, sweep.name) for sweep in there]
+    return labelled(found), "\n".join(problems)
+
+
+def labelled(found: Sequence[Found]) -> list[Found]:
+    """Newest first, and each called so that no two are called alike."""
     names = Counter(each.sweep.name for each in found)
-    found = [
-        each if names[each.sweep.name] == 1 else each._replace(label=f"{each.label} ({shown_url(each.url)})")
-        for each in found
+    return [
+        each._replace(label=name if names[name] == 1 else f"{name} ({shown_url(each.url)})")
+        for each in sorted(found, key=lambda each: -each.sweep.created)
+        for name in (each.sweep.name,)
     ]
-    return sorted(found, key=lambda each: -each.sweep.created), "\n".join(problems)
 
 
 def choose(found: Found) -> None:
@@ -93,29 +141,28 @@ def choose(found: Found) -> None:
     st.session_state["store-url"], st.session_state["sweep-name"] = found.url, found.sweep.name
 
 
+def is_chosen(found: Found) -> bool:
+    kept = st.session_state
+    return (kept.get("store-url"), kept.get("sweep-name")) == (found.url, found.sweep.name)
+
+
 def chosen() -> Snapshot:
     """The chosen sweep as it is now. Raises StoreError in a sentence where it cannot be read.
 
-    Read again when somebody has committed, but where reading takes long not again at once: a sweep of
-    thousands of trials commits faster than its board is made. The end of a sweep is always read.
+    What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
+    of thousands of trials commits all the time. The end of a sweep is always read.
     """
     name = st.session_state["sweep-name"]
-    held = _held(url(), name)
-    version = reader().version()
-    if held.snapshot is None or held.version != version:
-        sweep = reader().sweep(name)
-        turned = held.snapshot is None or sweep is None or sweep.state != held.snapshot.sweep.state
-        if turned or time.monotonic() - held.made > REST * held.took:
-            began = time.monotonic()
-            held.snapshot, held.version = _read(reader(), name), version
-            held.made = time.monotonic()
-            held.took = held.made - began
-    assert held.snapshot is not None
-    return held.snapshot
+    return _held(url(), name).now(reader(), name)
 
 
 def reader() -> Reader:
     return _reader(url())
+
+
+def reader_of(address: str) -> Reader:
+    """Of one of `urls`: for a page that shows more than the chosen sweep."""
+    return _reader(address)
 
 
 def live(page: Callable[[], None], seconds: float) -> None:
@@ -138,48 +185,75 @@ def live(page: Callable[[], None], seconds: float) -> None:
     st.fragment(drawn, run_every=None if ended else seconds)()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # more than anybody shows: a new one reads all anew
 def _reader(address: str) -> Reader:
     return Reader(address)
 
 
-@dataclass
-class _Held:
-    """What was read last of one sweep. Sessions share it; two that read at once do so in vain, no worse."""
+class Held:
+    """What was read last of one sweep. Sessions share it: one reads, the others wait and have it, too."""
 
-    snapshot: Snapshot | None = None
-    version: int = -1
-    made: float = 0.0
-    took: float = 0.0
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        """clock: seconds."""
+        self._clock, self._lock = clock, threading.Lock()
+        self._watched: Watched | None = None
+        self._snapshot: Snapshot | None = None
+        self._version, self._made, self._took = -1, 0.0, 0.0
+
+    def now(self, reader: Reader, name: str) -> Snapshot:
+        with self._lock:
+            version = reader.version()
+            if self._snapshot is None or (self._version != version and self._is_due(reader, name)):
+                began = self._clock()
+                self._snapshot, self._version = self._read(reader, name), version
+                self._made = self._clock()
+                self._took = self._made - began
+            return self._snapshot
+
+    def _is_due(self, reader: Reader, name: str) -> bool:
+        assert self._snapshot is not None
+        sweep = reader.sweep(name)
+        ended = sweep is None or sweep.state != self._snapshot.sweep.state
+        return ended or self._clock() - self._made >= min(REST * self._took, LONGEST_REST)
+
+    def _read(self, reader: Reader, name: str) -> Snapshot:
+        watched, self._watched = self._watched, None  # where it fails half-way, all is read anew
+        anew = watched is None or watched.now.reader is not reader
+        if watched is None or anew:
+            watched = Watched(reader, name)
+        with _uncollected():
+            board, now = watched.board(), watched.now
+        if anew:
+            gc.freeze()  # what was read stays: to look through it at each refresh would double the cost
+        self._watched = watched
+        trials = list(now.trials.values())
+        return Snapshot(
+            sweep=now.sweep,
+            board=board,
+            trials=dict(now.trials),
+            latest=_Records(dict(now.latest)),
+            progress=stored_progress(reader, now.sweep, time.time(), trials),
+            stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
+            values=dict(now.values),
+            evaluations={split: dict(mine) for split, mine in now.evaluations.items()},
+        )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without a look for garbage: tens of thousands of rows are made, and all of them are kept."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _held(address: str, name: str) -> _Held:
-    return _Held()
-
-
-def _read(reader: Reader, name: str) -> Snapshot:
-    sweep = reader.sweep(name)
-    if sweep is None:
-        raise StoreError(f"there is no sweep {name!r} in this store any more")
-    trials = {trial.id: trial for trial in reader.trials(sweep.id)}
-    latest: dict[int, dict[str, LatestRecord]] = {}
-    for record in reader.latest(sweep.id):
-        latest.setdefault(record.trial, {})[record.name] = record
-    values = reader.configurations(sweep.id)
-    board = leaderboard(reader, name)
-    searched = frame.searched_names(sweep.spec, list(trials.values()), values)
-    rows = frame.from_board(board, searched)
-    states, progress = reader.trial_states(sweep.id), stored_progress(reader, sweep, time.time())
-    stages = running_stages(reader, sweep) if sweep.driver(time.time()) else []
-    return Snapshot(sweep, board, trials, latest, states, progress, stages, searched, rows, values)
+def _held(address: str, name: str) -> Held:
+    return Held()
 
 
 def passports(now: Snapshot) -> list[Passport]:
     """Every identity in the sweep: one a split, unless something is wrong."""
-    return _passports(reader(), url(), reader().version(), now.sweep.id)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _passports(_reader: Reader, address: str, version: int, sweep: int) -> list[Passport]:
-    return passports_of({split: _reader.evaluations(sweep, split) for split in ("valid", "test")})
+    return now.passports

@@ -72,3 +72,19 @@ def _rows(rows: Iterable[Row], words: dict[Any, dict[str, str]], fresh: bool) ->
             }
         )
     return pd.DataFrame(table, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
+
+
+class Best(NamedTuple):
+    ppl: float | None
+    low: float | None
+    high: float | None
+
+
+def best_of(board: Board) -> Best | None:
+    """Of the row that the verdict puts first, by the numbers that decide; None: nothing is ranked."""
+    row = next((row for row in board.rows if row.rank is not None), None)
+    if row is None:
+        return None
+    if row.confirmed_seeds:
+        return Best(row.confirmed_ppl, row.confirmed_low, row.confirmed_high)
+    return Best(row.val_ppl, row.val_ppl_low, row.val_ppl_high)

@@ -1,69 +1,100 @@
-"""The board as a frame, a row a configuration, and what is asked of it: the lowest, ties, filters, order."""
+"""The board as a frame, a row a configuration, and what is asked of it: its first row, ties, order."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dashboard.values import common_prefix, interval, is_number, missing, number, shown
-from dashboard.words import label
+from dashboard.words import NOT_RANKED, SEARCH_ONLY, STANDINGS, TIED, label
 from sweeper.results.leaderboard import Board
+from sweeper.results.row import Row
 from sweeper.store.records import TrialRecord
 
 BOARD_COLUMNS = (
-    *("configuration", "rank", "role", "state"),  # then the searched values
-    *("confirmed_ppl", "confirmed_interval", "confirmed_why", "confirmed_seeds"),
-    *("val_ppl", "val_ppl_low", "val_ppl_high", "interval", "val_ppl_as_run", "difference", "why", "step"),
-    *("seeds", "trials", "note", "label", "hover"),
+    *("configuration", "rank", "standing", "race", "role", "state"),  # then the searched values
+    *("confirmed_ppl", "confirmed_low", "confirmed_high", "confirmed_interval", "confirmed_why"),
+    *("confirmed_seeds", "confirmed_difference", "confirmed_margin"),
+    *("val_ppl", "val_ppl_low", "val_ppl_high", "interval", "val_ppl_as_run", "difference", "margin", "why"),
+    *("above", "above_margin", "p_best", "p_within", "regret", "rank_low", "rank_high"),
+    *("step", "seeds", "trials", "note", "label", "hover"),
 )
-NUMBERS = ("confirmed_ppl", "val_ppl", "val_ppl_low", "val_ppl_high", "val_ppl_as_run", "difference")
-SORTABLE = ("val_ppl", "difference", "step", "seeds", "configuration")
+NUMBERS = (
+    *("confirmed_ppl", "confirmed_low", "confirmed_high", "confirmed_difference", "confirmed_margin"),
+    *("val_ppl", "val_ppl_low", "val_ppl_high", "val_ppl_as_run", "difference", "margin"),
+    *("above", "above_margin", "p_best", "p_within", "regret", "rank_low", "rank_high"),
+)
+AS_STORED = (
+    "configuration",
+    "state",
+    "confirmed_why",
+    "confirmed_seeds",
+    "why",
+    "step",
+    "seeds",
+    "trials",
+    "note",
+)
 
 
 def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
-    """A row a configuration, in the board's order: its rank, its searched values, its value and interval."""
+    """A row a configuration, in the board's order: its rank, its searched values, its value and interval.
+
+    standing, above and above_margin are of the numbers that decide: of fresh seeds once there are any, and
+    nothing then of a row that has none: it was not held against the first.
+    """
     usual = next((row.values for row in board.rows if "baseline" in row.roles), {})
     prefix = common_prefix(searched)
     shared = sum(row.rank == 1 for row in board.rows) > 1
+    contests = board.fresh.contests if board.fresh and len(board.fresh.contests) > 1 else []
+    races = {each: shown(contest.value) for contest in contests for each in contest.contenders}
+    fresh = bool(board.confirmed)
     rows = []
     for row in board.rows:
         rank = "" if row.rank is None else "1=" if row.rank == 1 and shared else str(row.rank)
         chosen = {name: row.values.get(name) for name in searched}
-        facts = [
-            f"{rank or 'not ranked'}: configuration {row.configuration}",
-            f"val_ppl {number(row.val_ppl)} {interval(row.val_ppl_low, row.val_ppl_high)}",
-            *(f"{name} = {shown(value)}" for name, value in chosen.items() if not missing(value)),
-        ]
+        standing, above, margin = _decided(row, fresh)
         rows.append(
             {
-                "configuration": row.configuration,
+                **{name: getattr(row, name) for name in (*AS_STORED, *NUMBERS) if hasattr(row, name)},
                 "rank": rank,
+                "standing": standing,
+                "race": races.get(row.configuration, "") if row.confirmed_seeds else "",
                 "role": ", ".join(row.roles),
-                "state": row.state,
                 **chosen,
-                "confirmed_ppl": row.confirmed_ppl,
                 "confirmed_interval": interval(row.confirmed_low, row.confirmed_high),
-                "confirmed_why": row.confirmed_why,
-                "confirmed_seeds": row.confirmed_seeds,
-                "val_ppl": row.val_ppl,
-                "val_ppl_low": row.val_ppl_low,
-                "val_ppl_high": row.val_ppl_high,
                 "interval": interval(row.val_ppl_low, row.val_ppl_high),
-                "val_ppl_as_run": row.val_ppl_as_run,
-                "difference": row.difference,
-                "why": row.why,
-                "step": row.step,
-                "seeds": row.seeds,
-                "trials": row.trials,
-                "note": row.note,
+                "above": above,
+                "above_margin": margin,
                 "label": f"{rank or '–'} | {label(chosen, usual, prefix)}",
-                "hover": "\n".join(facts),
+                "hover": "\n".join(_facts(row, rank, chosen)),
             }
         )
-    columns = [*BOARD_COLUMNS[:4], *searched, *BOARD_COLUMNS[4:]]
+    columns = [*BOARD_COLUMNS[:6], *searched, *BOARD_COLUMNS[6:]]
     # One dtype a column whatever is missing: numbers are floats with NaN.
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(NUMBERS, float))
+
+
+def _decided(row: Row, fresh: bool) -> tuple[str, float | None, float | None]:
+    """What it is to the first, its difference to it (nats per token) and what that must exceed to count."""
+    if row.rank is None:
+        return NOT_RANKED, None, None
+    if row.confirmed_seeds:
+        return STANDINGS[row.confirmed_why], row.confirmed_difference, row.confirmed_margin
+    if fresh:
+        return SEARCH_ONLY, None, None
+    return STANDINGS[row.why], row.difference, row.margin
+
+
+def _facts(row: Row, rank: str, chosen: Mapping[str, Any]) -> list[str]:
+    """What a figure says of a row that is pointed at."""
+    fresh = f"on fresh seeds {number(row.confirmed_ppl)} {interval(row.confirmed_low, row.confirmed_high)}"
+    return [
+        f"{rank or NOT_RANKED}: configuration {row.configuration}",
+        *([fresh] if row.confirmed_seeds else []),
+        f"val_ppl {number(row.val_ppl)} {interval(row.val_ppl_low, row.val_ppl_high)}",
+        *(f"{name} = {shown(value)}" for name, value in chosen.items() if not missing(value)),
+    ]
 
 
 def searched_names(
@@ -72,7 +103,7 @@ def searched_names(
     """What the sweep varies, in the order of its spec; all that differs where the spec does not say."""
     named = list(spec["space"]) if isinstance(spec.get("space"), dict) else []
     proposed = [name for trial in trials for name in trial.params]
-    stored = {name for each in values.values() for name in each}
+    stored = set[str]().union(*values.values())
     searched = [name for name in dict.fromkeys([*named, *proposed]) if name in stored]
     differing = (
         name for name in sorted(stored) if len({str(each.get(name)) for each in values.values()}) > 1
@@ -80,23 +111,20 @@ def searched_names(
     return searched or list(differing)
 
 
-def best(rows: pd.DataFrame) -> pd.Series | None:
-    """The lowest of what is ranked; while nothing is, of what was evaluated and not pruned."""
-    ranked, rows = rows[rows["rank"] != ""], rows[rows["state"] != "pruned"]
-    found = (ranked if len(ranked) else rows).dropna(subset="val_ppl")
-    return None if found.empty else found.loc[found["val_ppl"].idxmin()]
+def first(rows: pd.DataFrame) -> pd.Series | None:
+    """The board's first row: what the answer names. None while nothing is ranked."""
+    ranked = rows[rows["rank"] != ""]
+    return None if ranked.empty else ranked.iloc[0]
 
 
-def lowest(rows: pd.DataFrame) -> tuple[str, float | None, str]:
-    """Its title, value and interval: of the confirmed alone once there are any, else of the search."""
-    confirmed = rows[rows["confirmed_seeds"] > 0].dropna(subset="confirmed_ppl")
-    if len(confirmed):
-        row = confirmed.loc[confirmed["confirmed_ppl"].idxmin()]
-        return "Lowest confirmed val_ppl", row["confirmed_ppl"], row["confirmed_interval"]
-    row_or_none = best(rows)
-    if row_or_none is None:
-        return "Lowest val_ppl", None, "–"
-    return "Lowest val_ppl", row_or_none["val_ppl"], row_or_none["interval"]
+def first_value(rows: pd.DataFrame) -> tuple[str, float | None, str]:
+    """Its title, val_ppl and interval: of fresh seeds once there are any, else of the search."""
+    row = first(rows)
+    if row is None:
+        return "val_ppl of row 1", None, "–"
+    if row["confirmed_seeds"]:
+        return "val_ppl of row 1, fresh seeds", row["confirmed_ppl"], row["confirmed_interval"]
+    return "val_ppl of row 1", row["val_ppl"], row["interval"]
 
 
 def is_adjusted(rows: pd.DataFrame) -> bool:
@@ -105,9 +133,8 @@ def is_adjusted(rows: pd.DataFrame) -> bool:
 
 
 def ties(rows: pd.DataFrame) -> int:
-    """How many configurations cannot be told from the best, itself left out; the confirmed alone, if any."""
-    why = rows["confirmed_why"] if (rows["confirmed_seeds"] > 0).any() else rows["why"]
-    return int(why.isin(("one seed", "within the error")).sum())
+    """How many configurations cannot be told from a first, itself left out."""
+    return int(rows["standing"].isin(TIED).sum())
 
 
 def present(values: pd.Series) -> list[Any]:
@@ -116,25 +143,10 @@ def present(values: pd.Series) -> list[Any]:
     return sorted(found, key=lambda value: (isinstance(value, str), value))
 
 
-def filtered(
-    rows: pd.DataFrame, states: Sequence[str], roles: Sequence[str], name: str | None, kept: Sequence[Any]
-) -> pd.DataFrame:
-    """Rows with one of the states, one of the roles and one of the kept values; an empty choice keeps all."""
-    keep = np.ones(len(rows), bool)
-    if states:
-        keep &= rows["state"].isin(states).to_numpy()
-    if roles:
-        keep &= rows["role"].isin(roles).to_numpy()
-    if name is not None and kept:
-        keep &= rows[name].isin(kept).to_numpy()
-    return rows[keep]
-
-
-def ordered(rows: pd.DataFrame, by: str, descending: bool = False) -> pd.DataFrame:
-    """Sorted, what has no value last; 'rank' is the board's own order."""
-    if by == "rank":
-        return rows.iloc[::-1] if descending else rows
-    key = pd.to_numeric(rows[by]) if is_number(rows[by]) else rows[by].astype("string")
+def ordered(rows: pd.DataFrame, by: pd.Series, descending: bool = False) -> pd.DataFrame:
+    """Sorted by a column's cells, what has no value last."""
+    numeric = is_number(by) or pd.api.types.is_float_dtype(by.dtype)
+    key = pd.to_numeric(by) if numeric else by.map(lambda cell: None if missing(cell) else str(cell))
     places = key.reset_index(drop=True).sort_values(
         ascending=not descending, kind="stable", na_position="last"
     )

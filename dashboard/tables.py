@@ -1,30 +1,20 @@
 """The tables that pages show: their rows, and how Streamlit prints each column. Every cell is plain text."""
 
 import datetime
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from streamlit import column_config as column
 
-from dashboard.frame import is_adjusted
-from dashboard.values import ago, common_prefix, is_number, missing, shown
+from dashboard.columns import text
+from dashboard.values import ago, number, shown
+from dashboard.words import STATES, TINTS
+from sweeper.results.compare import Comparison
+from sweeper.results.leaderboard import searched as varying
 from sweeper.store.records import EventRecord, LatestRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
 
-PILLS = {
-    "complete": "#DDEFE6",
-    "running": "#DCE9F4",
-    "queued": "#ECEFF2",
-    "paused": "#F8E9D6",
-    "pruned": "#ECEFF2",
-    "stopped": "#F8E9D6",
-    "lost": "#F8E9D6",
-    "failed": "#F6DEDC",
-}
-TIES = {"best": "lowest", "within the error": "tied", "one seed": "one seed"}
-TIE_COLOURS = ["#C5DAEA", "#DCE9F4", "#ECEFF2"]
 VALUE_COLUMNS = {
     "name": column.TextColumn("name"),
     "value": column.TextColumn("value", alignment="right"),
@@ -34,7 +24,9 @@ TRIAL_COLUMNS = {
     "trial": column.NumberColumn("trial", width=60),
     "seed": column.NumberColumn("seed", width=60),
     "role": column.TextColumn("role", width=80),
-    "state": column.MultiselectColumn("state", options=list(PILLS), color=list(PILLS.values()), width=100),
+    "state": column.MultiselectColumn(
+        "state", options=list(STATES), color=[TINTS[colour] for colour in STATES.values()], width=100
+    ),
     "attempt": column.NumberColumn("attempt", width=70),
     "step": column.TextColumn("step", alignment="right", width=110),
     "val_ppl": column.NumberColumn("best val_ppl", format="%.4g", width=100),
@@ -42,6 +34,16 @@ TRIAL_COLUMNS = {
     "cost": column.TextColumn("cost", alignment="right", width=110),
     "worker": column.TextColumn("worker", width=140),
     "reason": column.TextColumn("reason", width="medium"),
+}
+PAIR_COLUMNS = {
+    "configuration": column.TextColumn("", width=70),
+    "difference": column.NumberColumn("nats per token", format="%+.4f", width=100),
+    "low": column.NumberColumn("95% from", format="%+.4f", width=80),
+    "high": column.NumberColumn("to", format="%+.4f", width=80),
+    "verdict": column.TextColumn("it is", width=110),
+    "seeds": column.TextColumn("seeds in common", width=110),
+    "runs": column.TextColumn("runs of", width=90),
+    "over": column.TextColumn("interval over", width=110),
 }
 METRIC_COLUMNS = {
     "name": column.TextColumn("name", width=170),
@@ -58,86 +60,48 @@ EVENT_COLUMNS = {
 }
 
 
-def for_display(
-    rows: pd.DataFrame,
-    searched: Sequence[str],
-    values: Mapping[int, Mapping[str, Any]],
-    all_values: bool = False,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table as it is printed, and its columns' settings"""
-    names = list(searched)
-    if all_values:
-        names += sorted(
-            {name for configuration in rows["configuration"] for name in values[configuration]} - set(names)
-        )
-    prefix = common_prefix(names)
-    view = pd.DataFrame({"rank": rows["rank"], "state": [[state] for state in rows["state"]]})
-    if (rows["confirmed_seeds"] > 0).any():
-        view["confirmed"] = rows["confirmed_ppl"].astype(float)
-        view["confirmed interval"] = rows["confirmed_interval"].replace("–", "")
-        view["confirmed tie"] = [[TIES[why]] if why in TIES else [] for why in rows["confirmed_why"]]
-    view["val_ppl"] = rows["val_ppl"].astype(float)
-    view["interval"] = rows["interval"].replace("–", "")
-    if is_adjusted(rows):
-        view["as run"] = rows["val_ppl_as_run"].astype(float)
-    view["difference"] = rows["difference"].astype(float)
-    view["tie"] = [[TIES[why]] if why in TIES else [] for why in rows["why"]]
-    tie: dict[str, Any] = {"options": list(TIES.values()), "color": TIE_COLOURS, "width": 88}
-    config: dict[str, Any] = {
-        "confirmed": column.NumberColumn(
-            "confirmed", format=ppl_format(rows["val_ppl"]), width=84, help="val_ppl on fresh seeds"
-        ),
-        "confirmed interval": column.TextColumn("its 95% interval", alignment="right", width=124),
-        "confirmed tie": column.MultiselectColumn("its tie", **tie),
-        "rank": column.TextColumn("rank", alignment="right", width=56),
-        "val_ppl": column.NumberColumn("val_ppl", format=ppl_format(rows["val_ppl"]), width=84),
-        "interval": column.TextColumn("95% interval", alignment="right", width=124),
-        "as run": column.NumberColumn("as run", format=ppl_format(rows["val_ppl"]), width=72),
-        "difference": column.NumberColumn("Δ nats", format="%+.4f", width=84),
-        "tie": column.MultiselectColumn("tie", **tie),
-        "state": column.MultiselectColumn(
-            "state", options=list(PILLS), color=list(PILLS.values()), width=100
-        ),
-        "step": column.NumberColumn("step", format="localized", width=72),
-        "seeds": column.NumberColumn("seeds", width=60),
-        "role": column.TextColumn("role", width=84),
-        "configuration": column.NumberColumn("no.", width=52),
-        "note": column.TextColumn("note", width="medium"),
-    }
-    for i, name in enumerate(names):
-        cells = (
-            rows[name]
-            if name in rows
-            else pd.Series([values[c].get(name) for c in rows["configuration"]], index=rows.index)
-        )
-        key = f"value {i}"
-        label = name.removeprefix(prefix)
-        if is_number(cells):
-            view[key] = pd.to_numeric(cells)
-            config[key] = column.NumberColumn(label, format="%.4g")
-        else:
-            view[key] = ["" if missing(cell) else shown(cell) for cell in cells]
-            config[key] = column.TextColumn(label)
-    for name in ("step", "seeds", "role", "configuration", "note"):
-        view[name] = rows[name]
-    return view, config
-
-
-def ppl_format(values: pd.Series) -> str:
-    """A printf format that gives the lowest value four significant digits, so that decimal points align."""
-    lowest = pd.to_numeric(values).min()
-    return (
-        "%.4g"
-        if missing(float(lowest)) or lowest <= 0
-        else f"%.{min(3, max(0, 3 - math.floor(math.log10(lowest))))}f"
-    )
-
-
 def value_table(values: Mapping[str, Any], searched: Sequence[str]) -> pd.DataFrame:
     """A configuration's values, the searched ones first."""
     names = [name for name in searched if name in values] + sorted(set(values) - set(searched))
     mark = ["searched" if name in searched else "" for name in names]
     return pd.DataFrame({"name": names, "value": [shown(values[name]) for name in names], "searched": mark})
+
+
+def side_by_side(
+    rows: pd.DataFrame, values: Mapping[int, Mapping[str, Any]], chosen: Sequence[int]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A column a configuration: its standing, then those of the values that are not equal in all of them."""
+    of = rows.set_index("configuration")
+    facts: dict[str, list[str]] = {
+        "rank": [of["rank"][each] or "–" for each in chosen],
+        "standing": [of["standing"][each] for each in chosen],
+        "val_ppl": [f"{number(of['val_ppl'][each])} {of['interval'][each]}" for each in chosen],
+    }
+    if (of["confirmed_seeds"][list(chosen)] > 0).any():
+        facts["val_ppl, fresh seeds"] = [
+            f"{number(of['confirmed_ppl'][each])} {of['confirmed_interval'][each]}" for each in chosen
+        ]
+    for name in varying([dict(values[each]) for each in chosen]):
+        cells = [values[each].get(name) for each in chosen]
+        facts[name] = ["" if cell is None else text(cell) for cell in cells]
+    view = pd.DataFrame(
+        [[name, *cells] for name, cells in facts.items()],
+        columns=["name", *(f"no. {each}" for each in chosen)],
+    )
+    return view, {"name": column.TextColumn("", width=220)}
+
+
+def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:
+    """Of a to b; columns as in PAIR_COLUMNS. picked: by looking at the board."""
+    return {
+        "difference": pair.difference,
+        "low": pair.picked_low if picked else pair.low,
+        "high": pair.picked_high if picked else pair.high,
+        "verdict": pair.words(picked),
+        "seeds": ", ".join(map(str, pair.seeds)),
+        "runs": "confirmation" if pair.confirmed else "search, race",
+        "over": "text and seeds" if pair.over_seeds else "text alone",
+    }
 
 
 def trial_table(

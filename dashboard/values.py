@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+HUGE = 1e6  # from here on a number is written with an exponent
+
 
 def shown(value: Any) -> str:
     """A value as a researcher writes it."""
@@ -43,9 +45,11 @@ def common_prefix(names: Sequence[str]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; thousands and more without an exponent."""
+    """Four significant digits; thousands without an exponent, what no run should come to with one."""
     if value is None or not np.isfinite(value):
         return "–"
+    if abs(value) >= HUGE:
+        return f"{value:.3g}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
 
 

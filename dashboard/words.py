@@ -1,12 +1,51 @@
 """What is said in words: a configuration in brief and a sweep's state."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from dashboard.values import ago, missing, number, shown
 from sweeper.store.records import SweepRecord, TrialRecord
+
+# What a row is to the first, by the board's `why`: the same word in tables, figures and filters.
+STANDINGS = {
+    "best": "first",
+    "within the error": "tied",
+    "one seed": "tied (one seed)",
+    "screened out": "screened out",
+    "": "behind",
+}
+TIED = (STANDINGS["within the error"], STANDINGS["one seed"])
+SEARCH_ONLY, NOT_RANKED = "search only", "not ranked"  # no fresh seeds where others have; no rank at all
+STANDING_COLOURS = {  # a tint, under words of the theme's own colour
+    "first": "rgba(47, 116, 173, 0.38)",
+    "tied": "rgba(91, 149, 198, 0.24)",
+    "tied (one seed)": "rgba(91, 149, 198, 0.24)",
+    "behind": "rgba(138, 144, 153, 0.20)",
+    "screened out": "rgba(138, 144, 153, 0.20)",
+    SEARCH_ONLY: "rgba(138, 144, 153, 0.12)",
+    NOT_RANKED: "rgba(138, 144, 153, 0.12)",
+}
+# States of trials, each with its colour of Streamlit's; one that is not here is shown in words alone.
+STATES: dict[str, Literal["blue", "gray", "green", "orange", "red"]] = {
+    "running": "blue",
+    "queued": "gray",
+    "paused": "orange",
+    "complete": "green",
+    "pruned": "gray",
+    "stopped": "orange",
+    "interrupted": "orange",
+    "lost": "orange",
+    "failed": "red",
+}
+TINTS = {  # of those colours, under words of the theme's own colour
+    "blue": "rgba(47, 116, 173, 0.24)",
+    "gray": "rgba(138, 144, 153, 0.22)",
+    "green": "rgba(53, 137, 106, 0.26)",
+    "orange": "rgba(204, 111, 34, 0.26)",
+    "red": "rgba(194, 65, 75, 0.28)",
+}
 
 
 def label(chosen: Mapping[str, Any], usual: Mapping[str, Any], prefix: str, most: int = 56) -> str:
@@ -44,6 +83,17 @@ AS_RUN = (
     "as run: what the trials reported, and what curves show. val_ppl takes out that some seeds are easier "
     "than others for every configuration, so that rows of different seeds can be compared."
 )
+
+PINNED = (
+    "Δ pinned is the paired difference to configuration {}, over their common seeds and documents, nats per "
+    "token; ± is half of its 95% interval, as of a pair that was picked by looking at the board."
+)
+
+PICKED = (
+    "Below 0 is better. The pairs were picked by looking at the board, so each interval is one of all pairs "
+    "of its {} configurations at once."
+)
+BEFOREHAND = "Below 0 is better. Each interval is that of a pair that was named before the board was seen."
 
 
 def row_sentence(row: pd.Series) -> str:

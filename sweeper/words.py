@@ -1,5 +1,6 @@
 """How are amounts and configurations said? In words that tables, logs and reports share."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def command(verb: str, sweep: str, db: str, *words: object) -> str:
+    """The line to be typed. db: '' for the usual one; one that may hold a password is not repeated."""
+    line = shlex.join(("python", "-m", "sweeper", verb, sweep, *map(str, words)))
+    return line if not db or "@" in db else f"{line} --db {shlex.quote(db)}"
 
 
 def brief(values: Mapping[str, Any], names: Sequence[str]) -> str:

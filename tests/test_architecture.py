@@ -19,7 +19,7 @@ PACKAGES = ("trainer", "sweeper", "dashboard")
 # of a package is its ground floor.
 WINGS = {
     "sweeper": (
-        *("cli", "execution", "driver", "search", "results", "planning"),
+        *("cli", "terminal", "execution", "driver", "search", "results", "planning"),
         *("statistics", "files", "store", "spec", "strategies"),
     ),
     "trainer": (
@@ -53,7 +53,7 @@ PRIVATE = {
 # What the dashboard may read; none of it imports torch, ray or optuna.
 DASHBOARD_MAY = (
     *("sweeper.results.", "sweeper.planning.", "sweeper.statistics.", "sweeper.store.", "sweeper.spec."),
-    *("trainer.noise.", "trainer.metrics"),
+    *("sweeper.words", "trainer.noise.", "trainer.metrics"),
 )
 HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transformers", "datasets")
 # Trainer's wings without torch at module level: what specs are checked with and the dashboard draws with.

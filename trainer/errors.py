@@ -29,6 +29,14 @@ class StaleAttempt(EnvironmentFault):
         return str(self.args[0])
 
 
+def lacks(what: str, package: str, extra: str) -> str:
+    """What is said where a part of the installation is missing that not everyone needs."""
+    return (
+        f"{what} needs the Python package {package}, which is not installed: pip install {package}, or this "
+        f"program with its extra [{extra}]"
+    )
+
+
 class DataError(Exception):
     """A corpus or a tokenizer cannot be had."""
 

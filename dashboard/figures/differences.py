@@ -1,10 +1,13 @@
-"""How far is each row above the first, and how surely? Of perplexity, with what a difference must exceed."""
+"""How far is each row above the first, and how surely? Of perplexity; or as the rows' own values."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.style import BEST, CLEAR, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
+from trainer.metrics import BY_NAME
 
 MATTERS_NOT = "rgba(47, 116, 173, 0.10)"  # the band of differences that are as good as none
 TIED_WORDS = ("one seed", "within the error")
@@ -19,68 +22,106 @@ def differences(rows: pd.DataFrame, within: float | None = None, most: int = 30)
     rows = rows[np.isfinite(rows["difference"])].head(most)
     if rows.empty:
         return empty("No differences yet: nothing is ranked.")
-    figure, place = go.Figure(), np.arange(len(rows))
+    figure = go.Figure()
     if within:
-        figure.add_vrect(
-            x0=-100 * within, x1=100 * within, fillcolor=MATTERS_NOT, line_width=0, layer="below"
-        )
+        band = {"x0": -100 * within, "x1": 100 * within, "fillcolor": MATTERS_NOT}
+        figure.add_vrect(**band, line_width=0, layer="below")
     figure.add_vline(x=0, line={"color": TIED, "width": 1, "dash": "dot"}, layer="below")
+    nats, is_first = rows["difference"].to_numpy(float), (rows["why"] == "best").to_numpy()
+    margin = np.where(is_first, np.nan, rows["margin"].to_numpy(float))  # of itself to itself there is none
+    value, low, high = (100 * np.expm1(np.minimum(x, 700)) for x in (nats, nats - margin, nats + margin))
+    _marks(figure, rows, value, low, high, _said(nats, margin))
+    if np.isfinite(rows["p_best"].to_numpy(float)).any():
+        _chances(figure, rows)
+    _places(figure, rows["label"])
+    figure.update_layout(xaxis={"title": "above the first, % of perplexity (95%, all pairs at once)"})
+    return calm(figure, height=104 + 26 * len(rows))
+
+
+def absolute(rows: pd.DataFrame, most: int = 30) -> go.Figure:
+    """val_ppl with its 95% interval: how surely a row is what it is, not how surely it is above another.
+
+    Columns: label, why, ppl, low, high (NaN: not known), hover.
+    """
+    rows = rows[np.isfinite(rows["ppl"])].head(most)
+    if rows.empty:
+        return empty("No evaluation yet.")
+    figure = go.Figure()
+    value, low, high = (rows[name].to_numpy(float) for name in ("ppl", "low", "high"))
+    _marks(figure, rows, value, low, high, [f"{ppl:,.4g}" for ppl in value])
+    _places(figure, rows["label"])
+    figure.update_xaxes(title=f"{BY_NAME['val_ppl'].label}, 95% interval")
+    return calm(figure, height=104 + 26 * len(rows))
+
+
+def _marks(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    said: Sequence[str],
+) -> None:
+    """Each row's value and bar, by whether it may be the best. Hollow where an error is not known."""
+    place = np.arange(len(rows))  # labels may be equal: a place of its own for every row
     first, tied = (rows["why"] == "best").to_numpy(), rows["why"].isin(TIED_WORDS).to_numpy()
-    for name, chosen, colour in (
-        ("first", first, BEST),
-        ("may be the best", tied, TIED),
-        ("behind", ~first & ~tied, REST),
-    ):
-        part = rows[chosen]
-        if part.empty:
+    known = first | (np.isfinite(low) & np.isfinite(high))
+    hover = [f"{hover_lines(text)}<br>{plain(more)}" for text, more in zip(rows["hover"], said, strict=True)]
+    kinds = (("first", first, BEST), ("may be the best", tied, TIED), ("behind", ~first & ~tied, REST))
+    for name, chosen, colour in kinds:
+        if not chosen.any():
             continue
-        nats, margin = part["difference"].to_numpy(float), part["margin"].to_numpy(float)
-        margin = np.where(part["why"] == "best", np.nan, margin)  # of itself to itself there is none
-        value, low, high = (100 * np.expm1(np.minimum(x, 700)) for x in (nats, nats - margin, nats + margin))
-        # One whose error is not known has no bar, and is hollow.
-        known = np.isfinite(margin) | first[chosen]
         figure.add_scatter(
-            x=value,
+            x=value[chosen],
             y=place[chosen],
-            error_x=bars(value, low, high, colour),
+            error_x=bars(value[chosen], low[chosen], high[chosen], colour),
             mode="markers",
             name=name,
             marker={
                 "size": 9,
                 "color": colour,
-                "symbol": np.where(known, "circle", "circle-open"),
+                "symbol": np.where(known[chosen], "circle", "circle-open"),
                 "line": {"width": 1.5, "color": colour},
             },
-            customdata=[
-                f"{hover_lines(text)}<br>{plain(said)}"
-                for text, said in zip(part["hover"], _said(nats, margin), strict=True)
-            ],
+            customdata=np.array(hover, object)[chosen],
             hovertemplate="%{customdata}<extra></extra>",
         )
+
+
+def _chances(figure: go.Figure, rows: pd.DataFrame) -> None:
+    """Of being the best, on an axis of their own at the right."""
     chances = rows["p_best"].to_numpy(float)
-    if np.isfinite(chances).any():
-        figure.add_bar(
-            x=chances,
-            y=place,
-            orientation="h",
-            width=0.5,
-            xaxis="x2",
-            name="P(best)",
-            showlegend=False,
-            marker={"color": [TIED if each else REST for each in first | tied]},
-            text=["" if np.isnan(chance) else f"{chance:.2f}" for chance in chances],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="chance of being the best: %{x:.3f}<extra></extra>",
-        )
-        figure.update_layout(
-            xaxis={"domain": [0, 0.78]},
-            xaxis2={"domain": [0.83, 1], "range": [0, 1.18], "tickvals": [0, 0.5, 1], "title": "P(best)"},
-        )
+    figure.add_bar(
+        x=chances,
+        y=np.arange(len(rows)),
+        orientation="h",
+        width=0.5,
+        xaxis="x2",
+        showlegend=False,
+        marker={"color": [REST if why == "" else TIED for why in rows["why"]]},
+        text=[_chance(each) for each in chances],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="chance of being the best: %{x:.3f}<extra></extra>",
+    )
+    figure.update_layout(
+        xaxis={"domain": [0, 0.78]},
+        xaxis2={"domain": [0.83, 1], "range": [0, 1.25], "tickvals": [0, 0.5, 1], "title": "P(best)"},
+    )
+
+
+def _chance(chance: float) -> str:
+    """Two digits are known."""
+    if np.isnan(chance):
+        return ""
+    return ">.99" if chance >= 0.995 else "<.01" if chance < 0.005 else f"{chance:.2f}".lstrip("0")
+
+
+def _places(figure: go.Figure, labels: Sequence[str]) -> None:
     figure.update_yaxes(
-        tickvals=place,
-        ticktext=[plain(label, 60) for label in rows["label"]],
-        range=[len(rows) - 0.4, -0.6],
+        tickvals=np.arange(len(labels)),
+        ticktext=[plain(label, 60) for label in labels],
+        range=[len(labels) - 0.4, -0.6],
         zeroline=False,
         tickfont={"size": 12},
         showgrid=False,
@@ -89,8 +130,6 @@ def differences(rows: pd.DataFrame, within: float | None = None, most: int = 30)
         tickcolor=CLEAR,
     )
     figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_layout(xaxis={"title": "above the first, % of perplexity (95%, all pairs at once)"})
-    return calm(figure, height=104 + 26 * len(rows))
 
 
 def _said(nats: np.ndarray, margin: np.ndarray) -> list[str]:

@@ -1,34 +1,27 @@
-"""The leaderboard: how far the sweep is, what may be said of the best, all configurations, one in detail."""
+"""The leaderboard: how far the sweep is, what may be said of the best, all configurations, some in detail."""
 
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, frame, tables, words
+from dashboard import data, frame, pairs, selection, words
 from dashboard.chart import chart
+from dashboard.columns import PINNED as AGAINST
+from dashboard.columns import Columns
 from dashboard.data import Snapshot
 from dashboard.details import configuration_details
-from dashboard.figures.intervals import intervals
+from dashboard.figures.intervals import MOST, differences, intervals
+from dashboard.filters import filtered, ordered, within_ranges
+from dashboard.said import said
+from dashboard.state import COLUMNS, PINNED, ROWS
 from dashboard.values import number
+from sweeper.results.compare import Comparison
 from sweeper.results.progress_estimate import pretrains
 
 MOST_ROWS = 500  # in the table unless all are asked for
-ROW_HEIGHT = 35
-BADGES: dict[
-    str, Literal["blue", "gray", "green", "orange", "red"]
-] = {  # the states there are; an unknown one is shown in words only
-    "running": "blue",
-    "queued": "gray",
-    "paused": "orange",
-    "complete": "green",
-    "pruned": "gray",
-    "stopped": "orange",
-    "interrupted": "orange",
-    "lost": "orange",
-    "failed": "red",
-}
 
 
 def header(now: Snapshot) -> None:
@@ -37,10 +30,10 @@ def header(now: Snapshot) -> None:
         st.header("Leaderboard", anchor=False)
         st.text(words.state_sentence(now.sweep, time.time()))
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        for state, colour in BADGES.items():
+        for state, colour in words.STATES.items():
             if now.states.get(state):
                 st.badge(f"{now.states[state]:,} {state}", color=colour)
-    title, value, interval = frame.lowest(now.frame)
+    title, value, interval = frame.first_value(now.frame)
     facts = {
         title: "–" if value is None else number(value),
         "Its 95% interval": interval,
@@ -50,61 +43,96 @@ def header(now: Snapshot) -> None:
     for place, (name, shown) in zip(st.columns(4), facts.items(), strict=True):
         # A metric's value is read as Markdown, where brackets would make a link.
         place.metric(name, shown.replace("[", "\\[").replace("]", "\\]"), border=True)
-    st.progress(now.progress.ended / now.progress.total if now.progress.total else 0.0)
+    if now.progress.ended < now.progress.total:
+        st.progress(now.progress.ended / now.progress.total)
     for pretrain in pretrains(now.stages):
         st.text(pretrain.words())
         st.progress((pretrain.step or 0) / pretrain.steps if pretrain.steps else 0.0)
 
 
-def choose_rows(now: Snapshot) -> pd.DataFrame:
-    """The rows that the filters leave, in the chosen order."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        states = st.multiselect(
-            "State", frame.present(now.frame["state"]), key="states", placeholder="any", width=150
-        )
-        roles = st.multiselect(
-            "Role", frame.present(now.frame["role"]), key="roles", placeholder="any", width=150
-        )
-        name = st.selectbox(
-            "Value of", now.searched, index=None, key="value_of", placeholder="any", width=200
-        )
-        kept: list = []
-        if name is not None:
-            kept = st.multiselect(
-                "is", frame.present(now.frame[name]), key=f"is_{name}", placeholder="any", width=150
-            )
-        order = st.selectbox("Sort by", ["rank", *frame.SORTABLE, *now.searched], key="sort", width=180)
-        descending = st.toggle("Descending", key="descending")
-        st.toggle("All values", key="all_values")
-    return frame.ordered(frame.filtered(now.frame, states, roles, name, kept), order, descending)
+def columns_of(now: Snapshot) -> Columns:
+    """What the table may show: with what people said, and differences to the pinned configuration."""
+    more: dict[str, Mapping[int, Any]] = {**said(now)}
+    if base := PINNED.numbers():
+        found = pairs.against(now, base[0], now.frame["configuration"])
+        paired = {each: pair for each, pair in found.items() if isinstance(pair, Comparison)}
+        more[AGAINST] = {each: pair.difference for each, pair in paired.items()}
+        more[f"{AGAINST}_margin"] = {
+            each: (pair.picked_high - pair.picked_low) / 2 for each, pair in paired.items()
+        }
+    return Columns(now, more)
 
 
-def table(now: Snapshot, rows: pd.DataFrame) -> int | None:
-    """The table; returns the configuration of the row that is chosen."""
-    shown = rows
-    if len(rows) > MOST_ROWS and not st.toggle(f"All {len(rows):,} rows", key="all_rows"):
-        shown = rows.head(MOST_ROWS)
-    view, config = tables.for_display(shown, now.searched, now.values, st.session_state["all_values"])
-    order = shown["configuration"].tolist()
-    kept = st.session_state.get("configuration")
-    chosen = st.dataframe(
-        view,
-        column_config=config,
-        hide_index=True,
-        height=ROW_HEIGHT * (min(len(shown), 14) + 1) + 3,
-        row_height=ROW_HEIGHT,
-        on_select="rerun",
-        selection_mode=("single-row", "single-cell"),
-        # A selection is a place in the table, and places move while trials end: a new order is a new
-        # table, in which the same configuration is chosen again.
-        key=f"table-{now.sweep.id}-{hash(tuple(order))}",
-        selection_default={"selection": {"rows": [order.index(kept)] if kept in order else []}},
-        placeholder="",
-        alt="Configurations in order of rank",
-    ).selection
-    places = [*(row for row, _ in chosen.cells), *chosen.rows]  # a click anywhere in a row chooses it
-    st.session_state["configuration"] = order[places[0]] if places else None
-    return st.session_state["configuration"]
+def choose_columns(columns: Columns) -> list[str]:
+    """Kept in the session and in the address; the usual ones until somebody chooses."""
+    usual, there = columns.usual(), set(columns.names)
+    chosen = [name for name in COLUMNS.get() if name in there]
+
+    def keep() -> None:
+        names = st.session_state["columns"]
+        COLUMNS.set([] if names == usual else names)
+
+    def forget() -> None:
+        COLUMNS.set([])
+        st.session_state["columns"] = usual
+
+    with st.popover(f"Columns: {len(chosen or usual)} of {len(columns.names)}", width="content"):
+        st.session_state["columns"] = chosen or usual
+        st.multiselect("Columns, in their order", columns.names, key="columns", on_change=keep)
+        st.button("As usual", on_click=forget)
+    return chosen or usual
+
+
+def actions(chosen: list[int], shown: set[int]) -> None:
+    """What may be done with the rows that are selected."""
+    few = not 2 <= len(chosen) <= 8
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        # Links, not buttons: a page that redraws itself may lose a change of page that a button asks for.
+        st.page_link(
+            "views/compare.py",
+            label="Compare",
+            disabled=few,
+            help="Two to eight configurations, side by side",
+        )
+        st.page_link("views/curves.py", label="Curves", disabled=not chosen)
+        st.page_link("views/schedules.py", label="Schedules", disabled=not chosen)
+        st.button(
+            "Pin",
+            disabled=len(chosen) != 1,
+            on_click=lambda: PINNED.set(chosen),
+            help="Every row is shown with its paired difference to the pinned one",
+        )
+        if pinned := PINNED.numbers():
+            st.button(f"Unpin no. {pinned[0]}", on_click=lambda: PINNED.set([]))
+        if chosen:
+            st.button("Select none", on_click=lambda: ROWS.set([]))
+            hidden = len(set(chosen) - shown)
+            st.text(f"{len(chosen)} selected" + (f", {hidden} of them not in this table" if hidden else ""))
+
+
+def figure(rows: pd.DataFrame) -> None:
+    """Differences to the first, which decide; each value behind a toggle."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Differences to the first", anchor=False)
+        absolute = st.toggle("Show each value instead", key="absolute", bind="query-params")
+    if absolute:
+        chart(intervals(rows), key="intervals", alt="val_ppl of each configuration, with its 95% interval")
+    else:
+        alt = "What each configuration is above the first, with its 95% interval"
+        chart(differences(rows), key="differences", alt=alt)
+    left_out = [
+        f"{(rows['standing'] == standing).sum():,} {words_of}"
+        for standing, words_of in (
+            (words.NOT_RANKED, "not ranked"),
+            (words.SEARCH_ONLY, "search only: no fresh seeds to hold against the first's"),
+        )
+        if not absolute and (rows["standing"] == standing).any()
+    ]
+    drawn = int(rows["above"].notna().sum())
+    if drawn > MOST:
+        left_out.append(f"{drawn - MOST:,} below row {MOST}")
+    if left_out:
+        st.caption(f"Not drawn: {'; '.join(left_out)}.")
 
 
 def leaderboard_page() -> None:
@@ -116,15 +144,32 @@ def leaderboard_page() -> None:
     for alarm in now.board.alarms:
         st.error(alarm)
     st.text("\n".join(now.board.said))
-    if frame.is_adjusted(now.frame):
+    key = f"table-{now.sweep.id}"
+    chosen = [each for each in selection.selected(key) if each in now.values]
+    columns = columns_of(now)
+    rows = filtered(now.frame, columns)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        bounded = len(st.session_state.get("ranges", ()))
+        with st.popover(f"Ranges: {bounded}" if bounded else "Ranges", width="content"):
+            rows = within_ranges(rows, columns)
+        names = choose_columns(columns)
+        rows = ordered(rows, columns)
+        everything = len(rows) <= MOST_ROWS or st.toggle(
+            f"All {len(rows):,} rows", key="all_rows", bind="query-params"
+        )
+    shown = rows if everything else rows.head(MOST_ROWS)
+    actions(chosen, set(shown["configuration"]))
+    if len(rows) < len(now.frame):
+        st.caption(f"{len(rows):,} of {len(now.frame):,} configurations")
+    if PINNED.numbers():
+        st.caption(words.PINNED.format(PINNED.numbers()[0]))
+    view, settings = columns.table(names, shown)
+    selection.table(view, settings, shown["configuration"], key, "Configurations in order of rank")
+    if "val_ppl_as_run" in names:
         st.caption(words.AS_RUN)
-    rows = choose_rows(now)
-    chosen = table(now, rows)
-    if chosen is not None:
-        configuration_details(now, chosen)
-        return
-    st.subheader("Intervals", anchor=False)
-    chart(intervals(rows), key="intervals", alt="val_ppl of each configuration, with its 95% interval")
+    figure(rows)
+    if len(chosen) == 1:
+        configuration_details(now, chosen[0])
 
 
 data.live(leaderboard_page, 2)

@@ -36,8 +36,10 @@ def show(
     json: AsJson = False,
 ) -> None:
     """One trial: its state, values, latest metrics and error."""
-    from sweeper.cli.console import moment, number, print_json, print_text, shown
+    from sweeper.cli.notes import said_of
     from sweeper.files.trial_files import files_of
+    from sweeper.store.notes import NOTE, standing
+    from sweeper.terminal.console import moment, number, print_json, print_text, shown
 
     with opened_sweep(db, name, json) as (reader, sweep):
         record = trial_of(reader, sweep, trial, json)
@@ -45,16 +47,19 @@ def show(
         latest = [row for row in reader.latest(sweep.id) if row.trial == record.id]
         events = reader.events(sweep.id, record.id)
         original = None if record.repeat_of is None else reader.trial(record.repeat_of)
-        files = files_of(sweep, record)
+        files, said = files_of(sweep, record), reader.notes(sweep.id)
     if json:
         metrics = {row.name: row._asdict() for row in latest}
         document = {**record._asdict(), "values": values, "metrics": metrics, **files._asdict()}
-        print_json({"trial": document, "events": [event._asdict() for event in events]})
+        document["tags"] = standing(said).get(record.id, ())
+        mine = [each._asdict() for each in said if each.kind == NOTE and each.trial == record.id]
+        print_json({"trial": document, "events": [event._asdict() for event in events], "notes": mine})
         return
     about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
     print_text(f"trial {trial} of {name}: {record.state}, {about}")
     if original is not None:
         print_text(f"the same configuration as trial {original.called}: it was not run again")
+    print_text(*said_of(said, record.id))
     print_text(*files.in_words(), *(text for text in (record.reason, record.error) if text))
     print_text("values of its own:")
     print_text(
@@ -76,20 +81,22 @@ def show_board(
     columns: str | None = None,
     sort: str | None = None,
 ) -> None:
-    from sweeper.cli import console
-    from sweeper.cli.board_columns import NoColumn, in_order, split
-    from sweeper.cli.board_table import print_board
     from sweeper.results.leaderboard import leaderboard as make_board
     from sweeper.results.savings import savings
+    from sweeper.store.notes import standing, tags_of
+    from sweeper.terminal import console
+    from sweeper.terminal.board_columns import NoColumn, in_order, split
+    from sweeper.terminal.board_table import print_board
 
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
         board = make_board(reader, name)
-        saved = savings(reader, sweep)
+        saved, stand = savings(reader, sweep), standing(reader.notes(sweep.id))
     if json:
         with failing(NoColumn, USAGE, json):
-            rows = [row.to_json() for row in in_order(board, sort)[:limit]]
+            shown = in_order(board, sort)[:limit]
+        rows = [{**row.to_json(), "tags": tags_of(stand, row.trials)} for row in shown]
         console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
         return
     with failing(NoColumn, USAGE, json):

@@ -1,11 +1,12 @@
-"""The commands that hold a thing against another: two configurations, a trial run again, what was printed."""
+"""The commands that hold one thing against another: configurations, a trial run again, what was printed, the
+values of a parameter."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, say, trial_of
+from sweeper.cli.opening import NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep, say, trial_of
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Share, Trial
 
 DIFFERS = 4  # exit code of a repro that came out otherwise
@@ -30,10 +31,10 @@ def compare(
     A trial stands for its configuration: all seeds that both were trained with count. The interval is that of
     a pair that was named before the board was seen, unless --picked says otherwise.
     """
-    from sweeper.cli.compare_text import parameters, verdict
-    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.results.compare import NotComparable
     from sweeper.results.compare import compare as compared
+    from sweeper.terminal.compare_text import parameters, verdict
+    from sweeper.terminal.console import print_json, print_table, print_text
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NotComparable, USAGE, json):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
@@ -60,11 +61,11 @@ def judge(
     Exit code 0: keep, A is surely better. 8: discard, A is surely not better by more than the margin. 9: not
     enough evidence. However often a session asks, at most 5% of sessions keep something that is not better.
     """
-    from sweeper.cli.compare_text import judged
-    from sweeper.cli.console import print_json, print_text
     from sweeper.results.compare import NotComparable
     from sweeper.results.judge import judge as asked
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.compare_text import judged
+    from sweeper.terminal.console import print_json, print_text
 
     with opened_sweep(db, name, json) as (reader, sweep), failing((NotComparable, StoreError), USAGE, json):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
@@ -93,8 +94,8 @@ def repro(
 
     --check: exit code 0 where val_nelbo comes out equal to the bit, 4 where it does not.
     """
-    from sweeper.cli.console import print_json, print_text
     from sweeper.results import repro as again
+    from sweeper.terminal.console import print_json, print_text
     from trainer.config.problems import InvalidConfig
 
     with opened_sweep(db, name, json) as (reader, sweep):
@@ -124,10 +125,10 @@ def report(
     json: AsJson = False,
 ) -> None:
     """What was printed (`reference`) against ours: each number, and each claim, with a word."""
-    from sweeper.cli.console import print_json, print_text
-    from sweeper.cli.report_text import html_page, markdown
     from sweeper.results.report import NoReference
     from sweeper.results.report import report as held_against
+    from sweeper.terminal.console import print_json, print_text
+    from sweeper.terminal.report_text import html_page, markdown
 
     with opened_sweep(db, name, json) as (reader, sweep), failing(NoReference, USAGE, json):
         found = held_against(reader, sweep)
@@ -135,3 +136,65 @@ def report(
         print_json({"report": found.to_json()})
     else:
         print_text((html_page if html else markdown)(found).rstrip())
+
+
+@app.command()
+def profile(
+    name: Name,
+    parameter: Annotated[str, typer.Argument(help="Its dotted name: finetune.reweighting.k.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """The bound by the values of one parameter, and what a search on the objective would have chosen."""
+    from math import exp
+
+    from sweeper.results.profile import NoProfile
+    from sweeper.results.profile import profile as made
+    from sweeper.terminal.console import perplexity, print_json, print_table, print_text, shown
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(NoProfile, NOTHING_TO_RANK, json):
+        found = made(reader, sweep, parameter)
+    if json:
+        chosen = found.by_objective
+        document = {"parameter": parameter, "best": found.best._asdict()}
+        points = [point._asdict() for point in found.points]
+        print_json({**document, "by_objective": chosen and chosen._asdict(), "points": points})
+        return
+    rows = [
+        [
+            shown(point.value),
+            f"{perplexity(point.val_ppl)}{'=' if point.tied_with_best else ''}",
+            f"[{perplexity(point.low)}, {perplexity(point.high)}]",
+            "" if point.objective is None else perplexity(exp(point.objective)),
+            str(point.seeds),
+        ]
+        for point in found.points
+    ]
+    titles = [parameter.rpartition(".")[2], "val_ppl", "95% interval", "exp(objective)", "seeds"]
+    print_table(titles, rows, right=(0, 1, 2, 3, 4))
+    print_text(*found.words())
+
+
+@app.command()
+def importance(
+    name: Name,
+    evaluator: Annotated[
+        Literal["ped-anova", "fanova"], typer.Option(help="fanova needs the extra of that name.")
+    ] = "ped-anova",
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Which parameters set the good search trials apart from the others."""
+    from sweeper.search.importance import CannotTell
+    from sweeper.search.importance import importance as judged
+    from sweeper.terminal.console import print_json, print_table, print_text
+
+    with opened_sweep(db, name, json) as (reader, sweep), failing(CannotTell, NOTHING_TO_RANK, json):
+        found = judged(reader, sweep, evaluator)
+    if json:
+        judged_rows = [row._asdict() for row in found.rows]
+        print_json({**found._asdict(), "evaluator": evaluator, "rows": judged_rows})
+        return
+    rows = [[row.name, f"{row.share:.3f}", row.note(found.trials)] for row in found.rows]
+    print_table(["parameter", "importance", ""], rows, right=(1,))
+    print_text(*found.cautions(evaluator))

@@ -62,10 +62,10 @@ def extend(
     json: AsJson = False,
 ) -> None:
     """Have a sweep try more configurations: one that runs, or one that has ended."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NoExtension
     from sweeper.driver.extension import extend as make_longer
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_text
 
     with opened(db, json) as reader:
         sweep_named(reader, name, json)
@@ -89,10 +89,10 @@ def retry(
     json: AsJson = False,
 ) -> None:
     """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NothingToRetry
     from sweeper.driver.extension import retry as run_again
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_text
 
     with opened(db, json) as reader:
         sweep_named(reader, name, json)
@@ -146,7 +146,7 @@ def _asked(db: str, sweep: "SweepRecord", verb: str, trial: "TrialRecord | None"
 
 def _say(sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: bool, more: str = "") -> None:
     """That it was asked."""
-    from sweeper.cli.console import print_json, print_text
+    from sweeper.terminal.console import print_json, print_text
 
     id, number = (None, None) if trial is None else (trial.id, trial.trial_number)
     what = sweep.name if trial is None else f"trial {trial.called} of {sweep.name}"

@@ -26,7 +26,7 @@ from sweeper.words import in_bytes
 from trainer.data.online import hub_answers
 
 WORKER = 1_000_000_000  # bytes of memory that a worker with torch and a small model takes
-SHOWN = ("torch", "ray", "optuna", "sqlalchemy", "streamlit")  # of the packages, all of which are looked at
+SHOWN = ("torch", "ray", "optuna", "sqlalchemy")  # of the packages, all of which are looked at
 BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512"}  # flags of /proc/cpuinfo, the better first
 SECONDS = 2.0  # for the hub to answer
 RAY_SHARED = 110_000_000  # bytes of /dev/shm: Ray's object store

@@ -33,7 +33,7 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study."""
-    from sweeper.cli.console import print_json, print_text
+    from sweeper.terminal.console import print_json, print_text
 
     if out is None and optuna is None:
         fail(USAGE, "say where to: --out FOLDER for tables, --optuna URL for a study", json)
@@ -73,8 +73,8 @@ def share(
     """One page by itself, to attach or to open offline: answer, board, figures, method, specification."""
     from time import time
 
-    from sweeper.cli.console import print_json, print_text
     from sweeper.results.leaderboard import leaderboard
+    from sweeper.terminal.console import print_json, print_text
     from trainer.disk import written_whole
 
     if not out.parent.is_dir():
@@ -103,11 +103,11 @@ def _said(reader: "Reader", sweep: "SweepRecord", board: "Board") -> "Said":
     """The board's columns and legend as a terminal has them, and the lines that make the sweep again."""
     from dashboard.share.markup import Column
     from dashboard.share.page import Said
-    from sweeper.cli.board_table import all_columns, legend
     from sweeper.execution.registration import code_version
     from sweeper.results.repro import repro
     from sweeper.results.savings import savings
     from sweeper.spec.load import as_typed
+    from sweeper.terminal.board_table import all_columns, legend
     from trainer.config.problems import InvalidConfig
 
     columns = [

@@ -15,10 +15,10 @@ app = typer.Typer()
 @app.command()
 def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """Bring a database of an older version up to date. An SQLite file is copied first."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.store.engine import StoreError
     from sweeper.store.migrate import migrate as bring_up_to_date
     from sweeper.store.queries import Reader
+    from sweeper.terminal.console import print_json, print_text
 
     with failing(StoreError, LACKS, json):
         done = bring_up_to_date(db)
@@ -38,9 +38,9 @@ def backup(
     json: AsJson = False,
 ) -> None:
     """Copy an SQLite database into one file, also while a sweep runs in it. Checkpoints are not in it."""
-    from sweeper.cli.console import print_json, print_text
-    from sweeper.store.backup import backup as copied
     from sweeper.store.engine import StoreError
+    from sweeper.store.migrate import backup as copied
+    from sweeper.terminal.console import print_json, print_text
 
     with failing(StoreError, LACKS, json):
         size = copied(db, file)
@@ -60,9 +60,9 @@ def gc(
 
     Nothing of a sweep that is being run. A pretrain that is needed again is made again.
     """
-    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.driver.gc import collect
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_table, print_text
 
     with failing(StoreError, LACKS, json):
         found = collect(db, dry_run=dry_run)

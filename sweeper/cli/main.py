@@ -5,6 +5,8 @@ not equal; 5 nothing to rank, or too little for importance and profile; 6 budget
 something; 8 judge: discard; 9 judge: not enough evidence; 130 interrupted, resumable; 143 terminated.
 """
 
+from typing import Annotated
+
 import typer
 
 from sweeper.cli import (
@@ -14,28 +16,53 @@ from sweeper.cli import (
     export,
     housekeeping,
     machine,
-    parameters,
+    notes,
     plan,
     run,
     settle,
     stages,
+    start,
     status,
 )
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(run, settle, status, machine, board, comparisons, parameters, export),
-    *(controls, plan, housekeeping, stages),
+    *(start, run, settle, status, machine, board, comparisons, export),
+    *(controls, notes, plan, housekeeping, stages),
 )
 
 app = typer.Typer(
     help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",
     epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+        from pathlib import Path
+        from tomllib import loads
+
+        try:
+            number = version("bd3lm-sweep")
+        except PackageNotFoundError:  # a checkout on the path
+            project = Path(__file__).parents[2] / "pyproject.toml"
+            number = loads(project.read_text())["project"]["version"]
+        typer.echo(f"bd3lm-sweep {number}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None: ...
+
+
 for kind in KINDS:
     app.add_typer(kind.app)

@@ -3,7 +3,6 @@
 Imported by the command line before anything else, so everything heavy is imported inside.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL
-from sweeper.words import clock
+from sweeper.words import clock, command
 
 if TYPE_CHECKING:
+    from sweeper.spec.environment import Environment
     from sweeper.spec.inputs import Inputs
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.queries import Reader
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     """One sentence and an exit code; never a traceback."""
-    from sweeper.cli.console import print_json
+    from sweeper.terminal.console import print_json
 
     say(sentence)
     if json:
@@ -38,8 +38,14 @@ def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" = None) -> "SweepSpec":
-    """inputs: looks at the files that runs would read; without, one that leaves none out."""
+def load(
+    path: Path,
+    overrides: list[str],
+    json: bool,
+    inputs: "Inputs | None" = None,
+    environment: "Environment | None" = None,
+) -> "SweepSpec":
+    """As sweeper/spec/load.py's load_spec."""
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
 
@@ -47,7 +53,7 @@ def load(path: Path, overrides: list[str], json: bool, inputs: "Inputs | None" =
         if "=" not in override.lstrip("="):
             fail(USAGE, f"{override!r} is no override: key=value, as in search.trials=5", json)
     try:
-        return load_spec(path, overrides, inputs)
+        return load_spec(path, overrides, inputs, environment)
     except InvalidSpec as error:
         problems = [
             {**each.mark._asdict(), "key": each.key, "sentence": each.sentence} for each in error.problems
@@ -71,11 +77,11 @@ def changed(spec: "SweepSpec", overrides: list[str], json: bool) -> "SweepSpec":
         fail(USAGE, document.problems[0].sentence, json)
     resolved = spec.resolved()
     for key, value in document.values.items():
-        if not key.startswith(FREE):
+        if not f"{key}.".startswith(FREE):
             may = ", ".join(each.rstrip(".") for each in FREE)
             fail(USAGE, f"{key} makes it another sweep; what may change is {may}", json)
         section, _, field = key.partition(".")
-        resolved[section] = {**(resolved[section] or {}), field: value}
+        resolved[section] = {**(resolved[section] or {}), field: value} if field else value
     try:
         return SweepSpec.from_resolved(resolved, spec.text)
     except ValidationError as error:
@@ -141,6 +147,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     from time import time
 
     from sweeper.results.progress_estimate import stored_progress
+    from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
@@ -149,6 +156,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
         **{key: said[key] for key in kept},
         "trials": reader.trial_states(sweep.id),
         "driver": sweep.driver(now),
+        "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,
         "expected": so_far.total,
         "seconds_left": so_far.seconds_left,
@@ -170,8 +178,7 @@ def state_in_words(document: Mapping[str, Any]) -> str:
 
 
 def to_go_on(name: str, db: str) -> str:
-    where = "" if db == DEFAULT_URL or "@" in db else f" --db {shlex.quote(db)}"
-    return f"to go on: python -m sweeper resume {shlex.quote(name)}{where}"
+    return f"to go on: {command('resume', name, '' if db == DEFAULT_URL else db)}"
 
 
 @contextmanager

@@ -7,9 +7,26 @@ import typer
 
 DEFAULT_URL = "sqlite:///sweeps.db"
 
+
+def _spec(said: Path) -> Path:
+    """Raises BadParameter, so exit code 2."""
+    from sweeper.cli.shipped import find, shipped
+
+    if (found := find(said)) is not None:
+        return found
+    if said.is_dir():
+        raise typer.BadParameter(f"{said} is a folder, not a specification")
+    known = ", ".join(name for name in shipped() if "/" not in name)
+    raise typer.BadParameter(f"there is no file {said}; these come with the program: {known}")
+
+
 Spec = Annotated[
     Path,
-    typer.Argument(exists=True, dir_okay=False, readable=True, help="A YAML file: docs/search-spaces.md."),
+    typer.Argument(
+        callback=_spec,
+        metavar="SPEC",
+        help="A YAML file (docs/search-spaces.md), or the name of a shipped one: schedules.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -19,8 +36,27 @@ FreeOverrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Of budget, resources or keep: budget.hours=8."),
 ]
-Name = Annotated[str, typer.Argument(help="The sweep's name.")]
-MaybeName = Annotated[str | None, typer.Argument(help="The sweep's name; all of them without.")]
+
+
+def _names(begun: str) -> list[str]:
+    """Sweeps of the database, for the shell's completion. It has nowhere to say what is wrong."""
+    from contextlib import closing
+    from os import environ
+
+    from sweeper.store.engine import StoreError
+    from sweeper.store.queries import Reader
+
+    try:
+        with closing(Reader(environ.get("SWEEPER_DB", DEFAULT_URL))) as reader:
+            return [each.name for each in reader.sweeps() if each.name.startswith(begun)]
+    except StoreError:
+        return []
+
+
+Name = Annotated[str, typer.Argument(help="The sweep's name.", autocompletion=_names)]
+MaybeName = Annotated[
+    str | None, typer.Argument(help="The sweep's name; all of them without.", autocompletion=_names)
+]
 OneTrial = Annotated[int | None, typer.Option(help="This one alone; the whole sweep without.")]
 Trial = Annotated[int, typer.Argument(help="Its number on the board.")]
 Database = Annotated[

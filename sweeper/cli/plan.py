@@ -33,12 +33,12 @@ def plan(
 
 def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: bool, json: bool) -> None:
     """Ends with exit code 7 where the machine lacks something. The budget's limits are said, no more."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.planning.calibration import calibrate
     from sweeper.planning.forecast import forecast, in_words, shapes_of, unmeasured
     from sweeper.planning.machine import slots_for
     from sweeper.planning.plan import plan as plan_of
     from sweeper.planning.precision import in_one_precision
+    from sweeper.terminal.console import print_json, print_text
 
     would, slots = plan_of(spec), slots_for(spec.resources)
     tried = unmeasured()

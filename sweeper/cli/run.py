@@ -17,6 +17,7 @@ from sweeper.cli.opening import (
     load,
     look_at_inputs,
     opened_sweep,
+    say,
 )
 from sweeper.cli.options import (
     DEFAULT_URL,
@@ -35,6 +36,8 @@ from sweeper.cli.plan import counts, seen, show_plan
 
 if TYPE_CHECKING:
     from sweeper.files.remote import Unsaid
+    from sweeper.spec.environment import Environment
+    from sweeper.spec.sections import Notify
     from sweeper.spec.spec import SweepSpec
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
@@ -65,6 +68,8 @@ def run(
     given = [*(overrides or []), *([] if as_name is None else [f"name={dumps(as_name)}"])]
     # Whether a cluster's nodes see a file cannot be said here.
     checked = load(spec, given, json, Inputs(offline=address != "local"))
+    if made := _made_with(checked, db):
+        checked = load(spec, given, json, Inputs(offline=address != "local"), made)
     if plan:
         show_plan(checked, db, files, no_calibration, json)
         return
@@ -112,9 +117,9 @@ def check(
     json: AsJson = False,
 ) -> None:
     """Check a specification and the files that it reads, and say what would run. Starts nothing."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.planning.plan import plan
     from sweeper.spec.inputs import Inputs
+    from sweeper.terminal.console import print_json, print_text
 
     inputs = Inputs(offline)
     checked = load(spec, overrides or [], json, inputs)
@@ -125,11 +130,48 @@ def check(
         print_json({"plan": would._asdict(), "sees": sees, "unseen": unseen, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
+    print_text(*(f"{name:<12}{value}, of the environment" for name, value in checked.environment.items()))
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
 
 
+def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
+    from contextlib import closing
+
+    from sweeper.cli.notify import notify
+    from sweeper.store.engine import StoreError
+    from sweeper.store.queries import Reader
+
+    try:
+        with closing(Reader(url)) as reader:
+            notify(asked, reader, name, code)
+    except StoreError as error:
+        say(f"notify: {error}")
+
+
+def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
+    """What the environment was when the sweep of that name was made; None where it is the same now."""
+    from contextlib import closing, suppress
+    from os import environ
+
+    from sweeper.spec.environment import Environment
+    from sweeper.store.engine import StoreError
+    from sweeper.store.queries import Reader
+
+    if not spec.environment:
+        return None
+    with suppress(StoreError), closing(Reader(db)) as reader:  # where there is no store yet, none was made
+        stored = reader.sweep(spec.name)
+        made = {} if stored is None else stored.spec.get("environment", {})
+        other = [name for name, value in made.items() if spec.environment.get(name) != value]
+        for name in other:
+            now = spec.environment.get(name)
+            say(f"{name} is {made[name]!r}, as when the sweep was made; now it is {now!r}")
+        return Environment({**environ, **made}) if other else None
+    return None
+
+
 def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json: bool) -> NoReturn:
-    from sweeper.cli import console
+    from sweeper.terminal import console
 
     progress = console.progress()
     progress.note(f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
@@ -141,4 +183,6 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
         show_board(spec.name, url, json)
     elif json:
         console.print_json({"error": "see stderr", "exit_code": code})
+    if spec.notify is not None:
+        _notify(spec.notify, spec.name, url, code)
     raise typer.Exit(code)

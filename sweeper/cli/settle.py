@@ -29,12 +29,12 @@ def settle(
     json: AsJson = False,
 ) -> None:
     """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.driver.extension import NotSettled
     from sweeper.driver.extension import settle as ask
     from sweeper.files.remote import Unsaid
     from sweeper.spec.spec import SweepSpec
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_text
 
     options = {
         "within": within,
@@ -75,12 +75,12 @@ def reevaluate(
     """Score checkpoints of a sweep's best again, without training: the board goes by these scores then. One
     that
     was scored under more masks keeps what it has."""
-    from sweeper.cli.console import print_json, print_text
     from sweeper.execution.reevaluation import Masks, contenders
     from sweeper.execution.reevaluation import reevaluate as score_again
     from sweeper.results.leaderboard import leaderboard
     from sweeper.spec.spec import RANKING_ERROR
     from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_text
 
     if masks is not None and error is not None:
         fail(USAGE, "--error sets the number of masks: say one of the two", json)

@@ -19,9 +19,9 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
         return
     from time import time
 
-    from sweeper.cli.console import print_json, print_table, print_text
     from sweeper.files.kept_stages import kept_stages
     from sweeper.results.savings import hours
+    from sweeper.terminal.console import print_json, print_table, print_text
 
     with opened(db, json) as reader:
         found = kept_stages(reader, time())
@@ -54,8 +54,8 @@ def prune(
     needed."""
     from time import time
 
-    from sweeper.cli.console import print_json, print_text
     from sweeper.files.kept_stages import clear, kept_stages, refusal
+    from sweeper.terminal.console import print_json, print_text
 
     before = context.obj or {}
     db, json = before.get("db", db) if db == DEFAULT_URL else db, json or before.get("json", False)

@@ -14,11 +14,11 @@ app = typer.Typer()
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
     """How far a sweep is."""
-    from sweeper.cli.console import moment, print_json, print_text
-    from sweeper.driver.spending import spent_in_words
+    from sweeper.cli.notes import said_of
     from sweeper.files.disk import use
-    from sweeper.results.progress_estimate import pretrains, running_stages
-    from sweeper.results.savings import savings
+    from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages
+    from sweeper.results.savings import savings, spent_in_words
+    from sweeper.terminal.console import moment, print_json, print_text
 
     if name is None:
         _list(db, json)
@@ -26,10 +26,10 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     with opened_sweep(db, name, json) as (reader, sweep):
         document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
         running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
-        steps = {trial.id: reader.last_step(trial.id) for trial in running}
+        trials = [RunningTrial.of(trial, reader.last_step(trial.id)) for trial in running]
         stages = pretrains(running_stages(reader, sweep)) if document["driver"] else []
         saved, disk = savings(reader, sweep), use(reader, sweep, db)
-        spent = spent_in_words(reader, sweep)
+        spent, said = spent_in_words(reader, sweep), said_of(reader.notes(sweep.id), None)
     if json:
         last, saving = [event._asdict() for event in events], saved and saved._asdict()
         running_now = [stage._asdict() for stage in stages]
@@ -40,10 +40,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
-    print_text(*(stage.words() for stage in stages))
-    print_text(
-        *(f"trial {t.called}: step {steps[t.id]:,} of {t.steps:,}, {t.role}, seed {t.seed}" for t in running)
-    )
+    print_text(*said, *(stage.words() for stage in stages), *(trial.words() for trial in trials))
     if saved:
         print_text(f"shared pretrains {saved.words()}")
     if spent:
@@ -61,7 +58,7 @@ def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
 
 
 def _list(db: str, json: bool) -> None:
-    from sweeper.cli.console import moment, print_json, print_text
+    from sweeper.terminal.console import moment, print_json, print_text
 
     with opened(db, json) as reader:
         sweeps = [summary(reader, sweep) for sweep in reader.sweeps()]
@@ -71,6 +68,7 @@ def _list(db: str, json: bool) -> None:
     for each in sweeps:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
         cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
-        print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}")
+        tags = f"  [{', '.join(each['tags'])}]" if each["tags"] else ""
+        print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}{tags}")
     if not sweeps:
         say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")

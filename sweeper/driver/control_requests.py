@@ -92,12 +92,12 @@ class ControlRequests:
 
     def extended(self, spec: SweepSpec) -> SweepSpec:
         """With as many trials as it is asked for; that is written with the request that is done by it."""
-        for control, amount in asked(self._undone()):
+        for control, amount in asked(undone := self._undone()):
             try:
                 spec = extended(spec, amount)
                 with self._held.writer.together():
                     self._held.writer.extend(spec.search.trials, control)
-                    self._events.note(VERB, f"extended to {spec.search.trials} trials")
+                    self._events.note(VERB, f"extended to {spec.search.trials} trials{_by(undone, control)}")
             except NoExtension as no:
                 with self._held.writer.together():
                     self._held.writer.finish_control(control)
@@ -106,13 +106,13 @@ class ControlRequests:
 
     def settled(self, spec: SweepSpec) -> SweepSpec:
         """As it is asked to be settled; that is written with the request that is done by it."""
-        for control, said in asked_to_settle(self._undone()):
+        for control, said in asked_to_settle(undone := self._undone()):
             try:
                 spec = settled(spec, said)
                 assert spec.settle is not None
                 with self._held.writer.together():
                     self._held.writer.change_spec("settle", spec.settle.model_dump(mode="json"), control)
-                    self._events.note(SETTLE, f"asked to {words_of(said)}")
+                    self._events.note(SETTLE, f"asked to {words_of(said)}{_by(undone, control)}")
             except NotSettled as no:
                 with self._held.writer.together():
                     self._held.writer.finish_control(control)
@@ -128,7 +128,7 @@ class ControlRequests:
         for request in new:
             self._said.add(request.id)
             what = "the sweep" if request.trial is None else f"trial {self._trials.called(request.trial)}"
-            self._events.record("control", f"asked to {request.verb} {what}", request.trial)
+            self._events.record("control", f"asked to {request.verb} {what}{request.by}", request.trial)
         return new
 
     def _done(self, request: ControlRecord) -> None:
@@ -162,3 +162,8 @@ class ControlRequests:
         elif state == "paused" and request.verb == "resume":
             driver.put_back(trial)
         self._done(request)
+
+
+def _by(requests: Sequence[ControlRecord], id: int) -> str:
+    """Who asks, at a sentence's end."""
+    return next(each.by for each in requests if each.id == id)

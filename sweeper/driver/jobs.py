@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sweeper.driver.failures import Failure
 from sweeper.files.stage_cache import discard_damaged, seal
+from sweeper.store.records import Usage
 from trainer.config.stored import read_phase
 from trainer.config.train_config import TrainConfig
 from trainer.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
@@ -138,3 +139,4 @@ class News(NamedTuple):
     over: bool
     failure: Failure | None  # why it is over, where it did not come to its end
     worker: str  # host:pid
+    usage: Usage | None = None  # now and then

@@ -70,7 +70,7 @@ def winning(reader: Reader, sweep: int, trials: list[TrialRecord], spec: SweepSp
     """
     evaluations = {each.trial: each for each in reader.evaluations(sweep, "valid")}
     searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
-    ranked = ranking(entries_of(searched, evaluations, [])).rows
+    ranked = ranking(entries_of(searched, evaluations)).rows
     if not ranked or spec.keep.best == "all":
         return None
     confirmed = {trial.configuration for trial in trials if trial.role in AFTER_SEARCH}

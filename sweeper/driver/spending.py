@@ -10,9 +10,8 @@ from sweeper.driver.jobs import Cost, Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.stop_reason import StopReason
 from sweeper.planning.cost_estimates import CostEstimates, Measured
-from sweeper.results.savings import LEDGER
-from sweeper.spec.budget import NONE, UNITS, Amount, Budget
-from sweeper.store.queries import Reader
+from sweeper.results.savings import LEDGER, spent
+from sweeper.spec.budget import NONE, Amount, Budget
 from sweeper.store.records import SweepRecord, TrialRecord
 from trainer.evaluation.record import Report
 
@@ -43,8 +42,8 @@ class Spending:
     ):
         """own: the sweep's trials, repeats left out. clock: of the seconds that are spent."""
         self._reader, self._writer, self._clock = held.reader, held.writer, clock
-        spent = earlier(held.reader, held.record.id, own)
-        self._guard = BudgetGuard(allowance.budget, spent, clock)
+        before = spent(held.reader, held.record.id, own)
+        self._guard = BudgetGuard(allowance.budget, before, clock)
         self._estimates = CostEstimates(allowance.gpu, allowance.measured)
         self._live: dict[str, LiveJob] = {}
         self._driver = held.writer.add_driver()
@@ -152,29 +151,5 @@ class Spending:
         self._writer.spend(self._driver, seconds=own.seconds, gpu_seconds=own.gpu_seconds, tokens=own.tokens)
 
 
-def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
-    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget."""
-    budget = sweep.spec.get("budget") or {}
-    own = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
-    spent = zip(UNITS.items(), earlier(reader, sweep.id, own), strict=True)
-    parts = [
-        f"{used / unit:.3g} of {budget[name]:g} {name.replace('_', ' ').replace('gpu', 'GPU')}"
-        for (name, unit), used in spent
-        if budget.get(name) is not None
-    ]
-    return ", ".join(parts)
-
-
 def _spent(lack: str) -> StopReason:
     return StopReason(lack, SPENT, f" {lack.partition(' ')[0]}=MORE")
-
-
-def earlier(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:
-    """What the sweep has spent, as its drivers wrote it down."""
-    drivers = reader.drivers(sweep)
-    return Amount(
-        sum(each.seconds for each in drivers),
-        sum(each.gpu_seconds for each in drivers),
-        sum(trial.attempt > 0 for trial in own),
-        sum(each.tokens for each in drivers),
-    )

@@ -20,7 +20,8 @@ from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 
-MAY_CHANGE = ("budget", "keep", "reference", "settle")  # sections, between run and resume
+# Sections, between run and resume.
+MAY_CHANGE = ("budget", "keep", "reference", "settle", "notify", "describe", "tags")
 
 
 class AnotherSpec(ValueError):

@@ -161,7 +161,9 @@ def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -
     while not driver.end():
         failure = None
         if driver.poll():  # else the budget is spent, and Ray need not be started
-            failure = executor.run(TrialBackend(driver, slots, means.train, at.watchdog, limit))
+            keep = held.writer.add_usage
+            backend = TrialBackend(driver, slots, means.train, at.watchdog, limit, keep)
+            failure = executor.run(backend)
         if (code := _cut_off(driver, failure, progress, at)) is not None:
             return code
     return exit_code(driver.states())

@@ -11,10 +11,11 @@ from ray.tune.search import Searcher
 
 from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.failures import BrokenDevice, Lost, Silent
-from sweeper.driver.jobs import Job
+from sweeper.driver.jobs import Job, StageJob
 from sweeper.driver.stop_reason import by_signal
 from sweeper.execution.watchdog import HALTED, Watchdog
 from sweeper.planning.machine import Slots
+from sweeper.store.records import Usage
 
 log = logging.getLogger("ray.sweeper")
 QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
@@ -41,8 +42,18 @@ def _contained(otherwise: Any) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 class TrialBackend:
-    def __init__(self, driver: Driver, slots: Slots, trainer: str, watchdog: Watchdog, time_limit: float):
-        """time_limit: seconds in which a worker that has begun must give a sign of life."""
+    def __init__(
+        self,
+        driver: Driver,
+        slots: Slots,
+        trainer: str,
+        watchdog: Watchdog,
+        time_limit: float,
+        keep_usage: Callable[[str, int | None, Usage], object],
+    ):
+        """time_limit: seconds in which a worker that has begun must give a sign of life. keep_usage: of a
+        worker and the trial that it runs."""
+        self._keep_usage = keep_usage
         self._driver, self._slots, self._trainer, self._watchdog = driver, slots, trainer, watchdog
         self._time_limit = time_limit
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
@@ -79,6 +90,9 @@ class TrialBackend:
         if news is None or job is None:
             return not self.stopping
         self._last_news = self._heard[tune_id] = time.monotonic()
+        if news.usage is not None:
+            trial = None if isinstance(job, StageJob) else job.trial
+            self._keep_usage(news.worker, trial, news.usage)
         go_on = self._driver.take(job, news.reports, news.cost, news.worker)
         if news.over:
             del self._jobs[tune_id]

@@ -21,6 +21,7 @@ from sweeper.driver.failures import BrokenDevice, failure_of
 from sweeper.driver.jobs import Cost, Job, News, Reports
 from sweeper.execution.mirror import mirrored
 from sweeper.execution.prefetch import NotReady, Prefetch
+from sweeper.execution.usage import Sampler
 from sweeper.files.remote import is_remote
 from trainer.evaluation.record import Report
 
@@ -34,6 +35,7 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._sampler = Sampler(gpu=bool(config["gpu"]))
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -94,7 +96,7 @@ class Worker(tune.Trainable):
         if over:
             self._close()
         self._broken = isinstance(failure, BrokenDevice)
-        news = News(tuple(reports), self._cost(), over, failure, self._name)
+        news = News(tuple(reports), self._cost(), over, failure, self._name, self._sampler.due())
         return {"news": news, "done": over and not self._broken}
 
     def _running(self) -> "Prefetch[Report | None]":

@@ -10,13 +10,14 @@ That is of a pair that was named before the board was seen. For one that was pic
 wider one, for all pairs of the board at once (Tukey and Kramer)."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sweeper.results.ranking import quantity
-from sweeper.statistics.differences import PRIOR, Differences, differences, pooled
+from sweeper.statistics.differences import PRIOR, Differences, Pooled, differences, pooled
 from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.quantiles import CONFIDENCE, student, tukey
 from sweeper.store.queries import Reader
@@ -55,6 +56,13 @@ class Comparison(NamedTuple):
     @property
     def told_apart_if_picked(self) -> bool:
         return self._apart(self.picked_low, self.picked_high)
+
+    def words(self, picked: bool) -> str:
+        """What may be said of a to b. picked: the pair was picked by looking at the board."""
+        if self.told_apart_if_picked if picked else self.told_apart:
+            return "better" if self.difference < 0 else "worse"
+        low, high = (self.picked_low, self.picked_high) if picked else (self.low, self.high)
+        return "not told apart" if low <= 0 <= high else "one seed: runs differ"
 
     def _apart(self, low: float, high: float) -> bool:
         return self.over_seeds and len(self.seeds) > 1 and not low <= 0 <= high
@@ -109,60 +117,91 @@ def compare(
     confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Of the configurations of two trials. Raises NotComparable."""
-    pair = pair_of(reader, sweep, a, b, split=split)
-    half, of_picked = pair.half(confidence), pair.half_if_picked(confidence)
-    values = reader.configurations(sweep.id)
-    return Comparison(
-        a=_side(pair.a, pair.sides[0]),
-        b=_side(pair.b, pair.sides[1]),
-        parameters=differing(values[pair.a.configuration], values[pair.b.configuration]),
-        seeds=pair.seeds,
-        confirmed=pair.confirmed,
-        difference=pair.difference,
-        low=pair.difference - half,
-        high=pair.difference + half,
-        over_seeds=pair.over_seeds,
-        picked_low=pair.difference - of_picked,
-        picked_high=pair.difference + of_picked,
-        groups=pair.groups,
-    )
+    return Comparisons(reader, sweep, split).of(a, b, confidence)
 
 
 def pair_of(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Pair:
     """Of the configurations of two trials. Raises NotComparable."""
-    trials = {trial.id: trial for trial in reader.trials(sweep.id)}
-    first, second = (_find(trials, sweep.name, each) for each in (a, b))
-    if first.configuration == second.configuration:
-        raise NotComparable(f"trials {a} and {b} have the same configuration")
-    evaluations = {each.trial: each for each in reader.evaluations(sweep.id, split)}
-    complete = [
-        trial
-        for trial in trials.values()
-        if trial.state == "complete" and trial.repeat_of is None and trial.id in evaluations
-    ]
-    mine, others = (_runs(complete, each) for each in (first, second))
-    roles = [role for role in (True, False) if mine[role].keys() & others[role].keys()]
-    if not roles:
-        raise NotComparable(
-            f"trials {a} and {b} have no seed in common ({_seeds(mine)}; {_seeds(others)}), so nothing "
-            "can be paired; the leaderboard takes out what seeds differ by"
-        )
-    confirmed = roles[0]
-    seeds = sorted(mine[confirmed].keys() & others[confirmed].keys())
-    mine_S, others_S = ([evaluations[runs[confirmed][seed]] for seed in seeds] for runs in (mine, others))
-    _check_same(mine_S + others_S)
+    return Comparisons(reader, sweep, split).pair(a, b)
 
-    alike = [trial for trial in complete if (trial.role == "confirm") == confirmed]
-    alike = [trial for trial in alike if quantity(evaluations[trial.id]) == quantity(mine_S[0])]
-    return Pair(
-        a=first,
-        b=second,
-        seeds=seeds,
-        sides=(mine_S, others_S),
-        confirmed=confirmed,
-        groups=max(2, len({trial.configuration for trial in alike})),
-        found=_difference((mine_S, others_S), seeds, alike, evaluations),
-    )
+
+class Others(NamedTuple):
+    """Of a board's runs that were evaluated alike: what they say of a pair."""
+
+    groups: int  # configurations
+    spread: Pooled  # over seeds
+    repeated: int  # configurations with two seeds or more
+
+
+class Comparisons:
+    """Any number of pairs of a sweep, which is read once."""
+
+    def __init__(self, reader: Reader, sweep: SweepRecord, split: str = "valid"):
+        self._name = sweep.name
+        self._trials = {trial.id: trial for trial in reader.trials(sweep.id)}
+        self._evaluations = {each.trial: each for each in reader.evaluations(sweep.id, split)}
+        self._values = reader.configurations(sweep.id)
+        self._complete: dict[int, list[TrialRecord]] = defaultdict(list)  # by configuration
+        for trial in self._trials.values():
+            if trial.state == "complete" and trial.repeat_of is None and trial.id in self._evaluations:
+                self._complete[trial.configuration].append(trial)
+        self._others: dict[tuple[bool, tuple[Any, ...]], Others] = {}
+
+    def of(self, a: int, b: int, confidence: float = CONFIDENCE) -> Comparison:
+        """Of the configurations of two trials. Raises NotComparable."""
+        pair = self.pair(a, b)
+        half, of_picked = pair.half(confidence), pair.half_if_picked(confidence)
+        return Comparison(
+            a=_side(pair.a, pair.sides[0]),
+            b=_side(pair.b, pair.sides[1]),
+            parameters=differing(self._values[pair.a.configuration], self._values[pair.b.configuration]),
+            seeds=pair.seeds,
+            confirmed=pair.confirmed,
+            difference=pair.difference,
+            low=pair.difference - half,
+            high=pair.difference + half,
+            over_seeds=pair.over_seeds,
+            picked_low=pair.difference - of_picked,
+            picked_high=pair.difference + of_picked,
+            groups=pair.groups,
+        )
+
+    def pair(self, a: int, b: int) -> Pair:
+        """Raises NotComparable."""
+        first, second = (_find(self._trials, self._name, each) for each in (a, b))
+        if first.configuration == second.configuration:
+            raise NotComparable(f"trials {a} and {b} have the same configuration")
+        mine, others = (_runs(self._complete[each.configuration]) for each in (first, second))
+        roles = [role for role in (True, False) if mine[role].keys() & others[role].keys()]
+        if not roles:
+            raise NotComparable(
+                f"trials {a} and {b} have no seed in common ({_seeds(mine)}; {_seeds(others)}), so nothing "
+                "can be paired; the leaderboard takes out what seeds differ by"
+            )
+        confirmed = roles[0]
+        seeds = sorted(mine[confirmed].keys() & others[confirmed].keys())
+        mine_S, others_S = (
+            [self._evaluations[runs[confirmed][seed]] for seed in seeds] for runs in (mine, others)
+        )
+        _check_same(mine_S + others_S)
+        alike = self._alike(confirmed, mine_S[0])
+        found = _difference((mine_S, others_S), seeds, alike)
+        return Pair(first, second, seeds, (mine_S, others_S), confirmed, max(2, alike.groups), found)
+
+    def _alike(self, confirmed: bool, like: EvaluationRecord) -> Others:
+        """The runs that tell of seeds: found once for all pairs of them."""
+        key = (confirmed, quantity(like))
+        if key not in self._others:
+            runs = {
+                (trial.configuration, trial.seed): self._evaluations[trial.id].nats
+                for trials in self._complete.values()
+                for trial in reversed(trials)
+                if (trial.role == "confirm") == confirmed and quantity(self._evaluations[trial.id]) == key[1]
+            }
+            _, field = field_of([Run(*place, nats) for place, nats in runs.items()], like.tokens)
+            repeated = int((field.seeds_C >= 2).sum())
+            self._others[key] = Others(len({c for c, _ in runs}), pooled(field.value_CS), repeated)
+        return self._others[key]
 
 
 def differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -180,12 +219,11 @@ def _find(trials: dict[int, TrialRecord], name: str, id: int) -> TrialRecord:
     return trial
 
 
-def _runs(complete: Sequence[TrialRecord], of: TrialRecord) -> dict[bool, dict[int, int]]:
+def _runs(complete: Sequence[TrialRecord]) -> dict[bool, dict[int, int]]:
     """Trials by seed; confirmation runs (True) apart: the others took part in the choice."""
     runs: dict[bool, dict[int, int]] = {True: {}, False: {}}
     for trial in complete:
-        if trial.configuration == of.configuration:
-            runs[trial.role == "confirm"].setdefault(trial.seed, trial.id)
+        runs[trial.role == "confirm"].setdefault(trial.seed, trial.id)
     return runs
 
 
@@ -215,24 +253,16 @@ def _side(trial: TrialRecord, evaluations: Sequence[EvaluationRecord]) -> Side:
 
 
 def _difference(
-    sides: Sequence[Sequence[EvaluationRecord]],
-    seeds: Sequence[int],
-    alike: Sequence[TrialRecord],
-    evaluations: dict[int, EvaluationRecord],
+    sides: Sequence[Sequence[EvaluationRecord]], seeds: Sequence[int], alike: Others
 ) -> Differences:
-    """Of the first to the second. alike: the runs that tell of seeds."""
-    tokens_D = sides[0][0].tokens
+    """Of the first to the second."""
     pair = [
         Run(place, seed, each.nats)
         for place, side in enumerate(sides)
         for seed, each in zip(seeds, side, strict=True)
     ]
-    unique = {(trial.configuration, trial.seed): trial.id for trial in reversed(alike)}
-    runs = [Run(*key, evaluations[trial].nats) for key, trial in unique.items()]
-    _, field = field_of(runs, tokens_D)
-    others = int((field.seeds_C >= 2).sum()) - 2
-    prior = min(PRIOR, max(0, others) * (len(seeds) - 1.0))
-    return differences(field_of(pair, tokens_D)[1], [1], pooled(field.value_CS), prior)
+    prior = min(PRIOR, max(0, alike.repeated - 2) * (len(seeds) - 1.0))
+    return differences(field_of(pair, sides[0][0].tokens)[1], [1], alike.spread, prior)
 
 
 def _half(found: Differences, of_seeds: Callable[[float], float], over_seeds: bool) -> float:

@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sweeper.results.ranking import Entry, Ranked, quantity
+from sweeper.results.ranking import Entry, Ranked, same_quantity
 from sweeper.results.row import Estimate, known, perplexity
 from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.values import values
@@ -25,7 +25,7 @@ def estimates(ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]) ->
     entries = [each.entry for each in ranked]
     runs, tokens = _on_test(entries, test)
     _add(found, "test_ppl", runs, tokens, with_text=True)
-    names = {record.name for entry in entries for record in entry.latest}
+    names = set().union(*{each.names for entry in entries for each in entry.latest})
     for name in sorted(name for name in names if name.startswith(("zero_shot_ppl/", "gen_ppl"))):
         _add(found, name, _logs(entries, name), ONE_NUMBER, with_text=False)
     for each in ranked:
@@ -40,7 +40,7 @@ def gaps(entries: Sequence[Entry], test: Mapping[int, EvaluationRecord]) -> dict
     runs = [
         Run(entry.configuration, seed, [record.nelbo - test[record.trial].nelbo])
         for entry in entries
-        for seed, record in entry.by_seed().items()
+        for seed, record in zip(entry.seeds, entry.evaluated, strict=True)
         if record.trial in test
     ]
     if not runs:
@@ -56,12 +56,13 @@ def _on_test(
     mine = [
         (entry.configuration, seed, test[record.trial])
         for entry in entries
-        for seed, record in entry.by_seed().items()
+        for seed, record in zip(entry.seeds, entry.evaluated, strict=True)
         if record.trial in test
     ]
-    like = quantity(mine[0][2]) if mine else ()
-    runs = [Run(c, seed, each.nats) for c, seed, each in mine if quantity(each) == like]
-    return runs, mine[0][2].tokens if mine else []
+    if not mine:
+        return [], []
+    like = mine[0][2]
+    return [Run(c, seed, each.nats) for c, seed, each in mine if same_quantity(each, like)], like.tokens
 
 
 def _logs(entries: Sequence[Entry], name: str) -> list[Run]:
@@ -69,9 +70,9 @@ def _logs(entries: Sequence[Entry], name: str) -> list[Run]:
     runs = []
     for entry in entries:
         seeds = {trial.id: trial.seed for trial in entry.trials}
-        for record in entry.latest:
-            if record.name == name and record.best > 0:
-                runs.append(Run(entry.configuration, seeds[record.trial], [math.log(record.best)]))
+        for each in entry.latest:
+            if (best := each.best_of(name) or 0.0) > 0:
+                runs.append(Run(entry.configuration, seeds[each.trial], [math.log(best)]))
     return runs
 
 
@@ -81,22 +82,18 @@ def _add(found: Estimates, name: str, runs: Sequence[Run], tokens: Sequence[int]
         return
     configurations, field = field_of(runs, tokens)
     fit = values(field, configurations.index(runs[0].configuration), with_text=with_text)
-    for c, configuration in enumerate(configurations):
-        value, half = float(fit.nelbo_C[c]), float(fit.half_C[c])
-        low, high = (perplexity(end) if math.isfinite(end) else None for end in (value - half, value + half))
+    of_each = (each.tolist() for each in (fit.nelbo_C, fit.half_C, fit.difference_C, fit.margin_C))
+    for configuration, value, half, difference, margin in zip(configurations, *of_each, strict=True):
+        low, high = (None, None) if math.isinf(half) else (perplexity(value - half), perplexity(value + half))
         found[configuration][name] = Estimate(
-            perplexity(value) or math.inf,
-            low,
-            high,
-            float(fit.difference_C[c]),
-            known(float(fit.margin_C[c])),
-            fit.over,
+            perplexity(value) or math.inf, low, high, difference, known(margin), fit.over
         )
 
 
 def _val_bpb(ranked: Ranked) -> Estimate | None:
     """Proportional to nats per token: the same bytes for everybody."""
-    bits = [record.best for record in ranked.entry.latest if record.name == "val_bpb"]
+    found = (each.best_of("val_bpb") for each in ranked.entry.latest)
+    bits = [best for best in found if best is not None]
     standing = ranked.standing
     if not bits or standing.mean <= 0:
         return None

@@ -4,12 +4,12 @@
 Once there is such, it alone decides. The search's own numbers flatter its best: they were picked for them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sweeper.results.estimates import estimates, gaps
-from sweeper.results.race_plan import UNSCORED, left_race
+from sweeper.results.race_plan import left_race
 from sweeper.results.race_record import Contest, contests
 from sweeper.results.ranking import Ranked, Ranking, as_evaluation, entries_of, ranking
 from sweeper.results.row import Estimate
@@ -17,8 +17,8 @@ from sweeper.spec.sections import Settle
 from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.standings import Standing, standings
 from sweeper.statistics.values import values
-from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, LatestRecord, SweepRecord, TrialRecord
+from sweeper.store.followed import Followed, Latest
+from sweeper.store.records import EvaluationRecord, ScoreRecord, TrialRecord
 
 
 class Fresh(NamedTuple):
@@ -39,27 +39,28 @@ class Fresh(NamedTuple):
 
 
 def fresh(
-    reader: Reader,
-    sweep: SweepRecord,
+    now: Followed,
     trials: Sequence[TrialRecord],
-    evaluations: dict[int, EvaluationRecord],
-    latest: Sequence[LatestRecord],
+    evaluations: Mapping[int, EvaluationRecord],
     searched: Ranking,
-    values: Mapping[int, dict[str, Any]],
-    test: Mapping[int, EvaluationRecord],
+    unscored: set[int],
 ) -> Fresh | None:
-    """searched: the ranking by the search's own numbers. test: evaluations on the test split, by trial."""
-    if (section := sweep.spec.get("settle")) is not None:
-        raced = _raced(reader, sweep, trials, searched, values, Settle.model_validate(section))
+    """trials: no repeats. evaluations: those that rank, by trial. searched: the ranking by the search's own
+    numbers. unscored: trials that could not be scored."""
+    test = now.evaluations["test"]
+    if (section := now.sweep.spec.get("settle")) is not None:
+        scores = [each for each in now.all_scores() if each.round > 0 and each.split == "valid"]
+        left = left_race(trials, unscored)
+        raced = _raced(scores, trials, searched, now.values, Settle.model_validate(section), left)
         if raced is not None:
-            ranked = _ranked_by_race(raced, reader, sweep, trials, latest)
+            ranked = _ranked_by_race(raced, scores, trials, now.latest)
             return raced._replace(
                 estimates={c: also for each in ranked for c, also in estimates(each, test).items()},
                 gaps={c: gap for each in ranked for c, gap in gaps([r.entry for r in each], test).items()},
                 ranked=ranked,
             )
     confirming = [trial for trial in trials if trial.role == "confirm"]
-    found = ranking(entries_of(confirming, evaluations, latest))
+    found = ranking(entries_of(confirming, evaluations, now.latest))
     if not found.rows:
         return None
     return Fresh(
@@ -75,17 +76,15 @@ def fresh(
 
 
 def _raced(
-    reader: Reader,
-    sweep: SweepRecord,
+    scores: Sequence[ScoreRecord],
     trials: Sequence[TrialRecord],
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
     settle: Settle,
+    left: Collection[int],
 ) -> Fresh | None:
-    """None before there are two rounds."""
-    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
+    """scores: of rounds. left: configurations that have left the race. None before there are two rounds."""
     configuration = {trial.id: trial.configuration for trial in trials}
-    left = left_race(trials, reader.trials_said(sweep.id, UNSCORED))
     found = contests(searched.rows, scores, configuration, values, settle, left)
     rows: list[Standing] = []
     for contest in found:
@@ -108,14 +107,12 @@ def _raced(
 
 def _ranked_by_race(
     raced: Fresh,
-    reader: Reader,
-    sweep: SweepRecord,
+    scores: Sequence[ScoreRecord],
     trials: Sequence[TrialRecord],
-    latest: Sequence[LatestRecord],
+    latest: Mapping[int, Latest],
 ) -> list[list[Ranked]]:
     """Of each contest the rows, its first before all others, with the runs of the race alone, as it scored
     them."""
-    scores = [each for each in reader.scores(sweep.id) if each.round > 0 and each.split == "valid"]
     evaluations = {each.trial: as_evaluation(each) for each in scores}
     mine = [trial for trial in trials if trial.id in evaluations]
     by_id = {each.configuration: each for each in entries_of(mine, evaluations, latest)}

@@ -1,22 +1,34 @@
 """The store's rows as a board: configurations, not runs, ranked with intervals and ties."""
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import is_not
 from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
 from sweeper.results.estimates import estimates, gaps
 from sweeper.results.fresh import Fresh, fresh
-from sweeper.results.limits import Limits, Prices, limits
+from sweeper.results.limits import Prices, limits
 from sweeper.results.pareto import on_the_front
-from sweeper.results.ranking import AFTER_SEARCH, STATES, Ranked, entries_of, ranked_by, ranking
+from sweeper.results.race_plan import UNSCORED
+from sweeper.results.ranking import (
+    AFTER_SEARCH,
+    NONE,
+    STATES,
+    Entry,
+    as_evaluation,
+    comparable,
+    entries_of,
+    ranking_of,
+)
 from sweeper.results.row import Row
 from sweeper.results.rows import ranked_row, unranked_row, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
+from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord
+from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
 
@@ -84,72 +96,146 @@ class Board(NamedTuple):
 
 def leaderboard(reader: Reader, sweep_name: str) -> Board:
     """Raises StoreError where the store has no such sweep."""
-    sweep = sweep_named(reader, sweep_name)
-    # In this order: what is read later may know more, never less, than what was read before.
-    trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
-    evaluations = ranked_by(reader, sweep.id)
-    latest = reader.latest(sweep.id)
-    values = reader.configurations(sweep.id)
-
-    entries = entries_of([trial for trial in trials if trial.role not in AFTER_SEARCH], evaluations, latest)
-    search = ranking(entries)
-    ranked = {each.entry.configuration for each in search.rows}
-    rest = [unranked_row(entry, values) for entry in entries if entry.configuration not in ranked]
-    rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
-    test = {each.trial: each for each in reader.evaluations(sweep.id, "test")}
-    after = fresh(reader, sweep, trials, evaluations, latest, search, values, test)
-    later = [trial for trial in trials if trial.role in AFTER_SEARCH]
-    also = estimates(search.rows, test)
-    by_search = [
-        ranked_row(each, values)._replace(estimates=also.get(each.entry.configuration, {}))
-        for each in search.rows
-    ]
-    rows = with_fresh(by_search, after, later)
-    if after is not None:
-        rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
-    tied = _limits(reader, sweep, search.rows, after, values)
-    rows = [row._replace(limits=tied.of.get(row.configuration)) for row in rows]
-
-    metrics = metrics_of(sweep)
-    if len(metrics) > 1:
-        best = on_the_front(rows, metrics)
-        rows = [row._replace(pareto=row.configuration in best) for row in rows]
-    states: dict[str, int] = defaultdict(int)
-    for trial in trials:
-        states[trial.state] += 1
-    return Board(
-        id=sweep.id,
-        name=sweep.name,
-        state=sweep.state,
-        note=sweep.note,
-        metric=metrics[0],
-        trials=dict(states),
-        searched=searched([values[entry.configuration] for entry in entries]),
-        rows=rows + rest,
-        also=tuple(metrics[1:]),
-        winning=search.winner if after is None else after.winner,
-        effective_documents=search.effective_documents,
-        fresh=after,
-        limits=tied.lines,
-        alarms=alarms(entries),
-        varied=varied(sweep.spec),
-        numbered_before=sweep.state in ENDED and all(trial.trial_number is None for trial in trials),
-    )
+    return Watched(reader, sweep_named(reader, sweep_name).name).board()
 
 
-def _limits(
-    reader: Reader,
-    sweep: SweepRecord,
-    searched: Sequence[Ranked],
-    after: Fresh | None,
-    values: Mapping[int, dict[str, Any]],
-) -> Limits:
-    """Of the rows that decide."""
-    kind = "search" if after is None else "confirmed" if after.settle is None else "race"
-    groups = [searched] if after is None else after.ranked
-    keys = {trial.stage for group in groups for row in group for trial in row.entry.trials}
-    stages = {stage.key: stage for stage in reader.stages(sorted(filter(None, keys)))}
-    return limits(groups, kind, values, Prices(stages, reader.scores(sweep.id)))
+class Watched:
+    """A sweep's board, made again from what has changed since the last one. One thread at a time.
+
+    What is held by configuration is made anew where a trial of it has changed, and what is ranked together
+    where one of these has."""
+
+    def __init__(self, reader: Reader, name: str):
+        """Reads nothing yet."""
+        self.now = Followed(reader, name)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ranks: dict[int, EvaluationRecord] = {}  # by trial
+        self._trials: dict[int, list[int]] = {}  # of the search, by configuration
+        self._entries: dict[int, Entry] = {}  # the same
+        self._unranked: dict[int, Row] = {}  # as if nothing was ranked
+        self._differing = Differing()
+        self._group: list[Entry] = []  # what is ranked together
+        self._search, self._places = NONE, set[int]()
+        self._made_of: Any = None  # what the rows that have a rank were made of, beside trials
+        self._stages: list[str] = []  # keys of those whose cost is said in them
+        self._after: Fresh | None = None
+        self._ranked: list[Row] = []
+        self._limits: Sequence[str] = ()
+
+    def board(self) -> Board:
+        """As one made of all that is stored, to the bit. Raises StoreError where there is no sweep."""
+        changed = self.now.refresh()
+        if changed is None:
+            self._forget()
+            changed = set(self.now.trials)
+        self._take(changed)
+        now, trials = self.now, [each for each in self.now.trials.values() if each.repeat_of is None]
+        entries = list(self._entries.values())
+        group = comparable(entries)
+        ranked_anew = len(group) != len(self._group) or any(map(is_not, group, self._group))
+        if ranked_anew:
+            self._group, self._search = group, ranking_of(group)
+            self._places = {entry.configuration for entry in group}
+        self._rank(trials, changed, ranked_anew)
+        rest = [self._unranked[c] for c in self._entries if c not in self._places]
+        rest.sort(key=lambda row: (_order(row.state), row.val_nelbo or math.inf, row.configuration))
+        metrics, after = metrics_of(now.sweep), self._after
+        return Board(
+            id=now.sweep.id,
+            name=now.sweep.name,
+            state=now.sweep.state,
+            note=now.sweep.note,
+            metric=metrics[0],
+            trials=dict(Counter(trial.state for trial in trials)),
+            searched=sorted(self._differing.names),
+            rows=self._ranked + rest,
+            also=tuple(metrics[1:]),
+            winning=self._search.winner if after is None else after.winner,
+            effective_documents=self._search.effective_documents,
+            fresh=after,
+            limits=self._limits,
+            alarms=alarms(entries),
+            varied=varied(now.sweep.spec),
+            numbered_before=now.sweep.state in ENDED and all(t.trial_number is None for t in trials),
+        )
+
+    def _take(self, changed: set[int]) -> None:
+        """What is held by configuration."""
+        now, changed_trials = self.now, [self.now.trials[each] for each in sorted(changed)]
+        configurations: dict[int, None] = {}  # in order
+        for trial in changed_trials:
+            scored = [s for s in now.scores.get(trial.id, ()) if s.round == 0 and s.split == "valid"]
+            found = as_evaluation(scored[0]) if scored else now.evaluations["valid"].get(trial.id)
+            if found is not None:
+                self._ranks[trial.id] = found
+            if trial.repeat_of is None and trial.role not in AFTER_SEARCH:
+                mine = self._trials.setdefault(trial.configuration, [])
+                mine += [] if trial.id in mine else [trial.id]
+                configurations[trial.configuration] = None
+        dirty = [now.trials[id] for c in configurations for id in self._trials[c]]
+        for entry in entries_of(dirty, self._ranks, now.latest):
+            c = entry.configuration
+            if c not in self._entries:
+                self._differing.add(now.values[c])
+            self._entries[c], self._unranked[c] = entry, unranked_row(entry, now.values)
+
+    def _rank(self, trials: Sequence[TrialRecord], changed: set[int], ranked_anew: bool) -> None:
+        """The rows that have a rank, where what they are made of is not as it was."""
+        now = self.now
+        spec, reader = now.sweep.spec, now.reader
+        unscored = reader.trials_said(now.sweep.id, UNSCORED) if "settle" in spec else set[int]()
+        made_of = spec, unscored, reader.stages(self._stages)
+        later = [trial for trial in trials if trial.role in AFTER_SEARCH]
+        decides = {trial.id for trial in later} | now.scores.keys()
+        if not ranked_anew and made_of == self._made_of and not decides & changed:
+            return
+        test, search = now.evaluations["test"], self._search
+        after = fresh(now, trials, self._ranks, search, unscored)
+        also = estimates(search.rows, test)
+        rows = [
+            ranked_row(self._unranked[c := each.entry.configuration], each, also.get(c, {}))
+            for each in search.rows
+        ]
+        rows = with_fresh(rows, after, later)
+        if after is not None:
+            rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
+        kind = "search" if after is None else "confirmed" if after.settle is None else "race"
+        groups = [search.rows] if after is None else after.ranked
+        tied = [row for group in groups for row in group if row.standing.tied_with_best or row is group[0]]
+        self._stages = sorted({t.stage for row in tied for t in row.entry.trials if t.stage is not None})
+        stages = reader.stages(self._stages)
+        prices = Prices({stage.key: stage for stage in stages}, now.all_scores())
+        limited = limits(groups, kind, now.values, prices)
+        rows = [
+            row if (limit := limited.of.get(row.configuration)) is None else row._replace(limits=limit)
+            for row in rows
+        ]
+        if len(metrics := metrics_of(now.sweep)) > 1:
+            best = on_the_front(rows, metrics)
+            rows = [row._replace(pareto=row.configuration in best) for row in rows]
+        self._made_of = spec, unscored, stages
+        self._after, self._ranked, self._limits = after, rows, limited.lines
+
+
+class Differing:
+    """Names whose values differ between the configurations that were added, a missing one being a value too:
+    what a sweep searches."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._alike: dict[str, Any] | None = None  # the values that all have; None: of nobody yet
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        if self._alike is None:
+            self._alike = dict(values)
+        absent = object()
+        new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
+        new += values.keys() - self._alike.keys() - self.names
+        self.names.update(new)
+        for name in new:
+            self._alike.pop(name, None)
 
 
 def sweep_named(reader: Reader, name: str) -> SweepRecord:
@@ -171,17 +257,6 @@ def varied(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of its space and of its baselines."""
     entries = spec.get("always") or ()
     return tuple(dict.fromkeys([*(spec.get("space") or ()), *(key for entry in entries for key in entry)]))
-
-
-def searched(values: Sequence[dict[str, Any]]) -> list[str]:
-    """The names whose values differ, a missing one being a value too; in alphabetical order."""
-    names = {name for each in values for name in each}
-    absent = object()
-    return sorted(
-        name
-        for name in names
-        if any(each.get(name, absent) != values[0].get(name, absent) for each in values)
-    )
 
 
 def _order(state: str) -> int:

@@ -1,7 +1,8 @@
-"""The Pareto front: what no other configuration beats in every metric that a sweep searches on."""
+"""The Pareto front: what no other configuration beats in every one of some metrics."""
 
+import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trainer.metrics import lower_is_better
 
@@ -13,6 +14,8 @@ class Measured(Protocol):
     def configuration(self) -> int: ...
     @property
     def val_nelbo(self) -> float | None: ...
+    @property
+    def val_ppl(self) -> float | None: ...
     @property
     def metrics(self) -> dict[str, float]: ...
 
@@ -42,3 +45,27 @@ def on_the_front(rows: Sequence[Measured], metrics: Sequence[str]) -> set[int]:
     }
     on_it = front(list(points.values()))
     return {configuration for configuration, is_on_it in zip(points, on_it, strict=True) if is_on_it}
+
+
+class Placed(NamedTuple):
+    configuration: int
+    x: float
+    y: float
+    on_front: bool
+
+
+def plane(rows: Sequence[Measured], x: str, y: str) -> list[Placed]:
+    """The rows that have both metrics, by the search's numbers without regard to their errors.
+
+    x, y: metrics of which less is better: val_ppl, and what a row has in its metrics.
+    """
+    points = [(row.configuration, _value(row, x), _value(row, y)) for row in rows]
+    known = [(c, a, b) for c, a, b in points if a is not None and b is not None]
+    on_it = front([(a, b) for _, a, b in known])
+    return [Placed(*point, is_on_it) for point, is_on_it in zip(known, on_it, strict=True)]
+
+
+def _value(row: Measured, name: str) -> float | None:
+    """None where it is not known, or no number."""
+    found = row.metrics.get(name) if name != "val_ppl" else row.val_ppl
+    return found if found is not None and math.isfinite(found) else None

@@ -99,9 +99,11 @@ def of_ended(runs: Collection[Run], seconds: float | None) -> ProgressEstimate:
     return ProgressEstimate(sum(run.state in ENDS for run in runs), len(runs), seconds, None)
 
 
-def stored_progress(reader: Reader, sweep: SweepRecord, now: float) -> ProgressEstimate:
-    """By the store alone. now: seconds since 1970."""
-    trials = reader.trials(sweep.id)
+def stored_progress(
+    reader: Reader, sweep: SweepRecord, now: float, trials: Sequence[TrialRecord] | None = None
+) -> ProgressEstimate:
+    """By the store alone. now: seconds since 1970. trials: the sweep's, where they have been read."""
+    trials = reader.trials(sweep.id) if trials is None else trials
     own = [trial for trial in trials if trial.repeat_of is None]
     runs = [Run(trial.role, trial.state) for trial in own]
     drivers, seconds = reader.drivers(sweep.id), None
@@ -155,9 +157,28 @@ class Pretrain(NamedTuple):
         return f"pretrain {self.key}: {so_far} {self.steps:,}{' steps' if self.step is None else ''}"
 
 
-def running_stages(reader: Reader, sweep: SweepRecord) -> list[StageRecord]:
-    """Those that its trials wait for, by the store alone."""
-    waiting = {trial.stage for trial in reader.trials(sweep.id) if trial.state in UNFINISHED and trial.stage}
+class RunningTrial(NamedTuple):
+    called: int
+    role: str
+    seed: int
+    step: int  # of the last row; its pretrain's are counted
+    steps: int
+
+    @classmethod
+    def of(cls, trial: TrialRecord, step: int) -> "RunningTrial":
+        return cls(trial.called, trial.role, trial.seed, step, trial.steps)
+
+    def words(self) -> str:
+        """'trial 7: step 1,630 of 1,700, search, seed 0'."""
+        return f"trial {self.called}: step {self.step:,} of {self.steps:,}, {self.role}, seed {self.seed}"
+
+
+def running_stages(
+    reader: Reader, sweep: SweepRecord, trials: Sequence[TrialRecord] | None = None
+) -> list[StageRecord]:
+    """Those that its trials wait for, by the store alone. trials: the sweep's, where they have been read."""
+    trials = reader.trials(sweep.id) if trials is None else trials
+    waiting = {trial.stage for trial in trials if trial.state in UNFINISHED and trial.stage}
     return [stage for stage in reader.stages(sorted(map(str, waiting))) if stage.state == "running"]
 
 

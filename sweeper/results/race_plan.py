@@ -32,7 +32,7 @@ class RacePlan(NamedTuple):
 def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
     trials = [trial for trial in reader.trials(sweep) if trial.repeat_of is None]
     searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
-    rows = ranking(entries_of(searched, ranked_by(reader, sweep), [])).rows
+    rows = ranking(entries_of(searched, ranked_by(reader, sweep))).rows
     left = left_race(trials, reader.trials_said(sweep, UNSCORED))
     configuration = {trial.id: trial.configuration for trial in trials}
     scores = [each for each in reader.scores(sweep) if each.round and each.split == "valid"]

@@ -174,14 +174,14 @@ def spread_of_search(searched: Sequence[Ranked]) -> Pooled:
     runs = [
         Run(entry.configuration, seed, each.nats)
         for entry in several
-        for seed, each in entry.by_seed().items()
+        for seed, each in zip(entry.seeds, entry.evaluated, strict=True)
     ]
     return pooled(field_of(runs, several[0].evaluated[0].tokens)[1].value_CS)
 
 
 def _common_seed(entries: Sequence[Entry]) -> int | None:
     """A seed that all have run: the search's own."""
-    common = set.intersection(*(set(entry.by_seed()) for entry in entries)) if entries else set()
+    common = set.intersection(*(set(entry.seeds) for entry in entries)) if entries else set()
     return min(common, default=None)
 
 
@@ -193,7 +193,7 @@ def scatter_of_store(reader: Reader, trainer: Mapping[str, Any]) -> float | None
     for sweep in sorted(alike, key=lambda each: each.created)[-NEWEST:]:
         trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
         searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
-        rows = ranking(entries_of(searched, ranked_by(reader, sweep.id), [])).rows
+        rows = ranking(entries_of(searched, ranked_by(reader, sweep.id))).rows
         total = total.plus(spread_of_search(rows))
     return math.sqrt(total.variance / 2) if total.squares else None
 

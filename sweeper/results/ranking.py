@@ -2,13 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sweeper.statistics.field import Run
 from sweeper.statistics.standings import Standing, standings
+from sweeper.store.followed import Latest
 from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, LatestRecord, ScoreRecord, TrialRecord
+from sweeper.store.records import EvaluationRecord, ScoreRecord, TrialRecord
 
 AFTER_SEARCH = ("confirm", "race")  # roles of trials on seeds that had no part in the search
 
@@ -22,17 +24,14 @@ class Entry(NamedTuple):
     configuration: int
     trials: list[TrialRecord]
     evaluated: list[EvaluationRecord]  # of the trials that count, one a seed
-    latest: list[LatestRecord]  # of the trials that count
-
-    @property
-    def state(self) -> str:
-        present = {trial.state for trial in self.trials}
-        return next((state for state in STATES if state in present), self.trials[0].state)
+    latest: list[Latest]  # of the trials that count
+    seeds: list[int]  # of those that were evaluated, in their order
+    state: str
+    quantity: tuple[Any, ...] | None  # that they were evaluated for; None: for none, or for several
 
     def by_seed(self) -> dict[int, EvaluationRecord]:
         """The evaluations that count."""
-        seeds = {trial.id: trial.seed for trial in self.trials}
-        return {seeds[each.trial]: each for each in self.evaluated}
+        return dict(zip(self.seeds, self.evaluated, strict=True))
 
 
 class Ranked(NamedTuple):
@@ -45,7 +44,7 @@ def best_of_search(reader: Reader, sweep: int, top: int) -> list[int]:
     """The first configurations of the board, best first, as they would be had none been confirmed."""
     trials = [t for t in reader.trials(sweep) if t.repeat_of is None and t.role not in AFTER_SEARCH]
     evaluations = ranked_by(reader, sweep)
-    return [each.entry.configuration for each in ranking(entries_of(trials, evaluations, [])).rows[:top]]
+    return [each.entry.configuration for each in ranking(entries_of(trials, evaluations)).rows[:top]]
 
 
 def ranked_by(reader: Reader, sweep: int) -> dict[int, EvaluationRecord]:
@@ -64,35 +63,45 @@ def as_evaluation(score: ScoreRecord) -> EvaluationRecord:
 
 
 def entries_of(
-    trials: Iterable[TrialRecord], evaluations: dict[int, EvaluationRecord], latest: Iterable[LatestRecord]
+    trials: Iterable[TrialRecord],
+    evaluations: Mapping[int, EvaluationRecord],
+    latest: Mapping[int, Latest] = MappingProxyType({}),
 ) -> list[Entry]:
-    """By configuration. Once a run is complete, only complete ones count; one run a seed."""
-    rows: dict[int, list[LatestRecord]] = defaultdict(list)
-    for record in latest:
-        rows[record.trial].append(record)
+    """By configuration. Once a run is complete, only complete ones count; one run a seed.
+
+    evaluations and latest: by trial."""
     grouped: dict[int, list[TrialRecord]] = defaultdict(list)
     for trial in trials:
         grouped[trial.configuration].append(trial)
     entries = []
+    kind_of = _Quantities()
     for configuration, mine in grouped.items():
         complete = [trial for trial in mine if trial.state == "complete"]
         counted = {trial.seed: trial for trial in reversed(complete or mine)}  # the first of equal seeds
-        ids = sorted(trial.id for trial in counted.values())
-        evaluated = [evaluations[trial] for trial in ids if trial in evaluations]
-        entries.append(Entry(configuration, mine, evaluated, [each for trial in ids for each in rows[trial]]))
+        ids = sorted((trial.id, seed) for seed, trial in counted.items())
+        evaluated = [evaluations[trial] for trial, _ in ids if trial in evaluations]
+        seeds = [seed for trial, seed in ids if trial in evaluations]
+        rows = [latest[trial] for trial, _ in ids if trial in latest]
+        kinds = set(map(kind_of, evaluated))
+        kind = kinds.pop() if len(kinds) == 1 else None
+        entries.append(Entry(configuration, mine, evaluated, rows, seeds, _state(mine), kind))
     return entries
 
 
-def _comparable(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that may be ranked together, because they were evaluated on the same text in the same way.
+def _state(trials: Sequence[TrialRecord]) -> str:
+    present = {trial.state for trial in trials}
+    return next((state for state in STATES if state in present), trials[0].state)
+
+
+def comparable(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that are complete and may be ranked together: evaluated on the same text in the same way.
 
     The baselines' evaluation decides; without baselines, the one that most configurations have.
     """
     groups: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        keys = {quantity(each) for each in entry.evaluated}
-        if len(keys) == 1:
-            groups[keys.pop()].append(entry)
+        if entry.state == "complete" and entry.quantity is not None:
+            groups[entry.quantity].append(entry)
 
     def weight(group: list[Entry]) -> tuple[int, int]:
         return sum(trial.role == "baseline" for entry in group for trial in entry.trials), len(group)
@@ -103,6 +112,26 @@ def _comparable(entries: Sequence[Entry]) -> list[Entry]:
 def quantity(evaluation: EvaluationRecord | ScoreRecord) -> tuple[Any, ...]:
     """Where it is equal, so is the quantity, document by document."""
     return json.dumps(evaluation.identity, sort_keys=True), *evaluation.tokens
+
+
+class _Quantities:
+    """What is equal is one object; what was read together shares its parts, and is looked at once."""
+
+    def __init__(self) -> None:
+        self._one: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        self._by_parts: dict[tuple[int, int], tuple[Any, ...]] = {}
+
+    def __call__(self, evaluation: EvaluationRecord) -> tuple[Any, ...]:
+        parts = id(evaluation.identity), id(evaluation.tokens)
+        if parts not in self._by_parts:
+            found = quantity(evaluation)
+            self._by_parts[parts] = self._one.setdefault(found, found)
+        return self._by_parts[parts]
+
+
+def same_quantity(a: EvaluationRecord, b: EvaluationRecord) -> bool:
+    """What was read together shares what is equal."""
+    return (a.identity is b.identity and a.tokens is b.tokens) or quantity(a) == quantity(b)
 
 
 class Ranking(NamedTuple):
@@ -116,12 +145,18 @@ NONE = Ranking([], None, 0.0)
 
 def ranking(entries: Sequence[Entry]) -> Ranking:
     """What is complete, by NELBO; but what is not the best, as far as can be told, follows what may be."""
-    group = _comparable([entry for entry in entries if entry.state == "complete"])
+    return ranking_of(comparable(entries))
+
+
+def ranking_of(group: Sequence[Entry]) -> Ranking:
+    """group: entries that may be ranked together."""
     if not group:
         return NONE
     by_id = {entry.configuration: entry for entry in group}
     runs = [
-        Run(entry.configuration, seed, each.nats) for entry in group for seed, each in entry.by_seed().items()
+        Run(entry.configuration, seed, each.nats)
+        for entry in group
+        for seed, each in zip(entry.seeds, entry.evaluated, strict=True)
     ]
     found = standings(runs, group[0].evaluated[0].tokens)
     rows = [

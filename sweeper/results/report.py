@@ -119,6 +119,26 @@ class Report(NamedTuple):
     seeds: int
     hours: float  # of processors
 
+    def explained(self) -> list[str]:
+        """What is compared, what its words mean, and what it has cost: a sentence or two each."""
+        reference, ratios = self.reference, self.reference.compare == "ratio"
+        over = "over a column's first number"
+        if any(OVER in row for row in reference.rows):
+            over += ", or that of the row which `over` names"
+        words = (
+            f"reproduced: the 95% interval of our {'ratio' if ratios else 'number'} lies within 10% of the "
+            "printed one; differs: it leaves it out; else the two cannot be told apart."
+        )
+        if reference.noise:
+            errors = ", ".join(f"{column} {noise:g}" for column, noise in reference.noise.items())
+            words += f" The draw behind a printed number gives its logarithm an error, taken as: {errors}"
+            words += "; none between a row and its `over`" if reference.one_draw else ""
+            is_large = max(reference.noise.values()) > 0.05
+            words += ". Where it is above 0.05, nothing can be reproduced." if is_large else "."
+        first = f"Model or text are not the printed ones, so ratios are compared: {over}."
+        cost = f"{self.hours:.2f} processor-hours, with the pretrains that other sweeps share."
+        return [*([first] if ratios else []), words, f"{cost} {self.seeds} seeds."]
+
     def to_json(self) -> dict[str, Any]:
         rows = [
             {

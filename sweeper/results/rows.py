@@ -2,21 +2,23 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.results.fresh import Fresh
 from sweeper.results.ranking import Entry, Ranked
-from sweeper.results.row import Row, known, perplexity
+from sweeper.results.row import Estimate, Row, known, perplexity
 from sweeper.statistics.standings import Standing
-from sweeper.store.records import LatestRecord, TrialRecord
+from sweeper.store.followed import Latest
+from sweeper.store.records import TrialRecord
 
 Values = Mapping[int, dict[str, Any]]  # by configuration: complete, dotted
 
 
-def ranked_row(ranked: Ranked, values: Values) -> Row:
-    entry, standing = ranked.entry, ranked.standing
-    row, adjusted = unranked_row(entry, values), standing.nelbo - standing.mean
+def ranked_row(row: Row, ranked: Ranked, estimates: Mapping[str, Estimate]) -> Row:
+    """row: its unranked one."""
+    standing = ranked.standing
+    adjusted = standing.nelbo - standing.mean
     metrics = dict(row.metrics)
     if "val_bpb" in metrics:  # proportional to nats per token: the same bytes for everybody
         metrics["val_bpb"] *= standing.nelbo / standing.mean
@@ -33,6 +35,7 @@ def ranked_row(ranked: Ranked, values: Values) -> Row:
         margin=known(standing.margin),
         note=f"adjusted by {adjusted:+.4f} nats/token for its seeds" if abs(adjusted) > 1e-9 else "",
         metrics=metrics,
+        estimates=estimates,
         **_said(standing),
     )
 
@@ -55,7 +58,7 @@ def unranked_row(entry: Entry, values: Values) -> Row:
         trial_numbers=[trial.called for trial in entry.trials],
         seeds=len(entry.evaluated),
         state=entry.state,
-        step=max((record.step for record in entry.latest), default=0),
+        step=max((max(each.step) for each in entry.latest), default=0),
         val_ppl=None if nelbo is None else perplexity(nelbo),
         val_ppl_low=None,
         val_ppl_high=None,
@@ -79,7 +82,10 @@ def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRe
     mine: dict[int, list[TrialRecord]] = defaultdict(list)
     for trial in later:
         mine[trial.configuration].append(trial)
-    others = {row.configuration: _with_trials(row, mine[row.configuration]) for row in rows}
+    others = {
+        row.configuration: _with_trials(row, mine[row.configuration]) if row.configuration in mine else row
+        for row in rows
+    }
     if fresh is None:
         return list(others.values())
     known_to_search = [each for each in fresh.standings if each.configuration in others]
@@ -169,12 +175,16 @@ def _said(standing: Standing) -> dict[str, Any]:
     }
 
 
-def means(latest: Iterable[LatestRecord]) -> dict[str, float]:
+def means(latest: Sequence[Latest]) -> dict[str, float]:
     """The mean over runs: of their best where a metric has a direction, else of their latest."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for record in latest:
-        found[record.name].append(record.best)
-    metrics = {name: math.fsum(best) / len(best) for name, best in sorted(found.items())}
+    if len(latest) == 1:
+        metrics = dict(zip(latest[0].names, latest[0].best, strict=True))
+    else:
+        found: dict[str, list[float]] = defaultdict(list)
+        for each in latest:
+            for name, best in zip(each.names, each.best, strict=True):
+                found[name].append(best)
+        metrics = {name: math.fsum(best) / len(best) for name, best in sorted(found.items())}
     if "test_nelbo" in metrics:
         metrics["test_ppl"] = math.exp(metrics["test_nelbo"])  # as everywhere: exp of the mean
     return metrics

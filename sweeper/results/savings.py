@@ -1,16 +1,17 @@
-"""What sharing pretrains has saved a sweep: counted in the trainer's ledgers, a line for each step trained.
+"""What has a sweep cost, and what has it not had to train, because pretrains are shared and trials end early?
 
-Without sharing, every trial that has begun would have trained its own pretrain first. So a stage of P
-steps from which n trials have branched, and which took l steps to train (P, and those that a kill had
-repeated), saves n P - l steps, at the seconds a step that the stage did cost. A stage that had ended
-before the sweep was made is paid for: there l is 0.
-"""
+Savings are counted in the trainer's ledgers, a line for each step trained. Without sharing, every trial that
+has begun would have trained its own pretrain first. So a stage of P steps from which n trials have branched,
+and which took l steps to train (P, and those that a kill had repeated), saves n P - l steps, at the seconds a
+step that the stage did cost. A stage that had ended before the sweep was made is paid for: there l is 0."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeper.spec.budget import UNITS, Amount
 from sweeper.store.queries import Reader
-from sweeper.store.records import StageRecord, SweepRecord
+from sweeper.store.records import StageRecord, SweepRecord, TrialRecord
 
 LEDGER = "ledger.txt"
 
@@ -28,15 +29,8 @@ class Savings(NamedTuple):
 
 def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
     """None where no trial has branched from a stage yet, or sharing has saved nothing."""
-    trained, branches = 0, dict[str, int]()
-    for trial in reader.trials(sweep.id):
-        if trial.repeat_of is None:
-            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
-            steps = _lines(ledger)
-            trained += steps
-            if trial.stage and steps:
-                branches[trial.stage] = branches.get(trial.stage, 0) + 1
-    found = [_of_stage(stage, branches[stage.key], sweep.created) for stage in reader.stages(list(branches))]
+    trained, by_stage = savings_by_stage(reader, sweep)
+    found = by_stage.values()
     saved = sum(each.steps for each in found)
     if saved <= 0:
         return None
@@ -48,15 +42,110 @@ def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
     )
 
 
+class Pruned(NamedTuple):
+    """By ending trials early."""
+
+    trials: int  # that were ended
+    steps: int  # of their fine-tunes that were not trained
+    whole: int  # of all trials' fine-tunes, had none been ended early
+    cpu_seconds: float
+    gpu_seconds: float
+
+    def words(self) -> str:
+        """'ended 6 trials early: saved 480 of 1,200 steps, 3.1 GPU-hours'."""
+        trials = "1 trial" if self.trials == 1 else f"{self.trials:,} trials"
+        saved = f"saved {self.steps:,} of {self.whole:,} steps"
+        return f"ended {trials} early: {saved}, {hours(self.cpu_seconds, self.gpu_seconds)}"
+
+
+def pruned(
+    trials: Iterable[TrialRecord], reached: Mapping[int, int], first: Mapping[int, int]
+) -> Pruned | None:
+    """reached: the last step of each trial that reported one. first: the pretrain's last step, by
+    configuration. None where no trial was pruned."""
+    found = [trial for trial in trials if trial.repeat_of is None]
+    ended, steps, cpu, gpu = 0, 0, 0.0, 0.0
+    for trial in found:
+        if trial.state == "pruned":
+            trained = max(reached.get(trial.id, 0) - first.get(trial.configuration, 0), 1)
+            left = max(trial.steps - first.get(trial.configuration, 0) - trained, 0)
+            ended, steps = ended + 1, steps + left
+            cpu += trial.cpu_seconds * left / trained
+            gpu += trial.gpu_seconds * left / trained
+    whole = sum(max(trial.steps - first.get(trial.configuration, 0), 0) for trial in found)
+    return Pruned(ended, steps, whole, cpu, gpu) if ended else None
+
+
+def savings_by_stage(reader: Reader, sweep: SweepRecord) -> tuple[int, dict[str, Savings]]:
+    """(steps that its trials trained themselves, by key of the stages that trials have branched from)."""
+    trained, branches = 0, dict[str, int]()
+    for trial in reader.trials(sweep.id):
+        if trial.repeat_of is None:
+            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
+            steps = _lines(ledger)
+            trained += steps
+            if trial.stage and steps:
+                branches[trial.stage] = branches.get(trial.stage, 0) + 1
+    stages = reader.stages(list(branches))
+    return trained, {each.key: _of_stage(each, branches[each.key], sweep.created) for each in stages}
+
+
 def _of_stage(stage: StageRecord, branches: int, since: float) -> Savings:
     lines = _steps(Path(stage.folder) / LEDGER)
     if not lines:  # its folder was deleted, or lies on another machine
         return Savings(0, 0, 0.0, 0.0)
-    paid_before = stage.state == "complete" and stage.ended is not None and stage.ended < since
     unshared = branches * len(set(lines))
-    saved = unshared - (0 if paid_before else len(lines))
+    saved = unshared - (0 if paid_before(stage, since) else len(lines))
     share = saved / len(lines)
     return Savings(saved, unshared, stage.cpu_seconds * share, stage.gpu_seconds * share)
+
+
+def paid_before(stage: StageRecord, since: float) -> bool:
+    """Whether it had ended before a sweep that was made then."""
+    return stage.state == "complete" and stage.ended is not None and stage.ended < since
+
+
+# --- what it has cost ---------------------------------------------------------------------------
+class Used(NamedTuple):
+    cpu_seconds: float
+    gpu_seconds: float
+
+    def words(self) -> str:
+        """'3.1 GPU-hours'."""
+        return hours(self.cpu_seconds, self.gpu_seconds)
+
+
+def used(sweep: SweepRecord, trials: Iterable[TrialRecord], stages: Iterable[StageRecord]) -> Used:
+    """By its trials, and by those of the pretrains that they branch from which it did not find made."""
+    paid = [stage for stage in stages if not paid_before(stage, sweep.created)]
+    costs = [(trial.cpu_seconds, trial.gpu_seconds) for trial in trials if trial.repeat_of is None]
+    costs += [(stage.cpu_seconds, stage.gpu_seconds) for stage in paid]
+    return Used(sum(cpu for cpu, _ in costs), sum(gpu for _, gpu in costs))
+
+
+def spent(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:
+    """As its drivers wrote it down. own: its trials, repeats left out."""
+    drivers = reader.drivers(sweep)
+    return Amount(
+        sum(each.seconds for each in drivers),
+        sum(each.gpu_seconds for each in drivers),
+        sum(trial.attempt > 0 for trial in own),
+        sum(each.tokens for each in drivers),
+    )
+
+
+def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
+    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget."""
+    budget = sweep.spec.get("budget") or {}
+    if not budget:
+        return ""
+    own = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+    parts = [
+        f"{used / unit:.3g} of {budget[name]:g} {name.replace('_', ' ').replace('gpu', 'GPU')}"
+        for (name, unit), used in zip(UNITS.items(), spent(reader, sweep.id, own), strict=True)
+        if budget.get(name) is not None
+    ]
+    return ", ".join(parts)
 
 
 def hours(cpu_seconds: float, gpu_seconds: float) -> str:

@@ -8,42 +8,51 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper.spec.dry_run import DryRun
+from sweeper.spec.environment import Environment
 from sweeper.spec.field_errors import add_field_errors
 from sweeper.spec.inputs import Inputs
 from sweeper.spec.reading import Reading
 from sweeper.spec.soundness import check_together
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.variants import apply_variants
-from sweeper.spec.yaml_source import LONGEST, InvalidSpec, Problem, parse
+from sweeper.spec.yaml_source import LONGEST, Document, InvalidSpec, Problem, parse
 from sweeper.strategies.samplers import SAMPLERS, Tpe
 
+EXTENDS = "extends"
+LONGEST_CHAIN = 8  # of files that extend each other
 FROM_THE_LINE = "# from the command line: "  # heads each override in a stored text
 
 
-def load_spec(path: Path | str, overrides: Sequence[str] = (), inputs: Inputs | None = None) -> SweepSpec:
+def load_spec(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    inputs: Inputs | None = None,
+    environment: Environment | None = None,
+) -> SweepSpec:
     """Reads and checks a sweep. overrides: `key=value`, over what the file says. inputs: looks at the files
-    that its runs would read; without, one that leaves none out.
+    that its runs would read; without, one that leaves none out. environment: fills in `${NAME}`; this
+    process's, if not said.
 
     Raises InvalidSpec with every problem there is, OSError where the file cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(LONGEST + 1)
-    except UnicodeDecodeError as error:
-        document = parse("{}", str(path))
-        sentence = f"not UTF-8 text: {error.reason} at byte {error.start}"
-        raise InvalidSpec([Problem(document.mark(""), "", sentence)]) from None
-    return read_spec(text, str(path), path.stem, overrides, inputs)
+    return read_spec(_read(path), str(path), path.stem, overrides, inputs, environment)
 
 
 def read_spec(
-    text: str, source: str, name: str, overrides: Sequence[str] = (), inputs: Inputs | None = None
+    text: str,
+    source: str,
+    name: str,
+    overrides: Sequence[str] = (),
+    inputs: Inputs | None = None,
+    environment: Environment | None = None,
 ) -> SweepSpec:
     """As load_spec. source: what errors call the file; name: the sweep's, if the text has none."""
-    document = parse(text, source)
+    environment = environment or Environment()
+    document = parse(text, source, environment=environment)
     if document.problems and not document.values:
         raise InvalidSpec(document.problems)
+    text += _extend(document, Path(source), environment, (Path(source).resolve(),))
     rest = apply_variants(document, overrides, name)
     for number, override in enumerate(rest, start=1):
         document.override(override, number)
@@ -64,7 +73,10 @@ def read_spec(
     }
     spec = None
     try:
-        spec = SweepSpec.model_validate({"name": name, **reading.own, **sections, "text": said + text})
+        found = {"name": name, **reading.own, **sections, "text": said + text}
+        if environment.used:
+            found["environment"] = environment.used
+        spec = SweepSpec.model_validate(found)
     except ValidationError as error:
         add_field_errors(error, reading.problems)
     if spec and not reading.problems.found:
@@ -72,6 +84,43 @@ def read_spec(
     if spec is None or reading.problems.found:
         raise InvalidSpec(reading.problems.found)
     return spec
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(LONGEST + 1)
+    except UnicodeDecodeError as error:
+        document = parse("{}", str(path))
+        sentence = f"not UTF-8 text: {error.reason} at byte {error.start}"
+        raise InvalidSpec([Problem(document.mark(""), "", sentence)]) from None
+
+
+def _extend(document: Document, source: Path, environment: Environment, chain: tuple[Path, ...]) -> str:
+    """Puts under the document what it `extends`, but for the name; returns that text, as comments."""
+    said = document.values.pop(EXTENDS, None)
+    if said is None:
+        return ""
+    if not isinstance(said, str):
+        document.problem(EXTENDS, "must be another specification: extends: other.yaml")
+        return ""
+    path = source.parent / said
+    if path.resolve() in chain:
+        document.problem(EXTENDS, f"{said} extends this file in its turn")
+        return ""
+    if len(chain) >= LONGEST_CHAIN:
+        document.problem(EXTENDS, f"more than {LONGEST_CHAIN} files extend each other")
+        return ""
+    try:
+        text = _read(path)
+    except OSError as error:
+        document.problem(EXTENDS, f"{path} cannot be read: {error.strerror}")
+        return ""
+    base = parse(text, str(path), environment=environment)
+    text += _extend(base, path, environment, (*chain, path.resolve()))
+    base.values.pop("name", None)
+    document.over(base)
+    return f"\n# extends {said}:\n" + "".join(f"# {line}\n" for line in text.splitlines())
 
 
 def _trials(search: Mapping[str, Any], reading: Reading) -> int | None:

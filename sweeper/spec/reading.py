@@ -18,16 +18,17 @@ from trainer.config.names import did_you_mean, nearest, spelt_out
 from trainer.values import Scalar, nest
 
 READ_HERE = ("trainer", "space", "constraints", "always")
+MADE = ("environment",)  # nobody says it
 # Those that SweepSpec's own fields check.
 OWN = tuple(
     word
     for name, field in SweepSpec.model_fields.items()
-    if not field.exclude and (word := field.alias or name) not in READ_HERE
+    if not field.exclude and (word := field.alias or name) not in (*READ_HERE, *MADE)
 )
 GROUPS = ("trainer", "space", "early_stopping", *SECTIONS)
 INSIDE = ("search.sampler", "search.trials", "search.points", "search.warm_start")  # said by mistake outside
 # Of these an empty one is read: settle has its defaults, the others say what is missing.
-READ_IF_EMPTY = ("early_stopping", "confirm", "settle", "budget", "reference")
+READ_IF_EMPTY = ("early_stopping", "confirm", "settle", "budget", "reference", "notify")
 MUST_BE_A_LIST = "must be a list of runs: [{key: value, ...}, ...]"
 NOT_YET = ("resources.pack", "resources.packing")
 # In `always` alone: each kind of model has samplers of its own.

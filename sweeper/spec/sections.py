@@ -1,6 +1,7 @@
 """What do the sections of a specification say? Each a class: search, confirm, resources, keep."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -122,6 +123,10 @@ class Resources(Settings):
         return slots
 
 
+def _split(command: Any) -> Any:
+    return tuple(shlex.split(command)) if isinstance(command, str) else command
+
+
 class Keep(Settings):
     """Which checkpoints of trials that have ended stay on disk. It may change between run and resume."""
 
@@ -130,6 +135,21 @@ class Keep(Settings):
     )
     last: Literal["all", "running"] = Field(
         "all", description="running: of trials that have ended, the optimizer's state is not kept."
+    )
+
+
+class Notify(Settings):
+    """A command that is run when the sweep ends, with the facts as JSON on its stdin. `run` and `resume`
+    alone
+    run it. It may change between run and resume."""
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        min_length=1, description="With its arguments; no shell reads it."
+    )
+    on: Annotated[tuple[Literal["end", "failure", "answer"], ...], BeforeValidator(as_list)] = Field(
+        ("end",),
+        min_length=1,
+        description="end: whenever a driver ends; failure: something failed; answer: there is one.",
     )
 
 
@@ -143,4 +163,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "resources": Resources,
     "keep": Keep,
     "reference": Reference,
+    "notify": Notify,
 }

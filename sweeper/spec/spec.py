@@ -13,7 +13,7 @@ from sweeper.spec.budget import Budget
 from sweeper.spec.constraints import Constraint
 from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
-from sweeper.spec.sections import MOST_SEEDS, Confirm, Keep, Resources, Search, Settle, Values
+from sweeper.spec.sections import MOST_SEEDS, Confirm, Keep, Notify, Resources, Search, Settle, Values
 from sweeper.spec.space import Space
 from sweeper.strategies.pruners import AnyPruner
 from trainer.config.names import did_you_mean, nearest
@@ -22,10 +22,21 @@ from trainer.metrics import ALSO_SEARCHED, RANKABLE
 from trainer.values import Settings, flatten
 
 # Sections that may change between run and resume.
-FREE = ("budget.", "resources.", "keep.", "reference.", "settle.")
+FREE = (
+    "budget.",
+    "resources.",
+    "keep.",
+    "reference.",
+    "settle.",
+    "notify.",
+    "describe.",
+    "tags.",
+    "environment.",
+)
 # Of the evaluations that rank: a sweep that is made says it in its spec, an older one goes on without.
 RANK_ERROR = "evaluation.rank_error"
 RANKING_ERROR = 0.005  # nats per token, of masks alone
+Tag = Annotated[str, Field(min_length=1, max_length=60)]
 _NOTHING = "nothing"
 
 
@@ -56,6 +67,10 @@ class SweepSpec(Settings):
     resources: Resources = Resources()
     keep: Keep = Keep()
     reference: Reference | None = None
+    notify: Notify | None = None
+    describe: str = Field("", max_length=2000, description="What it is for, in words.")
+    tags: Annotated[tuple[Tag, ...], BeforeValidator(as_list)] = Field((), max_length=40)
+    environment: dict[str, str] = Field({}, description="What `${NAME}` was when the sweep was made.")
     text: str = Field("", exclude=True, repr=False, description="The YAML that it was read from.")
 
     @field_validator("metrics")

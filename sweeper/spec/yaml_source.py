@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from sweeper.spec.environment import Environment, Refused
 from trainer.config.problems import first_of
 
 LARGEST = 2**53  # of whole numbers: every float, database and random generator takes them
@@ -79,6 +80,16 @@ class Document:
         moved = {f"{key}{path[len(at) :]}": m for path, m in self.marks.items() if path.startswith(at)}
         self.marks = dict.fromkeys(_groups(key, ""), self.mark(at)) | self.marks | moved
 
+    def over(self, base: "Document") -> None:
+        """What another document says where this one says nothing. A range is one thing, said anew whole."""
+        anew = [path.rpartition(".")[0] for path in self.values if path.startswith("space.")]
+        mine = [*anew, *self.values]
+        for path, value in base.values.items():
+            if not any(_related(path, each) for each in mine):
+                self.values[path] = value
+        self.marks = base.marks | self.marks
+        self.problems += base.problems
+
     def override(self, text: str, number: int) -> None:
         """`key=value` from the command line takes the place of what the file says at and below `key`."""
         key, _, value = text.partition("=")
@@ -90,11 +101,17 @@ class Document:
         self.problems.extend(given.problems)
 
 
-def parse(text: str, source: str, place: Mark | None = None, at: str = "") -> Document:
+def parse(
+    text: str,
+    source: str,
+    place: Mark | None = None,
+    at: str = "",
+    environment: Environment | None = None,
+) -> Document:
     """Reads one YAML document. What is wrong stands in `problems`; a syntax error ends the reading.
 
-    place: where every value is said to stand, if not where the parser finds it. at: the path of the root.
-    """
+    environment: fills in `${NAME}`; without, that is text. place: where every value is said to stand, if not
+    where the parser finds it. at: the path of the root."""
     document = Document(source)
     if len(text) > LONGEST:
         said = f"too long: a specification has at most {LONGEST:,} characters"
@@ -112,17 +129,19 @@ def parse(text: str, source: str, place: Mark | None = None, at: str = "") -> Do
             Problem(place or Mark(False, 1, 1, source), at, f"not YAML: {_first_line(error)}")
         )
     else:
-        _Walk(document, place, yaml).root(root, at)
+        _Walk(document, place, yaml, environment).root(root, at)
     return document
 
 
 class _Walk:
-    def __init__(self, document: Document, place: Mark | None, yaml: YAML):
+    def __init__(self, document: Document, place: Mark | None, yaml: YAML, environment: Environment | None):
         self.document = document
         self.place = place
         self.nodes = 0
         self.too_large = False
         self.constructor = yaml.constructor
+        self.resolver = yaml.resolver
+        self.environment = environment
 
     def root(self, node: Node | None, at: str) -> None:
         if at:
@@ -200,6 +219,12 @@ class _Walk:
         return flat
 
     def scalar(self, node: ScalarNode, path: str) -> Any:
+        if self.environment and "${" in node.value:
+            try:
+                node = self.filled(node, self.environment.fill(node.value))
+            except Refused as error:
+                self.problem(self.mark(node), path, str(error))
+                return None
         tag = str(node.tag)
         kind = tag.rpartition(":")[2] if tag.startswith("tag:yaml.org,2002:") else tag
         if kind in ("str", "timestamp"):
@@ -219,6 +244,11 @@ class _Walk:
             self.problem(self.mark(node), path, f"{node.value[:40]} is not a finite number")
             return None
         return value
+
+    def filled(self, node: ScalarNode, text: str) -> ScalarNode:
+        """The node as if the text stood there: a number is a number, unless it is in quotes."""
+        tag = node.tag if node.style else self.resolver.resolve(ScalarNode, text, (True, False))
+        return ScalarNode(str(tag), text, node.start_mark, node.end_mark, style=node.style)
 
     def enter(self, node: Node, path: str) -> bool:
         """Against aliases that grow without end, or hold themselves."""

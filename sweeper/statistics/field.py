@@ -104,9 +104,9 @@ def field_of(runs: Sequence[Run], tokens_D: Sequence[float]) -> tuple[list[int],
     seeds = sorted({run.seed for run in runs})
     row, column = ({key: place for place, key in enumerate(keys)} for keys in (configurations, seeds))
     nats_CSD = np.full((len(configurations), len(seeds), len(tokens_D)), np.nan)
-    for run in runs:
-        at = row[run.configuration], column[run.seed]
-        if not np.isnan(nats_CSD[at][0]):
-            raise ValueError("a configuration has two runs with the same seed")
-        nats_CSD[at] = run.nats_D
+    at = [(row[run.configuration], column[run.seed]) for run in runs]
+    if len(set(at)) < len(at):
+        raise ValueError("a configuration has two runs with the same seed")
+    if runs:
+        nats_CSD[tuple(np.transpose(at))] = np.array([run.nats_D for run in runs], np.float64)
     return configurations, Field(nats_CSD, np.array(tokens_D, np.float64))

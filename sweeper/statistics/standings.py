@@ -82,32 +82,29 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[float], margin: float = MA
     first, near = int(order[0]), order[:HELD_AGAINST]
     found = values(field, first)
     claims = _claims(field, near)
-    chance = chances(field.of(near), margin)
-    place_C, plain_C, seeds_C = np.argsort(order), np.nanmean(field.value_CS, axis=1), field.seeds_C
+    p_best_C, p_within_C = _chances(field, near, margin)
     paired_C = (field.ran_CS & field.ran_CS[first]).sum(1) > 1
-    rows = [
-        Standing(
-            configuration=configurations[c],
-            nelbo=float(found.nelbo_C[c]),
-            low=float(found.nelbo_C[c] - found.half_C[c]),
-            high=float(found.nelbo_C[c] + found.half_C[c]),
-            over_seeds=bool((seeds_C > 1).any()),
-            mean=float(plain_C[c]),
-            seeds=int(seeds_C[c]),
-            difference=float(found.difference_C[c]),
-            margin=float(found.margin_C[c]),
-            tied_with_best=bool(claims.may_be_best_C[c]),
-            why=_why(c == first, bool(claims.may_be_best_C[c]), bool(paired_C[c])),
-            rank_low=1 + int(claims.better_C[c]),
-            rank_high=len(configurations) - int(claims.worse_C[c]),
-            regret=float(claims.regret_C[c]),
-            p_best=_chance(chance and chance.best_C, place_C[c]),
-            p_within=_chance(chance and chance.within_C, place_C[c]),
-            text_error=float(found.text_C[c]),
-            seeds_error=float(found.seeds_C[c]),
-        )
-        for c in order.tolist()
-    ]
+    columns = (  # as Standing has them
+        np.array(configurations),
+        found.nelbo_C,
+        found.nelbo_C - found.half_C,
+        found.nelbo_C + found.half_C,
+        np.full(len(configurations), (field.seeds_C > 1).any()),
+        np.nanmean(field.value_CS, axis=1),
+        field.seeds_C,
+        found.difference_C,
+        found.margin_C,
+        claims.may_be_best_C,
+        _why_C(first, claims.may_be_best_C, paired_C),
+        1 + claims.better_C,
+        len(configurations) - claims.worse_C,
+        claims.regret_C,
+        p_best_C,
+        p_within_C,
+        found.text_C,
+        found.seeds_C,
+    )
+    rows = list(map(Standing, *(column[order].tolist() for column in columns)))
     winner = configurations[first] if len(rows) > 1 and _beats_each(field, first) else None
     return Standings(rows, winner, Text(field.tokens_D).effective)
 
@@ -151,17 +148,18 @@ def _beats_each(field: Field, first: int) -> bool:
     return bool(beaten_C.all())
 
 
-def _chance(of_K: Array | None, place: int) -> float:
-    """Of one that is beyond the best few: none."""
-    if of_K is None:
-        return math.nan
-    return float(of_K[place]) if place < len(of_K) else 0.0
+def _chances(field: Field, near: NDArray[np.intp], margin: float) -> tuple[Array, Array]:
+    """(best_C, within_C); of one that is beyond the best few: none. NaN where nothing is known."""
+    known = chances(field.of(near), margin)
+    best_C, within_C = (np.full(len(field.nats_CSD), 0.0 if known else np.nan) for _ in range(2))
+    if known is not None:
+        best_C[near], within_C[near] = known.best_C, known.within_C
+    return best_C, within_C
 
 
-def _why(first: bool, may_be_best: bool, paired: bool) -> str:
+def _why_C(first: int, may_be_best_C: NDArray[np.bool_], paired_C: NDArray[np.bool_]) -> NDArray[np.str_]:
     """paired: it has two seeds or more in common with the first."""
-    if first:
-        return "best"
-    if may_be_best:
-        return "within the error" if paired else "one seed"
-    return "" if paired else "screened out"
+    tied_C = np.where(paired_C, "within the error", "one seed")
+    why_C = np.where(may_be_best_C, tied_C, np.where(paired_C, "", "screened out"))
+    why_C[first] = "best"
+    return np.asarray(why_C, np.str_)

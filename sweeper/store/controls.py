@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import StoreError, now, open_for_writing, sqlite_file
+from sweeper.store.notes import by
 from sweeper.store.schema import controls, trials
 from sweeper.store.writer import Writer
 
@@ -27,8 +28,10 @@ class Asker(Writer):
     def _may_write(self, connection: Connection, sweep: Any) -> None:
         self.driven = now(connection, self._clock) < (sweep.lease_until or 0.0)
 
-    def ask(self, verb: str, trial: int | None = None) -> None:
-        """Of the driver that there is, or the next one. Raises StoreError where there is no such trial."""
+    def ask(self, verb: str, trial: int | None = None, who: str | None = None) -> None:
+        """Of the driver that there is, or the next one. who: asks it; None: this process's user.
+
+        Raises StoreError where there is no such trial."""
         if verb.partition(" ")[0] not in VERBS:
             raise StoreError(f"{verb!r} is not something to ask of a sweep; there is {', '.join(VERBS)}")
         with self._transaction() as connection:
@@ -36,25 +39,27 @@ class Asker(Writer):
             if trial is not None and connection.execute(mine).one_or_none() is None:
                 raise StoreError(f"there is no trial {trial} in this sweep")
             row = {"time": self._clock.wall(), "sweep": self._sweep, "trial": trial, "verb": verb}
-            connection.execute(insert(controls).values(row))
+            connection.execute(insert(controls).values({**row, "who": by(who)}))
 
 
-def request(url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE) -> bool:
+def request(
+    url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE, who: str | None = None
+) -> bool:
     """Asks the sweep's driver, or the next one; whether there is one now.
 
     Raises StoreError where there is no such database, sweep or trial."""
     with _asker(url, sweep, clock) as asker:
-        asker.ask(verb, trial)
+        asker.ask(verb, trial, who)
         return asker.driven
 
 
 def request_of_driver(
-    url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE
+    url: str, sweep: int, verb: str, trial: int | None = None, clock: Clock = MACHINE, who: str | None = None
 ) -> bool:
     """False, and nothing is asked, where nobody drives the sweep. Raises as `request` does."""
     with _asker(url, sweep, clock) as asker:
         if asker.driven:
-            asker.ask(verb, trial)
+            asker.ask(verb, trial, who)
         return asker.driven
 
 

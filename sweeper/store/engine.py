@@ -215,7 +215,8 @@ def connect(url: URL, **options: Any) -> Engine:
         ) from None
     except ImportError as error:
         raise StoreError(
-            f"{url.drivername} needs the Python package {error.name}, which is not installed"
+            f"{url.drivername} needs the Python package {error.name}, which is not installed: pip install "
+            f"{error.name}, or this program with its extra [postgres]"
         ) from None
 
 

@@ -1,4 +1,5 @@
-"""An older store is brought to this version's tables: a copy of it first, then all in one transaction.
+"""An older store is brought to this version's tables: a copy of it first, then all in one transaction. And a
+backup: such a copy when somebody asks for it.
 
 A step is a file in sweeper/store/migrations, in alembic's words; it stays as it is for ever, so it imports
 nothing of ours. Which steps a store has had is its `schema_version` in `meta`, and nothing else.
@@ -6,14 +7,17 @@ nothing of ours. Which steps a store has had is its `schema_version` in `meta`, 
 
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, column, event, select, table
 
 from sweeper.store.engine import (
+    OldStore,
     StoreError,
     connect,
+    open_for_reading,
     parse,
     schema_of,
     shown,
@@ -112,6 +116,24 @@ def copy_brought_up_to_date(file: Path, folder: Path) -> str:
     finally:
         engine.dispose()
     return url
+
+
+def backup(url: str, to: Path) -> int:
+    """Returns its bytes. Raises StoreError in a sentence; nothing that is there is written over."""
+    file = sqlite_file(url)
+    if file is None:
+        raise StoreError("only an SQLite file is copied like that; of PostgreSQL, pg_dump makes a copy")
+    with suppress(OldStore):  # it is copied as it is
+        open_for_reading(url).dispose()  # says so where it is no store
+    if to.exists() or to.is_symlink():
+        raise StoreError(f"{to} is there already, and is not written over: give another name")
+    try:
+        copy(file, to)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"{file} cannot be copied to {to}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    return to.stat().st_size
 
 
 def _upgrade(connection: Connection, before: int) -> None:

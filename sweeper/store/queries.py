@@ -1,10 +1,11 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, case, func, or_, select
+from sqlalchemy import Connection, Select, Table, case, func, or_, select
 
 from sweeper.store.engine import parse, transaction
 from sweeper.store.places import as_found
@@ -17,11 +18,13 @@ from sweeper.store.records import (
     ForeignTrial,
     LatestRecord,
     MetricRow,
+    NoteRecord,
     ScoreRecord,
     StageRecord,
     StageUse,
     SweepRecord,
     TrialRecord,
+    UsageRecord,
 )
 from sweeper.store.schema import (
     asks,
@@ -33,14 +36,17 @@ from sweeper.store.schema import (
     foreign_trials,
     latest,
     metrics,
+    notes,
     scores,
     stages,
     sweeps,
     trials,
+    usage,
 )
 from sweeper.store.source import Source
 
 Placed = TypeVar("Placed", SweepRecord, StageRecord)
+_ONE_MOMENT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
 
 
 class Reader:
@@ -202,10 +208,25 @@ class Reader:
             query = query.where(controls.c.done.is_(None))
         return [ControlRecord(*row) for row in self._rows(query.order_by(controls.c.id))]
 
+    def notes(self, sweep: int) -> list[NoteRecord]:
+        """In the order they were said; which tags stand: sweeper.store.notes.standing."""
+        query = _all(notes, NoteRecord).where(notes.c.sweep == sweep)
+        return [NoteRecord(*row) for row in self._rows(query.order_by(notes.c.id))]
+
     def asks(self, sweep: int) -> list[AskRecord]:
         """In order of session and number."""
         query = _all(asks, AskRecord).where(asks.c.sweep == sweep)
         return [AskRecord(*row) for row in self._rows(query.order_by(asks.c.session, asks.c.number))]
+
+    def usage(self, sweep: int) -> list[UsageRecord]:
+        """What its workers said of themselves, in order of time: the newest (sweeper/store/usage.py)."""
+        query = _all(usage, UsageRecord).where(usage.c.sweep == sweep)
+        return [UsageRecord(*row) for row in self._rows(query.order_by(usage.c.time, usage.c.worker))]
+
+    def event_counts(self, sweep: int) -> dict[str, int]:
+        """How many events there are of each kind."""
+        query = select(events.c.kind, func.count()).where(events.c.sweep == sweep).group_by(events.c.kind)
+        return {kind: count for kind, count in self._rows(query)}  # noqa: C416
 
     def version(self) -> int:
         """Changes whenever anything was committed by anyone: the dashboard's cache key.
@@ -213,6 +234,13 @@ class Reader:
         Comparable within one Reader only. It may change without need, never fail to change.
         """
         return self._source.version()
+
+    @contextmanager
+    def one_moment(self) -> Iterator[Connection]:
+        """All that is read within is of one moment."""
+        with transaction(self._source.engine) as connection:
+            connection.exec_driver_sql(_ONE_MOMENT[connection.dialect.name])
+            yield connection
 
     def _found(self, record: Placed) -> Placed:
         """With the place where its files are."""

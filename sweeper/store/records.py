@@ -180,6 +180,24 @@ class ControlRecord(NamedTuple):
     trial: int | None
     verb: str
     done: float | None
+    who: str = ""  # user@host; '' where nobody said
+
+    @property
+    def by(self) -> str:
+        """', by user@host', to stand at a sentence's end."""
+        return f", by {self.who}" if self.who else ""
+
+
+class NoteRecord(NamedTuple):
+    """What somebody said of a sweep or a trial (sweeper/store/notes.py)."""
+
+    id: int
+    sweep: int
+    trial: int | None  # None: of the sweep
+    time: float
+    who: str
+    kind: str  # tag, untag, note
+    text: str
 
 
 class AskRecord(NamedTuple):
@@ -199,6 +217,28 @@ class AskRecord(NamedTuple):
     difference: float
     low: float
     high: float
+
+
+class Usage(NamedTuple):
+    """How busy a worker is."""
+
+    cpu: float  # cores, the mean since its last sample
+    memory: int  # bytes resident
+    gpu: float | None  # share of the card in use
+    gpu_memory: int | None  # bytes of the card that it holds
+
+
+class UsageRecord(NamedTuple):
+    """A sample. trial: that it ran; None: a pretrain."""
+
+    sweep: int
+    worker: str  # host:pid
+    time: float
+    trial: int | None
+    cpu: float
+    memory: int
+    gpu: float | None
+    gpu_memory: int | None
 
 
 class MetricRow(NamedTuple):

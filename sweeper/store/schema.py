@@ -243,7 +243,7 @@ usage = Table(
     Column("cpu", Float, nullable=False),  # cores in use, the mean since the last one
     Column("memory", BigInteger, nullable=False),  # bytes resident
     Column("gpu", Float),  # share of the card in use; null: no card
-    Column("gpu_memory", BigInteger),  # bytes in use on the card
+    Column("gpu_memory", BigInteger),  # bytes of the card that the worker holds
 )
 
 # Append-only, for anyone: what `judge` was asked, and answered. The level of each ask is spent.

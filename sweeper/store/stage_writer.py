@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from sweeper.store.engine import StoreError, insert_or_ignore
-from sweeper.store.leased import Leased, clean
+from sweeper.store.leased import clean
 from sweeper.store.places import as_found, as_stored
 from sweeper.store.records import StageRecord
 from sweeper.store.schema import stages
+from sweeper.store.usage import UsageWriter
 
 
-class StageWriter(Leased):
+class StageWriter(UsageWriter):
     def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
         """The stage's row; the one there is where another sweep made it."""
         with self._transaction() as connection:

@@ -8,7 +8,8 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.floors import H200, Launches, Rows, Work, counted, flops_of, work
+from benchmarks.floors import H200, Launches, Work, counted, rows_of, work
+from sweeper.planning.flops import Rows, flops_of
 from tests.trainer.networks import randomised
 from trainer.config.train_config import TrainConfig
 from trainer.network.attention import block_causal, noised
@@ -50,7 +51,7 @@ def test_operations_are_those_that_torch_counts(objective: str, block_size: int,
     layout = block_causal(LENGTH - 1, 1) if ar else noised(LENGTH, block_size)
     read = layout.num_read
     scored = BATCH * read if ar else int(_masked(learner, x0_BL, masks()).sum())
-    rows = Rows.of(layout, BATCH, scored)
+    rows = rows_of(layout, BATCH, scored)
     tokens = layout.noisy + layout.clean
     vain = BATCH * ((layers - 1) * tokens + read) * tokens - (layers - 1) * rows.pairs - rows.pairs_read
     # The condition is made once for the layers and once for the head: 256 sinusoids, then C by C.
@@ -67,7 +68,7 @@ def _masked(learner: Learner, x0_BL: torch.Tensor, generator: torch.Generator) -
 def test_counted_by_hand():
     """One layer of width 2, five words; two tokens in blocks of one, of which one is masked."""
     shape = Shape(width=2, layers=1, heads=1, cond_width=1, length=2, vocab_size=5, mask_id=4)
-    rows = Rows.of(noised(2, 1), batch=1, scored=1)
+    rows = rows_of(noised(2, 1), batch=1, scored=1)
     # Two noisy tokens and one clean: each reads itself, the second noisy one the clean one too.
     assert rows == Rows(tokens=3, read=2, scored=1, pairs=4, pairs_read=3)
     q_k_v = 2 * 2 * 2 + 3 * 2 * 4
@@ -87,7 +88,7 @@ def test_counted_by_hand():
 
 def test_every_layer_but_the_last_is_computed_for_all_tokens():
     shape = Shape(width=8, layers=3, heads=2, cond_width=1, length=4, vocab_size=5, mask_id=4)
-    rows = Rows.of(noised(4, 2), batch=2, scored=3)
+    rows = rows_of(noised(4, 2), batch=2, scored=3)
     three, two = work(shape, rows, 0, 2), work(shape._replace(layers=2), rows, 0, 2)
     tokens, width = 2 * (4 + 2), 8
     assert three.flops - two.flops == 2 * 3 * (12 * width**2 * tokens + 2 * width * rows.pairs)
@@ -98,7 +99,7 @@ def test_every_layer_but_the_last_is_computed_for_all_tokens():
 
 def test_a_number_of_four_bytes_doubles_what_goes_between_products():
     shape = Shape(width=8, layers=2, heads=2, cond_width=1, length=4, vocab_size=5, mask_id=4)
-    rows = Rows.of(noised(4, 2), batch=2, scored=3)
+    rows = rows_of(noised(4, 2), batch=2, scored=3)
     low, full = work(shape, rows, 9, 2), work(shape, rows, 9, 4)
     assert (low.flops, low.optimizer) == (full.flops, full.optimizer)
     stream = 4 * 4 * 8 * (12 * (1 + 2) + 2 * 3)

@@ -1,4 +1,4 @@
-"""A store of its own for each test, and nothing cached from another."""
+"""A store of its own for each test, nothing cached from another, and no rest between two readings."""
 
 import gc
 from pathlib import Path
@@ -8,10 +8,12 @@ import streamlit as st
 
 
 @pytest.fixture(autouse=True)
-def forgotten():
-    """No test sees what another one cached."""
+def forgotten(monkeypatch: pytest.MonkeyPatch):
+    """No test sees what another one cached, nor depends on how long a reading took."""
+    monkeypatch.setattr("dashboard.data.REST", 0)
     yield
     st.cache_resource.clear()
+    gc.unfreeze()
     gc.collect()
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,13 +104,31 @@ def rows(page: "sync_api.Page") -> "sync_api.Locator":
     return page.locator("[data-testid=stDataFrame]").first.locator("canvas [role=row]")
 
 
+def tick(page: "sync_api.Page", *places: int) -> None:
+    """The boxes of the table's rows, from 1; waits until the page knows."""
+    canvas = page.locator("[data-testid=stDataFrame] canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    before = len(chosen(page))
+    for count, place in enumerate(places, start=before + 1):
+        page.mouse.click(box["x"] + 18, box["y"] + 35 * (place + 0.5))
+        page.get_by_text(f"{count} selected").wait_for()
+
+
+def chosen(page: "sync_api.Page") -> list[str]:
+    """Of the address: configurations."""
+    found = urllib.parse.parse_qs(urllib.parse.urlparse(page.url).query)
+    return found["rows"][0].split(",") if "rows" in found else []
+
+
 def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, url: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
-    page.goto(f"http://127.0.0.1:{port}/")
+    page.goto(f"http://127.0.0.1:{port}/leaderboard")
     page.get_by_text("No sweep yet").wait_for()
 
     fill(url, HOSTILE)
@@ -123,13 +142,11 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     sync_api.expect(rows(page).nth(1)).to_contain_text("cosine")  # what the other process ended is first now
     sync_api.expect(rows(page).filter(has_text="running")).to_have_count(0)
 
-    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
-    assert canvas is not None
-    page.mouse.click(canvas["x"] + 300, canvas["y"] + 35 * 1.5)
+    tick(page, 1)
     page.get_by_role("heading", name=re.compile(r"Configuration \d+")).wait_for()
     page.locator("[data-testid=stPlotlyChart] .js-plotly-plot").first.wait_for()
 
-    assert page.get_by_text(HOSTILE).first.is_visible()
+    assert page.get_by_text(HOSTILE).filter(visible=True).first.is_visible()
     assert page.locator("img[src=x]").count() == 0
     assert not dialogs
     elsewhere = [
@@ -138,11 +155,62 @@ def test_a_sweep_is_followed_from_the_start(page: "sync_api.Page", port: int, ur
     assert not elsewhere, f"the page asked another site: {elsewhere}"
 
 
-@pytest.mark.parametrize("path", ["curves", "parameters", "schedules", "metrics"])
+@pytest.mark.long
+def test_what_a_person_chose_outlives_other_pages_and_a_reload(
+    page: "sync_api.Page", port: int, url: str
+) -> None:
+    """Three rows, the pinned one, a filter, the order and the columns."""
+    address = f"http://127.0.0.1:{port}/leaderboard?sort=val_ppl&descending=true&where=val_ppl+>+0&columns=rank,val_ppl,seeds"
+    page.goto(address)
+    heading = page.get_by_role("heading", name="Leaderboard")
+    heading.wait_for()
+    rows(page).nth(3).wait_for(state="attached")
+    tick(page, 1)
+    page.get_by_role("button", name="Pin", exact=True).click()
+    pinned = page.get_by_role("button", name=f"Unpin no. {chosen(page)[0]}")
+    pinned.wait_for()
+    tick(page, 3, 4)
+    three = chosen(page)
+    assert len(three) == 3
+
+    def everything_is_kept() -> None:
+        heading.wait_for()
+        page.get_by_text("3 selected").wait_for()
+        pinned.wait_for()
+        sync_api.expect(page.get_by_role("textbox", name="Filter")).to_have_value("val_ppl > 0")
+        sync_api.expect(rows(page).nth(0)).to_have_text("rankval_pplseeds")
+        assert chosen(page) == three
+        values = [
+            float(cell) for cell in rows(page).locator("[role=gridcell]:nth-child(2)").all_inner_texts()
+        ]
+        assert values == sorted(values, reverse=True)
+
+    everything_is_kept()
+    links = page.locator("[data-testid=stMain]").get_by_role("link")
+    links.filter(has_text="Compare").click()
+    page.get_by_role("heading", name="Paired differences").wait_for()
+    for each in three:
+        page.get_by_text(f"no. {each}:").first.wait_for()
+    links.filter(has_text="Back to the leaderboard").click()
+    everything_is_kept()
+    page.reload()
+    everything_is_kept()
+    links.filter(has_text="Curves").click()
+    page.get_by_role("heading", name="Curves").wait_for()
+    page.get_by_role("link", name="Leaderboard").click()
+    everything_is_kept()
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["sweeps", "compare", "curves", "search", "schedules", "stages", "report", "cluster", "metrics"]
+)
 def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", port: int, url: str) -> None:
     page.goto(f"http://127.0.0.1:{port}/{path}")
     page.get_by_role("heading", name=path.capitalize()).first.wait_for()
-    drawn = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas"
+    drawn = (
+        "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas, [data-testid=stCode]"
+    )
     page.locator(drawn).first.wait_for()
     assert page.locator("[data-testid=stException]").count() == 0
 

@@ -1,11 +1,14 @@
 """What a person chose is kept over a change of page and in the address; of another sweep it is forgotten."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from dashboard import data
 from tests.dashboard.test_views import words
 from tests.sweeper.filled import fill
 
@@ -25,6 +28,7 @@ def test_an_address_is_a_view(url: str) -> None:
     fill(url)
     app = opened(rows="2,1")
     assert app.session_state["kept-rows"] == ("2", "1")
+    assert app.query_params["sweep"] in ("schedules", ["schedules"])  # also the first of the list
     app.switch_page("views/curves.py").run()
     assert app.session_state["kept-rows"] == ("2", "1")
     assert app.query_params["rows"] in ("2,1", ["2,1"])
@@ -55,6 +59,15 @@ def test_two_stores_are_one_list(url: str, tmp_path: Path, monkeypatch: pytest.M
     assert app.session_state["store-url"] == second
 
 
+def test_a_stores_path_may_have_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my sweeps").mkdir()
+    first, second = (f"sqlite:///{tmp_path}/my sweeps/{name}.db" for name in "ab")
+    monkeypatch.setenv("SWEEPER_DB", f"{first}\n\n {second}\n{first}\n")
+    assert data.urls() == [first, second]
+    monkeypatch.setenv("SWEEPER_DB", " \n")
+    assert data.urls() == [data.DEFAULT_URL]
+
+
 def test_a_store_that_moves_away_and_comes_back(url: str, tmp_path: Path) -> None:
     fill(url)
     app = opened()
@@ -65,3 +78,58 @@ def test_a_store_that_moves_away_and_comes_back(url: str, tmp_path: Path) -> Non
     elsewhere.rename(file)
     assert app.run().header[0].value == "Leaderboard"
     assert "cannot be read now" not in words(app)
+
+
+def test_a_store_in_the_place_of_another_is_no_silent_change(url: str, tmp_path: Path) -> None:
+    fill(url)
+    other = f"sqlite:///{tmp_path}/other.db"
+    fill(other, name="another")
+    app = opened(sweep="schedules")
+    (tmp_path / "sweeps.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "other.db").rename(tmp_path / "sweeps.db")
+    said = words(app.run())
+    if app.selectbox(key="sweep").value == "schedules":  # the file that is open is the old one until then
+        said = words(app.run())
+    assert not app.exception
+    assert "There is no sweep 'schedules' here. Another is shown." in said
+    assert app.selectbox(key="sweep").value == "another"
+
+
+@pytest.mark.long
+def test_a_sweep_that_is_deleted_while_it_is_shown(url: str, tmp_path: Path) -> None:
+    fill(url)
+    app = opened()
+    with closing(sqlite3.connect(tmp_path / "sweeps.db")) as connection, connection:
+        connection.execute("DELETE FROM sweeps")
+    app.run()
+    assert not app.exception
+    assert app.header[0].value == "No sweep yet"
+
+
+@pytest.mark.long
+def test_of_two_stores_one_goes_away(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(url)
+    fill(second := f"sqlite:///{tmp_path}/second.db")
+    monkeypatch.setenv("SWEEPER_DB", f"{url}\n{second}")
+    app = opened(sweep=f"schedules ({url})")
+    (tmp_path / "sweeps.db").rename(tmp_path / "elsewhere.db")
+    said = words(app.run())
+    assert not app.exception
+    assert app.selectbox(key="sweep").value == f"schedules ({url})"  # still the one that was chosen
+    assert "cannot be read now" in said
+    assert len(app.selectbox(key="sweep").options) == 2
+
+
+@pytest.mark.long
+def test_the_chosen_sweep_stays_where_another_store_gets_one_of_its_name(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(url)
+    fill(second := f"sqlite:///{tmp_path}/second.db", name="other")
+    monkeypatch.setenv("SWEEPER_DB", f"{url}\n{second}")
+    app = opened(sweep="schedules")
+    assert app.selectbox(key="sweep").value == "schedules"
+    fill(second)
+    said = words(app.run())
+    assert app.selectbox(key="sweep").value == f"schedules ({url})"
+    assert "Another is shown" not in said

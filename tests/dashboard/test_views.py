@@ -23,12 +23,13 @@ from tests.sweeper.filled import HOLDER, fill
 
 FOLDER = Path(dashboard.__file__).parent
 VIEWS = sorted(path.name for path in (FOLDER / "views").glob("*.py") if path.name != "__init__.py")
+FIRST = "answer.py"  # the page that is shown before anybody chooses
 HOSTILE = "<img src=x onerror=alert(1)> [go](http://evil.example) **bold** =cmd() $x$ :red[no]"
 
 
 def opened(view: str = "leaderboard.py") -> AppTest:
     app = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60).run()
-    if view != "leaderboard.py":
+    if view != FIRST and app.header[0].value != "No sweep yet":
         app.switch_page(f"views/{view}").run()
     assert not app.exception, app.exception[0].message
     return app
@@ -47,7 +48,7 @@ def test_every_page_shows_a_filled_store(view: str, finished: bool, url: str) ->
     app = opened(view)
     assert app.header[0].value
     assert app.selectbox(key="sweep").value == "schedules"
-    assert app.get("plotly_chart") or app.dataframe
+    assert app.get("plotly_chart") or app.dataframe or app.code  # or the line that would have made it fit
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -71,7 +72,7 @@ def test_an_empty_store_waits_and_then_shows_its_first_sweep(url: str) -> None:
     app = opened()
     assert app.header[0].value == "No sweep yet"
     fill(url)
-    assert app.run().header[0].value == "Leaderboard"
+    assert app.run().header[0].value == "Answer"
 
 
 def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,24 +106,12 @@ def test_the_leaderboard_says_what_is_known_and_no_more(url: str) -> None:
     table = app.dataframe[0].value
     assert values["Trials ended"] == "10 of 12"
     assert "No answer yet: row 1 (" in words(app)
-    tied = [tie for (tie,) in table["tie"][:-4] if tie == "one seed"]
+    tied = [each for (each,) in table["standing"] if each == "tied (one seed)"]
     assert values["Tied with it"] == str(len(tied)) == "5"
     assert table["rank"].tolist()[:2] == ["1=", "1="]
     assert re.fullmatch(r"\[\d+\.\d, \d+\.\d\]", table["interval"].iloc[0])
+    assert table["above"].iloc[0] == 0.0
     assert {state for (state,) in table["state"]} == {"complete", "running", "queued", "pruned", "failed"}
-
-
-def test_the_table_is_filtered_sorted_and_widened(url: str) -> None:
-    fill(url)
-    app = opened()
-    narrow = app.dataframe[0].value
-    app.multiselect(key="states").select("complete").run()
-    assert {state for (state,) in app.dataframe[0].value["state"]} == {"complete"}
-    app.selectbox(key="sort").select("val_ppl")
-    app.toggle(key="descending").set_value(True).run()
-    assert app.dataframe[0].value["val_ppl"].is_monotonic_decreasing
-    app.toggle(key="all_values").set_value(True).run()
-    assert len(app.dataframe[0].value.columns) > len(narrow.columns) + 5
 
 
 def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) -> None:
@@ -135,9 +124,8 @@ def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) 
         )
         if state == "failed"
     )
-    app.session_state["configuration"] = failed
-    app.session_state["states"] = ["failed"]  # a new order is a new table, in which it is chosen again
-    app.run()
+    app.session_state["kept-rows"] = (str(failed),)
+    app.multiselect(key="states").set_value(["failed"]).run()  # another order, in which it is still selected
     assert f"Configuration {failed}" in [each.value for each in app.subheader]
     assert "the loss is nan at step 1587" in words(app)
     assert any("trial" in frame.value.columns and "attempt" in frame.value.columns for frame in app.dataframe)
@@ -157,9 +145,8 @@ def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> N
             trial.id, trial.attempt, [*rows, MetricRow("val_ppl", 300, 9.0)]
         )
     app = opened()
-    app.session_state["configuration"] = trial.configuration
-    app.session_state["states"] = ["running"]
-    app.run()
+    app.session_state["kept-rows"] = (str(trial.configuration),)
+    app.multiselect(key="states").set_value(["running"]).run()
     assert not app.exception
     assert "By masking rate" in [each.value for each in app.subheader]
     drawn = {chart.proto.id.rpartition("-")[2]: chart for chart in app.get("plotly_chart")}
@@ -173,8 +160,7 @@ def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> N
     assert not any(name.startswith("bin_") for name in options)
 
 
-def test_the_page_follows_what_another_writer_commits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.data.REST", 0)
+def test_the_page_follows_what_another_writer_commits(url: str) -> None:
     fill(url)
     app = opened()
     assert "11 of 12" not in {metric.value for metric in app.metric}
@@ -221,9 +207,8 @@ def test_hostile_strings_are_text(view: str, url: str) -> None:
     store.close()
     app = opened(view)
     if view == "leaderboard.py":
-        app.session_state["configuration"] = configuration
-        app.session_state["states"] = ["failed"]
-        app.run()
+        app.session_state["kept-rows"] = (str(configuration),)
+        app.multiselect(key="states").set_value(["failed"]).run()
         assert HOSTILE in words(app)
     for kind in ("markdown", "caption", "header", "subheader", "title", "html", "metric", "badge"):
         for each in app.get(kind):

@@ -19,12 +19,14 @@ class Names:
 
     kinds: a union's `name` field -> every kind: finetune.schedule.name -> ('loglinear', 'cosine', ...).
     infos: name -> its field, with default and description.
+    owners: name -> the classes that have it, and its word there: bounds may differ.
     """
 
     leaves: dict[str, tuple[str, ...]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     infos: dict[str, FieldInfo] = field(default_factory=dict)
+    owners: dict[str, list[tuple[type[BaseModel], str]]] = field(default_factory=dict)
 
     def unknown(self, name: str) -> str:
         """The shortest part of the name that does not exist: finetune.shedule.mu -> finetune.shedule."""
@@ -99,6 +101,7 @@ def _walk(settings: type[BaseModel], prefix: str, kind: tuple[str, ...], names: 
         members = kinds(info.annotation)
         if not members:
             names.infos.setdefault(name, info)
+            names.owners.setdefault(name, []).append((settings, info.alias or word))
             names.leaves[name] = tuple(dict.fromkeys((*names.leaves.get(name, ()), *kind)))
             continue
         names.groups.add(name)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from trainer.data.base import DataSet, Look, Split, no_folder
 from trainer.data.online import hub_answers
-from trainer.errors import DataError
+from trainer.errors import DataError, lacks
 from trainer.paths import Place
 
 
@@ -85,7 +85,10 @@ class HubDataSet(DataSet):
         return said.num_examples if said and said.num_examples else sum(1 for _ in loaded)
 
     def _load(self, split: str, config: str | None) -> Any:
-        import datasets
+        try:
+            import datasets
+        except ImportError:
+            raise DataError(lacks(f"data.path {self.path}", "datasets", "hub")) from None
 
         datasets.disable_progress_bars()
         path, here = self.path, Path(self.path).is_dir()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer.data.tokenizer import Tokenizer, taking_text_as_text
-from trainer.errors import DataError
+from trainer.errors import DataError, lacks
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -114,7 +114,10 @@ def _bert(folder: Path, eos: str | None) -> Tokenizer:
 
 
 def _transformers(name: str, eos: str | None) -> Tokenizer:
-    from transformers import AutoTokenizer
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise DataError(lacks(f"data.tokenizer {name}", "transformers", "hub")) from None
 
     from trainer.data.online import hub_answers
 

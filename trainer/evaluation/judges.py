@@ -3,6 +3,7 @@
 Shapes: B windows, W tokens of a window, V vocabulary.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from trainer.checkpoints.trained import open_trained
 from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.online import hub_answers
-from trainer.errors import JudgeError
+from trainer.errors import JudgeError, lacks
 from trainer.evaluation.generative import FIELDS_WINDOW, Judge
 from trainer.network.attention import block_causal
 from trainer.network.hardware import pick_device
@@ -119,6 +120,8 @@ def _nats(logits_BWV: Tensor, tokens_BW: Tensor) -> Tensor:
 
 def _place(name: str) -> tuple[str, dict[str, bool], bool]:
     """Where transformers is to look, how, and whether that is a folder here."""
+    if find_spec("transformers") is None:
+        raise JudgeError(lacks(f"the judge {name}", "transformers", "judge"))
     here = Path(name).expanduser().is_dir()
     path = str(Path(name).expanduser()) if here else name
     # Asked first: offline, only what was downloaded before is looked for.

@@ -417,12 +417,24 @@ def test_the_database_comes_from_the_environment(db: str, monkeypatch: pytest.Mo
 
 
 # --- the dashboard ------------------------------------------------------------------------------------------
-def test_the_dashboard_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the dashboard's command becomes."""
     started: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *command: started.append(command))
+    for name in ("SWEEPER_DB", "SWEEPER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return started
+
+
+def test_the_dashboard_is_for_this_machine_alone(started: list[Any]) -> None:
     result = call("dashboard", "--port", "9000", "--db", "sqlite:///other.db")
     assert result.exit_code == 0
     ((_, command, environment),) = started
+    assert result.stderr.startswith("http://127.0.0.1:9000  (from elsewhere, first: ssh -L 9000:")
+    assert [environment[key] for key in ("SWEEPER_TOKEN", "SWEEPER_ALLOW_HOSTS", "SWEEPER_ACTIONS")] == [
+        *("", "", ""),
+    ]
     line = " ".join(command)
     assert "streamlit run" in line
     assert Path(command[4]).is_file()
@@ -437,3 +449,55 @@ def test_the_dashboard_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch
     ):
         assert flag in line
     assert environment["SWEEPER_DB"] == "sqlite:///other.db"
+
+
+def test_several_stores_are_shown_together(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    two = ("sqlite:////my sweeps/a.db", "sqlite:///b.db")
+    call("dashboard", "--db", two[0], "--db", two[1])
+    monkeypatch.setenv("SWEEPER_DB", two[0])
+    call("dashboard")
+    assert [environment["SWEEPER_DB"] for *_, environment in started] == ["\n".join(two), two[0]]
+
+
+@pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--actions",)])
+def test_a_token_is_made_anew_where_others_may_come(started: list[Any], options: tuple[str, ...]) -> None:
+    said = [call("dashboard", *options).stderr for _ in range(2)]
+    tokens = [environment["SWEEPER_TOKEN"] for *_, environment in started]
+    assert len(set(tokens)) == 2
+    assert all(len(token) >= 40 for token in tokens)
+    assert [text.count(f"?token={token}") for text, token in zip(said, tokens, strict=True)] == [1, 1]
+    assert not [word for _, command, _ in started for word in command for token in tokens if token in word]
+
+
+def test_a_token_that_is_given_is_asked_for_and_not_printed(
+    started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_TOKEN", "one-of-my-own-making")
+    said = call("dashboard", "--host", "127.0.0.1", "--allow-host", "a.example", "--allow-host", "b.example")
+    assert "?token=$SWEEPER_TOKEN" in said.stderr
+    assert "one-of-my" not in said.stderr
+    assert started[0][2]["SWEEPER_TOKEN"] == "one-of-my-own-making"
+    assert started[0][2]["SWEEPER_ALLOW_HOSTS"] == "a.example\nb.example"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (("--host", "203.0.113.77"), 7, "cannot listen on 203.0.113.77, port 8501: "),
+        (("--allow-host", "https://a.example"), 2, "'https://a.example' is no host's name"),
+        (("--allow-host", "*"), 2, "'*' is no host's name"),
+        (("--db", "a\nb"), 2, "'a\\nb' is no database URL: it has two lines"),
+    ],
+)
+def test_a_door_that_cannot_be_is_refused(
+    started: list[Any], options: tuple[str, ...], code: int, sentence: str
+) -> None:
+    result = call("dashboard", *options)
+    assert (result.exit_code, started) == (code, [])
+    assert result.stderr.startswith(sentence)
+
+
+def test_a_short_token_is_refused(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWEEPER_TOKEN", "short")
+    assert call("dashboard").exit_code == 2
+    assert started == []

@@ -51,8 +51,11 @@ def test_a_paused_trial_frees_its_slot_and_goes_on_from_its_checkpoint(place: tu
         job = trial_of(driver)
         run = begun(job)
         next(run)
-        request(place[0], 1, "pause", job.trial)
+        request(place[0], 1, "pause", job.trial, who="ada@box")
         assert driver.poll()
+        with closing(Reader(place[0])) as reader:
+            said = [each.text for each in reader.events(1) if each.kind == "control"]
+        assert said == ["asked to pause trial 1, by ada@box"]
         assert undone(place[0]) == ["pause"]
         assert not driver.take(job, [], Cost(2.0, 0.0))
         run.close()

@@ -177,7 +177,7 @@ def test_asked_of_a_driver_that_was_killed(place: tuple[str, Path]) -> None:
     url, files = place
     spec = make_spec("search.trials=3", *PLAIN)
     assert run_until_killed(url, spec, files, commits=12)
-    request(url, 1, "extend +2")
+    request(url, 1, "extend +2", who="ada@box")
     request(url, 1, "extend nonsense")
     request(url, 1, "extend =4")  # smaller than what it is by then
     run_to_end(url, spec, files)
@@ -185,7 +185,7 @@ def test_asked_of_a_driver_that_was_killed(place: tuple[str, Path]) -> None:
     with closing(Reader(url)) as reader:
         assert reader.controls(1) == []
         said = [event.text for event in reader.events(1, limit=1000) if event.kind == "extend"]
-    assert said[0] == "extended to 5 trials"
+    assert said[0] == "extended to 5 trials, by ada@box"
     assert [text.split(":")[0] for text in said[1:]] == [
         "'nonsense' is no amount",
         "test has 5 trials to try already",

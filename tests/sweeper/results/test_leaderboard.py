@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.results.leaderboard import Board, leaderboard, searched
+from sweeper.results.leaderboard import Board, Differing, leaderboard
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
@@ -92,6 +92,13 @@ def add(
     return trial
 
 
+def differing(*values: dict[str, Any]) -> set[str]:
+    found = Differing()
+    for each in values:
+        found.add(each)
+    return found.names
+
+
 def test_the_document_is_as_promised(url: str) -> None:
     """Every key, and nothing that JSON has no word for."""
     fill(url)
@@ -144,8 +151,10 @@ def test_searched_are_the_names_that_vary(url: str) -> None:
     assert "finetune.schedule.mu" in names
     assert "finetune.block_size" in names
     assert "data.length" not in names
-    assert searched([{"a": 1, "b": None}, {"a": 1}]) == ["b"]
-    assert searched([]) == []
+    assert differing({"a": 1, "b": None}, {"a": 1}) == {"b"}
+    assert differing({"a": 1}, {"a": 1, "b": None}, {"a": 2, "c": 1}) == {"a", "b", "c"}
+    assert differing({}, {"a": 1}, {}) == {"a"}
+    assert differing() == set()
 
 
 def test_one_seed_names_no_winner(url: str, writer: Writer) -> None:

@@ -13,7 +13,7 @@ from sweeper.statistics.standings import Standing
 def searched(configuration: int) -> Ranked:
     plain: dict[str, Any] = dict.fromkeys(Standing._fields)
     standing = Standing(**{**plain, "configuration": configuration, "nelbo": 6.0 + configuration})
-    return Ranked(Entry(configuration, [], [], []), standing, 1)
+    return Ranked(Entry(configuration, [], [], [], [], "complete", None), standing, 1)
 
 
 @pytest.mark.parametrize(

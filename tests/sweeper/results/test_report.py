@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.cli.report_text import markdown
 from sweeper.driver.trials import steps
 from sweeper.results import measured
 from sweeper.results import report as reports
@@ -27,6 +26,7 @@ from sweeper.spec.yaml_source import InvalidSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
+from sweeper.terminal.report_text import markdown
 from tests.sweeper.filled import evaluation
 from trainer.config.train_config import content_hash
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from sweeper.store.controls import request
 from sweeper.store.engine import StoreError
@@ -19,6 +20,7 @@ from sweeper.store.records import (
     MetricRow,
     SweepRecord,
 )
+from sweeper.store.schema import trials
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from tests.sweeper.store.stores import WRITES, in_threads, new_sweep, new_trial
@@ -139,3 +141,13 @@ def test_a_killed_writer_leaves_whole_transactions(
     assert curves[0] == curves[1] == curves[2]
     assert [step for step, _ in curves[0]] == list(range(1, len(curves[0]) + 1))
     assert len(curves[0]) >= seen[-1]  # what was said to be written is there
+
+
+def test_what_is_read_at_one_moment_is_of_one(reader: Reader, sweep: SweepRecord, writer: Writer) -> None:
+    new_trial(writer)
+    number = select(func.count()).select_from(trials)
+    with reader.one_moment() as connection:
+        assert connection.scalar(number) == 1
+        new_trial(writer)
+        assert connection.scalar(number) == 1
+    assert len(reader.trials(sweep.id)) == 2

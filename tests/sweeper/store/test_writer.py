@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.store.controls import request
@@ -18,9 +19,10 @@ from sweeper.store.records import (
     NewTrial,
     SweepRecord,
 )
+from sweeper.store.schema import evaluations, latest, metrics, scores, sweeps, trials
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
-from tests.sweeper.store.stores import FEW, an_evaluation, contents, new_sweep, new_trial
+from tests.sweeper.store.stores import FEW, WRITES, an_evaluation, contents, new_sweep, new_trial
 
 names = st.sampled_from(["val_nelbo", "train_loss", "unheard_of"])
 row_lists = st.dictionaries(
@@ -249,3 +251,42 @@ def test_all_of_several_trials_are_added_or_none(reader: Reader, writer: Writer)
     with pytest.raises(IntegrityError):
         writer.add_trials([one._replace(seed=7, number=3), one._replace(seed=8, number=3)])
     assert reader.trials(1) == before
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_trials_version_rises_with_what_is_stored_of_it_and_with_nothing_else(
+    name: str, store: Store, url: str, sweep: SweepRecord, writer: Writer
+) -> None:
+    """To the sweep's, which is above all that were there: who read those knows which trials to read again."""
+    trial = new_trial(writer).id
+    new_trial(writer), new_trial(writer)
+    writer.start_trial(trial)
+    writer.start_stage(writer.add_stage(key="5a", steps=1, values={}, folder="").key)
+    request(url, sweep.id, "stop")
+    before, highest = _versions_and_rows(store), _version(store)
+    WRITES[name](writer, trial)
+    after = _versions_and_rows(store)
+    changed = {id for id, (_, rows) in after.items() if rows != before.get(id, (0, None))[1]}
+    risen = {id for id, (version, _) in after.items() if version > highest}
+    assert risen == changed
+    assert changed or name not in ("add_trial", "add_rows", "add_scores", "end_trial", "hold", "retry")
+    assert max(version for version, _ in after.values()) <= _version(store)
+
+
+def _version(store: Store) -> int:
+    with store._engine.connect() as connection:
+        return connection.execute(select(sweeps.c.version)).scalar_one()
+
+
+def _versions_and_rows(store: Store) -> dict[int, tuple[int, str]]:
+    """By trial: its version, and all else that is stored of it."""
+    found: dict[int, tuple[int, str]] = {}
+    with store._engine.connect() as connection:
+        for row in connection.execute(select(trials)).mappings():
+            theirs = [
+                sorted(map(str, connection.execute(select(table).where(table.c.trial == row["id"]))))
+                for table in (metrics, latest, evaluations, scores)
+            ]
+            rest = {key: value for key, value in row.items() if key != "version"}
+            found[row["id"]] = row["version"], f"{rest} {theirs}"
+    return found

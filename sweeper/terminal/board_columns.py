@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sweeper.cli.console import number, perplexity, shown
 from sweeper.results.leaderboard import Board
 from sweeper.results.limits import shares_in_words
 from sweeper.results.row import Row
+from sweeper.terminal.console import number, perplexity, shown
 
 
 class Column(NamedTuple):

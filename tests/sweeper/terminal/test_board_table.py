@@ -6,13 +6,13 @@ import math
 import pytest
 from rich.console import Console
 
-from sweeper.cli import board_table as tables
-from sweeper.cli.board_columns import COLUMNS, NoColumn, chosen, column_of, split
 from sweeper.results.fresh import Fresh
 from sweeper.results.leaderboard import Board
 from sweeper.results.race_record import Contest
 from sweeper.results.row import Row
 from sweeper.spec.sections import Settle
+from sweeper.terminal import board_table as tables
+from sweeper.terminal.board_columns import COLUMNS, NoColumn, chosen, column_of, split
 
 
 def row(rank: int | None, configuration: int, tied: bool = False, why: str = "", **values: object) -> Row:

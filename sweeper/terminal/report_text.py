@@ -5,9 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sweeper.cli.console import number, perplexity
 from sweeper.results.report import FAILS, Difference, Finding, Ratio, Report, Weight
-from sweeper.spec.reference import OVER, Reference
+from sweeper.terminal.console import number, perplexity
 
 NAMES = {
     "objective_ppl": "exp(objective)",
@@ -44,7 +43,7 @@ def blocks(found: Report) -> Blocks:
             line += ["", "", ""] if row.weight is None else _weight(row.weight)
         line.append(str(max((cell.seeds for cell in row.cells.values()), default=0) or ""))
         rows.append(line)
-    above = [*([reference.source] if reference.source else []), *_what_words_mean(found)]
+    above = [*([reference.source] if reference.source else []), *found.explained()]
     below = [
         (_claim(each), [_difference(part, each) for part in each.differences]) for each in found.findings
     ]
@@ -79,33 +78,6 @@ def html_page(found: Report) -> str:
         f"<body><h1>{_safe(it.title)}</h1>\n{above}\n<table>\n<tr>{head}</tr>\n{rows}\n</table>\n"
         f"{below}\n{notes}\n</body></html>\n"
     )
-
-
-def _what_words_mean(found: Report) -> list[str]:
-    reference = found.reference
-    ratios, over = reference.compare == "ratio", "over a column's first number"
-    if _says(reference, OVER):
-        over += ", or that of the row which `over` names"
-    words = (
-        f"reproduced: the 95% interval of our {'ratio' if ratios else 'number'} lies within 10% of the "
-        "printed one; differs: it leaves it out; else the two cannot be told apart."
-    )
-    if reference.noise:
-        errors = ", ".join(f"{column} {noise:g}" for column, noise in reference.noise.items())
-        words += f" The draw behind a printed number gives its logarithm an error, taken as: {errors}"
-        words += "; none between a row and its `over`" if reference.one_draw else ""
-        words += ". Where it is above 0.05, nothing can be reproduced." if _large(reference) else "."
-    cost = f"{found.hours:.2f} processor-hours, with the pretrains that other sweeps share."
-    first = f"Model or text are not the printed ones, so ratios are compared: {over}."
-    return [*([first] if ratios else []), words, f"{cost} {found.seeds} seeds."]
-
-
-def _says(reference: Reference, key: str) -> bool:
-    return any(key in row for row in reference.rows)
-
-
-def _large(reference: Reference) -> bool:
-    return max(reference.noise.values()) > 0.05
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str:

@@ -7,9 +7,9 @@ import re
 import pytest
 from rich.console import Console
 
-from sweeper.cli import console
 from sweeper.driver.progress import Lines, Status
 from sweeper.results.progress_estimate import Pace, Planned, Pretrain, Run, progress_estimate
+from sweeper.terminal import console
 
 RUNS = [Run("search", state) for state in ("complete", "failed", "complete", "running")]
 COUNTS = {"complete": 2, "running": 1, "failed": 1}

@@ -11,12 +11,12 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.cli.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
-from sweeper.cli.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
 from sweeper.results.answer import NOTHING
 from sweeper.results.leaderboard import Board
 from sweeper.results.row import Row
 from sweeper.statistics.clusters import FEW
+from sweeper.terminal.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
+from sweeper.terminal.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
 
 INDENT = 6  # of the values below a row
 

@@ -2,9 +2,9 @@
 
 import math
 
-from sweeper.cli.console import perplexity, shown
 from sweeper.results.compare import Comparison
 from sweeper.results.judge import Judgement
+from sweeper.terminal.console import perplexity, shown
 
 
 def parameters(found: Comparison) -> list[list[str]]:

@@ -1,0 +1,42 @@
+"""How far does an axis reach? As far as may be believed: one diverged run does not flatten all others."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+FAR = 5.0  # times the spread of the lower half of the values, beyond it
+BELIEVED = 1e100  # no value beyond is drawn
+ROOM = 0.04  # of the span, left free at either end
+
+
+class Span(NamedTuple):
+    low: float
+    high: float
+    outside: int  # values beyond it, infinite ones among them
+
+    @property
+    def ends(self) -> list[float]:
+        return [self.low, self.high]
+
+    @property
+    def words(self) -> str:
+        """'; 2 outside', or nothing."""
+        return f"; {self.outside} outside" if self.outside else ""
+
+
+def span(values: np.ndarray, low: np.ndarray, high: np.ndarray, least: float) -> Span | None:
+    """Over the values that are not far out, and as much of their intervals as is not. None without any.
+
+    What is low is good, and what diverges is high: the lower half says what is far. least: the spread of it
+    that is taken for granted, in the values' unit.
+    """
+    believed = values[np.abs(values) < BELIEVED]
+    if not len(believed):
+        return None
+    first, middle = np.percentile(believed, (25, 50), method="lower")
+    reach = FAR * max(2 * (middle - first), least)
+    near = believed[(believed >= first - reach) & (believed <= middle + reach)]
+    arms = np.concatenate([near, low, high])
+    arms = arms[(np.abs(arms) < BELIEVED) & (arms >= near.min() - reach) & (arms <= near.max() + reach)]
+    room = max(ROOM * (arms.max() - arms.min()), 1e-6 * abs(middle), 1e-9)
+    return Span(arms.min() - room, arms.max() + room, len(values) - int(np.isnan(values).sum()) - len(near))

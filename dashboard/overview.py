@@ -1,0 +1,136 @@
+"""Every sweep in a line: how far it is, its best, what it has cost, who drives it, what runs now.
+
+What takes long (the board, the ledgers) is read again only when a sweep has gone on, and not at once; of many
+sweeps only so many at a time."""
+
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.data import ENDED, Found
+from dashboard.deciding import best_of
+from dashboard.running import progress_words
+from dashboard.values import ago, interval
+from sweeper.results.leaderboard import leaderboard
+from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress
+from sweeper.results.savings import savings, spent_in_words, used
+from sweeper.store.queries import Reader
+from sweeper.store.records import SweepRecord, TrialRecord
+
+REST = 20  # times as long as the last reading took, at least, before the next
+PATIENCE = 1.0  # seconds of one drawing that go into what takes long
+SHOWN = 2  # of what runs now
+
+
+class Line(NamedTuple):
+    sweep: str
+    state: list[str]
+    part: float  # of its trials that have ended
+    progress: str
+    best: float | None
+    interval: str
+    runs: str
+    cost: str
+    saved: str
+    budget: str
+    driver: str
+    started: float
+    took: str
+
+
+class Dear(NamedTuple):
+    """What takes long."""
+
+    best: float | None = None
+    interval: str = ""
+    saved: str = ""
+
+
+@dataclass
+class _Held:
+    dear: Dear | None = None
+    of: tuple[object, ...] = ()  # what the sweep was like
+    whole: Line | None = None  # of one that has ended
+    whole_of: tuple[object, ...] = ()
+    made: float = 0.0
+    took: float = 0.0
+
+
+def overview(sweeps: list[Found]) -> list[Line]:
+    began, lines = time.monotonic(), []
+    for found in sweeps:
+        held, of = _held(found.url, found.sweep.name), (found.sweep.state, found.sweep.ended, found.label)
+        if held.whole is None or held.whole_of != of:
+            line = _line(found, began)
+            # Of a sweep that has ended nothing changes any more.
+            is_whole = found.sweep.state in ENDED and held.dear is not None
+            held.whole, held.whole_of = (line, of) if is_whole else (None, ())
+            lines.append(line)
+        else:
+            lines.append(held.whole)
+    return lines
+
+
+def _line(found: Found, began: float) -> Line:
+    reader, sweep, now = data.reader_of(found.url), found.sweep, time.time()
+    trials = reader.trials(sweep.id)
+    stages = reader.stages(sorted({trial.stage for trial in trials if trial.stage}))
+    progress, driver = stored_progress(reader, sweep, now), sweep.driver(now)
+    state = sweep.state
+    if driver is None and state in ("running", "paused"):
+        state = "cut off"
+    dear = _dear(found, reader, began) or Dear()
+    return Line(
+        sweep=found.label,
+        state=[state],
+        part=min(1.0, progress.ended / progress.total) if progress.total else 0.0,
+        progress=progress_words(progress),
+        best=dear.best,
+        interval=dear.interval,
+        runs=_runs(reader, sweep, trials) if driver else "",
+        cost=used(sweep, trials, stages).words(),
+        saved=dear.saved,
+        budget=spent_in_words(reader, sweep),
+        driver=driver or "nobody",
+        started=sweep.created,
+        took=ago((sweep.ended or now) - sweep.created),
+    )
+
+
+def _runs(reader: Reader, sweep: SweepRecord, trials: list[TrialRecord]) -> str:
+    """'pretrain 344c…: step 120 of 1,500; trial 7: step 20 of 200, search, seed 0 and 3 more'."""
+    running = [trial for trial in trials if trial.state == "running" and trial.repeat_of is None]
+    stages = pretrains(running_stages(reader, sweep))
+    said = [each.words() for each in stages[:SHOWN]]
+    said += [
+        RunningTrial.of(each, reader.last_step(each.id)).words() for each in running[: SHOWN - len(said)]
+    ]
+    more = len(stages) + len(running) - len(said)
+    return "; ".join(said) + (f" and {more} more" if more else "")
+
+
+def _dear(found: Found, reader: Reader, began: float) -> Dear | None:
+    """As it was read last; None where there was no time for it yet."""
+    held, sweep = _held(found.url, found.sweep.name), found.sweep
+    of = (sweep.state, sweep.ended, None if sweep.state in ENDED else reader.version())
+    now = time.monotonic()
+    if held.of != of and now - began < PATIENCE and now - held.made >= REST * held.took:
+        saved = savings(reader, sweep)
+        held.dear = Dear(*_best(reader, sweep), saved.words() if saved else "")
+        held.of, held.made = of, time.monotonic()
+        held.took = held.made - now
+    return held.dear
+
+
+def _best(reader: Reader, sweep: SweepRecord) -> tuple[float | None, str]:
+    """Of the numbers that decide."""
+    found = best_of(leaderboard(reader, sweep.name))
+    return (None, "") if found is None else (found.ppl, interval(found.low, found.high))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _held(address: str, name: str) -> _Held:
+    return _Held()

@@ -1,0 +1,57 @@
+"""A table in which rows are selected that stay selected: over a redraw, another order, another page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.state import ROWS
+
+ROW_HEIGHT = 35
+MOST_SEEN = 14  # rows; the others are scrolled to
+
+
+class Drawn(NamedTuple):
+    """How a table was drawn last: what a click in it is to be read by."""
+
+    order: list[int]  # configurations, from the top
+    places: list[int]  # of those that were selected
+
+
+def selected(key: str) -> list[int]:
+    """Configurations. Before the table is drawn: what it was clicked to is taken in by the order it had."""
+    held: Any = st.session_state.get(key)
+    drawn: Drawn | None = st.session_state.get(f"{key}-drawn")
+    if held is not None and drawn is not None and sorted(held["selection"]["rows"]) != drawn.places:
+        clicked = [drawn.order[place] for place in held["selection"]["rows"] if place < len(drawn.order)]
+        before = ROWS.numbers()  # what a filter hides stays selected
+        still = [each for each in before if each in clicked or each not in drawn.order]
+        ROWS.set([*still, *(each for each in clicked if each not in still)])
+    return list(ROWS.numbers())
+
+
+def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int], key: str, alt: str) -> None:
+    """key: one for all orders of the rows, so that a header's sort and the scroll stay as they are.
+
+    order: the configuration of each row. A selection is a place in the table, and places move while trials
+    end: under a new order the same configurations are selected at their new places.
+    """
+    place = {each: i for i, each in enumerate(order)}
+    places = sorted(place[each] for each in ROWS.numbers() if each in place)
+    held: Any = st.session_state.get(key)
+    if held is None or sorted(held["selection"]["rows"]) != places:
+        st.session_state[key] = {"selection": {"rows": places}}
+    st.session_state[f"{key}-drawn"] = Drawn(list(order), places)
+    st.dataframe(
+        view,
+        column_config=settings,
+        hide_index=True,
+        height=ROW_HEIGHT * (min(len(order), MOST_SEEN) + 1) + 3,
+        row_height=ROW_HEIGHT,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=key,
+        placeholder="",
+        alt=alt,
+    )

@@ -1,0 +1,168 @@
+"""Two to eight configurations side by side: what differs, by how much, and how they came to it."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data, pairs, tables, words
+from dashboard.chart import chart
+from dashboard.data import Snapshot
+from dashboard.details import metric_curves
+from dashboard.figures import curves
+from dashboard.figures.bins import bin_lines
+from dashboard.figures.intervals import paired
+from dashboard.figures.style import Line
+from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
+from dashboard.state import PINNED, ROWS
+from sweeper.results.compare import Comparison
+from trainer.metrics import BY_NAME
+
+MOST, FIRST = 8, 3
+MOST_OFFERED = 500  # configurations that the picker lists
+
+
+def choose(now: Snapshot) -> list[int]:
+    """The configurations that are selected, here as on the leaderboard."""
+    labels = words.configuration_labels(now.frame)
+    chosen = [each for each in ROWS.numbers() if each in labels]
+    if not chosen:
+        st.text(f"Nothing is selected on the leaderboard: its first {FIRST} rows are shown.")
+        chosen = list(labels)[:FIRST]
+
+    def keep() -> None:
+        ROWS.set(st.session_state["compared"])
+
+    st.session_state["compared"] = chosen[:MOST]
+    st.multiselect(
+        "Configurations",
+        list(dict.fromkeys([*list(labels)[:MOST_OFFERED], *chosen])),
+        key="compared",
+        on_change=keep,
+        format_func=lambda each: f"no. {each}: {labels[each]}",
+        max_selections=MOST,
+        placeholder="two to eight",
+    )
+    if len(chosen) > MOST:
+        st.text(f"{len(chosen)} are selected; the first {MOST} are compared.")
+    return chosen[:MOST]
+
+
+def side_by_side(now: Snapshot, chosen: Sequence[int]) -> None:
+    """Their standing, and of their values those that are not equal in all of them."""
+    st.subheader("What differs", anchor=False)
+    view, settings = tables.side_by_side(now.frame, now.values, chosen)
+    st.dataframe(
+        view, column_config=settings, hide_index=True, height="content", alt="What differs between them"
+    )
+
+
+def differences(now: Snapshot, chosen: Sequence[int], names: dict[int, str]) -> None:
+    """Each against one of them: seed by seed and document by document, as `compare` does."""
+    st.subheader("Paired differences", anchor=False)
+    pinned = [each for each in PINNED.numbers() if each in chosen]
+    first = min(chosen, key=now.frame["configuration"].tolist().index)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        base = st.selectbox(
+            "Against",
+            chosen,
+            index=chosen.index((pinned or [first])[0]),
+            format_func=lambda each: names[each],
+            key=f"against-{'-'.join(map(str, sorted(chosen)))}",
+            width=320,
+            persist_state="session",
+        )
+        beforehand = st.toggle(
+            "Named before the board was seen",
+            key="beforehand",
+            bind="query-params",
+            help="A pair picked by looking at the board has a wider interval: of all its pairs at once.",
+        )
+    found = pairs.against(now, base, chosen)
+    compared = {each: pair for each, pair in found.items() if isinstance(pair, Comparison)}
+    for each, why in found.items():
+        if isinstance(why, str):
+            st.text(f"{names[each]}: {why}.")
+    if not compared:
+        return
+    rows = [tables.pair_row(pair, picked=not beforehand) for pair in compared.values()]
+    view = pd.DataFrame(
+        [{"configuration": names[each], **row} for each, row in zip(compared, rows, strict=True)]
+    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        half = (view["high"] - view["low"]).to_numpy(float) / 2
+        difference = view["difference"].to_numpy(float)
+        figure = paired(view["configuration"], view["verdict"], difference, half, names[base])
+        chart(figure, key="paired", alt=f"Difference of each to {names[base]}, with its 95% interval")
+    with right:
+        st.dataframe(
+            view,
+            column_config=tables.PAIR_COLUMNS,
+            hide_index=True,
+            height="content",
+            alt=f"Difference of each to {names[base]}",
+        )
+    groups = max(pair.groups for pair in compared.values())
+    st.caption(words.BEFOREHAND if beforehand else words.PICKED.format(groups))
+
+
+def by_masking_rate(now: Snapshot, trials: Sequence[int], names: dict[int, str]) -> None:
+    records = [now.trials[trial] for trial in trials]
+    found = bin_lines(records, now.latest, lambda trial: f"{names[trial.configuration]}, seed {trial.seed}")
+    if not found:
+        return
+    st.subheader("By masking rate", anchor=False)
+    st.caption("At the end of each run, in ten bins of p.")
+    for place, (name, lines) in zip(st.columns(len(found), gap="medium"), found.items(), strict=True):
+        with place:
+            figure = curves.panel(lines, "masking rate p", BY_NAME[name].label)
+            chart(figure, key=f"compare-{name}", alt=f"{BY_NAME[name].label} by masking rate")
+
+
+def schedules(now: Snapshot, chosen: Sequence[int], names: dict[int, str]) -> None:
+    """Which masking rates each draws in its finetune phase, and what it makes of them."""
+    shapes: dict[int, NoiseShape] = {}
+    for each in chosen:
+        try:
+            shapes[each] = noise_shape(now.values[each], 1.0)
+        except UnknownNoise as error:
+            st.text(f"{names[each]} was stored by another version of the trainer: {error}")
+    if not shapes:
+        return
+    st.subheader("Schedules", anchor=False)
+    left, right = st.columns(2, gap="medium")
+    for place, title, said, points in (
+        (left, "emphasis", "What training emphasises: the NELBO is 1 everywhere.", lambda s: s.emphasis),
+        (right, "density", "Rates drawn: how often training masks at each rate.", lambda s: s.density),
+    ):
+        lines = [Line(names[each], each, shape.p, points(shape)) for each, shape in shapes.items()]
+        with place:
+            st.caption(said)
+            chart(curves.panel(lines, "masking rate p", title, legend=True), key=f"compare-{title}", alt=said)
+
+
+def compare_page() -> None:
+    now = data.chosen()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.header("Compare", anchor=False)
+        st.page_link("views/leaderboard.py", label="Back to the leaderboard")
+    if now.frame.empty:
+        st.text("No trial has been proposed yet.")
+        return
+    chosen = choose(now)
+    if len(chosen) < 2:
+        st.text("Select two to eight configurations, here or by their boxes on the leaderboard.")
+        return
+    names = {each: f"no. {each}" for each in chosen}
+    side_by_side(now, chosen)
+    differences(now, chosen, names)
+    numbers = now.frame.set_index("configuration")["trials"]
+    trials = [trial for each in chosen for trial in numbers[each] if now.trials[trial].repeat_of is None]
+    st.subheader("Curves", anchor=False)
+    metric_curves(now, trials, key="compare", height=420)
+    by_masking_rate(now, trials, names)
+    schedules(now, chosen, names)
+
+
+data.live(compare_page, 5)

@@ -1,0 +1,194 @@
+"""What is kept of a sweep in memory, brought up to date by what has changed: all that a board is made of.
+
+Arrays, not objects: ten thousand trials have a quarter of a million latest values, and as many nats."""
+
+import json
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Select, Table, Text, cast, func, select
+
+from sweeper.store.engine import StoreError
+from sweeper.store.queries import Reader
+from sweeper.store.records import EvaluationRecord, LatestRecord, ScoreRecord, SweepRecord, TrialRecord
+from sweeper.store.schema import configurations, evaluations, latest, scores, trials
+
+AT_ONCE = 1000  # JSON texts that are parsed as one: equal keys in them are one string
+EVER = -1  # a version below all
+
+
+class Latest(NamedTuple):
+    """The newest and the best value of every metric of one trial, in alphabetical order of their names."""
+
+    trial: int
+    names: tuple[str, ...]
+    step: "array[int]"
+    value: "array[float]"
+    best: "array[float]"
+    best_step: "array[int]"
+
+    def best_of(self, name: str) -> float | None:
+        try:
+            return self.best[self.names.index(name)]
+        except ValueError:
+            return None
+
+    def records(self) -> dict[str, LatestRecord]:
+        """By name."""
+        columns = zip(self.names, self.step, self.value, self.best, self.best_step, strict=True)
+        return {each[0]: LatestRecord(self.trial, *each) for each in columns}
+
+
+class Followed:
+    """A sweep as it was at one moment, that of the last `refresh`. One thread at a time.
+
+    By trial, unless it is said otherwise; trials in order of their ids."""
+
+    sweep: SweepRecord
+
+    def __init__(self, reader: Reader, name: str):
+        """Reads nothing yet."""
+        self.reader, self.name = reader, name
+        self._forget()
+
+    def _forget(self) -> None:
+        self._version, self._versions = EVER, dict[int, int]()
+        self.trials: dict[int, TrialRecord] = {}
+        self.values: dict[int, dict[str, Any]] = {}  # by configuration: complete, dotted
+        self.latest: dict[int, Latest] = {}
+        self.evaluations: dict[str, dict[int, EvaluationRecord]] = {"valid": {}, "test": {}}  # by split
+        self.scores: dict[int, list[ScoreRecord]] = {}  # in order of round and split
+        self._shared: dict[str, Any] = {}  # what equal texts say
+
+    def refresh(self) -> set[int] | None:
+        """The trials that have changed since the last one; None: all is as if never read before.
+
+        Raises StoreError where the sweep is not there any more."""
+        sweep = self.reader.sweep(self.name)
+        if sweep is None:
+            raise StoreError(f"there is no sweep {self.name!r} in this store any more")
+        anew = self._version == EVER or (sweep.id, sweep.created) != (self.sweep.id, self.sweep.created)
+        if anew:
+            self._forget()
+        self.sweep = sweep
+        with self.reader.one_moment() as connection:
+            changed = self._read(connection)
+            if not anew and self._is_of_another_history(connection):
+                anew = True
+                self._forget()
+                self._read(connection)
+        return None if anew else changed
+
+    def all_scores(self) -> list[ScoreRecord]:
+        """In order of trial, round and split."""
+        return [each for _, mine in sorted(self.scores.items()) for each in mine]
+
+    def _is_of_another_history(self, connection: Connection) -> bool:
+        """Whether the store is not what it was with changes since: an older copy was put in its place."""
+        mine = trials.c.sweep == self.sweep.id
+        found = connection.execute(select(func.count(), func.sum(trials.c.version)).where(mine)).one()
+        return (found[0], int(found[1] or 0)) != (len(self._versions), sum(self._versions.values()))
+
+    def _read(self, connection: Connection) -> set[int]:
+        since = (trials.c.sweep == self.sweep.id) & (trials.c.version > self._version)
+        changed = self._read_trials(connection, since)
+        self._read_values(connection)
+        if changed:
+            self._read_latest(connection, since)
+            self._read_evaluations(connection, since)
+            self._read_scores(connection, since)
+            self._version = max(self._version, *(self._versions[each] for each in changed))
+        elif self._version == EVER:
+            self._version = 0
+        return changed
+
+    def _read_trials(self, connection: Connection, since: ColumnElement[bool]) -> set[int]:
+        query = select(trials.c.version, *_columns(trials, TrialRecord)).where(since).order_by(trials.c.id)
+        if not (rows := _rows(connection, query)):
+            return set()
+        versions, *columns = zip(*rows, strict=True)
+        fields: dict[str, Any] = dict(zip(TrialRecord._fields, columns, strict=True))
+        fields["params"], fields["system_attrs"] = map(_parsed, (fields["params"], fields["system_attrs"]))
+        fields["distributions"] = list(map(self._same, fields["distributions"]))
+        found = dict(zip(fields["id"], map(TrialRecord, *fields.values()), strict=True))
+        self.trials |= found
+        self._versions |= dict(zip(found, versions, strict=True))
+        return set(found)
+
+    def _read_values(self, connection: Connection) -> None:
+        """Of configurations that are new: none changes."""
+        last = max(self.values, default=0)
+        new = (configurations.c.sweep == self.sweep.id) & (configurations.c.id > last)
+        query = select(configurations.c.id, cast(configurations.c["values"], Text)).where(new)
+        rows = _rows(connection, query.order_by(configurations.c.id))
+        self.values |= zip((id for id, _ in rows), _parsed([text for _, text in rows]), strict=True)
+
+    def _read_latest(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        query = select(*_columns(latest, LatestRecord)).join(trials, trials.c.id == latest.c.trial)
+        rows = _rows(connection, query.where(since).order_by(latest.c.trial, latest.c.name))
+        if not rows:
+            return
+        of, names, step, value, best, best_step = zip(*rows, strict=True)
+        columns = array("q", step), array("d", value), array("d", best), array("q", best_step)
+        for at, end in pairwise([*(i for i, each in enumerate(of) if not i or each != of[i - 1]), len(of)]):
+            mine = names[at:end]
+            mine = self._shared.setdefault("\0".join(mine), mine)
+            self.latest[of[at]] = Latest(of[at], mine, *(each[at:end] for each in columns))
+
+    def _read_evaluations(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        for each in self._evaluated(connection, evaluations, EvaluationRecord, since):
+            self.evaluations.setdefault(each.split, {})[each.trial] = each
+
+    def _read_scores(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        found: dict[int, list[ScoreRecord]] = defaultdict(list)
+        for each in self._evaluated(connection, scores, ScoreRecord, since):
+            found[each.trial].append(each)
+        for mine in found.values():
+            mine.sort(key=lambda each: (each.round, each.split))
+        self.scores |= found
+
+    def _evaluated(
+        self, connection: Connection, table: Table, record: Any, since: ColumnElement[bool]
+    ) -> Iterator[Any]:
+        query = select(*_columns(table, record)).join(trials, trials.c.id == table.c.trial).where(since)
+        rows = _rows(connection, query)
+        for at in range(0, len(rows), AT_ONCE):
+            fields: dict[str, Any] = dict(
+                zip(record._fields, zip(*rows[at : at + AT_ONCE], strict=True), strict=True)
+            )
+            for name in {"identity", "tokens", "exact"} & fields.keys():
+                fields[name] = map(self._same, fields[name])
+            fields["provenance"] = _parsed(fields["provenance"])
+            fields["nats"] = [array("d", each) for each in _parsed(fields["nats"])]
+            yield from map(record, *fields.values())
+
+    def _same(self, text: str | None) -> Any:
+        """Of JSON that many rows have alike: one value."""
+        text = text or "null"
+        if text not in self._shared:
+            self._shared[text] = json.loads(text)
+        return self._shared[text]
+
+
+def _columns(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElement[Any]]:
+    """In the order of the record's fields; JSON as text."""
+    for field in record._fields:
+        column = table.c[field]
+        yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
+    """As the database's driver gives them: no column is a JSON one, that would need more."""
+    found = connection.execute(query).cursor
+    assert found is not None
+    return found.fetchall()
+
+
+def _parsed(texts: Sequence[str | None]) -> list[Any]:
+    found: list[Any] = []
+    for at in range(0, len(texts), AT_ONCE):
+        found += json.loads(f"[{','.join(text or 'null' for text in texts[at : at + AT_ONCE])}]")
+    return found

@@ -1,0 +1,67 @@
+"""Who is told of the end: on which occasions, with what on stdin; and where the command fails."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sweeper.cli import notify
+from sweeper.spec.sections import Notify
+from sweeper.store.queries import Reader
+from tests.sweeper.filled import fill
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    return tmp_path / "told.json"
+
+
+def run(tmp_path: Path, told: Path, on: list[str], code: int, *, finished: bool = True) -> None:
+    url = f"sqlite:///{tmp_path}/sweeps.db"
+    fill(url, finished=finished)
+    keep = f"import sys, pathlib; pathlib.Path({str(told)!r}).write_text(sys.stdin.read())"
+    asked = Notify.model_validate({"command": [sys.executable, "-c", keep], "on": on})
+    with closing(Reader(url)) as reader:
+        notify.notify(asked, reader, "schedules", code)
+
+
+def test_the_facts_are_on_stdin(tmp_path: Path, told: Path) -> None:
+    run(tmp_path, told, ["end", "failure"], 4)
+    found = json.loads(told.read_text())
+    assert (found["sweep"], found["exit_code"], found["state"]) == ("schedules", 4, "failed")
+    assert found["occasions"] == ["end", "failure"]
+    assert found["first"]["rank"] == 1
+    assert found["answer"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("on", "code", "is_told"),
+    [(["answer"], 130, False), (["answer"], 7, False), (["end"], 130, True), (["failure"], 7, True)],
+)
+def test_on_the_occasions_that_were_asked_for(
+    on: list[str], code: int, is_told: bool, tmp_path: Path, told: Path
+) -> None:
+    run(tmp_path, told, on, code)
+    assert told.exists() == is_told
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["/nosuch/command"], "cannot be run: No such file"),
+        ([sys.executable, "-c", "raise SystemExit(3)"], "ended with 3"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "was ended"),
+    ],
+)
+def test_a_command_that_fails_is_said(
+    command: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notify, "PATIENCE", 2.0)
+    notify.tell(command, {})
+    assert words in capsys.readouterr().err
+
+
+def test_no_shell_reads_it() -> None:
+    assert Notify.model_validate({"command": "mail 'a b' $(x)"}).command == ("mail", "a b", "$(x)")
