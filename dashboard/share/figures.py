@@ -16,6 +16,7 @@ from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 from dashboard.panels import EMPHASIS, PANELS, panel_figure
 from dashboard.share.markup import Drawn
+from dashboard.values import number
 from sweeper.results.leaderboard import Board
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
@@ -26,6 +27,7 @@ MOST_POINTS = 500  # of a curve
 MOST_VALUES = 24  # searched values with a figure
 MOST_SAID = 10  # rows in a text alternative
 WITH_CURVES, WITH_SCHEDULES = 5, 4  # rows, from the first
+VALUES = "val_ppl against each searched value: a point a configuration, with its 95% interval."
 CURVES = ("val_ppl", "train_loss", "objective")
 
 
@@ -39,7 +41,8 @@ def of_the_answer(board: Board, rows: pd.DataFrame) -> list[Drawn]:
     """Differences of the numbers that decide, a figure a race, and each row's own value."""
     found = [_difference(group) for group in deciding(board, rows)]
     own = (
-        "val_ppl of each configuration with its 95% interval. Paired differences are known better than this."
+        "val_ppl of each configuration with its 95% interval, of fresh seeds where a row has them. Paired "
+        "differences are known better."
     )
     return [*found, Drawn("Intervals", own, f"{own} {_numbers(rows)}", intervals(rows))]
 
@@ -61,8 +64,12 @@ def _above(difference: float, margin: float) -> str:
 
 
 def _numbers(rows: pd.DataFrame) -> str:
-    first = rows[np.isfinite(rows["val_ppl"])].head(MOST_SAID)
-    return "; ".join(f"{row.label}: {row.val_ppl:.4g} {row.interval}" for row in first.itertuples()) + "."
+    said = []
+    for row in rows.head(MOST_SAID).itertuples():
+        fresh = np.isfinite(row.confirmed_ppl)
+        value, around = (row.confirmed_ppl, row.confirmed_interval) if fresh else (row.val_ppl, row.interval)
+        said.append(f"{row.label}: {number(value)} {around}")
+    return "; ".join(said) + "."
 
 
 def of_curves(
@@ -100,12 +107,11 @@ def of_curves(
 
 
 def of_values(rows: pd.DataFrame, searched: Sequence[str]) -> list[Drawn]:
-    """val_ppl against each searched value, a point a configuration."""
-    found = []
-    for name in searched[:MOST_VALUES]:
-        said = f"val_ppl against {name}, a point a configuration, with 95% intervals."
-        found.append(Drawn(name, said, f"{said} The table has the numbers.", against(rows, name)))
-    return found
+    """val_ppl against each searched value."""
+    return [
+        Drawn(name, "", VALUES.replace("each searched value", name), against(rows, name))
+        for name in searched[:MOST_VALUES]
+    ]
 
 
 def of_schedules(board: Board, rows: pd.DataFrame) -> tuple[list[Drawn], list[str]]:

@@ -99,8 +99,9 @@ def figure(drawn: Drawn, name: str) -> str:
     shown["layout"].pop("template", None)  # the page has its own colours
     stored = go.Figure(shown, skip_invalid=True)
     stored.layout.template = None
+    words = f"<figcaption>{text(drawn.words)}</figcaption>" if drawn.words else ""
     return (
-        f"<figure><h3>{text(drawn.title)}</h3><figcaption>{text(drawn.words)}</figcaption>"
+        f"<figure><h3>{text(drawn.title)}</h3>{words}"
         f'<div class="plot" role="img" aria-label="{text(drawn.alt)}" data-figure="{name}"></div>'
         f"{data(name, stored.to_json())}</figure>"
     )

@@ -43,7 +43,13 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
         "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, whole))]),
         "board": ("Board", [_board(board, said.columns)]),
         "curves": ("Curves", _curves(figures.of_curves(reader, rows, trials, values))),
-        "values": ("Searched values", [_drawn("value", figures.of_values(rows, searched), pairs=True)]),
+        "values": (
+            "Searched values",
+            [
+                markup.paragraphs([figures.VALUES], "quiet"),
+                _drawn("value", figures.of_values(rows, searched), True),
+            ],
+        ),
         "schedules": (
             "Schedules",
             [
