@@ -42,6 +42,12 @@ class Drawn(NamedTuple):
     figure: go.Figure
 
 
+class Section(NamedTuple):
+    name: str  # where links lead to
+    title: str
+    parts: list[str]  # HTML; a section without any is left out
+
+
 def text(value: object) -> str:
     return html.escape(str(value))
 
@@ -53,10 +59,6 @@ def paragraphs(lines: Sequence[str], kind: str = "") -> str:
 
 def code(lines: str) -> str:
     return f"<pre>{text(lines)}</pre>"
-
-
-def section(name: str, title: str, *parts: str) -> str:
-    return f'<section id="{name}"><h2>{text(title)}</h2>\n' + "\n".join(parts) + "\n</section>"
 
 
 def data(name: str, value: str) -> str:
@@ -95,15 +97,22 @@ def facts(rows: Mapping[str, object]) -> str:
 
 
 def figure(drawn: Drawn, name: str) -> str:
-    shown = drawn.figure.to_plotly_json()
-    shown["layout"].pop("template", None)  # the page has its own colours
-    stored = go.Figure(shown, skip_invalid=True)
-    stored.layout.template = None
+    stored = go.Figure(drawn.figure)
+    stored.layout.template = None  # the page has colours of its own
     words = f"<figcaption>{text(drawn.words)}</figcaption>" if drawn.words else ""
     return (
         f"<figure><h3>{text(drawn.title)}</h3>{words}"
         f'<div class="plot" role="img" aria-label="{text(drawn.alt)}" data-figure="{name}"></div>'
         f"{data(name, stored.to_json())}</figure>"
+    )
+
+
+def sections(there: Sequence[Section]) -> str:
+    """All of them, and links to them above."""
+    links = "".join(f'<a href="#{each.name}">{text(each.title)}</a>' for each in there)
+    return f"<nav>{links}</nav>\n" + "\n".join(
+        f'<section id="{each.name}"><h2>{text(each.title)}</h2>\n' + "\n".join(each.parts) + "\n</section>"
+        for each in there
     )
 
 

@@ -12,7 +12,7 @@ from dashboard import frame, words
 from dashboard.figures.style import CONFIG
 from dashboard.passports import SPLITS, Passport, passports_of
 from dashboard.share import figures, markup
-from dashboard.share.markup import Column, Drawn, text
+from dashboard.share.markup import Column, Drawn, Section, text
 from dashboard.values import is_plain_number, shown
 from sweeper.results.leaderboard import Board
 from sweeper.store.queries import Reader
@@ -37,48 +37,24 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
     searched = frame.searched_names(sweep.spec, trials, values)
     whole = figures.called_by_place(frame.from_board(board, searched))
     rows = whole.head(figures.MOST_ROWS)
-    schedules, problems = figures.of_schedules(board, rows)
     passports = passports_of({split: reader.evaluations(sweep.id, split) for split in SPLITS})
-    sections = {
-        "answer": ("Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, whole))]),
-        "board": ("Board", [_board(board, said.columns)]),
-        "curves": ("Curves", _curves(figures.of_curves(reader, rows, trials, values))),
-        "values": (
-            "Searched values",
-            [
-                markup.paragraphs([figures.VALUES], "quiet"),
-                _drawn("value", figures.of_values(rows, searched), True),
-            ],
-        ),
-        "schedules": (
-            "Schedules",
-            [
-                markup.paragraphs([_SCHEDULES, *problems], "quiet"),
-                _drawn("schedule", schedules[:1]),
-                _drawn("panel", schedules[1:], pairs=True),
-            ],
-        ),
-        "method": (
-            "Method",
-            [markup.paragraphs([words.HOW_RANKED, *said.method]), *map(_passport, passports)],
-        ),
-        "again": ("To make it again", [_again(said), "<h3>Versions</h3>", _versions(sweep, passports, said)]),
-        "specification": ("Specification", [markup.code(said.specification)]),
-    }
-    there = {name: (title, [part for part in parts if part]) for name, (title, parts) in sections.items()}
-    there = {name: (title, parts) for name, (title, parts) in there.items() if parts}
-    body = "\n".join(
-        [
-            f"<header>{_head(sweep, board, now)}\n<nav>"
-            + "".join(f'<a href="#{name}">{text(title)}</a>' for name, (title, _) in there.items())
-            + "</nav></header>\n<main>",
-            *(markup.section(name, title, *parts) for name, (title, parts) in there.items()),
-            "</main>",
-            f"<noscript>{markup.paragraphs([_NO_SCRIPT])}</noscript>",
-        ]
-    )
+    sections = [
+        Section("answer", "Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, whole))]),
+        Section("board", "Board", [_board(board, said.columns)]),
+        Section("curves", "Curves", _curves(figures.of_curves(reader, rows, trials, values))),
+        Section("values", "Searched values", _searched(figures.of_values(rows, searched))),
+        Section("schedules", "Schedules", _schedules(*figures.of_schedules(board, rows))),
+        Section("method", "Method", _method(said, passports)),
+        Section("again", "To make it again", _again(sweep, said, passports)),
+        Section("specification", "Specification", [markup.code(said.specification)]),
+    ]
+    body = [
+        _head(sweep, board, now),
+        f"<noscript>{markup.paragraphs([_NO_SCRIPT])}</noscript>",
+        markup.sections([each for each in sections if each.parts]),
+    ]
     scripts = [get_plotlyjs(), (markup.FOLDER / "page.js").read_text(encoding="utf-8")]
-    return markup.document(sweep.name, body, scripts, CONFIG)
+    return markup.document(sweep.name, "\n".join(body), scripts, CONFIG)
 
 
 _SCHEDULES = (
@@ -94,7 +70,8 @@ def _head(sweep: SweepRecord, board: Board, now: float) -> str:
     counts = ", ".join(f"{count:,} {state}" for state, count in board.trials.items())
     when = f"begun {_moment(sweep.created)}" + (f", ended {_moment(sweep.ended)}" if sweep.ended else "")
     line = f"A sweep by {board.metric}, {sweep.state}; {when}; trials: {counts}. As of {_moment(now)}."
-    return f'<h1>{text(sweep.name)}</h1>\n<p class="facts">{text(line)}</p>'
+    about = markup.paragraphs([sweep.spec["describe"]] if sweep.spec.get("describe") else [])
+    return f'<h1>{text(sweep.name)}</h1>\n{about}<p class="facts">{text(line)}</p>'
 
 
 def _moment(seconds: float) -> str:
@@ -122,8 +99,26 @@ def _drawn(name: str, drawn: Sequence[Drawn], pairs: bool = False) -> str:
 
 
 def _curves(drawn: Sequence[Drawn]) -> list[str]:
+    if not drawn:
+        return []
     note = [_OWN_OBJECTIVE] if any(each.title != "val_ppl" for each in drawn) else []
     return [markup.paragraphs(note, "quiet"), _drawn("curve", drawn, pairs=True)]
+
+
+def _searched(drawn: Sequence[Drawn]) -> list[str]:
+    return [markup.paragraphs([figures.VALUES], "quiet"), _drawn("value", drawn, pairs=True)] if drawn else []
+
+
+def _schedules(drawn: Sequence[Drawn], problems: Sequence[str]) -> list[str]:
+    return [
+        markup.paragraphs([_SCHEDULES, *problems], "quiet"),
+        _drawn("schedule", drawn[:1]),
+        _drawn("panel", drawn[1:], pairs=True),
+    ]
+
+
+def _method(said: Said, passports: Sequence[Passport]) -> list[str]:
+    return [markup.paragraphs([words.HOW_RANKED, *said.method]), *map(_passport, passports)]
 
 
 def _passport(passport: Passport) -> str:
@@ -157,8 +152,9 @@ def _values(found: Sequence[tuple[Any, int]]) -> str:
     return ", ".join(parts) + (f", and {len(counts) - FEW} more" if len(counts) > FEW else "")
 
 
-def _again(said: Said) -> str:
-    return "\n".join(markup.paragraphs([what]) + markup.code(line) for what, line in said.again)
+def _again(sweep: SweepRecord, said: Said, passports: Sequence[Passport]) -> list[str]:
+    lines = [markup.paragraphs([what]) + markup.code(line) for what, line in said.again]
+    return [*lines, "<h3>Versions</h3>", _versions(sweep, passports, said)]
 
 
 def _versions(sweep: SweepRecord, passports: Sequence[Passport], said: Said) -> str:

@@ -76,13 +76,14 @@ def share(
     from sweeper.results.leaderboard import leaderboard
     from sweeper.terminal.console import print_json, print_text
     from trainer.disk import written_whole
+    from trainer.errors import lacks
 
     if not out.parent.is_dir():
         fail(USAGE, f"{out.parent}: there is no such folder", json)
     try:
         from dashboard.share.page import page
     except ModuleNotFoundError as error:
-        fail(LACKS, f"{error.name} is not installed: pip install 'bd3lm-sweep[dashboard]'", json)
+        fail(LACKS, lacks("share", str(error.name), "dashboard"), json)
     with opened_sweep(db, name, json) as (reader, sweep):
         board = leaderboard(reader, name)
         if all(row.rank is None for row in board.rows):

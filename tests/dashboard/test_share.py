@@ -5,8 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,11 +14,11 @@ import pytest
 from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
-import dashboard
 from sweeper.cli.main import app
 from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.store.queries import Reader
 from tests.sweeper import filled
+from tests.test_architecture import IMPORTS, MODULES
 
 HOSTILE = "</script></pre>'\"><img src=x onerror=alert(1)><!--<script>alert(2)</script>"
 LARGEST = 8_000_000  # bytes
@@ -197,12 +195,14 @@ def test_a_small_sweep_takes_little_more_than_plotly(page: str) -> None:
 
 
 def test_it_is_made_without_a_server() -> None:
-    """In a process of its own: the command needs neither streamlit nor what trains."""
-    heavy = ("streamlit", "torch", "ray", "optuna", "transformers", "datasets")
-    code = f"import sys, dashboard.share.page; print([m for m in {heavy!r} if m in sys.modules])"
-    root = Path(dashboard.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert done.stdout == "[]\n"
+    """Nothing that a page is made by imports streamlit."""
+    reached, ahead = set[str](), ["dashboard.share.page"]
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        ahead += [other for other in IMPORTS[name] if other in MODULES and other not in reached]
+    assert len(reached) > 20
+    assert not [name for name in reached if any(o.split(".")[0] == "streamlit" for o in IMPORTS[name])]
 
 
 @pytest.mark.long

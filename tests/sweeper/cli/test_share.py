@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from sweeper.cli.main import app
 from sweeper.store.store import Store
 from tests.sweeper import filled
+from trainer.errors import lacks
 
 
 def share(url: str, out: Path, *words: str, name: str = "schedules") -> Result:
@@ -58,7 +59,7 @@ def test_where_it_cannot_it_says_why(url: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.delitem(sys.modules, "dashboard.share.page", raising=False)
     lacking = share(url, out)
     assert lacking.exit_code == 7
-    assert lacking.stderr == "plotly is not installed: pip install 'bd3lm-sweep[dashboard]'\n"
+    assert lacking.stderr == f"{lacks('share', 'plotly', 'dashboard')}\n"
     assert not out.exists()
 
 
