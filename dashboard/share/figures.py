@@ -1,5 +1,6 @@
 """Which figures does a page to give away have? Those of the dashboard's pages, of the board's first rows."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,12 +107,15 @@ def of_curves(
     return found
 
 
-def of_values(rows: pd.DataFrame, searched: Sequence[str]) -> list[Drawn]:
-    """val_ppl against each searched value."""
-    return [
-        Drawn(name, "", VALUES.replace("each searched value", name), against(rows, name))
+def of_values(rows: pd.DataFrame, searched: Sequence[str]) -> tuple[list[Drawn], list[str]]:
+    """val_ppl against each searched value; and what is to be said of all. rows: every one."""
+    spread = rows.iloc[:: math.ceil(len(rows) / MOST_ROWS)]  # the best alone would show no valley
+    drawn = [
+        Drawn(name, "", VALUES.replace("each searched value", name), against(spread, name))
         for name in searched[:MOST_VALUES]
     ]
+    few = f"Drawn are {len(spread)} of {len(rows):,} rows, evenly by rank." if len(spread) < len(rows) else ""
+    return drawn, [VALUES, *([few] if few else [])]
 
 
 def of_schedules(board: Board, rows: pd.DataFrame) -> tuple[list[Drawn], list[str]]:

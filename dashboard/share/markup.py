@@ -81,7 +81,10 @@ def board(columns: Sequence[Column], ranked: Sequence[bool]) -> str:
         + "</tr>"
         for i in range(len(ranked))
     )
-    return _table(heads, rows, "sortable")
+    return (
+        f'<div class="wide board"><table class="sortable"><thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
 
 
 _UNRANKED = ' class="unranked"'
@@ -130,13 +133,6 @@ def document(title: str, body: str, scripts: Sequence[str], config: Mapping[str,
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{text(title)}</title>\n<style>{_style()}</style></head>\n"
         f"<body>\n{body}\n{data('config', json.dumps(config))}\n{ran}\n</body></html>\n"
-    )
-
-
-def _table(heads: str, rows: str, kind: str) -> str:
-    return (
-        f'<div class="wide"><table class="{kind}"><thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 
 

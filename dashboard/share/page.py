@@ -42,7 +42,7 @@ def page(reader: Reader, sweep: SweepRecord, board: Board, said: Said, now: floa
         Section("answer", "Answer", [_answer(board), _drawn("answer", figures.of_the_answer(board, whole))]),
         Section("board", "Board", [_board(board, said.columns)]),
         Section("curves", "Curves", _curves(figures.of_curves(reader, rows, trials, values))),
-        Section("values", "Searched values", _searched(figures.of_values(rows, searched))),
+        Section("values", "Searched values", _searched(*figures.of_values(whole, searched))),
         Section("schedules", "Schedules", _schedules(*figures.of_schedules(board, rows))),
         Section("method", "Method", _method(said, passports)),
         Section("again", "To make it again", _again(sweep, said, passports)),
@@ -105,8 +105,8 @@ def _curves(drawn: Sequence[Drawn]) -> list[str]:
     return [markup.paragraphs(note, "quiet"), _drawn("curve", drawn, pairs=True)]
 
 
-def _searched(drawn: Sequence[Drawn]) -> list[str]:
-    return [markup.paragraphs([figures.VALUES], "quiet"), _drawn("value", drawn, pairs=True)] if drawn else []
+def _searched(drawn: Sequence[Drawn], said: Sequence[str]) -> list[str]:
+    return [markup.paragraphs(said, "quiet"), _drawn("value", drawn, pairs=True)] if drawn else []
 
 
 def _schedules(drawn: Sequence[Drawn], problems: Sequence[str]) -> list[str]:

@@ -185,6 +185,7 @@ def test_a_large_board_is_cut_and_says_so(
     monkeypatch.setattr("sweeper.results.leaderboard.leaderboard", large)
     page = shared(filled_url, tmp_path)
     assert "The first 500 of 71" in page
+    assert re.search(r"Drawn are 35\d of 71\d rows, evenly by rank.", page)
     assert page.count("<td") < 500 * 20 + 100
     assert len(page.encode()) < LARGEST
 
