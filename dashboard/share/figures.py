@@ -12,12 +12,12 @@ from dashboard.deciding import Group, deciding
 from dashboard.figures import curves
 from dashboard.figures.differences import differences
 from dashboard.figures.intervals import intervals
-from dashboard.figures.scatter import against
+from dashboard.figures.scatter import MOST_BARS, against
 from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 from dashboard.panels import EMPHASIS, PANELS, panel_figure
 from dashboard.share.markup import Drawn
-from dashboard.values import number
+from dashboard.values import missing, number, shown
 from sweeper.results.leaderboard import Board
 from sweeper.store.queries import Reader
 from sweeper.store.records import TrialRecord
@@ -28,7 +28,10 @@ MOST_POINTS = 500  # of a curve
 MOST_VALUES = 24  # searched values with a figure
 MOST_SAID = 10  # rows in a text alternative
 WITH_CURVES, WITH_SCHEDULES = 5, 4  # rows, from the first
-VALUES = "val_ppl against each searched value: a point a configuration, with its 95% interval."
+VALUES = (
+    "val_ppl against each searched value: a point a configuration; where at most "
+    f"{MOST_BARS} are drawn, with its 95% interval."
+)
 CURVES = ("val_ppl", "train_loss", "objective")
 
 
@@ -111,11 +114,26 @@ def of_values(rows: pd.DataFrame, searched: Sequence[str]) -> tuple[list[Drawn],
     """val_ppl against each searched value; and what is to be said of all. rows: every one."""
     spread = rows.iloc[:: math.ceil(len(rows) / MOST_ROWS)]  # the best alone would show no valley
     drawn = [
-        Drawn(name, "", VALUES.replace("each searched value", name), against(spread, name))
+        Drawn(
+            name,
+            "",
+            f"{VALUES.replace('each searched value', name)} {_first(rows, name)}",
+            against(spread, name),
+        )
         for name in searched[:MOST_VALUES]
     ]
     few = f"Drawn are {len(spread)} of {len(rows):,} rows, evenly by rank." if len(spread) < len(rows) else ""
     return drawn, [VALUES, *([few] if few else [])]
+
+
+def _first(rows: pd.DataFrame, name: str) -> str:
+    """'Its values: row 1 cosine, row 3 gaussian.': of the first rows, those that have the value."""
+    first = enumerate(rows[name].head(MOST_SAID), start=1)
+    return (
+        "Its values: "
+        + ", ".join(f"row {i} {shown(value)}" for i, value in first if not missing(value))
+        + "."
+    )
 
 
 def of_schedules(board: Board, rows: pd.DataFrame) -> tuple[list[Drawn], list[str]]:
