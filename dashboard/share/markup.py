@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -146,11 +147,13 @@ def _side(column: Column) -> str:
 
 
 def _key(value: Any) -> Any:
-    """A number or a text; of several, the first."""
+    """As the page's script reads it: a number or a text, of several the first, '' of what is not known."""
     if isinstance(value, list):
         return _key(value[0]) if value else ""
-    if value is None:
+    if value is None or value != value:
         return ""
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     return int(value) if isinstance(value, bool) else value
 
 

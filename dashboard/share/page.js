@@ -1,16 +1,21 @@
 // Draws the figures in the colours of the page, and sorts the board. Nothing is fetched.
 "use strict";
 (() => {
-  const PRINTED = 680; // px: the width of a figure on paper
+  const SIZE = 12; // px: of words in figures
+  const PRINTED = { size: 9, width: 680 }; // px
   const places = [...document.querySelectorAll("[data-figure]")];
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const hover = () => ({ bgcolor: variable("--raised"), bordercolor: variable("--line"), font: { color: variable("--ink") } });
+  const hover = () => ({
+    bgcolor: variable("--raised"),
+    bordercolor: variable("--line"),
+    font: { color: variable("--ink") },
+  });
   const axis = { automargin: true, title: { standoff: 12 } };
   const template = { layout: { xaxis: axis, yaxis: axis } };
   const config = JSON.parse(document.getElementById("config").textContent);
   for (const place of places) {
     const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);
-    const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") };
+    const font = { family: getComputedStyle(document.body).fontFamily, size: SIZE, color: variable("--ink") };
     const themed = { ...layout, template, font, hoverlabel: { ...layout.hoverlabel, ...hover() } };
     place.style.height = `${layout.height}px`; // stays when a figure takes another width
     Plotly.newPlot(place, data, themed, { ...config, responsive: true });
@@ -21,10 +26,10 @@
     ...Object.fromEntries(Object.entries(hover()).map(([key, value]) => [`hoverlabel.${key}`, value])),
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(onScreen()));
-  const onPaper = () => ({ "font.color": variable("--printed-ink"), "font.size": 9, "yaxis.tickfont.size": 9, width: PRINTED });
-  const unprinted = { "font.size": 12, "yaxis.tickfont.size": 12, width: null, autosize: true };
-  addEventListener("beforeprint", () => again(onPaper()));
-  addEventListener("afterprint", () => again({ ...onScreen(), ...unprinted }));
+  const sized = (size) => ({ "font.size": size, "yaxis.tickfont.size": size });
+  addEventListener("beforeprint", () =>
+    again({ ...sized(PRINTED.size), "font.color": variable("--printed-ink"), width: PRINTED.width }));
+  addEventListener("afterprint", () => again({ ...sized(SIZE), ...onScreen(), width: null, autosize: true }));
 
   // What has no value stands last, whichever way the column is sorted.
   const order = (one, other, down) => {

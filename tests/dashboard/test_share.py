@@ -14,6 +14,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 from typer.testing import CliRunner
 
+from dashboard.share.markup import Column, board
 from sweeper.cli.main import app
 from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.store.queries import Reader
@@ -100,11 +101,11 @@ def page(filled_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_all_of_a_sweep_is_there(page: str, filled_url: str) -> None:
     read, reader = Read(page), Reader(filled_url)
-    board, sweep = leaderboard(reader, "schedules"), reader.sweep("schedules")
+    found, sweep = leaderboard(reader, "schedules"), reader.sweep("schedules")
     reader.close()
     assert sweep is not None
     assert [each["id"] for tag, each in read.elements if tag == "section"] == SECTIONS
-    for line in (*board.said, "rank: the places that a row may have", sweep.spec_text, "Python 3."):
+    for line in (*found.said, "rank: the places that a row may have", sweep.spec_text, "Python 3."):
         assert line in read.text
     # A row has what the terminal has of it.
     terminal = CliRunner().invoke(app, ["leaderboard", "schedules", "--db", filled_url]).stdout
@@ -112,7 +113,7 @@ def test_all_of_a_sweep_is_there(page: str, filled_url: str) -> None:
     assert heads[1:] == re.split(
         r"  +", next(line for line in terminal.splitlines() if "val_ppl " in line).strip()
     )
-    assert page.count("<tr>") + page.count('<tr class="unranked">') > len(board.rows)
+    assert page.count("<tr>") + page.count('<tr class="unranked">') > len(found.rows)
     for passport in (
         "Evaluation on valid: ranked",
         "Evaluation on test: read once",
@@ -173,14 +174,20 @@ def test_what_is_stored_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "&lt;img src=x" in json.dumps(read.stored)  # Plotly reads markup: there it is escaped
 
 
+def test_what_a_cell_is_sorted_by() -> None:
+    keys = [2.5, float("inf"), float("nan"), None, True, [7, 19], [], "cosine"]
+    table = board([Column("x", ["cell"] * len(keys), keys)], [True] * len(keys))
+    assert re.findall(r'data-key="(.*?)"', table) == ["2.5", "Infinity", "", "", "1", "7", "", "cosine"]
+
+
 def test_a_large_board_is_cut_and_says_so(
     filled_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def large(reader: Reader, name: str) -> Board:
-        board = leaderboard(reader, name)
-        first = board.rows[0]
+        found = leaderboard(reader, name)
+        first = found.rows[0]
         more = [first._replace(configuration=1000 + i, trials=[]) for i in range(700)]
-        return board._replace(rows=[*board.rows, *more])
+        return found._replace(rows=[*found.rows, *more])
 
     monkeypatch.setattr("sweeper.results.leaderboard.leaderboard", large)
     page = shared(filled_url, tmp_path)
