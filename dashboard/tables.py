@@ -11,7 +11,7 @@ from dashboard.columns import text
 from dashboard.values import ago, number, shown
 from dashboard.words import STATES, TINTS
 from sweeper.results.compare import Comparison
-from sweeper.results.leaderboard import searched as varying
+from sweeper.results.leaderboard import Differing
 from sweeper.store.records import EventRecord, LatestRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
 
@@ -81,7 +81,10 @@ def side_by_side(
         facts["val_ppl, fresh seeds"] = [
             f"{number(of['confirmed_ppl'][each])} {of['confirmed_interval'][each]}" for each in chosen
         ]
-    for name in varying([dict(values[each]) for each in chosen]):
+    differing = Differing()
+    for each in chosen:
+        differing.add(values[each])
+    for name in sorted(differing.names):
         cells = [values[each].get(name) for each in chosen]
         facts[name] = ["" if cell is None else text(cell) for cell in cells]
     view = pd.DataFrame(

@@ -8,12 +8,12 @@ import streamlit as st
 
 from dashboard import data, words
 from dashboard.chart import chart
+from dashboard.columns import ppl_format
 from dashboard.data import ENDED, Snapshot
 from dashboard.deciding import Group, deciding
 from dashboard.figures.differences import absolute, differences
 from dashboard.figures.floors import floors, floors_of
 from dashboard.running import show_running
-from dashboard.tables import ppl_format
 from dashboard.values import interval
 from sweeper.results.row import Row
 

@@ -151,7 +151,7 @@ def test_every_sweep_of_every_store_is_in_the_list(
     other = f"sqlite:///{tmp_path}/others.db"
     fill(url)
     raced(other)
-    monkeypatch.setenv("SWEEPER_DB", f"{url} {other}")
+    monkeypatch.setenv("SWEEPER_DB", f"{url}\n{other}")
     app = opened("sweeps.py")
     table = app.dataframe[0].value.set_index("sweep")
     assert set(table.index) == {"schedules", "raced"}

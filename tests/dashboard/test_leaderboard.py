@@ -13,11 +13,15 @@ from sweeper.results.compare import compare
 from sweeper.results.leaderboard import leaderboard
 from sweeper.store.notes import note, tag
 from sweeper.store.queries import Reader
-from tests.dashboard.test_state import opened
+from tests.dashboard import test_state
 from tests.dashboard.test_views import words as said
 from tests.sweeper.filled import fill
 
 TABLE = "table-1"
+
+
+def opened(**address: str) -> AppTest:
+    return test_state.opened("leaderboard", **address)
 
 
 def numbers(app: AppTest) -> list[int]:

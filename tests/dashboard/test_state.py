@@ -15,8 +15,11 @@ from tests.sweeper.filled import fill
 APP = str(Path(dashboard.__file__).parent / "app.py")
 
 
-def opened(**address: str) -> AppTest:
+def opened(view: str = "", **address: str) -> AppTest:
+    """view: another page than the first, as by its own address."""
     app = AppTest.from_file(APP, default_timeout=60)
+    if view:
+        app.switch_page(f"views/{view}.py")
     for name, value in address.items():
         app.query_params[name] = value
     app.run()
@@ -76,7 +79,7 @@ def test_a_store_that_moves_away_and_comes_back(url: str, tmp_path: Path) -> Non
     assert "cannot be read now" in words(app.run())
     assert not app.exception
     elsewhere.rename(file)
-    assert app.run().header[0].value == "Leaderboard"
+    assert app.run().header[0].value == "Answer"
     assert "cannot be read now" not in words(app)
 
 
