@@ -17,6 +17,7 @@ PAGES = (
     st.Page("views/sweeps.py", title="Sweeps"),
     st.Page("views/compare.py", title="Compare"),
     st.Page("views/curves.py", title="Curves"),
+    st.Page("views/trial.py", title="Trial"),
     st.Page("views/search.py", title="Search"),
     st.Page("views/parameters.py", title="Parameters", visibility="hidden"),
     st.Page("views/schedules.py", title="Schedules"),

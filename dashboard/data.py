@@ -4,7 +4,6 @@ A page that polls a store in which nobody has committed reads nothing.
 """
 
 import gc
-import json
 import os
 import threading
 import time
@@ -19,6 +18,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import frame
+from dashboard.passports import Passport, passports_of
 from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
@@ -48,18 +48,8 @@ class Snapshot:
     evaluations: Mapping[str, Mapping[int, EvaluationRecord]]  # by split and trial
 
     @cached_property
-    def passports(self) -> list["Passport"]:
-        found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
-        for split, records in self.evaluations.items():
-            for record in records.values():
-                identity = json.dumps(record.identity, sort_keys=True)
-                _, hows = found.setdefault((split, identity), (record.identity, {}))
-                how = json.dumps(record.provenance, sort_keys=True)
-                hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
-        return [
-            Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
-            for (split, _), (identity, hows) in found.items()
-        ]
+    def passports(self) -> list[Passport]:
+        return passports_of({split: found.values() for split, found in self.evaluations.items()})
 
     @property
     def states(self) -> dict[str, int]:
@@ -262,15 +252,6 @@ def _uncollected() -> Iterator[None]:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _held(address: str, name: str) -> Held:
     return Held()
-
-
-class Passport(NamedTuple):
-    """One identity on one split, and the ways in which trials' values were estimated under it."""
-
-    split: str
-    identity: dict[str, Any]
-    provenances: list[tuple[dict[str, Any], int]]  # with how many trials have it
-    trials: int
 
 
 def passports(now: Snapshot) -> list[Passport]:

@@ -7,17 +7,17 @@ import time
 
 import streamlit as st
 
-from dashboard import data, frame, tables, words
+from dashboard import data, state, tables, traces, words
 from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures import curves
 from dashboard.figures.style import Line, empty
+from dashboard.traces import BINS, Asked
 from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
 MOST_EVENTS = 200
-BINS = ("bin_share", "bin_masked", "bin_nats", "bin_objective")  # by masking rate: no curves over steps
-FIRST_METRICS = ("val_ppl", "val_nelbo", "train_loss", "objective")  # offered first where they are stored
+MOST_BUTTONS = 12
 
 
 def configuration_details(now: Snapshot, configuration: int) -> None:
@@ -43,6 +43,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         placeholder="",
         alt="Trials of the configuration",
     )
+    open_trial(trials)
     masking_rates(now, trials)
     for trial in trials:
         if trial.error:
@@ -64,6 +65,15 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         )
 
 
+def open_trial(trials: list[TrialRecord]) -> None:
+    """A way to the page of each."""
+    with st.container(horizontal=True, gap="xsmall"):
+        for trial in trials[:MOST_BUTTONS]:
+            if st.button(f"Trial {trial.called}", key=f"open-{trial.id}", type="tertiary"):
+                state.TRIAL.set([trial.called])
+                st.switch_page("views/trial.py")
+
+
 def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
     """The bins of p that a run reports at its end; nothing before."""
     panels = []
@@ -75,7 +85,8 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
                 (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
             )
             if points:
-                lines.append(Line(f"seed {trial.seed}", trial.configuration, *zip(*points, strict=True)))
+                rates, values = zip(*points, strict=True)
+                lines.append(Line(f"seed {trial.seed}", trial.configuration, rates, values))
         if lines:
             panels.append((name, lines))
     if not panels:
@@ -92,36 +103,12 @@ def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
 
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
     """A choice of metric and its curve for each of the trials, coloured by configuration."""
-    stored = {name for trial in trials for name in now.latest.get(trial, {})}
-    names = sorted((name for name in stored if not name.startswith(BINS)), key=_usual_order)
+    names = traces.metric_names(now, trials, pretrain=False)
     if not names:
         chart(empty("No row has been reported yet.", height), key=f"{key}-none", alt="No curve yet")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Metric", names, key=f"{key}_metric", width=280, persist_state="session")
         log = st.toggle("Log scale", key=f"{key}_log", persist_state="session")
-    metric = BY_NAME.get(name)
-    points = data.reader().curve(trials, name, curves.MOST_POINTS)
-    lines = [
-        Line(
-            f"no. {now.trials[trial].configuration}, seed {now.trials[trial].seed}",
-            now.trials[trial].configuration,
-            [step for step, _ in points.get(trial, [])],
-            [value for _, value in points.get(trial, [])],
-        )
-        for trial in trials
-    ]
-    start = frame.finetune_start(now.values, [now.trials[trial].configuration for trial in trials])
-    figure = curves.curves(
-        [line for line in lines if line.x],
-        metric.label if metric else name,
-        metric.unit if metric else "",
-        log,
-        start,
-    )
-    figure.update_layout(height=height)
-    chart(figure, key=f"{key}-curves", alt=f"{name} over steps")
-
-
-def _usual_order(name: str) -> tuple[int, str]:
-    return (FIRST_METRICS.index(name) if name in FIRST_METRICS else len(FIRST_METRICS), name)
+    drawn = traces.drawn(now, trials, [name], Asked(pretrain=False, log_y=log))
+    chart(curves.multiples(drawn.panels, drawn.axes, height), key=f"{key}-curves", alt=f"{name} over steps")

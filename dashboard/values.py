@@ -62,6 +62,8 @@ def interval(low: float | None, high: float | None) -> str:
 def is_number(values: pd.Series) -> bool:
     """All present values are numbers (True and False are categories)."""
     present = [value for value in values if not missing(value)]
-    return bool(present) and all(
-        isinstance(v, int | float | np.number) and not isinstance(v, bool | np.bool_) for v in present
-    )
+    return bool(present) and all(is_plain_number(v) for v in present)
+
+
+def is_plain_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)

@@ -74,6 +74,11 @@ def state_sentence(sweep: SweepRecord, now: float) -> str:
     return f"{sweep.name} is {sweep.state}; {began}{took}{note}"
 
 
+HOW_RANKED = (
+    "Configurations rank by an estimate of the NELBO that does not depend on schedule, clip or weight. "
+    "Two values rank together only where their identity is equal: "
+    "the same text, split, tokenizer, length, packing and EMA."
+)
 AS_RUN = (
     "as run: what the trials reported, and what curves show. val_ppl takes out that some seeds are easier "
     "than others for every configuration, so that rows of different seeds can be compared."

@@ -22,6 +22,6 @@ def bin_lines(
                 (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
             )
             if points:
-                line = Line(label(trial), trial.configuration, *zip(*points, strict=True))
-                found.setdefault(name, []).append(line)
+                x, y = zip(*points, strict=True)
+                found.setdefault(name, []).append(Line(label(trial), trial.configuration, x, y))
     return found

@@ -1,56 +1,174 @@
-"""Lines: how a metric went over steps, and what a noise schedule does at each masking rate."""
+"""Lines: how metrics went over steps, and what a noise schedule does at each masking rate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
+from dashboard.figures.lines import thinned, usual_range
 from dashboard.figures.style import COLOURS, GRID, REST, Line, calm, empty, named, plain
 
-MOST_POINTS = 2000  # of one curve
+DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
+FAINT = 0.25  # opacity of what was smoothed
+BAND = 0.18
+LEGEND_ROW = 26  # pixels
+
+
+class Panel(NamedTuple):
+    """One metric. Of the lines, a group below 0 is no configuration: a pretrain."""
+
+    label: str
+    unit: str
+    lines: Sequence[Line]
+    faint: Sequence[Line] = ()  # the same before they were smoothed
+
+
+class Axes(NamedTuple):
+    x: str = "step"
+    log_x: bool = False
+    log_y: bool = False
+    start: float | None = None  # where the finetune phase begins: marked by a thin line
 
 
 def curves(
-    lines: Sequence[Line], label: str, unit: str = "", log: bool = False, start: int | None = None
+    lines: Sequence[Line], label: str, unit: str = "", log: bool = False, start: float | None = None
 ) -> go.Figure:
-    """A metric over steps. `start`: where the finetune phase begins, marked by a thin line."""
-    if not any(len(line.x) for line in lines):
-        return empty(f"No {label} stored for what is chosen.")
-    figure = go.Figure()
-    groups = list(dict.fromkeys(line.group for line in lines))
-    drawn: dict[int, int] = {}
-    for line in lines:
-        colour = COLOURS[groups.index(line.group) % len(COLOURS)]
-        dash = ("solid", "dot", "dash", "dashdot", "longdash")[drawn.setdefault(line.group, 0) % 5]
-        drawn[line.group] += 1
-        figure.add_scatter(
-            x=np.asarray(line.x)[-MOST_POINTS:],
-            y=np.asarray(line.y, float)[-MOST_POINTS:],
-            mode="lines+markers" if len(line.x) <= 40 else "lines",
-            name=plain(line.label, 60),
-            line={"color": colour, "width": 2, "dash": dash},
-            marker={"size": 5 if len(line.x) > 1 else 9},
-            hovertemplate=named("step %{x:,}: %{y:.5g}", line.label),
-        )
-    if start:
-        figure.add_vline(x=start, line={"color": REST, "width": 1, "dash": "dash"})
-        figure.add_annotation(
-            x=start,
-            y=1,
-            yref="paper",
-            text=" finetune",
-            xanchor="left",
-            showarrow=False,
-            font={"size": 11},
-        )
-    figure.update_xaxes(title="step", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(
-        title=plain(f"{label}, {unit}" if unit else label),
-        gridcolor=GRID,
-        zeroline=False,
-        type="log" if log else "linear",
+    """One metric over steps."""
+    return multiples([Panel(label, unit, lines)], Axes(log_y=log, start=start))
+
+
+def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figure:
+    """A small plot for each metric, side by side: zoomed together, and one legend for all.
+
+    A configuration has one colour, a seed of it one dash. What has diverged is off the axis, which says so.
+    height: of a row of plots.
+    """
+    shown = [each for each in panels if any(len(line.x) for line in each.lines)]
+    if not panels:
+        return empty("No row has been reported yet.")
+    if not shown:
+        return empty(f"No {', '.join(each.label for each in panels)} stored for what is chosen.")
+    columns = 1 if len(shown) == 1 else 2 if len(shown) in (2, 4) else 3
+    rows = -(-len(shown) // columns)
+    figure = make_subplots(
+        rows, columns, horizontal_spacing=0.1, vertical_spacing=min(0.12, 0.5 / rows) if rows > 1 else 0.0
     )
-    return calm(figure, height=340, legend=len(lines) > 1)
+    looks = _looks(line for each in shown for line in each.lines)
+    told: set[str] = set()
+    for i, each in enumerate(shown):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
+        for line in each.faint:
+            _draw(figure, line, looks, axes, place, told, faint=True)
+        for line in each.lines:
+            _draw(figure, line, looks, axes, place, told)
+        last = i + columns >= len(shown)
+        figure.update_xaxes(title=axes.x if last else None, matches="x" if i else None, **place)
+        figure.update_yaxes(title=plain(f"{each.label}, {each.unit}" if each.unit else each.label), **place)
+        _bound(figure, each.lines, axes.log_y, place)
+        if axes.start is not None and (axes.start > 0 or not axes.log_x):
+            _mark(figure, axes, place)
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_x else "linear")
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_y else "linear")
+    legend = LEGEND_ROW * -(-len(looks) // 4) if len(looks) > 1 else 0
+    return calm(figure, height=height * rows + legend, legend=bool(legend))
+
+
+Looks = Mapping[tuple[int, str], tuple[str, str]]  # (group, label): colour and dash
+
+
+def _looks(lines: Iterable[Line]) -> Looks:
+    """The same in every panel, whichever lines one of them has."""
+    names = list(dict.fromkeys((line.group, line.label) for line in lines))
+    groups = [group for group in dict.fromkeys(group for group, _ in names) if group >= 0]
+    drawn: dict[int, int] = {}
+    looks = {}
+    for group, label in names:
+        colour = REST if group < 0 else COLOURS[groups.index(group) % len(COLOURS)]
+        drawn[group] = drawn.get(group, -1) + 1
+        looks[group, label] = colour, DASHES[drawn[group] % len(DASHES)]
+    return looks
+
+
+def _draw(
+    figure: go.Figure,
+    line: Line,
+    looks: Looks,
+    axes: Axes,
+    place: dict[str, int],
+    told: set[str],
+    faint: bool = False,
+) -> None:
+    """told: names that stand in the legend already."""
+    line = thinned(line)
+    colour, dash = looks[line.group, line.label]
+    y = np.asarray(line.y, float)
+    name = f"{line.group} {line.label}"
+    shared: dict[str, Any] = {"name": plain(line.label, 60), "legendgroup": plain(name), **place}
+    if line.low is not None and line.high is not None:
+        x = np.asarray(line.x)
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate([line.high, line.low[::-1]]),
+            fill="toself",
+            fillcolor=_clear(colour),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+            **shared,
+        )
+    figure.add_scatter(
+        x=np.asarray(line.x),
+        y=np.where(np.isfinite(y), y, np.nan),
+        mode="lines+markers" if len(line.x) <= 40 and not faint else "lines",
+        line={"color": colour, "width": 1 if faint else 2, "dash": dash},
+        marker={"size": 5 if len(line.x) > 1 else 9},
+        opacity=FAINT if faint else 1,
+        hoverinfo="skip" if faint else None,
+        hovertemplate=None if faint else named(f"{axes.x} %{{x:,}}: %{{y:.5g}}", line.label),
+        showlegend=not faint and name not in told,
+        **shared,
+    )
+    if not faint:
+        told.add(name)
+
+
+def _clear(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {BAND})"
+
+
+def _bound(figure: go.Figure, lines: Sequence[Line], log: bool, place: dict[str, int]) -> None:
+    """The axis, where something has diverged."""
+    found = usual_range(lines)
+    if found is None or (log and found[0] <= 0):
+        return
+    low, high = np.log10(found) if log else found
+    room = 0.05 * (high - low) or abs(high) or 1.0
+    figure.update_yaxes(range=[low - room, high + room], **place)
+    figure.add_annotation(
+        text="what diverged is off the axis",
+        showarrow=False,
+        font={"size": 11},
+        **{"x": 1, "xref": "x domain", "xanchor": "right", "y": 0, "yref": "y domain", "yanchor": "bottom"},
+        **place,
+    )
+
+
+def _mark(figure: go.Figure, axes: Axes, place: dict[str, int]) -> None:
+    """Where the finetune begins."""
+    assert axes.start is not None
+    figure.add_vline(x=axes.start, line={"color": REST, "width": 1, "dash": "dash"}, **place)
+    figure.add_annotation(
+        text=" finetune",
+        showarrow=False,
+        font={"size": 11},
+        x=np.log10(axes.start) if axes.log_x else axes.start,
+        **{"y": 1, "yref": "y domain", "xanchor": "left", "yanchor": "top"},
+        **place,
+    )
 
 
 def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool = False) -> go.Figure:

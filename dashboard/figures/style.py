@@ -27,6 +27,8 @@ class Line(NamedTuple):
     group: int
     x: Sequence[float] | np.ndarray
     y: Sequence[float] | np.ndarray
+    low: np.ndarray | None = None  # of a mean over seeds: the band about it
+    high: np.ndarray | None = None
 
 
 def plain(text: object, most: int = 80) -> str:

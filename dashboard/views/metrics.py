@@ -2,28 +2,20 @@
 
 import streamlit as st
 
-from dashboard import data, tables
+from dashboard import data, tables, words
+from dashboard.passports import SPLITS
 
 
 def metrics_page() -> None:
     now = data.chosen()
     st.header("Metrics", anchor=False)
-    st.text(
-        "Configurations rank by an estimate of the NELBO that does not depend on schedule, clip or weight. "
-        "Two values rank together only where their identity is equal: "
-        "the same text, split, tokenizer, length, packing and EMA."
-    )
+    st.text(words.HOW_RANKED)
     passports = data.passports(now)
     if not passports:
         st.text("Nothing has been evaluated yet.")
     for passport in passports:
         with st.container(border=True):
-            st.subheader(
-                {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}[
-                    passport.split
-                ],
-                anchor=False,
-            )
+            st.subheader(SPLITS[passport.split], anchor=False)
             st.text(f"{passport.trials} trials; " + f"estimated in {len(passport.provenances)} ways.")
             left, right = st.columns(2, gap="medium")
             with left:

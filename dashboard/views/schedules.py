@@ -1,9 +1,8 @@
 """What schedule, clip and weight do: the masking rates drawn, what each is charged, what is emphasised."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit import column_config as column
@@ -12,71 +11,14 @@ from dashboard import data, words
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
 from dashboard.data import Snapshot
-from dashboard.figures import curves
-from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
+from dashboard.panels import EMPHASIS, PANELS, Panel, panel_figure
 from dashboard.state import ROWS
 from dashboard.what_if import what_if
 
 FIRST, MOST = 4, 12  # configurations shown before anybody chooses, and at once
 MOST_OFFERED = 500  # that the picker lists
 NOT_RUN = -1  # in place of a configuration's number
-
-
-class Panel(NamedTuple):
-    title: str
-    words: str
-    x: str
-    y: str
-    points: Callable[[NoiseShape], tuple[np.ndarray, np.ndarray]]
-    log: bool = False
-
-
-EMPHASIS = Panel(
-    "What training emphasises",
-    "Density of p times p · loss_scale · w. The NELBO is 1 at every masking rate: "
-    "a schedule that is flat here changes the variance alone.",
-    "masking rate p",
-    "share of the objective",
-    lambda shape: (shape.p, shape.emphasis),
-)
-PANELS = (
-    Panel(
-        "Masking rate over time",
-        "Move chance at the times that the clip lets through.",
-        "t",
-        "p(t)",
-        lambda shape: (shape.t, shape.move_chance),
-    ),
-    Panel(
-        "Rates drawn",
-        "Density of p: how often training masks at each rate.",
-        "masking rate p",
-        "density",
-        lambda shape: (shape.p, shape.density),
-    ),
-    Panel(
-        "Loss scale",
-        "p'/p, what the bound charges a masked token at time t.",
-        "t",
-        "loss_scale",
-        lambda shape: (shape.t, shape.loss_scale),
-        log=True,
-    ),
-    Panel(
-        "Weight",
-        "w, what the loss is multiplied by at each masking rate.",
-        "masking rate p",
-        "w",
-        lambda shape: by_rate(shape.move_chance, shape.weight),
-    ),
-)
-
-
-def by_rate(move_chance: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """In order of the masking rate, which need not rise with t everywhere."""
-    order = move_chance.argsort()
-    return move_chance[order], weight[order]
 
 
 def choose(now: Snapshot, labels: dict[int, str]) -> list[int]:
@@ -188,8 +130,7 @@ def schedules_page() -> None:
 
 
 def draw(panel: Panel, shapes: dict[int, NoiseShape], labels: dict[int, str], legend: bool = False) -> None:
-    lines = [Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]
-    figure = curves.panel(lines, panel.x, panel.y, panel.log, legend)
+    figure = panel_figure(panel, shapes, labels, legend)
     chart(figure, key=panel.title, alt=f"{panel.title}: {panel.words}")
 
 

@@ -1,12 +1,19 @@
-"""The command that writes a sweep's results to files, or to a database of Optuna's."""
+"""The commands that give a sweep's results away: as files, to a database of Optuna's, or as one page."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sweeper.cli.opening import LACKS, USAGE, fail, failing, opened_sweep
+from sweeper.cli.opening import LACKS, NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name
+
+if TYPE_CHECKING:
+    from dashboard.share.page import Said
+    from sweeper.results.leaderboard import Board
+    from sweeper.store.queries import Reader
+    from sweeper.store.records import SweepRecord
 
 app = typer.Typer()
 
@@ -51,3 +58,85 @@ def export(
     print_text(*(str(file) for file in files))
     if studied is not None:
         print_text(f"study {name}: {studied} trials; to look at it: optuna-dashboard URL")
+
+
+@app.command()
+def share(
+    name: Name,
+    out: Annotated[
+        Path,
+        typer.Option(help="An HTML file; one that is there is replaced.", dir_okay=False, metavar="FILE"),
+    ],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """One page by itself, to attach or to open offline: answer, board, figures, method, specification."""
+    from time import time
+
+    from sweeper.results.leaderboard import leaderboard
+    from sweeper.terminal.console import print_json, print_text
+    from trainer.disk import written_whole
+    from trainer.errors import lacks
+
+    if not out.parent.is_dir():
+        fail(USAGE, f"{out.parent}: there is no such folder", json)
+    try:
+        from dashboard.share.page import page
+    except ModuleNotFoundError as error:
+        fail(LACKS, lacks("share", str(error.name), "dashboard"), json)
+    with opened_sweep(db, name, json) as (reader, sweep):
+        board = leaderboard(reader, name)
+        if all(row.rank is None for row in board.rows):
+            fail(NOTHING_TO_RANK, f"nothing of {name} is ranked yet", json)
+        text = page(reader, sweep, board, _said(reader, sweep, board), time())
+    try:
+        with written_whole(out) as place:
+            place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(LACKS, f"cannot write to {out}: {error.strerror or error}", json)
+    if json:
+        print_json({"file": str(out)})
+    else:
+        print_text(str(out))
+
+
+def _said(reader: "Reader", sweep: "SweepRecord", board: "Board") -> "Said":
+    """The board's columns and legend as a terminal has them, and the lines that make the sweep again."""
+    from dashboard.share.markup import Column
+    from dashboard.share.page import Said
+    from sweeper.execution.registration import code_version
+    from sweeper.results.repro import repro
+    from sweeper.results.savings import savings
+    from sweeper.spec.load import as_typed
+    from sweeper.terminal.board_table import all_columns, legend
+    from trainer.config.problems import InvalidConfig
+
+    columns = [
+        Column(each.title, [*map(each.cell, board.rows)], [*map(each.value, board.rows)], each.right)
+        for each in all_columns(board, board.varied or board.searched)
+    ]
+    saved = savings(reader, sweep)
+    overrides, text = as_typed(sweep.spec_text)
+    file = f"{sweep.name}.yaml"
+    again = [
+        (
+            f"The sweep, from the specification below as {file}",
+            f"python -m sweeper run {shlex.join([file, *overrides])}",
+        )
+    ]
+    first = reader.trial(board.rows[0].trials[0])
+    if first is not None:
+        try:
+            line = repro(reader, sweep, first).line(Path("runs") / f"{sweep.name}-{first.called}")
+            again.append((f"The first row's trial {first.called} by itself, its pretrain included", line))
+        except InvalidConfig as error:
+            again.append(
+                (f"The first row's trial {first.called} cannot be made again by this version", str(error))
+            )
+    return Said(
+        columns=columns,
+        method=[*legend(board), *([f"Shared pretrains {saved.words()}."] if saved else [])],
+        again=again,
+        specification=text,
+        code_version=code_version(),
+    )

@@ -1,6 +1,7 @@
 """From a file, or a text, to a sound SweepSpec; or to everything that is wrong with it, line by line."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sweeper.strategies.samplers import SAMPLERS, Tpe
 
 EXTENDS = "extends"
 LONGEST_CHAIN = 8  # of files that extend each other
+FROM_THE_LINE = "# from the command line: "  # heads each override in a stored text
 
 
 def load_spec(
@@ -62,7 +64,7 @@ def read_spec(
         search["points"] = reading.points
         if "trials" not in search and (trials := _trials(search, reading)) is not None:
             search["trials"] = trials
-    said = "".join(f"# from the command line: {override}\n" for override in overrides)
+    said = "".join(f"{FROM_THE_LINE}{override}\n" for override in overrides)
     sections = {
         "trainer": reading.fixed,
         "space": reading.dimensions,
@@ -128,3 +130,14 @@ def _trials(search: Mapping[str, Any], reading: Reading) -> int | None:
     said = search.get("sampler", Tpe.name)
     length = SAMPLERS[said].length(reading.space) if isinstance(said, str) and said in SAMPLERS else None
     return None if length is None else len(reading.points) + length
+
+
+def as_typed(text: str) -> tuple[list[str], str]:
+    """Of a text that `read_spec` kept: the overrides of the command line, and what the file says."""
+    lines = text.splitlines(keepends=True)
+    overrides = [line[len(FROM_THE_LINE) :].rstrip("\n") for line in takewhile(_is_override, lines)]
+    return overrides, "".join(lines[len(overrides) :])
+
+
+def _is_override(line: str) -> bool:
+    return line.startswith(FROM_THE_LINE)

@@ -50,11 +50,8 @@ def print_board(
 
 
 def _print_with_values(console: Console, board: Board, rows: Sequence[Row], searched: Sequence[str]) -> None:
-    prefix = common_prefix(searched)
     numbers = [column_of(board, name) for name in chosen(board)]
-    more = [column_of(board, name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
-    all_ranked = all(row.rank is not None for row in board.rows)
-    more += [COLUMNS[name] for name in ("seeds", *(() if all_ranked else ("state", "step")), "trials")]
+    more = _after_numbers(board, rows, searched)
     wide = board_table(board, rows, numbers + more)
     if console.measure(wide, options=console.options.update(width=PIPE_WIDTH)).maximum <= console.width:
         console.print(wide)
@@ -65,6 +62,21 @@ def _print_with_values(console: Console, board: Board, rows: Sequence[Row], sear
         console.print(Segments([*line, Segment.line()]), end="")
         said = Text(in_words(row, searched), style=COLOURS.get(row.state, ""))
         console.print(Padding(said, (0, 0, 0, INDENT)))
+
+
+def all_columns(board: Board, searched: Sequence[str]) -> list[Column]:
+    """Of a board that is as wide as it likes: its numbers, a column for each searched value, its trials."""
+    return [
+        *(column_of(board, name) for name in chosen(board)),
+        *_after_numbers(board, board.rows, searched),
+    ]
+
+
+def _after_numbers(board: Board, rows: Sequence[Row], searched: Sequence[str]) -> list[Column]:
+    prefix = common_prefix(searched)
+    more = [column_of(board, name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
+    all_ranked = all(row.rank is not None for row in board.rows)
+    return more + [COLUMNS[name] for name in ("seeds", *(() if all_ranked else ("state", "step")), "trials")]
 
 
 def _of(rows: Sequence[Row], searched: Sequence[str]) -> list[str]:

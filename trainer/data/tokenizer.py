@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -132,6 +132,21 @@ class Tokenizer:
         special = {self.bos_id, self.eos_id, self.mask_id}
         words = [int(each) for each in ids if int(each) not in special and 0 <= int(each) < self.vocab_size]
         return self.backend.decode(words, skip_special_tokens=False)
+
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """What each id adds to the text of those before it; special ids stand as <bos>, <eos> and <mask>.
+
+        A character of several bytes may be spread over ids: then its parts stand as U+FFFD.
+        """
+        special = {self.mask_id: "<mask>", self.bos_id: "<bos>", self.eos_id: "<eos>"}
+        before = [[each] if each not in special else [] for each in [self.eos_id, *ids[:-1]]]
+        texts = self.backend.decode_batch(before, skip_special_tokens=False)
+        pairs = [[*last, each] for last, each in zip(before, ids, strict=True)]
+        both = self.backend.decode_batch(pairs, skip_special_tokens=False)
+        return [
+            special[each] if each in special else pair.removeprefix(text)
+            for each, text, pair in zip(ids, texts, both, strict=True)
+        ]
 
     @cached_property
     def lossless(self) -> bool:

@@ -42,6 +42,7 @@ class Analytic(Sampler):
         block_BP, masked_BP = block_BP.clone(), masked_BP.clone()
         batch, positions = block_BP.shape
         nfe_B = torch.zeros(batch, dtype=torch.long, device=block_BP.device)
+        pass_BP = torch.zeros_like(block_BP)
         grid = [1 - (1 - LAST_MOVE_CHANCE) * step / self.steps for step in range(self.steps + 1)]
         for p, q in zip(grid, [*grid[1:], 0.0], strict=True):
             if not masked_BP.any():
@@ -56,4 +57,5 @@ class Analytic(Sampler):
                 decided_BP = masked_BP.masked_scatter(masked_BP, decided_M)
                 block_BP[decided_BP] = words(decoder, hidden_MD[decided_M], u_BP[decided_BP], p, self.nucleus)
                 masked_BP &= ~decided_BP
-        return Filled(block_BP, nfe_B)
+                pass_BP = torch.where(decided_BP, nfe_B[:, None], pass_BP)
+        return Filled(block_BP, nfe_B, pass_BP)

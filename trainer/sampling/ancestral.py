@@ -39,10 +39,12 @@ class Ancestral(Sampler):
         when_BP, u_BP = draws.uniform(2 * positions).split(positions, dim=1)
         step_BP = (when_BP * self.steps).long()
         nfe_B = torch.zeros(batch, dtype=torch.long, device=block_BP.device)
+        pass_BP = torch.zeros_like(block_BP)
         for step in step_BP[masked_BP].unique().tolist():
             move_chance = 1 - step / self.steps
             decided_BP = masked_BP & (step_BP == step)
             hidden_MD = decoder.hidden(block_BP, decided_BP, move_chance)
             block_BP[decided_BP] = words(decoder, hidden_MD, u_BP[decided_BP], move_chance, self.nucleus)
             nfe_B += decided_BP.any(dim=1)
-        return Filled(block_BP, nfe_B)
+            pass_BP = torch.where(decided_BP, nfe_B[:, None], pass_BP)
+        return Filled(block_BP, nfe_B, pass_BP)

@@ -41,6 +41,7 @@ class Sampled(Settings):
 class Filled(NamedTuple):
     block_BP: Tensor  # every token decided
     nfe_B: Tensor  # denoiser passes behind each sample: those that it would need alone
+    pass_BP: Tensor  # which of those decided each token, from 1 on; 0: it was given
 
 
 class Sampler(Settings):

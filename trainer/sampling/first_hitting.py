@@ -34,6 +34,7 @@ class FirstHitting(Sampler):
 
         block_BP, masked_BP = block_BP.clone(), masked_BP.clone()
         num_masked = int(masked_BP[0].sum())
+        pass_BP = torch.zeros_like(block_BP)
         for left in range(num_masked, 0, -1):
             u_B2 = draws.uniform(2)
             nth_B = (u_B2[:, 0] * left).long()
@@ -41,4 +42,5 @@ class FirstHitting(Sampler):
             hidden_BD = decoder.hidden(block_BP, chosen_BP, left / num_masked)
             block_BP[chosen_BP] = words(decoder, hidden_BD, u_B2[:, 1], left / num_masked, self.nucleus)
             masked_BP &= ~chosen_BP
-        return Filled(block_BP, torch.full_like(block_BP[:, 0], num_masked))
+            pass_BP.masked_fill_(chosen_BP, num_masked - left + 1)
+        return Filled(block_BP, torch.full_like(block_BP[:, 0], num_masked), pass_BP)

@@ -22,6 +22,7 @@ from trainer.sampling.words import Draws
 @dataclass(frozen=True)
 class Sample:
     tokens: list[int]  # BOS, the prompt and what was generated
+    passes: list[int]  # that decided each token: which of its nfe, from 1 on; 0: it was given
     end: str  # what ended it: length, eos or entropy
     nfe: int  # denoiser passes behind it, as many as it would have needed alone
     cache_passes: int  # passes beside them that only stored keys and values
@@ -81,18 +82,19 @@ def sample(
             decoder = Stoppable(decoder, stop)
         known = len(given) // block_size * block_size
         cache_passes = decoder.append(torch.tensor([given[:known]] * num, device=device)) if known else 0
-        going = [_Text(number, given[:known], nfe=0) for number in range(num)]
+        going = [_Text(number, given[:known], [0] * known, nfe=0) for number in range(num)]
         for start in range(known, length, block_size):
             block_BP = torch.full((len(going), block_size), mask_id, device=device)
             told = given[start : start + block_size]
             block_BP[:, : len(told)] = torch.tensor(told, dtype=torch.long, device=device)
-            block_BP, nfe_B = sampler.fill(decoder, block_BP, block_BP == mask_id, draws)
+            block_BP, nfe_B, pass_BP = sampler.fill(decoder, block_BP, block_BP == mask_id, draws)
 
             stay = []
-            for row, (text, block, nfe) in enumerate(
-                zip(going, block_BP.tolist(), nfe_B.tolist(), strict=True)
+            for row, (text, block, nfe, passes) in enumerate(
+                zip(going, block_BP.tolist(), nfe_B.tolist(), pass_BP.tolist(), strict=True)
             ):
                 text.tokens.extend(block)
+                text.passes.extend(each and text.nfe + each for each in passes)
                 text.nfe += nfe
                 end = stopping and stopping.end(
                     text.tokens, block_size, len(given), eos_id, model.shape.vocab_size - 1
@@ -102,7 +104,12 @@ def sample(
                 if end:
                     seconds = time.monotonic() - began
                     samples[text.number] = Sample(
-                        text.tokens[: end.length], end.reason, text.nfe, cache_passes, seconds
+                        text.tokens[: end.length],
+                        text.passes[: end.length],
+                        end.reason,
+                        text.nfe,
+                        cache_passes,
+                        seconds,
                     )
                 else:
                     stay.append(row)
@@ -123,6 +130,7 @@ class _Text:
 
     number: int
     tokens: list[int]
+    passes: list[int]
     nfe: int
 
 

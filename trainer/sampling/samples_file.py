@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.disk import written_whole
 from trainer.errors import SamplesError
@@ -26,6 +27,8 @@ class SavedSample(BaseModel):
     prompt: str = ""
     documents: list[str] | None = None  # what was generated, cut at each EOS; none: it is all of `text`
     tokens: list[int] | None = Field(None, min_length=1)  # of the model's tokenizer, BOS included
+    words: list[str] | None = None  # what each of the tokens adds to the text, special ones by name
+    passes: list[int] | None = None  # which of the nfe decided each token, from 1 on; 0: it was given
     nfe: int | None = None
     cache_passes: int | None = None
     seconds: float | None = None
@@ -33,6 +36,13 @@ class SavedSample(BaseModel):
 
     def generated(self) -> list[str]:
         return [self.text] if self.documents is None else self.documents
+
+    @model_validator(mode="after")
+    def _alike(self) -> Self:
+        """A word and a pass for each token, where they are there."""
+        if self.words is not None and self.passes is not None and len(self.words) != len(self.passes):
+            raise ValueError("words and passes are not equally many")
+        return self
 
 
 def saved(sample: Sample, tokenizer: Tokenizer, prompt: str, given: int) -> SavedSample:
@@ -49,6 +59,8 @@ def saved(sample: Sample, tokenizer: Tokenizer, prompt: str, given: int) -> Save
         prompt=prompt,
         documents=texts,
         tokens=sample.tokens,
+        words=tokenizer.words(sample.tokens),
+        passes=sample.passes,
         nfe=sample.nfe,
         cache_passes=sample.cache_passes,
         seconds=round(sample.seconds, 6),
@@ -63,12 +75,12 @@ def write_samples(path: Path, samples: Iterable[SavedSample]) -> None:
             file.write(f"{each.model_dump_json()}\n")
 
 
-def read_samples(path: Path) -> list[SavedSample]:
-    """Raises SamplesError, a sentence with the line's number."""
+def read_samples(path: Path, most: int | None = None) -> list[SavedSample]:
+    """All, or those of the first `most` lines. Raises SamplesError, a sentence with the line's number."""
     samples = []
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(islice(lines, most), 1):
                 if line.strip():
                     samples.append(_read(line, f"{path}:{number}"))
     except FileNotFoundError:

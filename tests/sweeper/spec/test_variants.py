@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.spec.load import load_spec, read_spec
+from sweeper.spec.load import as_typed, load_spec, read_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
 
@@ -61,6 +61,14 @@ def test_what_the_command_line_picks_and_says_over_it() -> None:
     assert both.trainer["finetune.warmup"] == 0.1
     assert spec("scale=small", "name=mine").name == "mine"
     assert "# from the command line: scale=small" in both.text
+
+
+@pytest.mark.parametrize("said", [(), ("scale=small",), ("scale=small", 'name="mine"')])
+def test_a_kept_text_is_typed_again(said: tuple[str, ...]) -> None:
+    first = spec(*said)
+    overrides, text = as_typed(first.text)
+    assert (tuple(overrides), text) == (said, TEXT)
+    assert spec(*overrides, text=text) == first
 
 
 def test_a_sweep_remembers_what_it_is_and_not_how_it_was_said() -> None:

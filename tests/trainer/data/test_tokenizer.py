@@ -54,6 +54,21 @@ def test_decode_leaves_special_ids_out():
     assert BPE.lossless
 
 
+@settings(deadline=None)
+@given(st.text(st.characters(codec="ascii")))
+def test_words_are_what_each_id_adds_to_the_text(text):
+    (ids,) = BPE.encode_batch([text])
+    words = BPE.words([BPE.bos_id, *ids, BPE.eos_id, *ids, BPE.mask_id])
+    assert len(words) == 2 * len(ids) + 3
+    assert "".join(words) == f"<bos>{text}<eos>{text}<mask>"
+
+
+def test_words_of_a_tokenizer_that_leaves_blanks_out_have_them():
+    bert = pretrained(str(folder("bert-base-uncased")))
+    (ids,) = bert.encode_batch(["to be or not unmasked"])
+    assert "".join(bert.words(ids)) == bert.decode(ids) == "to be or not unmasked"
+
+
 def test_a_saved_tokenizer_opens_the_same(tmp_path):
     BPE.save(tmp_path)
     opened = Tokenizer.open(tmp_path)

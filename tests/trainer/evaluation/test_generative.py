@@ -297,9 +297,10 @@ def test_a_sample_is_cut_at_each_eos_and_comes_back_from_disk(ar_run: Path, tmp_
     first, second = tokenizer.encode_batch(["masks token", "noise"])
     tokens = [tokenizer.bos_id, *first, tokenizer.eos_id, tokenizer.eos_id, *second, tokenizer.eos_id]
     prompt = tokenizer.decode(first[:1])
-    sample = saved(Sample(tokens, "eos", 9, 2, 0.5), tokenizer, prompt, 2)
+    sample = saved(Sample(tokens, [*range(len(tokens))], "eos", 9, 2, 0.5), tokenizer, prompt, 2)
     assert sample.text == "masks token\n\nnoise"
     assert sample.prompt + "".join(sample.documents or []) == "masks tokennoise"
+    assert "".join(sample.words or []) == "<bos>masks token<eos><eos>noise<eos>"
     write_samples(tmp_path / "a.jsonl", [sample, sample])
     assert read_samples(tmp_path / "a.jsonl") == [sample, sample]
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]

@@ -377,10 +377,11 @@ def test_first_hitting_decides_in_a_uniform_order():
     block, masked = torch.full((6000, 3), 10), torch.ones(6000, 3, dtype=torch.bool)
     decoder = Constant()
     draws = Draws(0, range(6000), torch.device("cpu"))
-    filled, nfe = FirstHitting().fill(decoder, block, masked, draws)
+    filled, nfe, passes = FirstHitting().fill(decoder, block, masked, draws)
     assert torch.equal(filled, torch.arange(3).expand(6000, 3))
     assert nfe.tolist() == [3] * 6000
     times_decided = torch.stack([step != 10 for step in decoder.shown]).sum(dim=0)
+    assert torch.equal(passes, 3 - times_decided)  # not yet there in so many of the three passes
     orders, counts = times_decided.unique(dim=0, return_counts=True)
     assert len(orders) == 6
     assert (counts - 1000).abs().max() < 4 * 1000**0.5
@@ -389,11 +390,13 @@ def test_first_hitting_decides_in_a_uniform_order():
 def test_ancestral_passes_are_the_steps_that_decide_something():
     block, masked = torch.full((4, 3), 10), torch.ones(4, 3, dtype=torch.bool)
     decoder = Constant()
-    filled, nfe = Ancestral(steps=2).fill(decoder, block, masked, Draws(0, range(4), torch.device("cpu")))
+    draws = Draws(0, range(4), torch.device("cpu"))
+    filled, nfe, passes = Ancestral(steps=2).fill(decoder, block, masked, draws)
     assert torch.equal(filled, torch.arange(3).expand(4, 3))
     assert len(decoder.shown) == 2
     at_once = (decoder.shown[1] == 10).all(dim=1) | (decoder.shown[1] != 10).all(dim=1)
     assert nfe.tolist() == (2 - at_once.long()).tolist()
+    assert torch.equal(passes.amax(dim=1), nfe)
     (one,) = drawn(network(), MaskedDiffusion(), num=1, sampler=Ancestral(steps=1))
     assert one.nfe == 1
 

@@ -116,7 +116,8 @@ def test_the_rows_are_those_of_the_commands(
         sampler=config.samples.sampler,
         stopping=config.samples.stopping,
     )
-    assert [each.tokens for each in samples] == [each.tokens for each in expected]
+    assert [(each.tokens, each.passes) for each in samples] == [(e.tokens, e.passes) for e in expected]
+    assert [len(each.words or []) for each in samples] == [len(each.tokens) for each in expected]
     assert found["nfe"] == np.mean([each.nfe for each in expected])
     tokens = sample_lengths(samples, trained_on.tokenizer)
     assert (found["length_median"], found["length_max"]) == (np.median(tokens), max(tokens))

@@ -1,0 +1,33 @@
+"""What are a sweep's evaluations of, and how were they estimated?"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from sweeper.store.records import EvaluationRecord
+
+SPLITS = {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}
+
+
+class Passport(NamedTuple):
+    """One identity on one split, and the ways in which trials' values were estimated under it."""
+
+    split: str
+    identity: dict[str, Any]
+    provenances: list[tuple[dict[str, Any], int]]  # with how many trials have it
+    trials: int
+
+
+def passports_of(evaluations: Mapping[str, Iterable[EvaluationRecord]]) -> list[Passport]:
+    """Every identity there is: one a split, unless something is wrong. evaluations: by split."""
+    found: dict[tuple[str, str], tuple[dict[str, Any], dict[str, tuple[dict[str, Any], int]]]] = {}
+    for split, records in evaluations.items():
+        for record in records:
+            identity = json.dumps(record.identity, sort_keys=True)
+            _, hows = found.setdefault((split, identity), (record.identity, {}))
+            how = json.dumps(record.provenance, sort_keys=True)
+            hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
+    return [
+        Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
+        for (split, _), (identity, hows) in found.items()
+    ]

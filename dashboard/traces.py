@@ -1,0 +1,163 @@
+"""Which curves does a page draw? Of chosen trials and metrics, and of the pretrains that they branched
+from."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import streamlit as st
+
+from dashboard import data, frame
+from dashboard.data import Snapshot
+from dashboard.figures.curves import Axes, Panel
+from dashboard.figures.lines import MOST_POINTS, along, averaged, smoothed
+from dashboard.figures.style import Line
+from sweeper.files import run_folder
+from sweeper.store.records import StageRecord
+from trainer.metrics import BY_NAME, METRICS
+
+BINS = ("bin_share", "bin_masked", "bin_nats", "bin_objective")  # by masking rate: no curves over steps
+FIRST_METRICS = ("val_ppl", "train_loss", "val_nelbo", "objective")  # offered first where they are stored
+OVER = ("step", "tokens", "seconds")
+MOST_OF_A_NAME = 28  # characters, in a legend
+X_WORDS = {"tokens": "tokens since the branch", "seconds": "seconds of training since the branch"}
+
+Curve = list[tuple[int, float]]  # (step, value)
+
+
+class Asked(NamedTuple):
+    """How curves are drawn."""
+
+    over: str = "step"
+    mean: bool = False  # of a configuration's seeds, with a band; else a line a run
+    smoothing: float = 0.0
+    pretrain: bool = True
+    log_x: bool = False
+    log_y: bool = False
+
+
+class Drawn(NamedTuple):
+    panels: list[Panel]
+    axes: Axes
+    unseen: int  # pretrains whose files are not here
+
+
+def metric_names(now: Snapshot, trials: Sequence[int], pretrain: bool = True) -> list[str]:
+    """What these, and the pretrains that they wait for, have reported, the usual first."""
+    stored = {name for trial in trials for name in now.latest.get(trial, {})}
+    for stage in _stages(now, trials) if pretrain else ():
+        stored |= pretrain_curves(stage).keys()
+    stored = {name for name in stored if not name.startswith(BINS)}
+    order = {name: i for i, name in enumerate([*FIRST_METRICS, *(metric.name for metric in METRICS)])}
+    return sorted(stored, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
+
+
+def labels(now: Snapshot) -> dict[int, str]:
+    """'no. 3 gaussian · 16' by configuration: without its rank, which changes."""
+    found = {}
+    for configuration, words in zip(now.frame["configuration"], now.frame["label"], strict=True):
+        name = words.partition(" | ")[2]
+        short = name if len(name) <= MOST_OF_A_NAME else f"{name[: MOST_OF_A_NAME - 1]}…"
+        found[configuration] = f"no. {configuration} {short}"
+    return found
+
+
+def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
+    """A panel for each metric. trials: repeats are left out, for they have no curve of their own."""
+    trials = [trial for trial in trials if now.trials[trial].repeat_of is None]
+    stages = _stages(now, trials) if asked.pretrain else []
+    before = {stage.key: pretrain_curves(stage) for stage in stages}
+    over = {} if asked.over == "step" else _stored(trials, asked.over)
+    panels = []
+    for name in names:
+        lines = [*_of_pretrains(stages, before, name, asked), *_of_trials(now, trials, name, over, asked)]
+        metric = BY_NAME.get(name.partition("/")[0])
+        smooth = [smoothed(line, asked.smoothing) for line in lines]
+        label = metric.label if metric else name
+        panels.append(
+            Panel(
+                f"{label} {name.partition('/')[2]}".rstrip(),
+                metric.unit if metric else "",
+                _means(now, smooth) if asked.mean else smooth,
+                lines if asked.smoothing and not asked.mean else (),
+            )
+        )
+    start = frame.finetune_start(now.values, [now.trials[trial].configuration for trial in trials])
+    if asked.over != "step":
+        start = 0 if any(before.values()) else None
+    axes = Axes(X_WORDS.get(asked.over, asked.over), asked.log_x, asked.log_y, start)
+    if asked.over == "step":
+        axes = axes._replace(start=start or None)
+    return Drawn(panels, axes, sum(not found for found in before.values()))
+
+
+def usual_metrics(names: Sequence[str]) -> list[str]:
+    """Of these, what is shown before anybody chooses."""
+    return [name for name in FIRST_METRICS[:2] if name in names] or list(names[:1])
+
+
+def _stages(now: Snapshot, trials: Sequence[int]) -> list[StageRecord]:
+    """That they branch from."""
+    keys = sorted({str(now.trials[trial].stage) for trial in trials if now.trials[trial].stage})
+    return data.reader().stages(keys) if keys else []
+
+
+def pretrain_curves(stage: StageRecord) -> dict[str, Curve]:
+    """What it reported, by metric; nothing where its files are not here."""
+    stamp = run_folder.stamp(stage.folder, run_folder.ROWS)
+    return {} if stamp is None else _reported(stage.folder, stamp)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _reported(folder: str, stamp: tuple[int, int]) -> dict[str, Curve]:
+    return run_folder.reported(folder)
+
+
+def _stored(trials: Sequence[int], name: str) -> dict[int, Curve]:
+    return _curves(data.reader().url, data.reader().version(), tuple(trials), name)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curves(address: str, version: int, trials: tuple[int, ...], name: str) -> dict[int, Curve]:
+    return data.reader().curve(trials, name, MOST_POINTS)
+
+
+def _of_trials(
+    now: Snapshot, trials: Sequence[int], name: str, over: dict[int, Curve], asked: Asked
+) -> list[Line]:
+    lines, named = [], labels(now)
+    for trial, curve in _stored(trials, name).items():
+        record = now.trials[trial]
+        label = f"{named[record.configuration]}, seed {record.seed}"
+        line = _line(label, record.configuration, curve)
+        lines.append(line if asked.over == "step" else along(line, over.get(trial, [])))
+    return [line for line in lines if len(line.x)]
+
+
+def _of_pretrains(
+    stages: Sequence[StageRecord], before: dict[str, dict[str, Curve]], name: str, asked: Asked
+) -> list[Line]:
+    """Pretrains that differ in their seed alone are of one group."""
+    alike: dict[str, int] = {}
+    lines = []
+    for stage in stages:
+        what = json.dumps({k: v for k, v in stage.values.items() if k != "seed"}, sort_keys=True)
+        group = -1 - alike.setdefault(what, len(alike))
+        curves = before[stage.key]
+        line = _line(f"pretrain {stage.key[:8]}", group, curves.get(name, []))
+        if asked.over != "step":
+            line = along(line, curves.get(asked.over, []), until=stage.steps)
+        lines.append(line)
+    return [line for line in lines if len(line.x)]
+
+
+def _means(now: Snapshot, lines: Sequence[Line]) -> list[Line]:
+    named = labels(now)
+    groups: dict[int, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.group, []).append(line)
+    return [averaged(own, "pretrain" if group < 0 else named[group]) for group, own in groups.items()]
+
+
+def _line(label: str, group: int, curve: Curve) -> Line:
+    return Line(label, group, [step for step, _ in curve], [value for _, value in curve])
