@@ -50,7 +50,8 @@ PICTURES = (
     Picture("leaderboard", "leaderboard", "Leaderboard"),
     Picture("leaderboard-dark", "leaderboard", "Leaderboard", "dark"),
     Picture("compare", f"compare?rows={ROWS}", "Compare"),
-    Picture("curves", "curves", "Curves"),
+    Picture("curves", f"curves?rows={ROWS}", "Curves"),
+    Picture("trial", "trial", "Trial", height=760),  # below are folders of a machine
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
     Picture("schedules", f"schedules?rows={ROWS}&{NOT_RUN}", "Schedules", height=1220),
@@ -99,7 +100,11 @@ def take(browser: Any, address: str, picture: Picture, rows: str, folder: Path) 
     page.set_default_timeout(1000 * PATIENCE)
     page.goto(address + picture.path.replace(ROWS, rows))
     page.get_by_role("heading", name=picture.heading, exact=True).wait_for()
-    page.locator("[data-testid=stMain]").locator(DRAWN).filter(visible=True).first.wait_for()
+    main = page.locator("[data-testid=stMain]")
+    main.locator(DRAWN).filter(visible=True).first.wait_for()
+    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+    for table in main.locator("[data-testid=stDataFrame]").all():
+        table.locator("canvas").first.wait_for()
     page.wait_for_timeout(2500)  # what is painted on a canvas says nothing of when it is done
     path = folder / f"{picture.name}.png"
     small(page.screenshot()).save(path, optimize=True)
