@@ -8,11 +8,11 @@ SPEC   ?= search_spaces/schedules.yaml
 # One thread a process, one process a core: two threads on a busy core cost more than they give.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install run test test-all check simulate lock dashboard reproduce-small clean
+.PHONY: install run test test-all check docs simulate lock dashboard reproduce-small clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make install | run | test | test-all | check | simulate | lock | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
+	@echo "make install | run | test | test-all | check | docs | simulate | lock | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
 
 install: $(VENV)/installed
 
@@ -38,6 +38,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PY) -m pytest -q tests/test_architecture.py tests/test_architecture_document.py
+	$(MAKE) --no-print-directory docs
+
+# The documentation as a site, in .cache/site; a link to nowhere is an error.
+docs: install
+	@NO_COLOR=1 $(BIN)/zensical build --strict
 
 # Sweeps with faults, each from one seed: make simulate SEEDS=2000.
 SEEDS ?= 500

@@ -3,7 +3,7 @@
 A foreign Host is refused (a name that some other site has pointed at this machine), a foreign Origin (a page
 of another site), and, where the dashboard was started with a token, whoever does not bring it. The token is
 brought once, in the address that was printed (?token=...), and kept as a cookie; it leaves the address at
-once, so that it stands in no link that is passed on. SECURITY.md says what this does not cover."""
+once, so that it stands in no link that is passed on. docs/security.md says what this does not cover."""
 
 import hashlib
 import hmac

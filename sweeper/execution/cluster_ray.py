@@ -1,6 +1,6 @@
 """How is a Ray of several machines joined? Somebody else has started it; it is left as it was.
 
-Its ports are open to the network and its token is the user's, from the environment (SECURITY.md).
+Its ports are open to the network and its token is the user's, from the environment (docs/security.md).
 """
 
 import hashlib

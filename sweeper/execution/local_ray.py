@@ -1,6 +1,6 @@
 """How is a Ray of one driver started? It listens on loopback only, and answers to nobody without its token.
 
-Ray on a cluster is another matter: SECURITY.md.
+Ray on a cluster is another matter: docs/security.md.
 """
 
 import math

@@ -22,6 +22,7 @@ from sweeper.results.leaderboard import metrics_of
 from sweeper.search.study import best_values, directions, frozen
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
+from trainer.errors import lacks
 
 FEWEST = 10  # complete trials; with fewer, any order of parameters can come out
 BEST = 5  # of them at least are the best that PED-ANOVA sets apart: Optuna's own advice
@@ -83,7 +84,7 @@ def importance(reader: Reader, sweep: SweepRecord, evaluator: str) -> Importance
             f"importances need {FEWEST} at least"
         )
     if evaluator == "fanova" and find_spec("sklearn") is None:
-        raise CannotTell("fANOVA needs scikit-learn: pip install 'bd3lm-sweep[fanova]'")
+        raise CannotTell(lacks("fANOVA", "scikit-learn", "fanova"))
     seen: dict[str, int] = {}
     for trial in trials:
         for name in trial.params:

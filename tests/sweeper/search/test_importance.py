@@ -94,7 +94,8 @@ def test_fanova_without_scikit_learn_is_a_sentence(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("sweeper.search.importance.find_spec", lambda name: None)
     result = call("importance", "s", "--db", url, "--evaluator", "fanova")
     assert (result.exit_code, result.stdout) == (5, "")
-    assert result.stderr == "fANOVA needs scikit-learn: pip install 'bd3lm-sweep[fanova]'\n"
+    assert "fANOVA needs the Python package scikit-learn" in result.stderr
+    assert "[fanova]" in result.stderr
 
 
 def test_fanova_leaves_conditional_parameters_out_and_says_so(tmp_path: Path) -> None:
