@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from streamlit.testing.v1 import AppTest
 
 from dashboard.noise import NoiseShape, noise_shape
@@ -41,7 +42,7 @@ def test_words_say_where_the_emphasis_lies() -> None:
 
 
 @pytest.mark.parametrize("kind", [*SCHEDULES, *REWEIGHTINGS], ids=kind_of)
-def test_both_ends_of_every_slider_are_allowed(kind: type) -> None:
+def test_both_ends_of_every_slider_are_allowed(kind: type[BaseModel]) -> None:
     for name, field in kind.model_fields.items():
         if isinstance(field.default, float) and not 0 < field.default <= 1e-3:
             low, high = bounds(field)
