@@ -26,6 +26,7 @@ PAGES = (
     st.Page("views/cluster.py", title="Cluster"),
     st.Page("views/metrics.py", title="Metrics"),
 )
+SIDEBAR = 210  # pixels: tables need the rest
 
 
 def icon() -> Image.Image:
@@ -99,9 +100,11 @@ def last_known() -> tuple[list[Found], str]:
     return sweeps, problem
 
 
+# Before the sidebar is there, which begins with this width or with Streamlit's.
+st.set_page_config(page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
 sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
-st.set_page_config(page_title=page.title, page_icon=icon(), layout="wide")
+st.set_page_config(page_title=page.title)
 if sweeps:
     with st.sidebar:
         pick(sweeps)

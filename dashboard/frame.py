@@ -1,5 +1,6 @@
 """The board as a frame, a row a configuration, and what is asked of it: its first row, ties, order."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -45,13 +46,14 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
     """
     usual = next((row.values for row in board.rows if "baseline" in row.roles), {})
     prefix = common_prefix(searched)
-    shared = sum(row.rank == 1 for row in board.rows) > 1
     contests = board.fresh.contests if board.fresh and len(board.fresh.contests) > 1 else []
     races = {each: shown(contest.value) for contest in contests for each in contest.contenders}
+    firsts = Counter(races.get(row.configuration) for row in board.rows if row.rank == 1)
     fresh = bool(board.confirmed)
     rows = []
     for row in board.rows:
-        rank = "" if row.rank is None else "1=" if row.rank == 1 and shared else str(row.rank)
+        shared = row.rank == 1 and firsts[races.get(row.configuration)] > 1
+        rank = "" if row.rank is None else "1=" if shared else str(row.rank)
         chosen = {name: row.values.get(name) for name in searched}
         standing, above, margin = _decided(row, fresh)
         rows.append(
@@ -133,8 +135,8 @@ def is_adjusted(rows: pd.DataFrame) -> bool:
 
 
 def ties(rows: pd.DataFrame) -> int:
-    """How many configurations cannot be told from a first, itself left out."""
-    return int(rows["standing"].isin(TIED).sum())
+    """How many configurations cannot be told from the first row, itself left out: of its own race alone."""
+    return int((rows["standing"].isin(TIED) & (rows["race"] == rows["race"].head(1).max())).sum())
 
 
 def present(values: pd.Series) -> list[Any]:

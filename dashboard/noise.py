@@ -12,7 +12,8 @@ from trainer.noise.schedules import AnySchedule, LogLinear
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density
-BINS = 60
+BINS = 60  # a multiple of 3: emphasis is said by thirds
+EVEN, NOTHING = 0.05, 0.01  # shares of the emphasis that are as good as the same, and as none
 
 
 class FinetuneNoise(BaseModel, frozen=True, extra="forbid"):
@@ -36,6 +37,24 @@ class NoiseShape(NamedTuple):
     density: np.ndarray  # q(p): how often training masks at this rate; integrates to 1
     emphasis: np.ndarray  # q(p) p loss_scale w: what a rate adds to the objective; 1 everywhere is the NELBO
     moves: bool  # whether it changes with the progress of training
+
+    def thirds(self) -> tuple[float, float, float]:
+        """Shares of the emphasis on masking rates below 1/3, between, and above 2/3."""
+        light, medium, heavy = (float(each.sum()) for each in np.split(self.emphasis, 3))
+        total = light + medium + heavy
+        return (light / total, medium / total, heavy / total) if total else (0.0, 0.0, 0.0)
+
+    def words(self) -> str:
+        """'most on heavy masking': where the emphasis lies."""
+        shares = dict(zip(("light", "medium", "heavy"), self.thirds(), strict=True))
+        if not any(shares.values()):
+            return "nothing is charged"
+        if max(shares.values()) - min(shares.values()) < EVEN:
+            return "all masking rates alike"
+        if left_out := [name for name, share in shares.items() if share < NOTHING]:
+            return f"no {' and no '.join(left_out)} masking"
+        most = max(shares, key=lambda name: shares[name])
+        return f"{'most' if shares[most] > 0.5 else 'more'} on {most} masking"
 
 
 def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:

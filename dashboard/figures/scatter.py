@@ -27,10 +27,10 @@ def against(
     """
     few = len(rows) <= MOST_BARS
     value = rows["val_ppl"].astype(float)
+    axis = val_axis(rows, log, few)  # of all rows: figures of several names beside each other have one
     rows = rows[rows[name].notna() & (np.isfinite(value) | rows["state"].isin(WITHOUT_RESULT))]
     if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
-    axis = val_axis(rows, log, few)
     rows = thinned(rows, "val_ppl", MOST_POINTS)
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))

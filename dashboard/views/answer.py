@@ -27,9 +27,10 @@ def said(now: Snapshot) -> None:
         st.error(alarm)
     answers = now.board.answers
     for each in answers:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.badge("settled" if each.settled else "open", color="green" if each.settled else "orange")
-            st.text(each.text)
+        with st.container(border=True):
+            state, sentence = st.columns([1, 11], vertical_alignment="center")
+            state.badge("settled" if each.settled else "open", color="green" if each.settled else "orange")
+            sentence.text(each.text)
     if not all(each.settled for each in answers) and now.board.limits:
         st.text("\n".join(now.board.limits))
 

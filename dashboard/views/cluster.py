@@ -74,7 +74,8 @@ def nodes(now: Snapshot, samples: list[UsageRecord]) -> pd.DataFrame:
             }
         )
     found = pd.DataFrame(rows)
-    unused = [name for name in ("CPU-hours", "GPU-hours") if len(found) and not found[name].any()]
+    optional = ("CPU-hours", "GPU-hours", "most memory")
+    unused = [name for name in optional if len(found) and not found[name].fillna(0).any()]
     return found.drop(columns=unused)
 
 
@@ -140,7 +141,8 @@ def cluster_page() -> None:
         st.text("No worker has begun a trial yet.")
     else:
         column = st.column_config
-        hours = {name: column.NumberColumn(name, format="%.3g") for name in ("CPU-hours", "GPU-hours")}
+        of_trials = column.NumberColumn(format="%.3g", help="Of trials, without their pretrains")
+        hours = dict.fromkeys(("CPU-hours", "GPU-hours"), of_trials)
         st.dataframe(
             machines,
             hide_index=True,
@@ -163,7 +165,10 @@ def cluster_page() -> None:
                 },
             )
         st.subheader("Over time", anchor=False)
-        over_time_figures(samples)
+        if samples:
+            over_time_figures(samples)
+        else:
+            st.text("Nothing was sampled: workers say once a minute what they use.")
     failed(now)
 
 

@@ -32,8 +32,9 @@ def header(now: Snapshot) -> None:
         st.text(words.state_sentence(now.sweep, time.time()))
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         for state, colour in words.STATES.items():
-            if now.states.get(state):
-                st.badge(f"{now.states[state]:,} {state}", color=colour)
+            counted = f"{now.states.get(state, 0):,} {state}"
+            if now.states.get(state) and counted not in now.sweep.note:  # which says it already
+                st.badge(counted, color=colour)
     title, value, interval = frame.first_value(now.frame)
     facts = {
         title: "–" if value is None else number(value),

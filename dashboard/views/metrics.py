@@ -25,17 +25,26 @@ def metrics_page() -> None:
                     column_order=["name", "value"],
                     column_config=tables.VALUE_COLUMNS,
                     hide_index=True,
+                    alt=f"What must be equal to rank together: {SPLITS[passport.split]}",
                 )
             with right:
                 st.caption("Provenance: how it was estimated")
-                st.dataframe(tables.provenance_table(passport.provenances), hide_index=True)
+                st.dataframe(
+                    tables.provenance_table(passport.provenances),
+                    hide_index=True,
+                    alt=f"How it was estimated: {SPLITS[passport.split]}",
+                )
     st.subheader("Definitions", anchor=False)
     st.dataframe(
-        tables.metric_table(), hide_index=True, column_config=tables.METRIC_COLUMNS, height="content"
+        tables.metric_table(),
+        hide_index=True,
+        column_config=tables.METRIC_COLUMNS,
+        height="content",
+        alt="Every metric and what it means",
     )
     st.caption("More in docs/metrics.md.")
     st.subheader("This sweep", anchor=False)
-    st.dataframe(tables.sweep_table(now.sweep), hide_index=True)
+    st.dataframe(tables.sweep_table(now.sweep), hide_index=True, alt="This sweep, as it was begun")
     with st.expander("Specification as it was written"):
         st.code(now.sweep.spec_text, language="yaml")
 
