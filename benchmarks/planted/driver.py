@@ -120,7 +120,7 @@ FAULTS = (
         "resume",
         "what drivers before this one have spent is forgotten",
         "sweeper/driver/spending.py",
-        "BudgetGuard(allowance.budget, spent, clock)",
+        "BudgetGuard(allowance.budget, before, clock)",
         "BudgetGuard(allowance.budget, NONE, clock)",
     ),
     Fault(

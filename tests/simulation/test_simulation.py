@@ -47,6 +47,7 @@ def test_the_same_seed_gives_the_same_sweep(tmp_path: Path) -> None:
         oracle.same(one, Sweep(draw(9), tmp_path / "three").run())
 
 
+@pytest.mark.long
 def test_a_driver_that_was_asked_for_more_does_it_however_late(tmp_path: Path) -> None:
     """At any of the last moments: it is asked and does it, or nobody is asked. Nothing waits unheard."""
     last = Sweep(draw(SHORT), tmp_path / "whole").run().world.points

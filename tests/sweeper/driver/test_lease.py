@@ -140,7 +140,7 @@ def test_a_driver_halted_in_a_transaction_keeps_nobody_from_the_lease(
     folder = postgres.binaries()
     if folder is None:
         pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
-    monkeypatch.setattr("sweeper.store.engine.HALTED", 500)
+    monkeypatch.setattr("sweeper.store.postgres_locks.HALTED", 500)
     with postgres.server(folder) as url, closing(Store(url)) as store, closing(Store(url)) as other:
         sweep = store.create_sweep(name="test", spec_text="", spec={}, code_version="", folder="")
         store.take_lease(sweep.id, "me", -1)

@@ -219,6 +219,7 @@ def test_a_changed_budget_is_what_the_store_says(place: tuple[str, Path]) -> Non
     """The next `resume NAME` goes on with it."""
     run_to_end(place[0], make_spec("search.trials=1"), place[1])
     with closing(Store(place[0])) as store, closing(Reader(place[0])) as reader:
+        store.take_lease(1, "me", 60)
         store.writer(1, "me").change_spec("budget", make_spec("budget.hours=2").resolved()["budget"])
         sweep = reader.sweep("test")
         assert sweep is not None

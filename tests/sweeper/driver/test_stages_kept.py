@@ -117,6 +117,8 @@ def test_prune_deletes_nothing_without_yes_and_then_what_nobody_needs(place: tup
     run_to_end(url, make_spec(*STAGED), files)
     stage = stage_of(url)
     checkpoint = Path(stage.folder) / "last.safetensors"
+    with closing(Store(url)) as store:
+        store.take_lease(1, "me", 60)
     assert prune(url, "--yes")["kept"] == {stage.key: "test is being run"}  # its lease has not run out
     assert checkpoint.exists()
     end_lease(url)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, SweepRecord, TrialRecord
+from sweeper.store.records import ForeignTrial, MetricRow, NewTrial, SweepRecord, TrialRecord, Usage
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from trainer.evaluation.record import Evaluation
@@ -61,6 +61,7 @@ WRITES: dict[str, Callable[[Writer, int], Any]] = {
         t, 1, [MetricRow("lr", 9, 1.0)], [an_evaluation(1.0, 9)], state="pruned"
     ),
     "add_scores": lambda w, t: w.add_scores(t, 1, [an_evaluation(1.0, 9)]),
+    "add_usage": lambda w, t: w.add_usage("host:1", t, Usage(1.0, 2**20, None, None)),
     "end_trial": lambda w, t: w.end_trial(t, 1, "complete"),
     "add_foreign_trials": lambda w, t: w.add_foreign_trials([ForeignTrial("other", 1, {}, [1.0])]),
     "change_spec": lambda w, t: w.change_spec("keep", {"best": 3}),
