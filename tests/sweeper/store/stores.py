@@ -97,6 +97,8 @@ def contents(store: Store) -> dict[str, list[Any]]:
         "controls",
         "asks",
         "foreign_trials",
+        "notes",
+        "usage",
         "drivers",
     ]
     with store._engine.connect() as connection:
