@@ -41,7 +41,7 @@ def words(app: AppTest) -> str:
     )
 
 
-@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("finished", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_page_shows_a_filled_store(view: str, finished: bool, url: str) -> None:
     fill(url, finished=finished)

@@ -204,6 +204,7 @@ def test_no_breaker_where_one_is_complete(place: tuple[str, Path]) -> None:
 
 
 # --- under Ray ------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_a_worker_that_hangs_is_ended_and_one_without_memory_trains_in_halves(tmp_path: Path) -> None:
     work = Work(tmp_path)
     spec = text(fakes.HANG, fakes.GREEDY, 20)
