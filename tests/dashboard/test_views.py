@@ -51,6 +51,7 @@ def test_every_page_shows_a_filled_store(view: str, finished: bool, url: str) ->
     assert app.get("plotly_chart") or app.dataframe or app.code  # or the line that would have made it fit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_page_shows_a_sweep_that_has_no_trial_yet(view: str, url: str) -> None:
     store = Store(url)

@@ -25,7 +25,9 @@ SHORT = 76
 LIGHT = (118, 76, 13, 98, 32, 99, 11, 16, 67)
 
 
-@pytest.mark.parametrize("seed", LIGHT)
+@pytest.mark.parametrize(
+    "seed", [*LIGHT[:4], *(pytest.param(seed, marks=pytest.mark.long) for seed in LIGHT[4:])]
+)
 def test_a_sweep_with_faults_ends_as_it_should(seed: int) -> None:
     assert simulate.simulate(seed).violation == ""
 

@@ -180,6 +180,7 @@ def test_a_sweep_whose_first_trials_fail_alike_is_stopped_and_hands_them_back(
     assert kinds.count("retry") == 2
 
 
+@pytest.mark.long
 def test_the_breaker_counts_what_failed_under_an_earlier_driver(tmp_path: Path) -> None:
     """Killed anywhere: no trial stays failed of what was not its fault."""
     stopped = 0

@@ -48,6 +48,7 @@ def text(*batch_sizes: int) -> str:
     return TEXT.replace("POINTS", f"[{points}]")
 
 
+@pytest.mark.long
 def test_reused_workers_survive_trials_that_fail(tmp_path: Path) -> None:
     work = Work(tmp_path)
     bad = [fakes.NAN, fakes.HUGE, fakes.RAISE, fakes.SENTENCE]
@@ -116,6 +117,7 @@ def test_what_is_asked_while_the_workers_end_is_done_with_a_ray_of_its_own(
     assert len(stops) == 3  # once for each Ray, and at the end of all
 
 
+@pytest.mark.long
 def test_interrupted_once_and_twice(tmp_path: Path) -> None:
     work = Work(tmp_path)
     driver = work.start(text(20, 21, 22), "trainer.evaluation.every=5", seconds=0.2)

@@ -284,6 +284,7 @@ def pydocs_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.long
 def test_pydocs_from_nothing_is_quick(pydocs_cache, monkeypatch):
     monkeypatch.setenv("TRAINER_CACHE", str(pydocs_cache))
     start = time.process_time()

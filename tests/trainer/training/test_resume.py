@@ -175,6 +175,7 @@ for report in train(config, folder, attempt=attempt, device="cpu"):
 """
 
 
+@pytest.mark.long
 def test_killed_at_random_steps(corpus: Path, straight: Path, tmp_path: Path) -> None:
     """SIGKILL once in each phase: only what came after the last checkpoint is trained again."""
     rng = random.Random()
