@@ -189,7 +189,13 @@ def test_an_ended_sweep_is_not_polled(url: str, monkeypatch: pytest.MonkeyPatch)
     assert every[-1] == 2
 
 
-@pytest.mark.parametrize("view", VIEWS)
+# Those with the most strings; the others are tried with the long tests.
+WORDY = ("answer.py", "leaderboard.py", "trial.py", "search.py")
+
+
+@pytest.mark.parametrize(
+    "view", [view if view in WORDY else pytest.param(view, marks=pytest.mark.long) for view in VIEWS]
+)
 def test_hostile_strings_are_text(view: str, url: str) -> None:
     store = Store(url)
     spec = {"space": {HOSTILE: {"choice": [HOSTILE]}}}
