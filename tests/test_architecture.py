@@ -56,6 +56,8 @@ DASHBOARD_MAY = (
     *("sweeper.files.run_folder.", "sweeper.files.trial_files.", "trainer.sampling.samples_file."),
     *("sweeper.words", "trainer.noise.", "trainer.metrics"),
 )
+# Copied as it is into the folder of an exported model, where transformers finds its neighbour only so.
+IMPORTS_RELATIVELY = "trainer/checkpoints/modeling_bd3lm.py"
 HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transformers", "datasets")
 # Trainer's wings without torch at module level: what specs are checked with and the dashboard draws with.
 TORCH_FREE = ("trainer.noise.", "trainer.settings.", "trainer.config.", "trainer.data.", "trainer.metrics")
@@ -78,6 +80,9 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            if node.level and str(path.relative_to(ROOT)) == IMPORTS_RELATIVELY:
+                yield f"{module(path.parent)}.{node.module}"
+                continue
             assert node.level == 0, f"{path}: imports are absolute"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
