@@ -16,6 +16,7 @@ from sweeper.cli import (
     export,
     housekeeping,
     machine,
+    models,
     notes,
     plan,
     run,
@@ -28,7 +29,7 @@ from sweeper.cli import (
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, export),
+    *(start, run, settle, status, machine, board, comparisons, export, models),
     *(controls, notes, plan, housekeeping, stages),
 )
 

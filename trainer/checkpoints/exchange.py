@@ -87,7 +87,7 @@ def export_run(
     The run's corpus is prepared. beside: texts that go into the folder, by the name of their file. replace:
     an exported model that is there gives way once this one is whole. Raises CheckpointError or DataError.
     """
-    _may_be_made(out, replace)  # before anything takes long
+    check_place(out, replace)  # before anything takes long
     config, path = read_config(folder), folder / f"{name}.safetensors"
     model, corpus, block_size, _ = open_trained(config, path, device="cpu")
     facts = checkpoint.read_facts(path)
@@ -176,7 +176,7 @@ def _named_tokenizer(name: str) -> Tokenizer:
     return pretrained(name)
 
 
-def _may_be_made(out: Path, replace: bool) -> None:
+def check_place(out: Path, replace: bool) -> None:
     """Nothing is lost by it that was not exported here. Raises CheckpointError."""
     try:
         names = sorted(each.name for each in out.iterdir()) if out.is_dir() else []
@@ -194,7 +194,7 @@ def _may_be_made(out: Path, replace: bool) -> None:
 def _whole_folder(out: Path, replace: bool = False) -> Iterator[Path]:
     """A folder beside `out`, which gets its name once all of it is on disk; of an error nothing stays."""
     out = out.absolute()
-    _may_be_made(out, replace)
+    check_place(out, replace)
     partial, before = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("partial", "before"))
     try:
         partial.mkdir(parents=True)
