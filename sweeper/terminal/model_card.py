@@ -24,7 +24,7 @@ _LOADING = """
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("FOLDER", trust_remote_code=False)  # it has no code of its own
+tokenizer = AutoTokenizer.from_pretrained("FOLDER", trust_remote_code=True)
 model = AutoModelForMaskedLM.from_pretrained("FOLDER", trust_remote_code=True).eval()
 text = tokenizer.bos_token + "some text"  # a text begins with BOS
 ids = tokenizer(text, return_tensors="pt").input_ids
