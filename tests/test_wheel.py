@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("trainer", "sweeper", "dashboard", "search_spaces")
+PARTS = ("trainer", "sweeper", "dashboard", "search_spaces", "claims")
 NOT_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache")
 PIP, ALONE = (sys.executable, "-m", "pip"), ("--no-deps", "--no-index")
 # `starter` as it is takes minutes: less of everything.
