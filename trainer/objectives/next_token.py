@@ -1,9 +1,10 @@
 """The cross-entropy of each token given all before it: AR's loss, and what ar_weight adds to diffusion's.
 
-Of a network that was trained to fill masks it is another use of the same weights: a clean token's row predicts
-the token behind it, a mask's row its own. Public hybrids add it so: I-DLM's clean_loss_weight (Yu et al. 2026,
-arXiv 2604.11035: CE_noisy + weight * CE_clean), and NeMo Automodel's HybridDiffusionLLMLoss, whose
-ar_loss_alpha weighs the other branch (alpha * diffusion + AR): ar_weight is 1 / alpha there, at alpha times the rate.
+Of a network that was trained to fill masks it is another use of the same weights: a clean token's row
+predicts the token behind it, a mask's row its own. Public hybrids add it so. I-DLM's clean_loss_weight, .2,
+is ar_weight: CE_noisy + weight * CE_clean (Yu et al. 2026, arXiv 2604.11035). NeMo Automodel's ar_loss_alpha,
+.3, weighs the other branch, alpha * diffusion + AR (its HybridDiffusionLLMLoss): ar_weight is 1 / alpha
+there, and the whole loss alpha times this one.
 
 Shapes: B batch, L length, R rows that are read off, D width, M targets.
 """
