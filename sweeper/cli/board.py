@@ -35,9 +35,7 @@ def leaderboard(
         show_board(name, db, json, limit, columns, sort)
         return
     if columns or sort:
-        raise typer.BadParameter(
-            "has columns of its own: leave out --columns and --sort", param_hint="--block-size"
-        )
+        fail(USAGE, "--block-size has columns of its own: leave out --columns and --sort", json)
     _show_in_blocks(name, db, json, limit, block_size)
 
 
@@ -88,14 +86,14 @@ def show(
 
 def _show_in_blocks(name: str, db: str, json: bool, limit: int | None, block_size: int) -> None:
     from sweeper.results.estimates import in_blocks
-    from sweeper.results.leaderboard import varied
+    from sweeper.results.leaderboard import SCHEMA_VERSION, varied
     from sweeper.terminal.blocks_table import as_json, print_blocks
     from sweeper.terminal.console import print_json
 
     with opened_sweep(db, name, json) as (reader, sweep):
         rows = in_blocks(reader, sweep.id, block_size)
     if json:
-        print_json(as_json(rows[:limit], block_size))
+        print_json({"schema_version": SCHEMA_VERSION, **as_json(rows[:limit], block_size)})
     else:
         print_blocks(rows, block_size, varied(sweep.spec), limit)
 

@@ -206,7 +206,7 @@ class TrainConfig(Settings):
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]
-            for unsaid in phase.unsaid():
+            for unsaid in phase.unsaid(self.optimizer, self.model):
                 del values[f"{name}.{unsaid}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}

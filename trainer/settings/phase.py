@@ -12,6 +12,7 @@ from trainer.noise.schedules import AnySchedule, LogLinear
 from trainer.paths import Place
 from trainer.settings.blocks import AnyBlocks, FixedBlocks
 from trainer.settings.learning_rate import AnyLrSchedule, ConstantRate
+from trainer.settings.sizes import ModelConfig, OptimizerConfig
 from trainer.values import Settings
 
 
@@ -63,15 +64,18 @@ class Phase(Settings):
         """The same with the loss of diffusion alone, per token: what noise does to it is measured so."""
         return self.model_copy(update={"ar_weight": 0.0, "loss_norm": "tokens"})
 
-    def unsaid(self) -> Iterator[str]:
-        """Dotted names of its fields that are as they were before there were these fields."""
+    def unsaid(self, optimizer: OptimizerConfig, model: ModelConfig) -> Iterator[str]:
+        """Dotted names of its fields that leave a run as it was before there were these fields."""
         if self.blocks == FixedBlocks():
             yield "blocks.name"
         if self.lr_schedule == ConstantRate():
             yield "lr_schedule.name"
-        for name in ("weight_decay", "clip_norm", "dropout"):
-            if getattr(self, name) is None:
-                yield name
+        if self.weight_decay in (None, optimizer.weight_decay):
+            yield "weight_decay"
+        if self.clip_norm in (None, optimizer.clip_norm):
+            yield "clip_norm"
+        if self.dropout in (None, model.dropout):
+            yield "dropout"
         if not self.ar_weight:
             yield "ar_weight"
         if self.loss_norm == "tokens":

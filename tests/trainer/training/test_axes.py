@@ -73,6 +73,13 @@ def test_each_is_another_configuration_of_the_same_pretrain(corpus: Path, axis: 
     assert short(corpus, **of_pretrain).stage_key() != plain.stage_key()
 
 
+def test_what_the_run_says_already_is_no_other_configuration(corpus: Path) -> None:
+    plain = short(corpus, optimizer__weight_decay=0.1)
+    same = {"finetune__weight_decay": 0.1, "pretrain__clip_norm": 1.0, "finetune__dropout": 0.1}
+    again = short(corpus, optimizer__weight_decay=0.1, **same)
+    assert (again.content(), again.stage_key()) == (plain.content(), plain.stage_key())
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_closed_in_the_middle_it_ends_with_the_same_bits(
     corpus: Path, stage: Path, tmp_path: Path, axis: str, monkeypatch: pytest.MonkeyPatch
