@@ -11,6 +11,7 @@ import typer
 
 from sweeper.cli import (
     board,
+    claims,
     comparisons,
     controls,
     export,
@@ -28,7 +29,7 @@ from sweeper.cli import (
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, export),
+    *(start, run, settle, status, machine, board, comparisons, claims, export),
     *(controls, notes, plan, housekeeping, stages),
 )
 
