@@ -86,7 +86,10 @@ class TrainConfig(Settings):
                 problems.append(Problem(f"{name}.{other[0]}", other[1]))
         if sentence := self._problem_of_looks():
             problems.append(Problem("evaluation.block_sizes", sentence))
-        blocks = self.objective.noisy and self.finetune.block_size < self.data.length
+        sizes = [n for n, _ in self.finetune.blocks.shares_of(self.finetune.block_size)]
+        if self.objective.only_block_size(self.data.length) is None:
+            sizes += self.evaluation.block_sizes
+        blocks = self.objective.noisy and min(sizes) < self.data.length
         if self.compute.attention == "flash" and blocks:
             others = ", ".join(sorted(kind_of(each) for each in OBJECTIVES if each.whole or not each.noisy))
             sentence = f"flash attends causally or fully ({others}), and block diffusion does neither"

@@ -20,8 +20,12 @@ from tests.trainer.tiny_runs import (
 from trainer.checkpoints.trained import open_trained
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig, content_hash
+from trainer.evaluation.bins import bins
 from trainer.evaluation.bound import evaluate
+from trainer.evaluation.clip_search import clip_search
+from trainer.evaluation.variance import variance
 from trainer.metrics import BY_NAME, RANKABLE
+from trainer.noise.clips import AutoClip
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.calibrate import typical
@@ -218,6 +222,37 @@ def test_what_makes_no_sense_is_refused_by_its_key(corpus: Path, values: dict[st
     with pytest.raises(InvalidConfig) as caught:
         short(corpus, finetune__block_size=sizes, **first, **values)
     assert [problem.key for problem in caught.value.problems] == [key]
+
+
+def test_variance_bins_and_clips_are_of_the_diffusion_loss_per_token(corpus: Path, stage: Path) -> None:
+    """Whatever term or denominator training adds; the objective's own row has them."""
+    plain = short(corpus)
+    model, loaded, _, _ = open_trained(plain, stage.parent / "best.safetensors", device="cpu")
+    scoring = plain.evaluation.model_copy(update={"variance_batches": 2})
+    search = AutoClip(widths=(0.5,), step=0.5)
+
+    def measured(phase: Phase) -> list[Any]:
+        given = (model, plain.objective, phase)
+        return [
+            returned(variance(*given, loaded, scoring)),
+            returned(bins(*given, loaded, scoring)),
+            returned(clip_search(*given, search, 1.0, loaded, scoring)),
+        ]
+
+    usual = measured(plain.finetune)
+    for other in ({"ar_weight": 0.5}, {"loss_norm": "sequences"}, {"loss_norm": "masked"}):
+        found = measured(plain.finetune.model_copy(update=other))
+        assert found[0].pop("objective") != usual[0]["objective"]
+        assert found[0] == {name: value for name, value in usual[0].items() if name != "objective"}
+        assert found[1:] == usual[1:]
+
+
+@pytest.mark.parametrize("said", [{"finetune__blocks__name": "mixture"}, {"evaluation__block_sizes": [4]}])
+def test_flash_attention_has_no_smaller_blocks_to_read(corpus: Path, said: dict[str, Any]) -> None:
+    flash = {"finetune__block_size": 16, "compute__attention": "flash"}
+    short(corpus, **flash)
+    with pytest.raises(InvalidConfig, match="flash attends"):
+        short(corpus, **flash, **said)
 
 
 @pytest.mark.parametrize(("axis", "captured"), [("wsd", True), ("mixture", False), ("hybrid", False)])
