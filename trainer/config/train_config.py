@@ -28,6 +28,15 @@ from trainer.values import Settings, flatten, group, kind_of, named, with_defaul
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 2
 
+# Fields of a phase that came later, by what was done before they did: no part of what identifies a run then.
+LATER = {
+    "time.name": "uniform",
+    "time.per": "block",
+    "schedule.gamma": 1.0,
+    "schedule.outside": "cut",
+    "schedule.coin": "time",
+}
+
 
 class CheckpointConfig(Settings):
     every: float = Field(20.0, gt=0, description="Seconds of training between two checkpoints.")
@@ -82,6 +91,8 @@ class TrainConfig(Settings):
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if not found[name] and (sentence := phase.masking.problem(phase.block_size, phase.clip)):
                 problems.append(Problem(f"{name}.masking", sentence))
+            wrong = None if found[name] else phase.time.problem(phase.clip, phase.masking == Uniform())
+            problems += [Problem(f"{name}.{wrong[0]}", wrong[1])] if wrong else []
         blocks = self.objective.noisy and self.finetune.block_size < self.data.length
         if self.compute.attention == "flash" and blocks:
             others = ", ".join(sorted(kind_of(each) for each in OBJECTIVES if each.whole or not each.noisy))
@@ -144,8 +155,8 @@ class TrainConfig(Settings):
 
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
-        without one, for uniform masking, for an evaluation of no wanted errors or other corpora, for samples
-        that are not drawn, nor for what is computed as it always was."""
+        without one, for uniform masking, for what came later and is as before, for an evaluation of no wanted
+        errors or other corpora, for samples that are not drawn, nor for what is computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -170,6 +181,9 @@ class TrainConfig(Settings):
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]
+            for field, before in LATER.items():
+                if values.get(f"{name}.{field}") == before:
+                    del values[f"{name}.{field}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
 

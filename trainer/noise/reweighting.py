@@ -15,6 +15,7 @@ from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
 from trainer.noise.clips import Interval
+from trainer.noise.quadrature import quadrature
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.values import Settings, kinds
 
@@ -120,25 +121,7 @@ def mean_weight(
 
     Where the schedule covers (0, 1) unclipped this is the integral of w over p.
     """
-    u, du = _quadrature(schedule, clip)
+    u, du = quadrature(schedule, clip, progress)
     level = clip.level(schedule, u, progress)
     mass = du * level.loss_scale * level.move_chance
     return float(np.sum(mass * reweighting.weight(level)) / np.sum(mass))
-
-
-def _quadrature(schedule: NoiseSchedule, clip: Interval) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for an integral over u in [0, 1]: Gauss-Legendre on panels that halve towards both
-    ends of every branch, where p' and w may have poles or kinks."""
-    x, dx = np.polynomial.legendre.leggauss(8)
-    halves = 0.5 ** np.arange(1, 40)
-    edges = np.concatenate([[0.0], halves[::-1], 1 - halves[1:], [1.0]])
-    nodes = (edges[:-1, None] + np.diff(edges)[:, None] * (x + 1) / 2).ravel()
-    weights = (np.diff(edges)[:, None] * dx / 2).ravel()
-    low, high = clip.time(0.0), clip.time(1.0)
-    parts = [(max(start, low), min(end, high)) for start, end in schedule.branches]
-    parts = [(start, end) for start, end in parts if start < end]
-    if not parts:  # low = high: one time
-        return np.array([0.0]), np.array([1.0])
-    u = [((start - low) + (end - start) * nodes) / (high - low) for start, end in parts]
-    du = [(end - start) / (high - low) * weights for start, end in parts]
-    return np.concatenate(u), np.concatenate(du)

@@ -8,6 +8,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
+from trainer.noise.times import UniformTime
 from trainer.objectives.base import Objective, TokenLoss
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ class Autoregressive(Objective):
                 "block_size",
                 f"ar predicts one token at a time: it must be 1, not {phase.block_size}",
             )
-        unread = {"schedule": LogLinear(), "clip": Clip(), "reweighting": Unweighted(), "masking": Uniform()}
+        unread = {
+            "schedule": LogLinear(),
+            "clip": Clip(),
+            "reweighting": Unweighted(),
+            "masking": Uniform(),
+            "time": UniformTime(),
+        }
         for part, default in unread.items():
             if getattr(phase, part) != default:
                 return part, f"ar has no noise: leave the {part} out"
