@@ -1,5 +1,6 @@
 """Densities of times, slowly: a step's share from its distribution function, drawn by walking over them."""
 
+from functools import cache
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -8,6 +9,7 @@ from scipy.stats import beta
 from trainer.noise.times import STEPS, BellTime, BetaTime, TableTime, TimeDensity, UniformTime
 
 
+@cache
 def shares(time: TimeDensity) -> list[float]:
     """The probability of each equal step of the interval."""
     edges = [k / STEPS for k in range(STEPS + 1)]
