@@ -17,6 +17,7 @@ from sweeper.cli import (
     housekeeping,
     machine,
     notes,
+    objective,
     plan,
     run,
     settle,
@@ -29,7 +30,7 @@ from sweeper.cli import (
 # its name here.
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, export),
-    *(controls, notes, plan, housekeeping, stages),
+    *(controls, notes, plan, objective, housekeeping, stages),
 )
 
 app = typer.Typer(

@@ -87,7 +87,7 @@ class Density(NamedTuple):
         """Whether rates p are drawn as often as the other draws 1 - p, and are not their own mirror image: to
         a
         hundredth, since schedules begin where 1e-3 stands for t = 0, or at an eps."""
-        apart, itself = (np.abs(self.drawn_K - each.drawn_K[::-1]).max() for each in (other, self))
+        apart, itself = (np.abs(self.drawn_K - each.drawn_K[::-1]).sum() / 2 for each in (other, self))
         return bool(apart <= MIRROR < itself)
 
 

@@ -8,7 +8,7 @@ A new one is one class and one line in the union at the foot.
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,9 @@ _NORMALIZE = (
 class Reweighting(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
 
+    # What its name means in other code, where that is not this.
+    elsewhere: ClassVar[str] = ""
+
     @abstractmethod
     def weight(self, level: NoiseLevel) -> Array:
         """w >= 0, finite, in the shape and type of the level's move_chance; see `normalizer`."""
@@ -44,6 +47,8 @@ class Unweighted(Reweighting):
 class Edm(Reweighting):
     """w = N(lambda; 2.4, 2.4^2) (e^-lambda + 0.5^2) / 0.5^2 (Karras et al. 2022, arXiv 2206.00364)."""
 
+    elsewhere: ClassVar[str] = "Kingma & Gao's; a public fork of Duo has edm and iddpm the other way around"
+
     name: Literal["edm"] = "edm"
     normalize: bool = Field(False, description=_NORMALIZE)
 
@@ -56,6 +61,8 @@ class Edm(Reweighting):
 
 class Iddpm(Reweighting):
     """w = sech(lambda / 2) = 2 sqrt(p (1 - p)) (Nichol & Dhariwal 2021, arXiv 2102.09672)."""
+
+    elsewhere: ClassVar[str] = "Kingma & Gao's; a public fork of Duo has iddpm and edm the other way around"
 
     name: Literal["iddpm"] = "iddpm"
     normalize: bool = Field(False, description=_NORMALIZE)
