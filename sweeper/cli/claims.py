@@ -35,7 +35,7 @@ def claims(
 
     Example: python -m sweeper claims smaller-blocks clip-variance
     """
-    from sweeper.cli.shipped import claims as there_are
+    from sweeper.shipped import claims as there_are
     from sweeper.terminal.claims_text import page, rows
     from sweeper.terminal.console import print_json, print_table, print_text
 

@@ -10,7 +10,7 @@ DEFAULT_URL = "sqlite:///sweeps.db"
 
 def _spec(said: Path) -> Path:
     """Raises BadParameter, so exit code 2."""
-    from sweeper.cli.shipped import find, shipped
+    from sweeper.shipped import find, shipped
 
     if (found := find(said)) is not None:
         return found
