@@ -19,8 +19,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from sweeper.cli.doctor_storage import Finding, beside, cache, folders, object_store, store
 from sweeper.files.remote import is_remote
+from sweeper.files.storage_checks import Finding, beside, cache, folders, object_store, store
 from sweeper.planning.machine import Slots, usable_cores, visible_gpus
 from sweeper.words import in_bytes
 from trainer.data.online import hub_answers

@@ -94,9 +94,9 @@ def counts(spec: "SweepSpec", would: "Plan", sees: "Resolution") -> list[str]:
 
 def _capacity(db: str, files: str | None, on_gpu: bool) -> "Capacity":
     from sweeper.cli.doctor import available_memory
-    from sweeper.cli.doctor_storage import beside
     from sweeper.files.disk import free
     from sweeper.files.remote import logs_of
+    from sweeper.files.storage_checks import beside
     from sweeper.planning.forecast import Capacity
     from sweeper.planning.machine import LacksError
     from sweeper.planning.packing import gpu_memory_of_each

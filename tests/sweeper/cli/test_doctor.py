@@ -16,10 +16,10 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from sweeper.cli import doctor
-from sweeper.cli import doctor_storage as storage
 from sweeper.cli.doctor import available_memory, gpus, machine, packages, rays_room
-from sweeper.cli.doctor_storage import Finding, folders, open_to_others, room, store
 from sweeper.cli.main import app
+from sweeper.files import storage_checks as storage
+from sweeper.files.storage_checks import Finding, folders, open_to_others, room, store
 from sweeper.store.probe import Probe
 from sweeper.store.schema import SCHEMA_VERSION
 from sweeper.store.store import Store
