@@ -56,7 +56,7 @@ def show(
         print_json({"trial": document, "events": [event._asdict() for event in events], "notes": mine})
         return
     about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
-    print_text(f"trial {trial} of {name}: {record.state}, {about}")
+    print_text(f"trial {trial} of {sweep.called}: {record.state}, {about}")
     if original is not None:
         print_text(f"the same configuration as trial {original.called}: it was not run again")
     print_text(*said_of(said, record.id))
@@ -74,7 +74,7 @@ def show(
 
 
 def show_board(
-    name: str,
+    name: str | None,
     db: str,
     json: bool,
     limit: int | None = None,
@@ -91,7 +91,7 @@ def show_board(
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = make_board(reader, name)
+        board = make_board(reader, sweep.name)
         saved, stand = savings(reader, sweep), standing(reader.notes(sweep.id))
     if json:
         with failing(NoColumn, USAGE, json):

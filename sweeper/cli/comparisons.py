@@ -67,7 +67,10 @@ def judge(
     from sweeper.terminal.compare_text import judged
     from sweeper.terminal.console import print_json, print_text
 
-    with opened_sweep(db, name, json) as (reader, sweep), failing((NotComparable, StoreError), USAGE, json):
+    with (
+        opened_sweep(db, name, json, changes=True) as (reader, sweep),
+        failing((NotComparable, StoreError), USAGE, json),
+    ):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
         found = asked(reader, sweep, one, other, margin=margin, session=session)
     code = VERDICTS[found.verdict]
@@ -103,12 +106,12 @@ def repro(
         checked = None
         try:
             found = again.repro(reader, sweep, record)
-            line = found.line(out or Path("runs") / f"{name}-{trial}")
+            line = found.line(out or Path("runs") / f"{sweep.name}-{trial}")
             if check:
                 say(line)
                 checked = again.check(reader, record, found)
         except (again.CannotRepeat, InvalidConfig) as error:
-            fail(USAGE, f"trial {trial} of {name} cannot be made again: {error}", json)
+            fail(USAGE, f"trial {trial} of {sweep.called} cannot be made again: {error}", json)
     if json:
         print_json({"command": line, **(checked._asdict() if checked else {})})
     else:

@@ -57,7 +57,7 @@ def export(
         return
     print_text(*(str(file) for file in files))
     if studied is not None:
-        print_text(f"study {name}: {studied} trials; to look at it: optuna-dashboard URL")
+        print_text(f"study {sweep.name}: {studied} trials; to look at it: optuna-dashboard URL")
 
 
 @app.command()
@@ -85,9 +85,9 @@ def share(
     except ModuleNotFoundError as error:
         fail(LACKS, lacks("share", str(error.name), "dashboard"), json)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = leaderboard(reader, name)
+        board = leaderboard(reader, sweep.name)
         if all(row.rank is None for row in board.rows):
-            fail(NOTHING_TO_RANK, f"nothing of {name} is ranked yet", json)
+            fail(NOTHING_TO_RANK, f"nothing of {sweep.called} is ranked yet", json)
         text = page(reader, sweep, board, _said(reader, sweep, board), time())
     try:
         with written_whole(out) as place:

@@ -1,12 +1,14 @@
 """Commands that keep a database and its files in order. Everything heavy is imported inside them."""
 
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import LACKS, failing
-from sweeper.cli.options import DEFAULT_URL, AsJson, Database
+from sweeper.cli.opening import LACKS, USAGE, fail, failing, opened_sweep
+from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name
 from sweeper.words import in_bytes
 
 app = typer.Typer()
@@ -48,6 +50,67 @@ def backup(
         print_json({"backup": {"file": str(file), "bytes": size}})
     else:
         print_text(f"the database as it is now is copied to {file}, {in_bytes(size)}")
+
+
+@app.command()
+def rename(
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called.")],
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Call a sweep otherwise. Its specification goes on with it as before, and commands take either name.
+
+    Example: python -m sweeper rename schedules "first try"
+    """
+    from sweeper.store import notes
+    from sweeper.store.engine import StoreError
+    from sweeper.terminal.console import print_json, print_text
+
+    with opened_sweep(db, name, json, changes=True) as (_, sweep):
+        pass
+    with failing(StoreError, USAGE, json):
+        notes.rename(db, sweep.id, new)
+    if json:
+        print_json({"renamed": {"sweep": sweep.name, "display_name": new}})
+    else:
+        print_text(f"{sweep.called} is called {new} from now on")
+
+
+@app.command()
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Without being asked.")] = False,
+    db: Database = DEFAULT_URL,
+    json: AsJson = False,
+) -> None:
+    """Delete a sweep for good: its results, its checkpoints, and the pretrains that no other sweep uses.
+
+    Example: python -m sweeper delete schedules --yes
+    """
+    from sweeper.driver.gc import delete as delete_all
+    from sweeper.files.sweep_files import InUse
+    from sweeper.store.engine import LeaseLost, StoreError
+    from sweeper.store.store import Store
+    from sweeper.terminal.console import print_json, print_text
+
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
+        count = sum(reader.trial_states(sweep.id).values())
+        if not yes:
+            what = f"{sweep.called}, {count} trials with their checkpoints, would be deleted for good"
+            if json or not sys.stdin.isatty():
+                fail(USAGE, f"{what}: add --yes", json)
+            typer.confirm(f"{what}. Delete it?", abort=True, err=True)
+        try:
+            with failing(LeaseLost, USAGE, json), closing(Store(db)) as store:
+                gone = delete_all(store, reader, sweep)
+        except (InUse, StoreError, OSError) as error:
+            fail(LACKS, f"{error}; what is left of {sweep.called} goes when it is deleted again", json)
+    if json:
+        print_json({"deleted": {"sweep": sweep.name, **gone._asdict()}})
+        return
+    spared = f"; {gone.spared} pretrains stay, which other sweeps use" if gone.spared else ""
+    print_text(f"{sweep.called} is deleted, {count} trials, {in_bytes(gone.bytes)}{spared}")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from sweeper.cli import (
     comparisons,
     controls,
     export,
+    follow,
     housekeeping,
     machine,
     notes,
@@ -24,11 +25,12 @@ from sweeper.cli import (
     start,
     status,
 )
+from sweeper.cli.options import Command
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, export),
+    *(start, run, settle, status, machine, board, comparisons, export, follow),
     *(controls, notes, plan, housekeeping, stages),
 )
 
@@ -65,4 +67,6 @@ def _options(
 
 
 for kind in KINDS:
+    for each in kind.app.registered_commands:
+        each.cls = Command
     app.add_typer(kind.app)

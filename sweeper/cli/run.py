@@ -97,7 +97,7 @@ def resume(
 
     if files is not None and not is_remote(files) and not Path(files).is_dir():
         fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
-    with opened_sweep(db, name, json) as (reader, sweep):
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
         if address == "local" and sweep.state not in ENDED:
@@ -137,13 +137,13 @@ def check(
 def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
     from contextlib import closing
 
-    from sweeper.cli.notify import notify
     from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader
+    from sweeper.trackers.notify import notify
 
     try:
         with closing(Reader(url)) as reader:
-            notify(asked, reader, name, code)
+            notify(asked, reader, name, code, say)
     except StoreError as error:
         say(f"notify: {error}")
 

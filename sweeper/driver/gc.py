@@ -1,4 +1,5 @@
-"""What does no sweep of the database need any more? `gc` deletes that, but nothing of a sweep that runs.
+"""What does no sweep of the database need any more? `gc` deletes that, but nothing of a sweep that runs;
+`delete` one sweep that nobody wants any more.
 
 It holds the lease of every sweep that it looks into, so that no driver begins one meanwhile, and the lock of
 every folder that it deletes from. What the database does not know it leaves alone: it may be another's.
@@ -20,6 +21,7 @@ from sweeper.files.disk import bytes_of
 from sweeper.files.kept_stages import kept_stages, refusal
 from sweeper.files.remote import is_remote
 from sweeper.files.scratch import end_orphans, left_behind
+from sweeper.files.sweep_files import delete_stage, delete_trials
 from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, host_and_pid
@@ -72,6 +74,30 @@ def collect(url: str, *, dry_run: bool) -> Collected:
             *_unknown(reader, sweeps),
         ]
         return Collected([each for each in found if each not in stay], left)
+
+
+class Deleted(NamedTuple):
+    trials: int
+    stages: int  # pretrains
+    spared: int  # of them, that other sweeps use
+    bytes: int  # on this machine
+
+
+def delete(store: Store, reader: Reader, sweep: SweepRecord) -> Deleted:
+    """The sweep, its files and the pretrains that it alone uses. Files go first and the rows in one
+    transaction, so that a deletion that is cut off is repeated and ends the same.
+
+    Raises LeaseLost while a driver lives; InUse, OSError."""
+    with lease(store, sweep, PATIENCE) as holder:
+        writer = store.writer(sweep.id, holder)
+        mine, others = set[str](), set[str]()
+        for use in reader.stage_uses():
+            (mine if use.sweep == sweep.id else others).add(use.stage)
+        writer.add_event("delete", "its files are being deleted; `delete` goes on with that")
+        freed = delete_trials(sweep) + sum(map(delete_stage, reader.stages(sorted(mine - others))))
+        count = sum(trial.repeat_of is None for trial in reader.trials(sweep.id))
+        writer.delete()
+    return Deleted(count, len(mine), len(mine & others), freed)
 
 
 def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> tuple[list[Left], list[str]]:
