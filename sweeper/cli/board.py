@@ -24,7 +24,10 @@ def leaderboard(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """The answer, and configurations by their bound on perplexity: differences, ranks and chances."""
+    """The answer, and configurations by their bound on perplexity: differences, ranks and chances.
+
+    Example: python -m sweeper leaderboard schedules --limit 5
+    """
     show_board(name, db, json, limit, columns, sort)
 
 
@@ -35,7 +38,10 @@ def show(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """One trial: its state, values, latest metrics and error."""
+    """One trial: its state, values, latest metrics and error.
+
+    Example: python -m sweeper show schedules 7
+    """
     from sweeper.cli.notes import said_of
     from sweeper.files.trial_files import files_of
     from sweeper.store.notes import NOTE, standing

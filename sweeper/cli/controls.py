@@ -32,7 +32,10 @@ app = typer.Typer()
 
 @app.command()
 def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good."""
+    """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good.
+
+    Example: python -m sweeper stop schedules --trial 7
+    """
     with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         _must_be_driven(reader, sweep, "stop", json)
         record = _at_work(reader, sweep, trial, json)
@@ -42,7 +45,10 @@ def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: A
 
 @app.command()
 def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Ask a running sweep, or one of its trials, to save and free its slots until `resume`."""
+    """Ask a running sweep, or one of its trials, to save and free its slots until `resume`.
+
+    Example: python -m sweeper pause schedules
+    """
     with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         _must_be_driven(reader, sweep, "pause", json)
         record = _at_work(reader, sweep, trial, json)
@@ -63,7 +69,10 @@ def extend(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Have a sweep try more configurations: one that runs, or one that has ended."""
+    """Have a sweep try more configurations: one that runs, or one that has ended.
+
+    Example: python -m sweeper extend schedules --trials +20
+    """
     from sweeper.driver.extension import NoExtension
     from sweeper.driver.extension import extend as make_longer
     from sweeper.store.engine import StoreError
@@ -92,7 +101,10 @@ def retry(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened."""
+    """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened.
+
+    Example: python -m sweeper retry schedules 7 9
+    """
     from sweeper.driver.extension import NothingToRetry
     from sweeper.driver.extension import retry as run_again
     from sweeper.store.engine import StoreError

@@ -32,7 +32,10 @@ def export(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study."""
+    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study.
+
+    Example: python -m sweeper export schedules --out results --format csv
+    """
     from sweeper.terminal.console import print_json, print_text
 
     if out is None and optuna is None:
@@ -70,7 +73,10 @@ def share(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """One page by itself, to attach or to open offline: answer, board, figures, method, specification."""
+    """One page by itself, to attach or to open offline: answer, board, figures, method, specification.
+
+    Example: python -m sweeper share schedules --out schedules.html
+    """
     from time import time
 
     from sweeper.results.leaderboard import leaderboard

@@ -16,7 +16,10 @@ app = typer.Typer()
 
 @app.command()
 def migrate(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Bring a database of an older version up to date. An SQLite file is copied first."""
+    """Bring a database of an older version up to date. An SQLite file is copied first.
+
+    Example: python -m sweeper migrate --db sqlite:///old.db
+    """
     from sweeper.store.engine import StoreError
     from sweeper.store.migrate import migrate as bring_up_to_date
     from sweeper.store.queries import Reader
@@ -39,7 +42,10 @@ def backup(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Copy an SQLite database into one file, also while a sweep runs in it. Checkpoints are not in it."""
+    """Copy an SQLite database into one file, also while a sweep runs in it. Checkpoints are not in it.
+
+    Example: python -m sweeper backup sweeps-copy.db
+    """
     from sweeper.store.engine import StoreError
     from sweeper.store.migrate import backup as copied
     from sweeper.terminal.console import print_json, print_text
@@ -122,6 +128,8 @@ def gc(
     """Delete what no sweep needs: checkpoints beyond `keep`, unused pretrains, what killed drivers left.
 
     Nothing of a sweep that is being run. A pretrain that is needed again is made again.
+
+    Example: python -m sweeper gc --dry-run
     """
     from sweeper.driver.gc import collect
     from sweeper.store.engine import StoreError

@@ -28,7 +28,10 @@ def tag(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Put tags on a sweep or on one of its trials, or take them off."""
+    """Put tags on a sweep or on one of its trials, or take them off.
+
+    Example: python -m sweeper tag schedules 7 baseline "worth a look"
+    """
     from sweeper.store import notes
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
@@ -63,7 +66,10 @@ def note(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Write a note about a sweep or about one of its trials; it is kept with its time and whose it is."""
+    """Write a note about a sweep or about one of its trials; it is kept with its time and whose it is.
+
+    Example: python -m sweeper note schedules 7 the loss jumps at step 1560
+    """
     from sweeper.store import notes
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from sweeper.cli.options import DEFAULT_URL
+from sweeper.cli.options import DEFAULT_URL, LOUDNESS
 from sweeper.words import clock, command
 
 if TYPE_CHECKING:
@@ -25,15 +25,21 @@ NO_SWEEP = "no sweep has been run yet: python -m sweeper run search_spaces/sched
 USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS, INTERRUPTED = 2, 3, 5, 7, 130
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
+    """What must be read, whatever -q says."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    if not LOUDNESS.quiet:
+        tell(text)
 
 
 def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     """One sentence and an exit code; never a traceback."""
     from sweeper.terminal.console import print_json
 
-    say(sentence)
+    tell(sentence)
     if json:
         print_json({"error": sentence, "exit_code": code, **more})
     raise typer.Exit(code)

@@ -1,10 +1,12 @@
 """The arguments and options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+from typer.main import get_command
 
 DEFAULT_URL = "sqlite:///sweeps.db"
 UNSAID = "\0"  # stands where a sweep's name was left out: a word that no shell can hand over
@@ -60,12 +62,53 @@ def _names(begun: str) -> list[str]:
     return [each for each in _called() if each.startswith(begun)]
 
 
+class Loudness:
+    """How much is said on stderr, of the command that runs: set by its -q and -v."""
+
+    quiet = verbose = False
+
+
+LOUDNESS = Loudness()
+
+
+def _be(word: str) -> Callable[[bool], None]:
+    return lambda value: setattr(LOUDNESS, word, value)
+
+
+_every = typer.Typer(add_completion=False)
+
+
+@_every.command()
+def _has(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "-q", "--quiet", callback=_be("quiet"), expose_value=False, help="Errors alone, and how to go on."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v",
+            "--verbose",
+            callback=_be("verbose"),
+            expose_value=False,
+            help="Each report of a trial, too.",
+        ),
+    ] = False,
+) -> None:
+    """What every command has: its parameters are taken from here."""
+
+
 class Command(TyperCommand):
-    """Of the sweeper: where its first argument is a sweep's name, that may be left out.
+    """Of the sweeper: it has -q and -v; where its first argument is a sweep's name, that may be left out.
 
     It is where there is no word, or where the first one reads as what comes after a name (a number, K=V,
     the last that is needed) and no sweep is called so. Which sweep is meant then: opening.py.
     """
+
+    def __init__(self, name: str | None, *, params: list[Any] | None = None, **more: Any):
+        super().__init__(name, params=[*(params or []), *get_command(_every).params], **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         said = [each for each in self.params if each.param_type_name == "argument"]

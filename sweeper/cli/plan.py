@@ -27,7 +27,10 @@ def plan(
     json: AsJson = False,
 ) -> None:
     """Say what a sweep would take: time, GPU-hours, memory, disk, and what does not fit. 20 steps of each
-    distinct shape are tried out; nothing is run."""
+    distinct shape are tried out; nothing is run.
+
+    Example: python -m sweeper plan search_spaces/schedules.yaml
+    """
     show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
 
 

@@ -28,7 +28,10 @@ def settle(
     address: Address = "local",
     json: AsJson = False,
 ) -> None:
-    """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended."""
+    """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended.
+
+    Example: python -m sweeper settle schedules --within 1%
+    """
     from sweeper.driver.extension import NotSettled
     from sweeper.driver.extension import settle as ask
     from sweeper.files.remote import Unsaid
@@ -74,7 +77,10 @@ def reevaluate(
 ) -> None:
     """Score checkpoints of a sweep's best again, without training: the board goes by these scores then. One
     that
-    was scored under more masks keeps what it has."""
+    was scored under more masks keeps what it has.
+
+    Example: python -m sweeper reevaluate schedules --error 0.002
+    """
     from sweeper.execution.reevaluation import Masks, contenders
     from sweeper.execution.reevaluation import reevaluate as score_again
     from sweeper.results.leaderboard import leaderboard

@@ -13,7 +13,10 @@ app = typer.Typer()
 
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """How far a sweep is."""
+    """How far a sweep is.
+
+    Example: python -m sweeper status schedules
+    """
     from sweeper.cli.notes import said_of
     from sweeper.files.disk import use
     from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages
@@ -53,7 +56,10 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
 
 @app.command(name="list")
 def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Every sweep in the database."""
+    """Every sweep in the database.
+
+    Example: python -m sweeper list --json
+    """
     _list(db, json)
 
 

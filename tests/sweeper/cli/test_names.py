@@ -95,6 +95,7 @@ def test_without_a_name_who_only_reads_has_the_newest_and_who_changes_is_told_th
     assert content(url) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", [each for each in OF_A_SWEEP if each not in DRIVES])
 def test_without_a_name_the_only_one_is_meant_and_json_is_as_with_it(word: str, url: str, two: Path) -> None:
     shutil.copy(two / "one.db", url.removeprefix("sqlite:///"))

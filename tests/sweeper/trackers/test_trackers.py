@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,19 +91,33 @@ def of_mlflow(folder: Path) -> tuple[dict[str, Seen], str]:
     return found, experiment.tags["mlflow.note.content"]
 
 
+def records(content: bytes) -> Iterator[bytes]:
+    """Of a log in LevelDB's format, behind a header of 7 bytes: blocks of 32 KiB, records in up to several
+    parts, each with checksum (4 bytes), length (2) and kind (1: whole, 2: first, 3: middle, 4: last)."""
+    block, at, whole = 1 << 15, 7, b""
+    while at + 7 <= len(content):
+        if block - at % block < 7:
+            at += block - at % block
+            continue
+        length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        whole += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield whole
+            whole = b""
+
+
 def of_wandb(folder: Path) -> tuple[dict[str, Seen], str]:
     """Of a run that is not sent yet: its file's own records."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     found, answers = {}, []
     for file in (folder / "wandb").glob("offline-run-*/*.wandb"):
-        store, name = DataStore(), ""
-        store.open_for_scan(str(file))
+        name = ""
         rows: list[tuple[str, int, float]] = []
         params: dict[str, str] = {}
         summary: dict[str, Any] = {}
-        while (data := store.scan_data()) is not None:
+        for data in records(file.read_bytes()):
             record = Record.FromString(data)
             name = record.run.display_name or name
             params |= {each.key: str(json.loads(each.value_json)) for each in record.run.config.update}
@@ -141,11 +156,23 @@ CALLS = {  # of the library, that write: where a process is killed
 }
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow's, which it takes seconds to make."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "ml.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 @pytest.fixture(params=TRACKERS, ids=[each.word for each in TRACKERS])
 def word(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     tracker: type[Tracker] = request.param
     if find_spec(tracker.word) is None:
         pytest.skip(f"{tracker.word} is not installed: the extra [trackers]")
+    if tracker.word == "mlflow":
+        shutil.copy(request.getfixturevalue("tables"), tmp_path / "ml.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWEEPER_DB", f"sqlite:///{tmp_path}/s.db")
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -227,6 +254,7 @@ def test_one_that_runs_grows(word: str, url: str, tmp_path: Path) -> None:
     check(word, url, tmp_path)
 
 
+@pytest.mark.long
 def test_what_was_retried_is_as_it_is_now(word: str, url: str, tmp_path: Path) -> None:
     filled.fill(url, finished=True)
     follow(word)
@@ -302,6 +330,7 @@ def test_another_place_is_exit_code_2(to: str, url: str) -> None:
     assert "tensorboard:DIR, mlflow:URI or wandb:PROJECT" in " ".join(result.stderr.split())
 
 
+@pytest.mark.long
 def test_another_sweep_of_that_name_is_not_mixed_in(word: str, url: str, tmp_path: Path) -> None:
     if word == "wandb":
         pytest.skip("its runs have names that are made of the sweep's")
