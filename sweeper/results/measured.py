@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from sweeper.results.compare import NotComparable, compare
 from sweeper.results.ranking import quantity
@@ -59,7 +59,7 @@ def _mean(logs: Sequence[float]) -> Measured:
     n = len(logs)
     half = math.inf
     if n > 1:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(logs, ddof=1) / math.sqrt(n))
+        half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(logs, ddof=1) / math.sqrt(n))
     return Measured(math.fsum(logs) / n, half, n)
 
 

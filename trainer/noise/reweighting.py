@@ -8,15 +8,17 @@ A new one is one class and one line in the union at the foot.
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
 from trainer.noise.clips import Interval
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.values import Settings, kinds
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _NORMALIZE = (
     "Divide by the weight's mean over the schedule and clip, so that gradient clipping means the same."
@@ -120,15 +122,19 @@ def mean_weight(
 
     Where the schedule covers (0, 1) unclipped this is the integral of w over p.
     """
+    import numpy as np
+
     u, du = _quadrature(schedule, clip)
     level = clip.level(schedule, u, progress)
     mass = du * level.loss_scale * level.move_chance
     return float(np.sum(mass * reweighting.weight(level)) / np.sum(mass))
 
 
-def _quadrature(schedule: NoiseSchedule, clip: Interval) -> tuple[np.ndarray, np.ndarray]:
+def _quadrature(schedule: NoiseSchedule, clip: Interval) -> "tuple[np.ndarray, np.ndarray]":
     """Nodes and weights for an integral over u in [0, 1]: Gauss-Legendre on panels that halve towards both
     ends of every branch, where p' and w may have poles or kinks."""
+    import numpy as np
+
     x, dx = np.polynomial.legendre.leggauss(8)
     halves = 0.5 ** np.arange(1, 40)
     edges = np.concatenate([[0.0], halves[::-1], 1 - halves[1:], [1.0]])

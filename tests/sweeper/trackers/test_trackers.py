@@ -290,14 +290,16 @@ app({words!r})
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("at", [1, 2, 37, 150])
+@pytest.mark.parametrize("at", [1, 2, 17])
 def test_a_process_that_is_killed_is_gone_on_from(at: int, word: str, url: str, tmp_path: Path) -> None:
     filled.fill(url, finished=True)
     words = ["follow", "schedules", "--to", place(word)]
     code = KILLED.format(call=CALLS[word], at=at, words=words)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Of its own: this process's service would go on with what the killed one had begun.
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == (-signal.SIGKILL if at < 100 or word != "mlflow" else 0), done.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
     follow(word)
     check(word, url, tmp_path)
 
