@@ -11,6 +11,7 @@ import typer
 
 from sweeper.cli import (
     board,
+    claims,
     comparisons,
     controls,
     export,
@@ -30,7 +31,7 @@ from sweeper.cli.options import Command
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, export, follow),
+    *(start, run, settle, status, machine, board, comparisons, claims, export, follow),
     *(controls, notes, plan, housekeeping, stages),
 )
 
