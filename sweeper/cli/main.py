@@ -18,6 +18,7 @@ from sweeper.cli import (
     follow,
     housekeeping,
     machine,
+    models,
     notes,
     plan,
     run,
@@ -31,7 +32,8 @@ from sweeper.cli.options import Command
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, claims, export, follow),
+    *(start, run, settle, status, machine, board, comparisons, claims),
+    *(export, models, follow),
     *(controls, notes, plan, housekeeping, stages),
 )
 

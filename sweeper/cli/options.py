@@ -104,7 +104,7 @@ class Command(TyperCommand):
     """Of the sweeper: it has -q and -v; where its first argument is a sweep's name, that may be left out.
 
     It is where there is no word, or where the first one reads as what comes after a name (a number, K=V,
-    the last that is needed) and no sweep is called so. Which sweep is meant then: opening.py.
+    winner, the last that is needed) and no sweep is called so. Which sweep is meant then: opening.py.
     """
 
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **more: Any):
@@ -122,7 +122,7 @@ class Command(TyperCommand):
     def _is_unsaid(self, words: list[str], least: int, url: str | None) -> bool:
         if not words:
             return True
-        after = len(words) <= least or words[0].isdecimal() or "=" in words[0]
+        after = len(words) <= least or words[0].isdecimal() or "=" in words[0] or words[0] == "winner"
         return after and words[0] not in _called(url)
 
 

@@ -30,6 +30,7 @@ OF_A_SWEEP = [
 # What a command needs beside the name, so that it does its work.
 MORE: dict[str, tuple[str, ...]] = {
     "export": ("--out", "tables"),
+    "export-model": ("--to", "model"),
     "extend": ("--trials", "+1"),
     "follow": ("--to", "tensorboard:runs", "--once"),
     "profile": ("finetune.block_size",),
