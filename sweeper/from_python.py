@@ -231,7 +231,7 @@ def _file(spec: Mapping[str, Any] | str | os.PathLike[str], scratch: Path) -> st
 
 def _name(file: str, overrides: list[str]) -> str:
     """The sweep's. Whether its text and tokenizer are there is looked at by the driver. Raises SweepEnded."""
-    from sweeper.cli.shipped import find
+    from sweeper.shipped import find
     from sweeper.spec.inputs import Inputs
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec
