@@ -20,6 +20,7 @@ from sweeper.cli import (
     machine,
     models,
     notes,
+    objective,
     plan,
     run,
     settle,
@@ -34,7 +35,7 @@ from sweeper.cli.options import Command
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, claims),
     *(export, models, follow),
-    *(controls, notes, plan, housekeeping, stages),
+    *(controls, notes, plan, objective, housekeeping, stages),
 )
 
 app = typer.Typer(
