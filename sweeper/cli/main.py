@@ -24,6 +24,7 @@ from sweeper.cli import (
     plan,
     run,
     settle,
+    stages,
     start,
     status,
 )
@@ -34,7 +35,7 @@ from sweeper.cli.options import Command
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, claims),
     *(export, models, follow),
-    *(controls, notes, plan, objective, housekeeping),
+    *(controls, notes, plan, objective, housekeeping, stages),
 )
 
 app = typer.Typer(
