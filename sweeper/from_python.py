@@ -138,13 +138,9 @@ class Sweep:
         val_ppl: an upper bound on perplexity; nelbo and differences: nats per token; seconds: of a CPU or
         GPU. Raises ImportError where pandas is not installed."""
         from sweeper.results.notebook import open_store
-        from trainer.errors import lacks
 
         with open_store(self.db) as store:
-            try:
-                return store.board(self.name)
-            except ModuleNotFoundError as error:
-                raise ImportError(lacks("board()", str(error.name), "dashboard")) from None
+            return store.board(self.name)
 
     def answer(self) -> str:
         """Which row to take, and what that may cost at most: a sentence, or one for each value of

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
-import numpy as np
-
 Array: TypeAlias = Any  # a float, a numpy array or a torch tensor, of any shape
 
 
 def is_numpy(x: Array) -> bool:
+    import numpy as np  # here, as below: who only reads a specification needs no arrays
+
     return isinstance(x, float | int | np.ndarray | np.generic)
 
 
 def namespace(x: Array) -> Any:
     """numpy or torch, whichever x belongs to; torch is imported only for a tensor."""
     if is_numpy(x):
+        import numpy as np
+
         return np
     import torch
 
@@ -53,6 +55,8 @@ def chosen(values: "np.ndarray", index: Array) -> Array:
 
 
 def to_float64(x: Array) -> Array:
+    import numpy as np
+
     return np.asarray(x, np.float64) if is_numpy(x) else x.double()
 
 
