@@ -12,6 +12,7 @@ from dashboard.data import Snapshot
 from dashboard.figures.curves import Axes, Panel
 from dashboard.figures.lines import MOST_POINTS, along, averaged, smoothed
 from dashboard.figures.style import Line
+from dashboard.words import Labels
 from sweeper.files import run_folder
 from sweeper.store.records import StageRecord
 from trainer.metrics import BY_NAME, METRICS
@@ -52,14 +53,13 @@ def metric_names(now: Snapshot, trials: Sequence[int], pretrain: bool = True) ->
     return sorted(stored, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
 
 
-def labels(now: Snapshot) -> dict[int, str]:
+class Names(Labels):
     """'no. 3 gaussian · 16' by configuration: without its rank, which changes."""
-    found = {}
-    for configuration, words in zip(now.frame["configuration"], now.frame["label"], strict=True):
-        name = words.partition(" | ")[2]
+
+    def __getitem__(self, configuration: int) -> str:
+        name = super().__getitem__(configuration).partition(" | ")[2]
         short = name if len(name) <= MOST_OF_A_NAME else f"{name[: MOST_OF_A_NAME - 1]}…"
-        found[configuration] = f"no. {configuration} {short}"
-    return found
+        return f"no. {configuration} {short}"
 
 
 def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
@@ -125,7 +125,7 @@ def _curves(address: str, version: int, trials: tuple[int, ...], name: str) -> d
 def _of_trials(
     now: Snapshot, trials: Sequence[int], name: str, over: dict[int, Curve], asked: Asked
 ) -> list[Line]:
-    lines, named = [], labels(now)
+    lines, named = [], Names(now.frame)
     for trial, curve in _stored(trials, name).items():
         record = now.trials[trial]
         label = f"{named[record.configuration]}, seed {record.seed}"
@@ -152,7 +152,7 @@ def _of_pretrains(
 
 
 def _means(now: Snapshot, lines: Sequence[Line]) -> list[Line]:
-    named = labels(now)
+    named = Names(now.frame)
     groups: dict[int, list[Line]] = {}
     for line in lines:
         groups.setdefault(line.group, []).append(line)

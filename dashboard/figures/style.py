@@ -37,8 +37,8 @@ def plain(text: object, most: int = 80) -> str:
     return html.escape(words if len(words) <= most else words[: most - 1] + "…")
 
 
-def hover_lines(text: str) -> str:
-    return "<br>".join(plain(line) for line in text.splitlines()[:24])
+def hover_lines(text: object) -> str:
+    return "<br>".join(plain(line) for line in str(text).splitlines()[:24])
 
 
 def named(template: str, label: str) -> str:

@@ -63,7 +63,9 @@ def ties(groups: list[Group]) -> None:
         return
     st.subheader("What keeps rows tied", anchor=False)
     st.caption("Parts of the variance of a tied row's difference to the first, and the cheapest remedy.")
-    table = rows[["label", "limited", "remedy", "regret"]].assign(regret=100 * np.expm1(rows["regret"]))
+    table = rows[["label", "limited", "remedy", "regret"]].assign(
+        label=rows["label"].map(str), regret=100 * np.expm1(rows["regret"])
+    )
     st.dataframe(
         table,
         hide_index=True,
@@ -121,10 +123,10 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
     )
 
 
-def numbers(label: str, row: Row) -> dict[str, object]:
+def numbers(label: object, row: Row) -> dict[str, object]:
     test = row.estimates.get("test_ppl")
     return {
-        "row": label,
+        "row": str(label),
         "search": row.val_ppl,
         "search interval": interval(row.val_ppl_low, row.val_ppl_high),
         "search seeds": row.seeds,

@@ -24,7 +24,7 @@ MOST_OFFERED = 500  # configurations that the picker lists
 
 def choose(now: Snapshot) -> list[int]:
     """The configurations that are selected, here as on the leaderboard."""
-    labels = words.configuration_labels(now.frame)
+    labels = words.Labels(now.frame)
     chosen = [each for each in ROWS.numbers() if each in labels]
     if not chosen:
         st.text(f"Nothing is selected on the leaderboard: its first {FIRST} rows are shown.")

@@ -11,16 +11,17 @@ from dashboard.traces import Asked
 FIRST = 5  # configurations that are shown before anybody chooses
 MOST = 24  # of them
 MOST_METRICS = 9
+MOST_OFFERED = 500  # configurations that the picker lists
 
 
 def chosen_rows(now: Snapshot) -> list[int]:
     """Configurations: those that are selected on any page; the first where none is."""
-    labels = words.configuration_labels(now.frame)
+    labels = words.Labels(now.frame)
     key = f"curve_rows-{now.sweep.id}"
     st.session_state[key] = [row for row in state.ROWS.numbers() if row in labels][:MOST]
     st.multiselect(
         "Configurations",
-        list(labels),
+        list(dict.fromkeys([*list(labels)[:MOST_OFFERED], *st.session_state[key]])),
         format_func=lambda row: labels[row],
         key=key,
         placeholder=f"the first {FIRST}",

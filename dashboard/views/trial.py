@@ -23,6 +23,7 @@ from sweeper.store.records import TrialRecord
 
 MOST_EVENTS = 200
 MOST_LINES = 400  # of a log, that are shown
+MOST_OFFERED = 500  # trials in the picker
 
 
 def pick(now: Snapshot) -> TrialRecord | None:
@@ -40,8 +41,18 @@ def pick(now: Snapshot) -> TrialRecord | None:
     def choose() -> None:
         state.TRIAL.set([st.session_state[key]])
 
-    labels = _labels(now)
-    st.selectbox("Trial", sorted(called), format_func=lambda n: labels[n], key=key, on_change=choose)
+    named = traces.Names(now.frame)
+
+    def label(number: int) -> str:
+        each = called[number]
+        return f"{number}: {named[each.configuration]}, seed {each.seed}, {each.state}"
+
+    offered = sorted(called)
+    if len(called) > MOST_OFFERED:
+        best = [now.trials[trial].called for ids in now.frame["trials"].head(MOST_OFFERED) for trial in ids]
+        offered = list(dict.fromkeys([*best[:MOST_OFFERED], st.session_state[key]]))
+        st.caption(f"The best {MOST_OFFERED} of {len(called):,} are offered; any other by the address: ?trial=9")
+    st.selectbox("Trial", offered, format_func=label, key=key, on_change=choose)
     trial = called[st.session_state[key]]
     alike = [each for each in called.values() if each.configuration == trial.configuration]
     if len(alike) > 1:
@@ -156,15 +167,6 @@ def left_behind(now: Snapshot, trial: TrialRecord) -> None:
         st.caption(f"{len(found):,} of the last {len(log):,} lines of ray.log." if log else "No log is here.")
         if found:
             st.code("\n".join(found[-MOST_LINES:]), language=None, height=300)
-
-
-def _labels(now: Snapshot) -> dict[int, str]:
-    """By what trials are called."""
-    named = traces.labels(now)
-    return {
-        each.called: f"{each.called}: {named[each.configuration]}, seed {each.seed}, {each.state}"
-        for each in now.trials.values()
-    }
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
