@@ -148,9 +148,10 @@ def beside_floors(now: Snapshot, groups: list[Group]) -> None:
     usual = {row.configuration for row in now.board.rows if "baseline" in row.roles}
     rows = []
     for group in groups:
-        for place, row in enumerate(group.rows.itertuples()):
-            if place == 0 or row.configuration in usual:
-                rows.append((str(row.label), float(row.ppl), float(row.low), float(row.high)))
+        shown = group.rows["configuration"].isin(usual)
+        shown.iloc[0] = True
+        for row in group.rows[shown].itertuples():
+            rows.append((str(row.label), float(row.ppl), float(row.low), float(row.high)))
     st.subheader("Against simpler models, on the same tokens", anchor=False)
     lines = ", ".join(f"{name} {ppl:,.4g}" for name, ppl in found.items())
     chart(floors(found, rows), key="floors", alt=f"Perplexity of the first rows and of floors: {lines}")

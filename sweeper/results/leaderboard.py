@@ -230,6 +230,8 @@ class Differing:
     def add(self, values: Mapping[str, Any]) -> None:
         if self._alike is None:
             self._alike = dict(values)
+        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
+            return
         absent = object()
         new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
         new += values.keys() - self._alike.keys() - self.names
