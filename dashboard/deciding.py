@@ -29,8 +29,7 @@ class Group(NamedTuple):
 def deciding(board: Board, frame: pd.DataFrame) -> list[Group]:
     """frame: the leaderboard's, for labels. A group for each race; groups without a row are left out."""
     words = {
-        each[0]: each[1:]
-        for each in zip(frame["configuration"], frame["label"], frame["hover"], strict=True)
+        each[0]: each[1:] for each in zip(frame["configuration"], frame["label"], frame["hover"], strict=True)
     }
     fresh = board.fresh
     if fresh is not None and fresh.settle is not None:

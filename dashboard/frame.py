@@ -105,7 +105,9 @@ class _Said:
 
     def hover(self, row: Row, rank: str) -> str:
         """Where its mark is pointed at."""
-        fresh = f"on fresh seeds {number(row.confirmed_ppl)} {interval(row.confirmed_low, row.confirmed_high)}"
+        fresh = (
+            f"on fresh seeds {number(row.confirmed_ppl)} {interval(row.confirmed_low, row.confirmed_high)}"
+        )
         chosen = self._chosen(row).items()
         facts = [
             f"{rank or NOT_RANKED}: configuration {row.configuration}",

@@ -29,6 +29,7 @@ class Line(NamedTuple):
     y: Sequence[float] | np.ndarray
     low: np.ndarray | None = None  # of a mean over seeds: the band about it
     high: np.ndarray | None = None
+    of: str = ""  # what its group is called, where it is not named by itself
 
 
 def plain(text: object, most: int = 80) -> str:

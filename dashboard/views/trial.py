@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.details import masking_rates
+from dashboard.details import masking_rates, seed_of
 from dashboard.figures.curves import multiples
 from dashboard.player import samples_player
 from dashboard.traces import Asked
@@ -51,7 +51,9 @@ def pick(now: Snapshot) -> TrialRecord | None:
     if len(called) > MOST_OFFERED:
         best = [now.trials[trial].called for ids in now.frame["trials"].head(MOST_OFFERED) for trial in ids]
         offered = list(dict.fromkeys([*best[:MOST_OFFERED], st.session_state[key]]))
-        st.caption(f"The best {MOST_OFFERED} of {len(called):,} are offered; any other by the address: ?trial=9")
+        st.caption(
+            f"The best {MOST_OFFERED} of {len(called):,} are offered; any other by the address: ?trial=9"
+        )
     st.selectbox("Trial", offered, format_func=label, key=key, on_change=choose)
     trial = called[st.session_state[key]]
     alike = [each for each in called.values() if each.configuration == trial.configuration]
@@ -114,7 +116,7 @@ def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
         metrics = chosen or usual
         drawn = traces.drawn(now, [trial.id], metrics, Asked())
         chart(
-            multiples(drawn.panels, drawn.axes, 330),
+            multiples(drawn.panels, drawn.axes, 300, columns=1),
             key="trial-curves",
             alt=f"{', '.join(metrics) or 'nothing'} over steps, of trial {trial.called} and its pretrain",
         )
@@ -191,7 +193,7 @@ def trial_page(number: int) -> None:
     trial = now.trials[number]
     facts(now, trial)
     curves_and_values(now, trial)
-    masking_rates(now, [trial])
+    masking_rates(now, [trial], "trial", seed_of)
     left_behind(now, trial)
 
 
