@@ -173,7 +173,9 @@ def _alone(field: Field, at_K: NDArray[np.intp], spread: Pooled) -> Array:
 
 def _by_pattern(ran_CS: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
     """The sets of seeds that there are, in order of their first row, each with its rows."""
-    _, first, pattern_C = np.unique(np.packbits(ran_CS, axis=1), axis=0, return_index=True, return_inverse=True)
+    _, first, pattern_C = np.unique(
+        np.packbits(ran_CS, axis=1), axis=0, return_index=True, return_inverse=True
+    )
     order = np.argsort(first)
     return [(ran_CS[first[p]], np.flatnonzero(pattern_C.ravel() == p)) for p in order]
 
