@@ -97,6 +97,21 @@ def seed_of(trial: TrialRecord) -> str:
     return f"seed {trial.seed}"
 
 
+def choose_metrics(now: Snapshot, trials: Sequence[int], key: str, most: int) -> list[str]:
+    """Of what these trials and their pretrains have reported; the usual until somebody chooses."""
+    names = traces.metric_names(now, trials)
+    usual = traces.usual_metrics(names)
+    chosen = st.multiselect(
+        "Metrics",
+        names,
+        key=key,
+        placeholder=", ".join(usual),
+        bind="query-params",
+        max_selections=most,
+    )
+    return chosen or usual
+
+
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:
     """A choice of metric and its curve for each of the trials, coloured by configuration."""
     names = traces.metric_names(now, trials, pretrain=False)

@@ -172,7 +172,7 @@ def _bound(
         text=f"{' and '.join(found.off)} is off the axis",
         showarrow=False,
         font={"size": 11},
-        **{"x": 1, "xref": "x domain", "xanchor": "right", "y": 0, "yref": "y domain", "yanchor": "bottom"},
+        **{"x": 0, "xref": "x domain", "xanchor": "left", "y": 0, "yref": "y domain", "yanchor": "bottom"},
         **place,
     )
 

@@ -62,6 +62,21 @@ def bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, widt
     return {**bars, "color": colour, "thickness": width, "width": 3}
 
 
+def places(figure: go.Figure, labels: Sequence[object]) -> None:
+    """A line of the figure for each label, from the top; labels may be equal."""
+    figure.update_yaxes(
+        tickvals=np.arange(len(labels)),
+        ticktext=[plain(label, 60) for label in labels],
+        range=[len(labels) - 0.4, -0.6],
+        zeroline=False,
+        tickfont={"size": 12},
+        showgrid=False,
+        automargin=True,
+        ticksuffix="  ",
+        tickcolor=CLEAR,
+    )
+
+
 def calm(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
     figure.update_layout(
         height=height,

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.details import masking_rates, seed_of
+from dashboard.details import choose_metrics, masking_rates, seed_of
 from dashboard.figures.curves import multiples
 from dashboard.player import samples_player
 from dashboard.traces import Asked
@@ -103,17 +103,7 @@ def facts(now: Snapshot, trial: TrialRecord) -> None:
 def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        names = traces.metric_names(now, [trial.id])
-        usual = traces.usual_metrics(names)
-        chosen = st.multiselect(
-            "Metrics",
-            names,
-            key="trial_metrics",
-            placeholder=", ".join(usual),
-            bind="query-params",
-            max_selections=6,
-        )
-        metrics = chosen or usual
+        metrics = choose_metrics(now, [trial.id], "trial_metrics", most=6)
         drawn = traces.drawn(now, [trial.id], metrics, Asked())
         chart(
             multiples(drawn.panels, drawn.axes, 300, columns=1),

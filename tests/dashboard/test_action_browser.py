@@ -1,4 +1,4 @@
-"""A trial is stopped from a page: a real browser, a real driver and its workers; only the training is fake."""
+"""A trial is stopped from a page: a real browser, driver and workers; only the training is fake."""
 
 import time
 from collections.abc import Iterator
