@@ -69,7 +69,7 @@ def _marks(
     first, tied = (rows["why"] == "best").to_numpy(), rows["why"].isin(TIED_WORDS).to_numpy()
     known = first | (np.isfinite(low) & np.isfinite(high))
     hover = [f"{hover_lines(text)}<br>{plain(more)}" for text, more in zip(rows["hover"], said, strict=True)]
-    kinds = (("first", first, BEST), ("may be the best", tied, TIED), ("behind", ~first & ~tied, REST))
+    kinds = (("first", first, BEST), ("tied", tied, TIED), ("behind", ~first & ~tied, REST))
     for name, chosen, colour in kinds:
         if not chosen.any():
             continue

@@ -1,10 +1,10 @@
 """A trial is stopped from a page: a real browser, driver and workers; only the training is fake."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -13,7 +13,10 @@ from sweeper.store.queries import Reader
 from tests.dashboard.test_browser import free_port
 from tests.sweeper.processes import Work, end_of, kill, launch, wait_for
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]"
+)
+expect = sync_api.expect
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(found() is None, reason="no Chromium on this machine: apt-get install chromium"),
@@ -24,6 +27,8 @@ name: asked
 trainer:
   data: {name: pydocs, length: 64}
   model.size: nano
+  pretrain.steps: 200
+  pretrain.block_size: 64
   finetune.steps: 100000
   evaluation.every: 5
 space:
@@ -55,7 +60,7 @@ def address(work: Work) -> Iterator[str]:
     deadline = time.monotonic() + 120
     while True:
         try:
-            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
             break
         except OSError:
             assert server.poll() is None
@@ -74,6 +79,7 @@ def page() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=found(), args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(120_000)
+        expect.set_options(timeout=60_000)
         yield page
         browser.close()
 
@@ -92,8 +98,16 @@ def states(work: Work) -> dict[int, str]:
 def test_a_trial_is_stopped_from_a_page_and_then_the_sweep(
     work: Work, driver: Any, address: str, page: Any
 ) -> None:
-    wait_for(lambda: states(work).get(1) == "running" and work.steps() > 0, driver)
+    wait_for(lambda: work.steps("stages/*") > 0, driver)
     page.goto(address)
+    table = page.locator("[data-testid=stDataFrame]").first.locator("canvas [role=row]")
+    pretrain = table.filter(has_text="pretrain ").first
+    pretrain.wait_for(state="attached")
+    seen = pretrain.inner_text()
+    expect(pretrain).not_to_have_text(seen)  # its step goes on by itself
+    wait_for(lambda: states(work).get(1) == "running" and work.steps() > 0, driver)
+    table.filter(has_text="trial 1").first.wait_for(state="attached")
+
     sidebar = page.locator("[data-testid=stSidebar]")
     sidebar.get_by_text("Actions").click()
     number = sidebar.get_by_role("spinbutton", name="Trial")
@@ -108,8 +122,7 @@ def test_a_trial_is_stopped_from_a_page_and_then_the_sweep(
     wait_for(lambda: states(work)[1] == "stopped", driver)
 
     page.get_by_role("link", name="Leaderboard").click()
-    table = page.locator("[data-testid=stDataFrame]").first
-    table.locator("canvas [role=row]").filter(has_text="stopped").first.wait_for(state="attached")
+    table.filter(has_text="stopped").first.wait_for(state="attached")
     with_who = [each.text for each in events(work) if each.kind == "control"]
     assert len(with_who) == 1
     assert with_who[0].startswith("asked to stop trial 1, by dashboard of ")
