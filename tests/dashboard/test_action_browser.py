@@ -123,24 +123,25 @@ def test_a_trial_is_stopped_from_a_page_and_then_the_sweep(
 
     page.get_by_role("link", name="Leaderboard").click()
     table.filter(has_text="stopped").first.wait_for(state="attached")
-    with_who = [each.text for each in events(work) if each.kind == "control"]
-    assert len(with_who) == 1
-    assert with_who[0].startswith("asked to stop trial 1, by dashboard of ")
+    (said,) = asked(work)
+    assert said.startswith("asked to stop trial 1, by dashboard of ")
 
     number.fill("")
     number.press("Enter")
     sidebar.get_by_role("button", name="Extend").wait_for()  # the whole sweep again
     sidebar.get_by_role("button", name="Stop").click()
     dialog.get_by_role("button", name="Stop it").click()
-    _, said = end_of(driver)
-    assert "asked to stop, by dashboard of " in said
+    end_of(driver)
+    _, of_the_sweep = asked(work)
+    assert ", by dashboard of " in of_the_sweep
     page.get_by_text("The line that started it goes on where it stopped.").first.wait_for()
     assert page.locator("[data-testid=stException]").count() == 0
 
 
-def events(work: Work) -> list[Any]:
+def asked(work: Work) -> list[str]:
+    """What the events say was asked for, the first first."""
     reader = Reader(work.url)
     try:
-        return reader.events(1)
+        return [each.text for each in sorted(reader.events(1)) if each.kind == "control"]
     finally:
         reader.close()
