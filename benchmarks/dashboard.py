@@ -33,7 +33,7 @@ TITLES = (
     *("trials", "rows", "first", "no end", "an end", "frame", "page", "again", "MB", "age", "locked"),
     *("browser", "where"),
 )
-QUIET = 3.0  # seconds that a page's thread has done nothing in, when it is drawn
+LONGER = 3.0  # seconds after the first figure or table, for the others
 PATIENCE = 120.0
 
 
@@ -103,18 +103,14 @@ def in_browser(url: str) -> dict[str, float]:
 
 
 def _worked(page: Any, session: Any) -> float:
-    """Until it has been quiet for a while."""
-    until, last, since = time.monotonic() + PATIENCE, -1.0, time.monotonic()
-    while time.monotonic() < until:
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        now = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
-        drawn = page.locator("[data-testid=stMain] h2").count() > 0  # its heading
-        if now > last + 0.05 or not drawn:
-            last, since = now, time.monotonic()
-        elif time.monotonic() - since > QUIET:
-            break
-        page.wait_for_timeout(500)
-    return last
+    """Until something is drawn, and a while longer."""
+    from benchmarks.pictures import DRAWN
+
+    page.set_default_timeout(1000 * PATIENCE)
+    page.locator(f"[data-testid=stMain] :is({DRAWN})").first.wait_for(state="attached")
+    page.wait_for_timeout(1000 * LONGER)
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
 
 def page(url: str, seconds: int) -> dict[str, Any]:

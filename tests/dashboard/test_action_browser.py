@@ -57,18 +57,20 @@ def address(work: Work) -> Iterator[str]:
     port = free_port()
     options = ("--db", work.url, "--port", str(port), "--actions")
     server = launch("sweeper", "dashboard", *options, SWEEPER_TOKEN=TOKEN)
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            break
-        except OSError:
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    yield f"http://127.0.0.1:{port}/?token={TOKEN}"
-    server.terminate()
-    server.communicate()
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/?token={TOKEN}"
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 @pytest.fixture
