@@ -29,7 +29,7 @@ def variance(
     Batches have the training's size, which belongs to these metrics, and the end of training's progress.
     A variance is left out where a batch has one block, and everything is where variance_batches is 0.
     """
-    unweighted = phase.model_copy(update={"reweighting": Unweighted()})
+    unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted()})
     common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform()}
     loglinear = unweighted.model_copy(update=common_phase)
 
