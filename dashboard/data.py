@@ -64,7 +64,8 @@ class Snapshot:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The leaderboard: a row a configuration, best first."""
-        return frame.from_board(self.board, self.searched)
+        with _uncollected():
+            return frame.from_board(self.board, self.searched)
 
 
 class _Records(Mapping[int, dict[str, LatestRecord]]):

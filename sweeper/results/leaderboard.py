@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import estimates, gaps
+from sweeper.results.estimates import OfRow, WhenAsked, gaps
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.limits import Prices, limits
 from sweeper.results.pareto import on_the_front
@@ -193,9 +193,9 @@ class Watched:
             return
         test, search = now.evaluations["test"], self._search
         after = fresh(now, trials, self._ranks, search, unscored)
-        also = estimates(search.rows, test)
+        also = WhenAsked(search.rows, test)
         rows = [
-            ranked_row(self._unranked[c := each.entry.configuration], each, also.get(c, {}))
+            ranked_row(self._unranked[c := each.entry.configuration], each, OfRow(also, c))
             for each in search.rows
         ]
         rows = with_fresh(rows, after, later)
@@ -230,6 +230,8 @@ class Differing:
     def add(self, values: Mapping[str, Any]) -> None:
         if self._alike is None:
             self._alike = dict(values)
+        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
+            return
         absent = object()
         new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
         new += values.keys() - self._alike.keys() - self.names
