@@ -146,15 +146,18 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
     from time import time
 
+    from sweeper.planning.precision import KEY, in_words
     from sweeper.results.progress_estimate import stored_progress
     from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
     so_far = stored_progress(reader, sweep, now := time())
+    precision = (sweep.spec.get("trainer") or {}).get(KEY)
     return {
         **{key: said[key] for key in kept},
         "trials": reader.trial_states(sweep.id),
+        "precision": precision or in_words(reader.precisions(sweep.id)) or None,
         "driver": sweep.driver(now),
         "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,
