@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL
-from sweeper.words import clock, command
+from sweeper.words import clock, command, in_precisions
 
 if TYPE_CHECKING:
     from sweeper.spec.environment import Environment
@@ -146,7 +146,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
     from time import time
 
-    from sweeper.planning.precision import KEY, in_words
+    from sweeper.planning.precision import KEY
     from sweeper.results.progress_estimate import stored_progress
     from sweeper.store.notes import standing
 
@@ -157,7 +157,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     return {
         **{key: said[key] for key in kept},
         "trials": reader.trial_states(sweep.id),
-        "precision": precision or in_words(reader.precisions(sweep.id)) or None,
+        "precision": precision or in_precisions(reader.precisions(sweep.id)) or None,
         "driver": sweep.driver(now),
         "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,

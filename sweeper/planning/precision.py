@@ -38,15 +38,6 @@ def with_precision(spec: SweepSpec, precision: str) -> SweepSpec:
     return spec.model_copy(update={"trainer": {**spec.trainer, KEY: precision}})
 
 
-def in_words(evaluated: Mapping[str, int]) -> str:
-    """'bfloat16'; 'mixed, 3 trials in bfloat16, 2 in float32'; '' where nothing was evaluated."""
-    if len(evaluated) < 2:
-        return next(iter(evaluated), "")
-    (first, number), *others = sorted(evaluated.items(), key=lambda each: (-each[1], each[0]))
-    rest = "".join(f", {count} in {name}" for name, count in others)
-    return f"mixed, {number} trial{'s' * (number > 1)} in {first}{rest}"
-
-
 def chosen(spec: SweepSpec) -> str:
     """By the rule of trainer.training.precision, a GPU being asked in a process of its own: the driver does
     without torch. float32 where there is no answer."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
-from sweeper.planning.precision import in_words
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
 from sweeper.results.estimates import estimates, gaps
@@ -30,6 +29,7 @@ from sweeper.store.engine import StoreError
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
+from sweeper.words import in_precisions
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
 
@@ -87,7 +87,7 @@ class Board(NamedTuple):
     def _mixed(self) -> Iterator[str]:
         if len(self.precisions) > 1:
             yield (
-                f"Precision is {in_words(self.precisions)}: differences between these are of rounding, too."
+                f"Precision is {in_precisions(self.precisions)}: differences between these are of rounding, too."
             )
 
     def to_json(self) -> dict[str, Any]:

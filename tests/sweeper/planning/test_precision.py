@@ -7,6 +7,7 @@ from sweeper.planning.precision import KEY, in_one_precision
 from sweeper.spec.load import read_spec
 from sweeper.spec.spec import SweepSpec, differences
 from sweeper.spec.yaml_source import InvalidSpec
+from sweeper.words import in_precisions
 
 TEXT = """
 trainer: {data: {name: pydocs, length: 32}}
@@ -65,9 +66,9 @@ def test_a_sweep_that_never_said_it_goes_on_in_what_its_trials_had():
 
 
 def test_precisions_in_words():
-    assert precision.in_words({}) == ""
-    assert precision.in_words({"bfloat16": 7}) == "bfloat16"
-    assert precision.in_words({"float32": 1, "bfloat16": 7}) == "mixed, 7 trials in bfloat16, 1 in float32"
+    assert in_precisions({}) == ""
+    assert in_precisions({"bfloat16": 7}) == "bfloat16"
+    assert in_precisions({"float32": 1, "bfloat16": 7}) == "mixed, 7 trials in bfloat16, 1 in float32"
 
 
 def test_a_gpu_is_asked_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch):
