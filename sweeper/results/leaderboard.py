@@ -87,7 +87,8 @@ class Board(NamedTuple):
     def _mixed(self) -> Iterator[str]:
         if len(self.precisions) > 1:
             yield (
-                f"Precision is {in_precisions(self.precisions)}: differences between these are of rounding, too."
+                f"Precision is {in_precisions(self.precisions)}: "
+                "differences between these are of rounding, too."
             )
 
     def to_json(self) -> dict[str, Any]:
