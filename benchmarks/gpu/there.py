@@ -51,4 +51,4 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "a stand-in of benchmarks/bare"
+        return "a stand-in of benchmarks/bare" if name == "pydantic" else "there"
