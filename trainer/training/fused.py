@@ -22,6 +22,7 @@ from trainer.network.stacked import Stacked
 from trainer.objectives.diffusion import Diffusion
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
+from trainer.training.adamw import AdamW
 from trainer.training.cuda_graphs import captured, captures
 from trainer.training.learner import Learner, learning_rate, progress_of
 
@@ -215,14 +216,14 @@ def _move(
 
 def _adamw(
     learners: Sequence[Learner], rows: Sequence[Tensor], moments: Sequence[Tensor], steps_JN: Tensor
-) -> torch.optim.AdamW:
+) -> AdamW:
     """A group of each, with its settings and its moments."""
     kept = ("betas", "eps", "weight_decay")
     groups = [
         {"params": [row], **{key: learner.optimizer.param_groups[0][key] for key in kept}}
         for row, learner in zip(rows, learners, strict=True)
     ]
-    optimizer = torch.optim.AdamW(groups, fused=True)
+    optimizer = AdamW(groups)
     for row, steps_N, mean_P, square_P in zip(rows, steps_JN, *moments, strict=True):
         optimizer.state[row] = {"step": steps_N[0], "exp_avg": mean_P, "exp_avg_sq": square_P}
     return optimizer
