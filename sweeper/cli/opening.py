@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL, LOUDNESS
-from sweeper.words import clock, command
+from sweeper.words import clock, command, in_precisions
 
 if TYPE_CHECKING:
     from sweeper.spec.environment import Environment
@@ -170,16 +170,19 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
     from time import time
 
+    from sweeper.planning.precision import KEY
     from sweeper.results.progress_estimate import stored_progress
     from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
     so_far = stored_progress(reader, sweep, now := time())
+    precision = (sweep.spec.get("trainer") or {}).get(KEY)
     return {
         **{key: said[key] for key in kept},
         "display_name": sweep.called,
         "trials": reader.trial_states(sweep.id),
+        "precision": precision or in_precisions(reader.precisions(sweep.id)) or None,
         "driver": sweep.driver(now),
         "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,

@@ -43,6 +43,8 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
     print_text(f"{sweep.called}: {state_in_words(document)}", f"trials: {counts}")
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
+    if document["precision"]:
+        print_text(f"precision: {document['precision']}")
     print_text(*said, *(stage.words() for stage in stages), *(trial.words() for trial in trials))
     if saved:
         print_text(f"shared pretrains {saved.words()}")

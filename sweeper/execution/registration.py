@@ -10,7 +10,7 @@ from sweeper.driver.extension import ENDED, extended_to, grown, requested, still
 from sweeper.driver.search import ENDED_EARLY
 from sweeper.files.remote import InvalidPlace, Unsaid, is_remote
 from sweeper.files.snapshots import try_out
-from sweeper.planning.precision import in_one_precision
+from sweeper.planning.precision import as_it_had, in_one_precision
 from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
@@ -101,6 +101,8 @@ def register(
             f"the files of sweep {record.name} are taken to be in {moved} from now on, not in {record.folder}"
         )
         record = record._replace(folder=moved)
+    if before is not None:
+        spec = as_it_had(spec, reader.precisions(record.id))
     return Registered(spec, record, changed, grows, ended, moved is not None)
 
 

@@ -93,6 +93,13 @@ class Reader:
         query = select(trials.c.state, func.count()).where(mine).group_by(trials.c.state)
         return {state: count for state, count in self._rows(query)}  # noqa: C416
 
+    def precisions(self, sweep: int) -> dict[str, int]:
+        """How many trials were evaluated in each. What says none is from before there was another."""
+        said = func.coalesce(evaluations.c.provenance["precision"].as_string(), "float32")
+        query = select(said, func.count()).join(trials, trials.c.id == evaluations.c.trial).group_by(said)
+        mine = (trials.c.sweep == sweep) & (evaluations.c.split == "valid")
+        return {name: count for name, count in self._rows(query.where(mine))}  # noqa: C416
+
     def configurations(self, sweep: int) -> dict[int, dict[str, Any]]:
         """Complete dotted values by the configuration's id."""
         columns = (configurations.c["id"], configurations.c["values"])
