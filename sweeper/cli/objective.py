@@ -19,8 +19,8 @@ def objective(
         list[str],
         typer.Argument(
             metavar="SPEC|SWEEP [TRIAL]|[KEY=VALUE]...",
-            help="A specification, with overrides; a sweep, one trial of it; or a run's own settings, "
-            "finetune.schedule.name=cosine.",
+            help="A specification, with overrides; a sweep (a name of both is the specification's), or one "
+            "trial of it; or a run's own settings, finetune.schedule.name=cosine.",
         ),
     ],
     phase: Annotated[
@@ -59,12 +59,13 @@ def _found(of: list[str], phase: str, progress: float, db: str, json: bool) -> l
             return distinct([TrainConfig.from_dotted(_values(of, json))], phase, progress)
         except InvalidConfig as error:
             fail(BAD_SPEC, str(error), json)
-    if (file := find(Path(first))) is not None:
+    numbered = len(rest) == 1 and rest[0].isdigit()
+    if not numbered and (file := find(Path(first))) is not None:
         return objectives_of(load(file, rest, json), phase, progress)
     with opened_sweep(db, first, json) as (reader, sweep):
         values = reader.configurations(sweep.id)
         if rest:
-            if len(rest) > 1 or not rest[0].isdigit():
+            if not numbered:
                 fail(USAGE, f"{' '.join(rest)!r} is no trial's number", json)
             one = trial_of(reader, sweep, int(rest[0]), json).configuration
             values = {one: values[one]}

@@ -21,6 +21,7 @@ PUBLISHED = Path(__file__).parents[2] / "search_spaces" / "published"
 PARTS = ("schedule", "clip", "reweighting", "masking", "time")  # of a phase, that shape its noise
 MOST = 100  # of a space's examples that are looked at
 MOST_NOTES = 12
+MOST_NAMES = 5  # of one objective, that are said
 
 
 class Trained(NamedTuple):
@@ -145,8 +146,11 @@ def notes(spec: SweepSpec) -> list[str]:
         alike = [each for each in rest if one.same(each)]
         left = [each for each in rest if each not in alike]
         if alike:
-            names = "; ".join(f"{each.name} (variance {each.variance_factor:.3g})" for each in (one, *alike))
-            said.append(f"one objective under {len(alike) + 1} names, of another variance at most: {names}")
+            names = [f"{each.name} (variance {each.variance_factor:.3g})" for each in (one, *alike)]
+            names[MOST_NAMES:] = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+            said.append(
+                f"one objective under {len(alike) + 1} names, which move its variance: {'; '.join(names)}"
+            )
     return list(dict.fromkeys(said))[:MOST_NOTES]
 
 
