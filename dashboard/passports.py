@@ -9,6 +9,11 @@ from sweeper.store.records import EvaluationRecord
 SPLITS = {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}
 
 
+def title_of(split: str) -> str:
+    """Of valid, of test, or of valid in blocks of another size ('L4')."""
+    return SPLITS.get(split, f"Evaluation on valid in blocks of {split.removeprefix('L')}: shown")
+
+
 class Passport(NamedTuple):
     """One identity on one split, and the ways in which trials' values were estimated under it."""
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import USAGE, failing, opened_sweep, trial_of
+from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, trial_of
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
 
 app = typer.Typer()
@@ -21,11 +21,22 @@ def leaderboard(
         ),
     ] = None,
     sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows by it, lowest first.")] = None,
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="By the bound at this one of evaluation.block_sizes, against its specialist."
+        ),
+    ] = None,
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
     """The answer, and configurations by their bound on perplexity: differences, ranks and chances."""
-    show_board(name, db, json, limit, columns, sort)
+    if block_size is None:
+        show_board(name, db, json, limit, columns, sort)
+        return
+    if columns or sort:
+        fail(USAGE, "--block-size has columns of its own: leave out --columns and --sort", json)
+    _show_in_blocks(name, db, json, limit, block_size)
 
 
 @app.command()
@@ -71,6 +82,20 @@ def show(
         best = "" if row.best == row.value else f"; best {number(row.best)} at step {row.best_step:,}"
         print_text(f"  {row.name} {number(row.value)} at step {row.step:,}{best}")
     print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
+
+
+def _show_in_blocks(name: str, db: str, json: bool, limit: int | None, block_size: int) -> None:
+    from sweeper.results.estimates import in_blocks
+    from sweeper.results.leaderboard import SCHEMA_VERSION, varied
+    from sweeper.terminal.blocks_table import as_json, print_blocks
+    from sweeper.terminal.console import print_json
+
+    with opened_sweep(db, name, json) as (reader, sweep):
+        rows = in_blocks(reader, sweep.id, block_size)
+    if json:
+        print_json({"schema_version": SCHEMA_VERSION, **as_json(rows[:limit], block_size)})
+    else:
+        print_blocks(rows, block_size, varied(sweep.spec), limit)
 
 
 def show_board(

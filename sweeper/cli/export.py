@@ -1,6 +1,5 @@
 """The commands that give a sweep's results away: as files, to a database of Optuna's, or as one page."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -105,38 +104,22 @@ def _said(reader: "Reader", sweep: "SweepRecord", board: "Board") -> "Said":
     from dashboard.share.markup import Column
     from dashboard.share.page import Said
     from sweeper.execution.registration import code_version
-    from sweeper.results.repro import repro
     from sweeper.results.savings import savings
     from sweeper.spec.load import as_typed
+    from sweeper.terminal.again import again
     from sweeper.terminal.board_table import all_columns, legend
-    from trainer.config.problems import InvalidConfig
 
     columns = [
         Column(each.title, [*map(each.cell, board.rows)], [*map(each.value, board.rows)], each.right)
         for each in all_columns(board, board.varied or board.searched)
     ]
     saved = savings(reader, sweep)
-    overrides, text = as_typed(sweep.spec_text)
-    file = f"{sweep.name}.yaml"
-    again = [
-        (
-            f"The sweep, from the specification below as {file}",
-            f"python -m sweeper run {shlex.join([file, *overrides])}",
-        )
-    ]
     first = reader.trial(board.rows[0].trials[0])
-    if first is not None:
-        try:
-            line = repro(reader, sweep, first).line(Path("runs") / f"{sweep.name}-{first.called}")
-            again.append((f"The first row's trial {first.called} by itself, its pretrain included", line))
-        except InvalidConfig as error:
-            again.append(
-                (f"The first row's trial {first.called} cannot be made again by this version", str(error))
-            )
+    assert first is not None
     return Said(
         columns=columns,
         method=[*legend(board), *([f"Shared pretrains {saved.words()}."] if saved else [])],
-        again=again,
-        specification=text,
+        again=again(reader, sweep, first, f"The first row's trial {first.called}"),
+        specification=as_typed(sweep.spec_text)[1],
         code_version=code_version(),
     )

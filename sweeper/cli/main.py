@@ -11,11 +11,13 @@ import typer
 
 from sweeper.cli import (
     board,
+    claims,
     comparisons,
     controls,
     export,
     housekeeping,
     machine,
+    models,
     notes,
     objective,
     plan,
@@ -29,7 +31,7 @@ from sweeper.cli import (
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, export),
+    *(start, run, settle, status, machine, board, comparisons, claims, export, models),
     *(controls, notes, plan, objective, housekeeping, stages),
 )
 

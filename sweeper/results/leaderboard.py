@@ -238,6 +238,27 @@ class Differing:
             self._alike.pop(name, None)
 
 
+def first_row(board: Board) -> Row | None:
+    """What the first answer says to take; where it names none, the first row that is ranked."""
+    taken = board.answers[0].configuration
+    ranked = (row for row in board.rows if row.rank is not None)
+    return next((row for row in ranked if taken in (None, row.configuration)), None)
+
+
+def best_run(reader: Reader, board: Board, row: Row) -> TrialRecord | None:
+    """Of a row's complete runs the one whose best checkpoint has the lowest bound on the valid split: as it
+    was scored again where it was, else as the log has it. None: none was evaluated."""
+    found = {each.trial: each.nelbo for each in reader.evaluations(board.id, "valid")}
+    found |= {
+        each.trial: each.nelbo
+        for each in reader.scores(board.id)
+        if each.round == 0 and each.split == "valid"
+    }
+    runs = [trial for trial in reader.trials(board.id) if trial.id in row.trials and trial.id in found]
+    complete = [trial for trial in runs if trial.state == "complete"]
+    return min(complete or runs, key=lambda trial: (found[trial.id], trial.id), default=None)
+
+
 def sweep_named(reader: Reader, name: str) -> SweepRecord:
     """Raises StoreError where the store has no such sweep."""
     sweep = reader.sweep(name)

@@ -56,7 +56,7 @@ def bins(
     if not objective.noisy:
         return []
     passes = -(-config.variance_batches // BINS)
-    unweighted = phase.model_copy(update={"reweighting": Unweighted(), "time": UniformTime()})
+    unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted(), "time": UniformTime()})
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, 1.0)
     found = []
     for i, u_U in enumerate(times_by_bin(phase) if passes else []):

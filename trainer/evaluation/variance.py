@@ -31,7 +31,8 @@ def variance(
     var_nelbo includes what the density of times is divided by: it is the price of that density, or its gain.
     A variance is left out where a batch has one block, and everything is where variance_batches is 0.
     """
-    unweighted = phase.model_copy(update={"reweighting": Unweighted(), "time": phase.time.correcting()})
+    bare = {"reweighting": Unweighted(), "time": phase.time.correcting()}
+    unweighted = phase.of_diffusion().model_copy(update=bare)
     common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform(), "time": UniformTime()}
     loglinear = unweighted.model_copy(update=common_phase)
 

@@ -39,7 +39,10 @@ def noise(
     xt_BL, masked_BL, importance_BN = corrupt(x0_BL, level.move_chance, phase.masking, mask_id, generator)
     mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     charge_BN = importance_BN * over_density_BN * level.loss_scale * phase.reweighting.weight(level)
-    return Noised(xt_BL, masked_BL, level.move_chance, charge_BN / mean_weight)
+    charge_BN = charge_BN / mean_weight
+    if phase.loss_norm != "tokens":
+        charge_BN = charge_BN * normalised(masked_BL, phase.loss_norm)
+    return Noised(xt_BL, masked_BL, level.move_chance, charge_BN)
 
 
 def times(
@@ -50,6 +53,19 @@ def times(
     draws = {"block": blocks, "sequence": 1, "token": length}[phase.time.per]
     u_BN = sample_time(batch, draws, antithetic=phase.antithetic, generator=generator, device=device)
     return u_BN.expand(-1, blocks).contiguous() if draws == 1 else u_BN
+
+
+def normalised(masked_BL: torch.Tensor, by: str) -> float | torch.Tensor:
+    """What makes of a mean over a batch's maskable tokens the loss of a sequence, or of a masked token.
+
+    sequences: the sum over B, dLLM's loss_norm_type `batch`; its `sequence` is `token` here, for all
+    sequences have L - 1 maskable tokens. masked: over the masked ones, as in DiffuLLaMA (Gong et al. 2025,
+    arXiv 2410.17891); a ratio of two random numbers, and no bound in the mean. dLLM: ZHZisZZ/dllm,
+    trainers/mdlm.py."""
+    maskable = masked_BL.shape[1] - 1
+    if by == "sequences":
+        return float(maskable)
+    return len(masked_BL) * maskable / masked_BL.sum().clamp(min=1)
 
 
 def sample_time(

@@ -16,6 +16,7 @@ from trainer.network.attention import noised
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser
 from trainer.objectives.diffusion import Diffusion
+from trainer.settings.blocks import FixedBlocks
 from trainer.settings.phase import Phase
 
 SMALL = 2**13  # tokens of a batch (B * L), up to which a graph is captured
@@ -43,8 +44,9 @@ def padded_loss(
 
 def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
     """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
-    `padded_loss` pads, block diffusion's and MDLM's."""
+    `padded_loss` pads, block diffusion's and MDLM's, of one block size and without an AR term."""
     padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
+    padded = padded and not phase.ar_weight and phase.blocks == FixedBlocks()
     if device.type != "cuda" or config.accumulate > 1 or not padded:
         return False
     small = phase.batch_size * config.data.length <= SMALL

@@ -262,6 +262,19 @@ def test_the_leaderboard_as_json_and_as_a_table(db: str) -> None:
     assert wrong.stderr.startswith("there is no column none; there are: rank, ")
 
 
+def test_the_leaderboard_in_blocks_of_a_size(db: str) -> None:
+    board = document(call("leaderboard", "schedules", "--db", db, "--json", "--block-size", "8"))
+    assert (board["block_size"], board["specialist"]) == (8, board["rows"][0]["configuration"])
+    table = call("leaderboard", "schedules", "--db", db, "--block-size", "8").stdout
+    header, first, *_ = table.splitlines()
+    assert header.split()[:3] == ["val_ppl/L8", "95%", "interval"]
+    assert f"{board['rows'][0]['estimate']['value']:#.4g}" in first
+    assert "The specialist, trial " in table
+    nobody = call("leaderboard", "schedules", "--db", db, "--block-size", "32").stdout
+    assert nobody.startswith("nothing was evaluated in blocks of 32: evaluation.block_sizes")
+    assert call("leaderboard", "schedules", "--db", db, "--block-size", "8", "--sort", "rank").exit_code == 2
+
+
 def test_status_list_and_show(db: str) -> None:
     status = call("status", "schedules", "--db", db).stdout
     assert status.startswith("schedules: running on filled:1, 10 of 12 trials ended, about ")
