@@ -84,6 +84,9 @@ def test_what_cannot_be_told_from_a_density_is_no_bound():
     again = settings(finetune__masking__name="resampled", finetune__clip__low=0.2)
     assert trained(again).kind == "neither"
     assert trained(settings(finetune__masking__name="frequency")).kind == "bound"
+    assert trained(settings(finetune__loss_norm="masked")).kind == "neither"
+    assert not trained(settings(finetune__ar_weight=0.3)).same(trained(settings()))
+    assert trained(settings(finetune__ar_weight=0.3)).name == "ar_weight 0.3"
     assert trained(settings(objective__name="ar")) is None
     assert trained(settings(pretrain__reweighting__name="edm"), "pretrain").kind == "neither"
 
