@@ -19,7 +19,6 @@ from sweeper.cli import (
     machine,
     models,
     notes,
-    objective,
     plan,
     run,
     settle,
@@ -32,7 +31,7 @@ from sweeper.cli import (
 # its name here.
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, claims, export, models),
-    *(controls, notes, plan, objective, housekeeping, stages),
+    *(controls, notes, plan, housekeeping, stages),
 )
 
 app = typer.Typer(
