@@ -57,6 +57,8 @@ def results(now: Snapshot, shapes: dict[int, NoiseShape], labels: dict[int, str]
                 "to 2/3": 100 * medium,
                 "above": 100 * heavy,
                 "emphasises": shape.words(),
+                "total": shape.total,
+                "is": shape.kind,
             }
         )
     view = pd.DataFrame(table)
@@ -72,6 +74,8 @@ def results(now: Snapshot, shapes: dict[int, NoiseShape], labels: dict[int, str]
             "interval": column.TextColumn("95% interval", width=112),
             "configuration": column.TextColumn(width=220),
             "standing": column.TextColumn(width=72),
+            "total": column.NumberColumn(format="%.3f", width=64, help="Of the bound's 1"),
+            "is": column.TextColumn(width=104, help="A bound weighs all rates alike, a sum of them rises"),
             **dict.fromkeys(("p < 1/3", "to 2/3", "above"), share),
         },
         hide_index=True,

@@ -20,7 +20,6 @@ from sweeper.cli import (
     machine,
     models,
     notes,
-    objective,
     plan,
     run,
     settle,
@@ -35,7 +34,7 @@ from sweeper.cli.options import Command
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, claims),
     *(export, models, follow),
-    *(controls, notes, plan, objective, housekeeping, stages),
+    *(controls, notes, plan, housekeeping, stages),
 )
 
 app = typer.Typer(
