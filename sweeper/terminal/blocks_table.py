@@ -31,7 +31,7 @@ def print_blocks(rows: Sequence[InBlocks], size: int, varied: Sequence[str], lim
         print_text(f"No complete run was trained in blocks of {size} alone: there is no specialist.")
         return
     print_text(
-        f"The specialist, trial {_trials(specialist)}, is the best that was trained in blocks of {size} "
+        f"The specialist, trial{'s' * (len(specialist.trials) > 1)} {_trials(specialist)}, is the best that was trained in blocks of {size} "
         "alone. Differences to it are paired by document and seed, their intervals for all pairs at once."
     )
 
