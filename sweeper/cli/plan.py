@@ -155,8 +155,8 @@ def objective(
 def _found(of: list[str], phase: str, progress: float, db: str, json: bool) -> list["Trained"]:
     from pathlib import Path
 
-    from sweeper.cli.shipped import find
     from sweeper.planning.objectives import distinct, objectives_of
+    from sweeper.shipped import find
     from trainer.config.problems import InvalidConfig
     from trainer.config.train_config import TrainConfig
 
