@@ -19,6 +19,7 @@ from sweeper.cli import (
     machine,
     models,
     notes,
+    objective,
     plan,
     run,
     settle,
@@ -31,7 +32,7 @@ from sweeper.cli import (
 # its name here.
 KINDS = (
     *(start, run, settle, status, machine, board, comparisons, claims, export, models),
-    *(controls, notes, plan, housekeeping, stages),
+    *(controls, notes, plan, objective, housekeeping, stages),
 )
 
 app = typer.Typer(

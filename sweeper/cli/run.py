@@ -117,6 +117,7 @@ def check(
     json: AsJson = False,
 ) -> None:
     """Check a specification and the files that it reads, and say what would run. Starts nothing."""
+    from sweeper.planning.objectives import notes
     from sweeper.planning.plan import plan
     from sweeper.spec.inputs import Inputs
     from sweeper.terminal.console import print_json, print_text
@@ -127,11 +128,13 @@ def check(
     if json:
         sees = seen(checked, would, db)._asdict()
         unseen = inputs.in_words()
-        print_json({"plan": would._asdict(), "sees": sees, "unseen": unseen, "spec": checked.resolved()})
+        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": notes(checked)}
+        print_json({**said, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
     print_text(*(f"{name:<12}{value}, of the environment" for name, value in checked.environment.items()))
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
+    print_text(*(f"note        {each}" for each in notes(checked)))
 
 
 def _notify(asked: "Notify", name: str, url: str, code: int) -> None:

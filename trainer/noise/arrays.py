@@ -29,6 +29,24 @@ def normal_quantile(x: Array) -> Array:
     return ndtri(x)
 
 
+def place_in(edges: np.ndarray, x: Array) -> Array:
+    """How many of the edges, which rise, are x at most: whole numbers in the shape of x."""
+    if is_numpy(x):
+        return np.searchsorted(edges, x, side="right")
+    import torch
+
+    return torch.searchsorted(torch.as_tensor(edges, device=x.device), x.contiguous(), right=True)
+
+
+def chosen(values: np.ndarray, index: Array) -> Array:
+    """values[index], for whole numbers of either kind."""
+    if is_numpy(index):
+        return values[index]
+    import torch
+
+    return torch.as_tensor(values, device=index.device)[index]
+
+
 def to_float64(x: Array) -> Array:
     return np.asarray(x, np.float64) if is_numpy(x) else x.double()
 

@@ -35,7 +35,7 @@ def padded_loss(
     tokens_BS = torch.cat([xt_BL, x0_BL[:, : layout.clean]], dim=1)
     chosen_M = torch.nonzero_static(masked_BL.flatten(), size=scored, fill_value=0).squeeze(1)
     masked_M = torch.arange(scored, device=x0_BL.device) < masked_BL.sum()
-    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
+    charge_BL = charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1)
     charge_M = charge_BL.flatten().index_select(0, chosen_M) * masked_M
     hidden_MD = model.hidden(tokens_BS, layout, chosen_M)
     target_M = x0_BL.flatten().index_select(0, chosen_M)
