@@ -78,8 +78,10 @@ def pick(sweeps: list[Found]) -> None:
     labels = [each.label for each in sweeps]
     asked = st.session_state.get("sweep") or st.query_params.get("sweep")
     if asked and asked not in labels:
-        if called_now := [each.label for each in sweeps if data.is_chosen(each)]:
-            st.session_state["sweep"] = called_now[0]  # another store has, or had, one of that name
+        chosen = [each.label for each in sweeps if data.is_chosen(each)]
+        if called_now := chosen or [each.label for each in sweeps if each.sweep.name == asked]:
+            # It was given another name, or another store has, or had, one of that name.
+            st.session_state["sweep"] = called_now[0]
         else:
             st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
     elif asked:

@@ -64,14 +64,14 @@ def state_sentence(sweep: SweepRecord, now: float) -> str:
     began = f"started {ago(now - sweep.created)} ago"
     if sweep.state in ("running", "paused") and sweep.lease_until is not None and sweep.lease_until < now:
         return (
-            f"{sweep.name}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
+            f"{sweep.called}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
             "The line that started it goes on where it stopped."
         )
     if sweep.state == "interrupted":
-        return f"{sweep.name} is interrupted; {began}. The line that started it goes on where it stopped."
+        return f"{sweep.called} is interrupted; {began}. The line that started it goes on where it stopped."
     took = f", took {ago(sweep.ended - sweep.created)}" if sweep.ended else ""
     note = f". {sweep.note}" if sweep.note else ""
-    return f"{sweep.name} is {sweep.state}; {began}{took}{note}"
+    return f"{sweep.called} is {sweep.state}; {began}{took}{note}"
 
 
 HOW_RANKED = (

@@ -32,7 +32,10 @@ def objective(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Say what is trained: the weight on each masking rate, its variance, and whether it is a bound."""
+    """Say what is trained: the weight on each masking rate, its variance, and whether it is a bound.
+
+    Example: python -m sweeper objective finetune.schedule.name=cosine finetune.reweighting.name=simple
+    """
     from sweeper.terminal.console import print_json, print_text
     from sweeper.terminal.objective_text import as_json, lines
 
@@ -48,8 +51,8 @@ def objective(
 def _found(of: list[str], phase: str, progress: float, db: str, json: bool) -> list["Trained"]:
     from pathlib import Path
 
-    from sweeper.cli.shipped import find
     from sweeper.planning.objectives import distinct, objectives_of
+    from sweeper.shipped import find
     from trainer.config.problems import InvalidConfig
     from trainer.config.train_config import TrainConfig
 

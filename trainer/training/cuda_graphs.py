@@ -72,18 +72,7 @@ class CapturedStep:
 
     def _capture(self, x0_BL: Tensor, drawn: tuple[Tensor, ...]) -> None:
         self._given = tuple(each.clone() for each in (x0_BL, *drawn))
-        state = torch.cuda.get_rng_state()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                self._step()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._found = self._step()
-        torch.cuda.set_rng_state(state)
-        self._replay = graph.replay
+        self._replay, self._found = captured(self._step)
 
     def _step(self) -> tuple[Tensor, Tensor]:
         self._model.zero_grad(set_to_none=True)
@@ -92,3 +81,19 @@ class CapturedStep:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm, foreach=True)
         return loss.detach(), norm
+
+
+def captured(step: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
+    """What computes the step again from what then lies in its tensors, and where it leaves its results."""
+    state = torch.cuda.get_rng_state()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = step()
+    torch.cuda.set_rng_state(state)
+    return graph.replay, found
