@@ -110,6 +110,8 @@ def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
             key="trial-curves",
             alt=f"{', '.join(metrics) or 'nothing'} over steps, of trial {trial.called} and its pretrain",
         )
+        if drawn.axes.start is not None:
+            st.caption("Double-click: the whole pretrain.")
     with right:
         every = st.toggle("Defaults too", key="trial_defaults", bind="query-params")
         st.dataframe(
