@@ -95,31 +95,31 @@ def _run(
     (folder / "where.json").write_text(json.dumps({"pid": os.getpid(), **where}))
     _say("begin", folder)
     saved = time.monotonic()
-    try:
-        for row in state["rows"]:
-            if row["step"] > acknowledged:
-                yield _report(row)
-        while state["step"] < last:
-            step = state["step"] + 1
-            if step == first + 2:
-                _misbehave(batch_size, config.accumulate, attempt)
-            time.sleep(seconds)
-            value = math.sin(state["value"] + score) + score
-            rows = state["rows"]
-            if step % config.evaluation.every == 0 or step == last:
-                tokens = (step - first) * batch_size * config.data.length
-                rows = [*rows, {"step": step, "value": value, "tokens": tokens}]
-            state = {"step": step, "value": value, "rows": rows, "score": score}
-            with open(folder / "ledger.txt", "ab", buffering=0) as ledger:
+    with open(folder / "ledger.txt", "ab", buffering=0) as ledger:  # held: who has it open trains here
+        try:
+            for row in state["rows"]:
+                if row["step"] > acknowledged:
+                    yield _report(row)
+            while state["step"] < last:
+                step = state["step"] + 1
+                if step == first + 2:
+                    _misbehave(batch_size, config.accumulate, attempt)
+                time.sleep(seconds)
+                value = math.sin(state["value"] + score) + score
+                rows = state["rows"]
+                if step % config.evaluation.every == 0 or step == last:
+                    tokens = (step - first) * batch_size * config.data.length
+                    rows = [*rows, {"step": step, "value": value, "tokens": tokens}]
+                state = {"step": step, "value": value, "rows": rows, "score": score}
                 ledger.write(f"{attempt} {step}\n".encode())
-            if (rows and rows[-1]["step"] == step) or time.monotonic() - saved > config.checkpoint.every:
+                if (rows and rows[-1]["step"] == step) or time.monotonic() - saved > config.checkpoint.every:
+                    _save(folder, state, attempt)
+                    saved = time.monotonic()
+                yield _report(rows[-1]) if rows and rows[-1]["step"] == step else None
+        finally:
+            if not killed:
                 _save(folder, state, attempt)
-                saved = time.monotonic()
-            yield _report(rows[-1]) if rows and rows[-1]["step"] == step else None
-    finally:
-        if not killed:
-            _save(folder, state, attempt)
-        _say("end", folder)
+            _say("end", folder)
 
 
 def _score(config: TrainConfig) -> float:

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from dashboard import frame, words
 from dashboard.figures.style import CONFIG
-from dashboard.passports import SPLITS, Passport, passports_of
+from dashboard.passports import SPLITS, Passport, passports_of, title_of
 from dashboard.share import figures, markup
 from dashboard.share.markup import Column, Drawn, Section, text
 from dashboard.values import is_plain_number, shown
@@ -134,7 +134,7 @@ def _passport(passport: Passport) -> str:
     parts = "\n".join(
         f"<div>{markup.paragraphs([said], 'quiet')}{markup.facts(rows)}</div>" for said, rows in tables
     )
-    title = f"{SPLITS[passport.split]}, of {passport.trials:,} trials"
+    title = f"{title_of(passport.split)}, of {passport.trials:,} trials"
     return f'<h3>{text(title)}</h3>\n<div class="pair">{parts}</div>'
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import data, tables, words
-from dashboard.passports import SPLITS
+from dashboard.passports import title_of
 
 
 def metrics_page() -> None:
@@ -15,8 +15,9 @@ def metrics_page() -> None:
         st.text("Nothing has been evaluated yet.")
     for passport in passports:
         with st.container(border=True):
-            st.subheader(SPLITS[passport.split], anchor=False)
-            st.text(f"{passport.trials} trials; " + f"estimated in {len(passport.provenances)} ways.")
+            st.subheader(title_of(passport.split), anchor=False)
+            ways = len(passport.provenances)
+            st.text(f"{passport.trials:,} trials; estimated in {ways} way{'s' * (ways != 1)}.")
             left, right = st.columns(2, gap="medium")
             with left:
                 st.caption("Identity: must be equal to rank together")
@@ -25,14 +26,14 @@ def metrics_page() -> None:
                     column_order=["name", "value"],
                     column_config=tables.VALUE_COLUMNS,
                     hide_index=True,
-                    alt=f"What must be equal to rank together: {SPLITS[passport.split]}",
+                    alt=f"What must be equal to rank together: {title_of(passport.split)}",
                 )
             with right:
                 st.caption("Provenance: how it was estimated")
                 st.dataframe(
                     tables.provenance_table(passport.provenances),
                     hide_index=True,
-                    alt=f"How it was estimated: {SPLITS[passport.split]}",
+                    alt=f"How it was estimated: {title_of(passport.split)}",
                 )
     st.subheader("Definitions", anchor=False)
     st.dataframe(

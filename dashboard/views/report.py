@@ -11,16 +11,14 @@ from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures.report import Compared, against_printed
 from dashboard.values import interval
+from sweeper.results.measured import FAILS, HOLDS, UNKNOWN
 from sweeper.results.report import (
     BASE,
     DIFFERS,
-    FAILS,
-    HOLDS,
     NO_PPL,
     NOT_RUN,
     OTHER,
     REPRODUCED,
-    UNKNOWN,
     UNTOLD,
     NoReference,
     Report,

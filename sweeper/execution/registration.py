@@ -19,6 +19,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
+from trainer.config.problems import InvalidConfig, Problem
 
 # Sections, between run and resume.
 MAY_CHANGE = ("budget", "keep", "reference", "settle", "notify", "describe", "tags")
@@ -71,6 +72,9 @@ def register(
     place = _absolute(files.folder if isinstance(files, Unsaid) else files)
     try_out(record.folder if record else place)
     if record is None:
+        if (other := reader.sweep_called(spec.name)) is not None:
+            why = f"sweep {other.name} goes by the name {spec.name}; start this one with --as NEWNAME"
+            raise InvalidConfig([Problem("name", why)])
         foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
         record = store.create_sweep(
             name=spec.name,

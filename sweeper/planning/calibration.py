@@ -32,8 +32,14 @@ class Shape(NamedTuple):
 
     @property
     def name(self) -> str:
-        """'finetune, block size 16'."""
-        return f"{self.phase}, block size {self.values[f'{self.phase}.block_size']}"
+        """'finetune, block size 16, mixture'."""
+        blocks = self.values.get(f"{self.phase}.blocks.name", "fixed")
+        more = [*([blocks] if blocks != "fixed" else []), *(["ar"] if self._hybrid else [])]
+        return ", ".join([self.phase, f"block size {self.values[f'{self.phase}.block_size']}", *more])
+
+    @property
+    def _hybrid(self) -> bool:
+        return bool(self.values.get(f"{self.phase}.ar_weight"))
 
 
 class Tried(NamedTuple):

@@ -11,6 +11,9 @@ OF_RUN = ("data.", "model.", "objective.", "compute.", "evaluation.", "accumulat
 OF_PHASE = (
     "batch_size",
     "block_size",
+    "blocks.name",
+    "blocks.sizes",
+    "blocks.shares",
     "masking.name",
     "clip.name",
     "clip.batches",
@@ -37,7 +40,8 @@ def shape_of(values: Mapping[str, Any], phase: str) -> str:
     """Runs of one shape take as long for a step and as much memory. values: dotted and complete."""
     own = {f"{phase}.{name}" for name in OF_PHASE}
     parts = {key: value for key, value in values.items() if key.startswith(OF_RUN) or key in own}
-    return content_hash({"phase": phase, **parts})
+    hybrid = {"ar": True} if values.get(f"{phase}.ar_weight") else {}  # whatever it weighs
+    return content_hash({"phase": phase, **hybrid, **parts})
 
 
 class CostEstimates:

@@ -17,7 +17,9 @@ from pydantic import BaseModel
 
 from trainer.noise.clips import AnyClip, Clip
 from trainer.noise.schedules import AnySchedule, LogLinear
+from trainer.noise.times import AnyTime, UniformTime
 from trainer.objectives.union import OBJECTIVES
+from trainer.settings.blocks import AnyBlocks, FixedBlocks
 from trainer.values import kind_of
 
 MET = 3  # times is each matrix of a product: forward, and for both gradients
@@ -138,13 +140,15 @@ def flops_of_run(values: Mapping[str, Any]) -> float:
 def of_step(values: Mapping[str, Any], phase: str) -> float:
     """Raises KeyError, TypeError or ValueError where the values do not say."""
     length, objective = values["data.length"], OBJECTIVE[values["objective.name"]]
-    if objective.noisy:
-        block_size = objective.only_block_size(length) or values[f"{phase}.block_size"]
-        rows = noised_rows(length, block_size, mean_rate(values, phase))
-    else:
-        rows = causal_rows(length)
     shape = Shape(values["model.width"], values["model.layers"], _words(values))
-    return flops_of(shape, rows.times(values[f"{phase}.batch_size"]))
+    batch = values[f"{phase}.batch_size"]
+    causal = flops_of(shape, causal_rows(length).times(batch))
+    if not objective.noisy:
+        return causal
+    rate, only = mean_rate(values, phase), objective.only_block_size(length)
+    sizes = ((only, 1.0),) if only else trained_sizes(values, phase)
+    noised = (share * flops_of(shape, noised_rows(length, n, rate).times(batch)) for n, share in sizes)
+    return sum(noised) + (causal if values.get(f"{phase}.ar_weight") else 0.0)
 
 
 def _words(values: Mapping[str, Any]) -> int:
@@ -155,23 +159,40 @@ def _words(values: Mapping[str, Any]) -> int:
 class _Noise(BaseModel, frozen=True, extra="forbid"):
     schedule: AnySchedule = LogLinear()
     clip: AnyClip = Clip()  # auto: as it begins
+    time: AnyTime = UniformTime()
+
+
+class _Trained(BaseModel, frozen=True, extra="forbid"):
+    blocks: AnyBlocks = FixedBlocks()
 
 
 def mean_rate(values: Mapping[str, Any], phase: str) -> float:
     """Of masked tokens, over the times and the progress of training. Raises ValueError for values of another
     version."""
-    noise: dict[str, dict[str, Any]] = {}
+    return _mean_rate(json.dumps(_groups(values, phase, _Noise), sort_keys=True))
+
+
+def trained_sizes(values: Mapping[str, Any], phase: str) -> Iterable[tuple[int, float]]:
+    """(block size, share of the steps). Raises KeyError or ValueError as `of_step`."""
+    blocks = _Trained.model_validate(_groups(values, phase, _Trained)).blocks
+    return blocks.shares_of(values[f"{phase}.block_size"])
+
+
+def _groups(values: Mapping[str, Any], phase: str, kind: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """The phase's groups that are fields of this kind."""
+    found: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         of, _, path = name.partition(".")
         part, _, field = path.partition(".")
-        if of == phase and part in _Noise.model_fields:
-            noise.setdefault(part, {})[field] = value
-    return _mean_rate(json.dumps(noise, sort_keys=True))
+        if of == phase and part in kind.model_fields:
+            found.setdefault(part, {})[field] = value
+    return found
 
 
 @lru_cache(maxsize=16384)
 def _mean_rate(noise: str) -> float:
     it = _Noise.model_validate_json(noise)  # its error is a ValueError
     u = (np.arange(TIMES) + 0.5) / TIMES
-    levels = [it.clip.level(it.schedule, u, at) for at in (PROGRESS if it.schedule.moves else PROGRESS[:1])]
+    moments = PROGRESS if it.schedule.moves else PROGRESS[:1]
+    levels = [it.time.level(it.schedule, it.clip, u, at).level for at in moments]
     return float(np.mean([level.move_chance for level in levels]))

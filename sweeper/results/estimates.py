@@ -3,16 +3,73 @@ and difference to the first row, so that numbers that stand beside each other ar
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from sweeper.results.ranking import Entry, Ranked, same_quantity
+from sweeper.results.ranking import AFTER_SEARCH, Entry, Ranked, comparable, entries_of, same_quantity
 from sweeper.results.row import Estimate, known, perplexity
 from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.values import values
+from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord
+from trainer.evaluation.record import split_of_blocks
 
 Estimates = dict[int, dict[str, Estimate]]  # by configuration and metric
 ONE_NUMBER = [1]  # the tokens of what has no documents
+
+
+class InBlocks(NamedTuple):
+    """A configuration's bound on valid in blocks of one size, whatever size it was trained at."""
+
+    configuration: int
+    values: Mapping[str, Any]  # complete, dotted
+    trials: list[int]  # as people call them
+    estimate: Estimate  # of the perplexity; its difference is to the specialist
+    trained: bool  # at this size alone, and at this one only
+
+
+def in_blocks(reader: Reader, sweep: int, block_size: int) -> list[InBlocks]:
+    """Of what is complete, best first. The first that was trained at this size alone is the specialist: the
+    differences are to it, paired by document and seed; without one there are none."""
+    trials = [t for t in reader.trials(sweep) if t.repeat_of is None and t.role not in AFTER_SEARCH]
+    values_of = reader.configurations(sweep)
+    trained = {c for c, values in values_of.items() if _trained_at(values, block_size)}
+    looks = {each.trial: each for each in reader.evaluations(sweep, split_of_blocks(block_size))}
+    for each in reader.evaluations(sweep, "valid"):
+        looks.setdefault(each.trial, each)  # of those trained at this size: the same tokens and masks
+    mine = [t for t in trials if t.configuration in trained or _was_read(looks.get(t.id), block_size)]
+    entries = comparable(entries_of(mine, looks))
+    found = _against(entries, None)
+    order = sorted(found, key=lambda c: found[c].value)
+    specialist = next((c for c in order if c in trained), None)
+    if specialist is not None:
+        found = _against(entries, specialist)
+    called = {entry.configuration: [trial.called for trial in entry.trials] for entry in entries}
+    return [InBlocks(c, values_of[c], called[c], found[c], c in trained) for c in order]
+
+
+def _was_read(look: EvaluationRecord | None, block_size: int) -> bool:
+    return look is not None and look.split == split_of_blocks(block_size)
+
+
+def _trained_at(values: Mapping[str, Any], block_size: int) -> bool:
+    """Of a configuration of before there were `blocks`, too."""
+    fixed = values.get("finetune.blocks.name", "fixed") == "fixed"
+    return fixed and values.get("finetune.block_size") == block_size
+
+
+def _against(entries: Sequence[Entry], first: int | None) -> dict[int, Estimate]:
+    """By configuration. first: whom differences are to; None: to nobody."""
+    runs = [
+        Run(entry.configuration, seed, each.nats)
+        for entry in sorted(entries, key=lambda entry: entry.configuration != first)
+        for seed, each in zip(entry.seeds, entry.evaluated, strict=True)
+    ]
+    found: Estimates = defaultdict(dict)
+    _add(found, "val_ppl", runs, entries[0].evaluated[0].tokens if entries else (), with_text=True)
+    of = {c: each["val_ppl"] for c, each in found.items()}
+    return of if first is not None else {c: e._replace(difference=None, margin=None) for c, e in of.items()}
 
 
 def estimates(ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]) -> Estimates:
@@ -32,6 +89,43 @@ def estimates(ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]) ->
         if (bits := _val_bpb(each)) is not None:
             found[each.entry.configuration]["val_bpb"] = bits
     return found
+
+
+class WhenAsked:
+    """Those of ranked rows, fitted when somebody looks at the first of them: most boards of thousands of rows
+    are made anew before anybody has."""
+
+    def __init__(self, ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]):
+        self._ranked, self._test = ranked, dict(test)  # as they are now
+
+    @cached_property
+    def found(self) -> Estimates:
+        return estimates(self._ranked, self._test)
+
+
+class OfRow(Mapping[str, Estimate]):
+    """One configuration's, by metric."""
+
+    __slots__ = ("_all", "_configuration")
+
+    def __init__(self, all: WhenAsked, configuration: int):
+        self._all, self._configuration = all, configuration
+
+    def __getitem__(self, metric: str) -> Estimate:
+        return self._mine[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mine)
+
+    def __len__(self) -> int:
+        return len(self._mine)
+
+    def __repr__(self) -> str:
+        return repr(self._mine)
+
+    @property
+    def _mine(self) -> dict[str, Estimate]:
+        return self._all.found.get(self._configuration, {})
 
 
 def gaps(entries: Sequence[Entry], test: Mapping[int, EvaluationRecord]) -> dict[int, float]:

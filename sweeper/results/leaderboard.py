@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import estimates, gaps
+from sweeper.results.estimates import OfRow, WhenAsked, gaps
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.limits import Prices, limits
 from sweeper.results.pareto import on_the_front
@@ -204,9 +204,9 @@ class Watched:
             return
         test, search = now.evaluations["test"], self._search
         after = fresh(now, trials, self._ranks, search, unscored)
-        also = estimates(search.rows, test)
+        also = WhenAsked(search.rows, test)
         rows = [
-            ranked_row(self._unranked[c := each.entry.configuration], each, also.get(c, {}))
+            ranked_row(self._unranked[c := each.entry.configuration], each, OfRow(also, c))
             for each in search.rows
         ]
         rows = with_fresh(rows, after, later)
@@ -241,12 +241,35 @@ class Differing:
     def add(self, values: Mapping[str, Any]) -> None:
         if self._alike is None:
             self._alike = dict(values)
+        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
+            return
         absent = object()
         new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
         new += values.keys() - self._alike.keys() - self.names
         self.names.update(new)
         for name in new:
             self._alike.pop(name, None)
+
+
+def first_row(board: Board) -> Row | None:
+    """What the first answer says to take; where it names none, the first row that is ranked."""
+    taken = board.answers[0].configuration
+    ranked = (row for row in board.rows if row.rank is not None)
+    return next((row for row in ranked if taken in (None, row.configuration)), None)
+
+
+def best_run(reader: Reader, board: Board, row: Row) -> TrialRecord | None:
+    """Of a row's complete runs the one whose best checkpoint has the lowest bound on the valid split: as it
+    was scored again where it was, else as the log has it. None: none was evaluated."""
+    found = {each.trial: each.nelbo for each in reader.evaluations(board.id, "valid")}
+    found |= {
+        each.trial: each.nelbo
+        for each in reader.scores(board.id)
+        if each.round == 0 and each.split == "valid"
+    }
+    runs = [trial for trial in reader.trials(board.id) if trial.id in row.trials and trial.id in found]
+    complete = [trial for trial in runs if trial.state == "complete"]
+    return min(complete or runs, key=lambda trial: (found[trial.id], trial.id), default=None)
 
 
 def sweep_named(reader: Reader, name: str) -> SweepRecord:

@@ -3,16 +3,17 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
-from sweeper.results.compare import NotComparable, compare
+from sweeper.results.compare import NotComparable, compare, finite
 from sweeper.results.ranking import quantity
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.field import Run
 from sweeper.statistics.quantiles import CONFIDENCE
+from sweeper.statistics.sooner import log_share
 from sweeper.statistics.standings import standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
@@ -20,6 +21,11 @@ from trainer.config.train_config import content_hash
 
 PERPLEXITIES = {"test_ppl": "test", "val_ppl": "valid"}
 SPLITS = {**PERPLEXITIES, "test_nelbo": "test", "val_nelbo": "valid"}
+STEPS = (
+    "steps"  # of two: those until the first has come to the second's last val_nelbo, over all of the second's
+)
+HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
+SEEN = 1 + float(ndtri(0.8) / ndtri((1 + CONFIDENCE) / 2))  # over an interval's half
 Trials = Sequence[Sequence[TrialRecord]]  # by entry of `always`, one a seed
 
 
@@ -29,6 +35,28 @@ class Measured(NamedTuple):
     log: float
     half: float  # of its 95% interval; infinite with one seed
     seeds: int
+
+
+class Difference(NamedTuple):
+    less: str
+    more: str
+    log_ratio: float  # of the first over the second
+    half: float
+
+    @property
+    def sees(self) -> float:
+        """The least true difference that would have been told in 80 of 100 repetitions; as log_ratio."""
+        return self.half * SEEN
+
+    @property
+    def word(self) -> str:
+        if self.log_ratio + self.half < 0:
+            return HOLDS
+        return FAILS if self.log_ratio - self.half > 0 else UNKNOWN
+
+    def to_json(self) -> dict[str, Any]:
+        ends = {"half": finite(self.half), "sees": finite(self.sees)}
+        return {**self._asdict(), **ends, "word": self.word}
 
 
 def complete(reader: Reader, sweep: SweepRecord, spec: SweepSpec) -> list[list[TrialRecord]]:
@@ -59,7 +87,7 @@ def _mean(logs: Sequence[float]) -> Measured:
     n = len(logs)
     half = math.inf
     if n > 1:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(logs, ddof=1) / math.sqrt(n))
+        half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(logs, ddof=1) / math.sqrt(n))
     return Measured(math.fsum(logs) / n, half, n)
 
 
@@ -104,8 +132,15 @@ def difference(
         except NotComparable:
             return 0.0, math.inf
         return found.difference, (found.high - found.low) / 2 if found.over_seeds else math.inf
-    last = {row.trial: row.value for row in reader.latest(sweep.id) if row.name == metric}
-    ours = {trial.seed: last[trial.id] for trial in a if last.get(trial.id, 0) > 0}
-    others = {trial.seed: last[trial.id] for trial in b if last.get(trial.id, 0) > 0}
-    logs = [math.log(ours[seed] / others[seed]) for seed in sorted(ours.keys() & others.keys())]
+    if metric == STEPS:
+        curves = reader.curve([trial.id for trial in (*a, *b)], "val_nelbo")
+        others_S = {trial.seed: curves[trial.id] for trial in b}
+        shares = [log_share(curves[each.id], others_S[each.seed]) for each in a if each.seed in others_S]
+        logs = [share for share in shares if not math.isnan(share)]
+    else:
+        last = {row.trial: row.value for row in reader.latest(sweep.id) if row.name == metric}
+        ours, others = (
+            {each.seed: last[each.id] for each in side if last.get(each.id, 0) > 0} for side in (a, b)
+        )
+        logs = [math.log(ours[seed] / others[seed]) for seed in sorted(ours.keys() & others.keys())]
     return _mean(logs)[:2] if logs else (0.0, math.inf)

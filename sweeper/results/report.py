@@ -17,10 +17,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy import stats
+from scipy.special import ndtri
 
 from sweeper.results.compare import finite
-from sweeper.results.measured import Measured, Trials, complete, difference, measure, weights
+from sweeper.results.measured import (
+    FAILS,
+    HOLDS,
+    UNKNOWN,
+    Difference,
+    Measured,
+    Trials,
+    complete,
+    difference,
+    measure,
+    weights,
+)
 from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Claim, Reference
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.quantiles import CONFIDENCE
@@ -36,7 +47,6 @@ REPRODUCED, DIFFERS, UNTOLD, NO_PPL = (
     "not a perplexity",
 )
 OTHER, BASE, NOT_RUN, UNPRINTED = "another quantity", "the base", "not run", ""
-HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
 
 
 class NoReference(ValueError):
@@ -83,19 +93,6 @@ class Row(NamedTuple):
     name: str
     cells: dict[str, Cell]  # by printed column
     weight: Weight | None
-
-
-class Difference(NamedTuple):
-    less: str
-    more: str
-    log_ratio: float  # of the first over the second
-    half: float
-
-    @property
-    def word(self) -> str:
-        if self.log_ratio + self.half < 0:
-            return HOLDS
-        return FAILS if self.log_ratio - self.half > 0 else UNKNOWN
 
 
 class Finding(NamedTuple):
@@ -156,7 +153,15 @@ class Report(NamedTuple):
                 "says": each.claim.says,
                 "by": each.claim.by,
                 "word": each.word,
-                "parts": [{**part._asdict(), "half": finite(part.half)} for part in each.differences],
+                "parts": [
+                    {
+                        **part._asdict(),
+                        "half": finite(part.half),
+                        "sees": finite(part.sees),
+                        "word": part.word,
+                    }
+                    for part in each.differences
+                ],
             }
             for each in self.findings
         ]
@@ -246,7 +251,7 @@ def verdict(distance: float, half: float, noise: float = 0.0) -> str:
     """distance: log of ours over theirs; half: of the interval of ours; noise: standard error of theirs."""
     if not math.isfinite(half):
         return UNTOLD
-    half = math.hypot(half, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * noise)
+    half = math.hypot(half, float(ndtri((1 + CONFIDENCE) / 2)) * noise)
     if abs(distance) + half <= CLOSE:
         return REPRODUCED
     return DIFFERS if abs(distance) > half else UNTOLD

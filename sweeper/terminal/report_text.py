@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sweeper.results.report import FAILS, Difference, Finding, Ratio, Report, Weight
+from sweeper.results.measured import FAILS, Difference
+from sweeper.results.report import Finding, Ratio, Report, Weight
 from sweeper.terminal.console import number, perplexity
 
 NAMES = {

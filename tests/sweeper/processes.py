@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.driver.lease import LEASE
+from sweeper.files.scratch import end_orphans
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 270.0  # seconds: a start of Ray takes 5 on an idle machine, and a minute on a busy one
@@ -92,15 +93,17 @@ class Work(NamedTuple):
     def workers(self) -> set[int]:
         """The processes that train here now: those that hold a ledger open. Linux."""
         found = set()
-        for link in Path("/proc").glob("[0-9]*/fd/*"):
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended meanwhile
-                file = link.readlink()
-                if file.name == "ledger.txt" and file.is_relative_to(self.files):
-                    found.add(int(link.parts[2]))
+                files = [link.readlink() for link in (process / "fd").iterdir()]
+                if any(file.name == "ledger.txt" and file.is_relative_to(self.files) for file in files):
+                    found.add(int(process.name))
         return found
 
     def lose_rays_files(self) -> None:
+        """And its processes, as the next driver under Ray would: one that only begins is no worker yet."""
         for note in self.files.glob("trials/*/ray.folder"):
+            end_orphans(Path(note.read_text()))
             shutil.rmtree(note.read_text(), ignore_errors=True)
 
 

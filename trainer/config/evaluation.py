@@ -1,5 +1,7 @@
 """What a run is judged on: how many sequences and masks, and which other corpora. No torch."""
 
+from typing import Any
+
 from pydantic import Field, field_validator
 
 from trainer.data.union import AnyCorpus
@@ -27,11 +29,28 @@ class EvaluationConfig(Settings):
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
     test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
+    block_sizes: tuple[int, ...] = Field(
+        (),
+        description="Block sizes that the best checkpoint's bound on valid is read at then, beside its own: "
+        "rows val_nelbo/L4, shown and never searched by.",
+    )
     zero_shot: tuple[AnyCorpus, ...] = Field(
         (),
         description="Other corpora that it is scored on then, with the run's own tokenizer, length and "
         "forced_eos: on test, or valid where a corpus has no test.",
     )
+
+    @field_validator("block_sizes", mode="before")
+    @classmethod
+    def _one_or_more(cls, raw: Any) -> Any:
+        return raw if isinstance(raw, list | tuple) else [raw]
+
+    @field_validator("block_sizes")
+    @classmethod
+    def _of_tokens(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size < 1 for size in sizes) or len(set(sizes)) < len(sizes):
+            raise ValueError(f"{list(sizes)}: whole numbers from 1 on, each once")
+        return sizes
 
     @field_validator("zero_shot")
     @classmethod

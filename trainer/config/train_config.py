@@ -21,12 +21,21 @@ from trainer.objectives.union import OBJECTIVES, AnyObjective
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.union import samplers_of
 from trainer.settings.compute import ComputeConfig
-from trainer.settings.phase import Finetune, Pretrain
+from trainer.settings.phase import Finetune, Phase, Pretrain
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
 from trainer.values import Settings, flatten, group, kind_of, named, with_defaults
 
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 2
+
+# Fields of a phase that came later, by what was done before they did: no part of what identifies a run then.
+LATER = {
+    "time.name": "uniform",
+    "time.per": "block",
+    "schedule.gamma": 1.0,
+    "schedule.outside": "cut",
+    "schedule.coin": "time",
+}
 
 
 class CheckpointConfig(Settings):
@@ -82,7 +91,16 @@ class TrainConfig(Settings):
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if not found[name] and (sentence := phase.masking.problem(phase.block_size, phase.clip)):
                 problems.append(Problem(f"{name}.masking", sentence))
-        blocks = self.objective.noisy and self.finetune.block_size < self.data.length
+            if not found[name] and (other := self._problem_of_sizes(phase)):
+                problems.append(Problem(f"{name}.{other[0]}", other[1]))
+            wrong = None if found[name] else phase.time.problem(phase.clip, phase.masking == Uniform())
+            problems += [Problem(f"{name}.{wrong[0]}", wrong[1])] if wrong else []
+        if sentence := self._problem_of_looks():
+            problems.append(Problem("evaluation.block_sizes", sentence))
+        sizes = [n for n, _ in self.finetune.blocks.shares_of(self.finetune.block_size)]
+        if self.objective.only_block_size(self.data.length) is None:
+            sizes += self.evaluation.block_sizes
+        blocks = self.objective.noisy and min(sizes) < self.data.length
         if self.compute.attention == "flash" and blocks:
             others = ", ".join(sorted(kind_of(each) for each in OBJECTIVES if each.whole or not each.noisy))
             sentence = f"flash attends causally or fully ({others}), and block diffusion does neither"
@@ -90,6 +108,26 @@ class TrainConfig(Settings):
         if problems:
             raise refusal(problems)
         return self
+
+    def _problem_of_sizes(self, phase: Phase) -> tuple[str, str] | None:
+        """(field, sentence) where the phase makes no sense at a block size that its `blocks` train."""
+        others = [size for size, _ in phase.blocks.shares_of(phase.block_size) if size != phase.block_size]
+        for size in others:  # that one is looked at by itself
+            trained = phase.model_copy(update={"block_size": size})
+            if wrong := self.objective.problem(trained, self.data.length):
+                return "blocks.sizes", wrong[1]
+            if sentence := phase.masking.problem(size, phase.clip):
+                return "masking", f"at block size {size}: {sentence}"
+        return None
+
+    def _problem_of_looks(self) -> str | None:
+        """Why the objective has no bound at one of evaluation.block_sizes; of one with a single block size
+        there are no rows."""
+        if self.objective.only_block_size(self.data.length) is not None:
+            return None
+        looks = (self.finetune.model_copy(update={"block_size": n}) for n in self.evaluation.block_sizes)
+        wrong = (self.objective.problem(look, self.data.length) for look in looks)
+        return next((each[1] for each in wrong if each), None)
 
     @classmethod
     def from_dotted(cls, values: Mapping[str, Any]) -> "TrainConfig":
@@ -99,6 +137,16 @@ class TrainConfig(Settings):
     def to_dotted(self) -> dict[str, Any]:
         """Every field by its dotted name, as JSON has it: from_dotted gives the same config back."""
         return flatten(self.model_dump(mode="json"))
+
+    def within(self, phase: Phase) -> "TrainConfig":
+        """The same with the phase's own weight decay, gradient norm and dropout, where it says some."""
+        said = phase.model_dump(include={"weight_decay", "clip_norm", "dropout"}, exclude_none=True)
+        dropout = {"dropout": said.pop("dropout")} if "dropout" in said else {}
+        changed = {
+            "optimizer": self.optimizer.model_copy(update=said),
+            "model": self.model.model_copy(update=dropout),
+        }
+        return self.model_copy(update=changed)
 
     @property
     def scoring(self) -> EvaluationConfig:
@@ -144,8 +192,9 @@ class TrainConfig(Settings):
 
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
-        without one, for uniform masking, for an evaluation of no wanted errors or other corpora, for samples
-        that are not drawn, nor for what is computed as it always was."""
+        without one, for uniform masking and what else a phase leaves as it was, for an evaluation of no
+        wanted errors, other corpora or other block sizes, for samples that are not drawn, nor for what is
+        computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -158,6 +207,8 @@ class TrainConfig(Settings):
         for error in ("error", "rank_error"):
             if values[f"evaluation.{error}"] is None:
                 del values[f"evaluation.{error}"]
+        if not self.evaluation.block_sizes:
+            del values["evaluation.block_sizes"]
         if not self.evaluation.zero_shot:
             del values["evaluation.zero_shot"]
         else:
@@ -170,6 +221,11 @@ class TrainConfig(Settings):
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if phase.masking == Uniform():
                 del values[f"{name}.masking.name"]
+            for unsaid in phase.unsaid(self.optimizer, self.model):
+                del values[f"{name}.{unsaid}"]
+            for field, before in LATER.items():
+                if values.get(f"{name}.{field}") == before:
+                    del values[f"{name}.{field}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
 

@@ -52,7 +52,7 @@ def clip_search(
     candidates = search.candidates(phase.block_size)
     cells = []
     for clip in cells_of(candidates):
-        within = phase.model_copy(update={"clip": clip})
+        within = phase.of_diffusion().model_copy(update={"clip": clip})
         scale = normalizer(
             phase.reweighting, phase.schedule, clip, progress
         )  # undone: candidates have their own

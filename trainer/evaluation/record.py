@@ -6,6 +6,11 @@ from typing import Any, NamedTuple
 MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more
 
 
+def split_of_blocks(block_size: int) -> str:
+    """'L4': the valid split, read in blocks of 4 whatever a run trained."""
+    return f"L{block_size}"
+
+
 class Evaluation(NamedTuple):
     """An estimate of the bound on one split, with what it may be compared to.
 
@@ -14,7 +19,7 @@ class Evaluation(NamedTuple):
     shown. nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
     interval and of every paired difference."""
 
-    split: str
+    split: str  # valid, test, or one of split_of_blocks
     step: int
     nelbo: float  # nats per maskable token
     se: float  # clustered by document
@@ -31,7 +36,8 @@ class Evaluation(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""
         valid = "ranked" if self.ranks else "val"
-        prefix = {"valid": valid, "test": "test"}[self.split]
+        prefix = {"valid": valid, "test": "test"}.get(self.split, "val")
+        ending = "" if self.split in ("valid", "test") else f"/{self.split}"
         rows = {f"{prefix}_nelbo": self.nelbo}
         if self.nelbo < MAX_NELBO:
             rows[f"{prefix}_ppl"] = math.exp(self.nelbo)
@@ -39,7 +45,7 @@ class Evaluation(NamedTuple):
             rows[f"{prefix}_nelbo_se"] = self.se
         if self.text_bytes:
             rows[f"{prefix}_bpb"] = math.fsum(self.nats_D) / math.log(2) / self.text_bytes
-        return rows
+        return {f"{name}{ending}": value for name, value in rows.items()}
 
     def as_json(self) -> dict[str, Any]:
         """Every field, the last two only where they say something; read back by Evaluation(**values)."""

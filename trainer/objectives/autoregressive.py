@@ -8,6 +8,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
+from trainer.noise.times import UniformTime
 from trainer.objectives.base import Objective, TokenLoss
 
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ class Autoregressive(Objective):
                 "block_size",
                 f"ar predicts one token at a time: it must be 1, not {phase.block_size}",
             )
-        unread = {"schedule": LogLinear(), "clip": Clip(), "reweighting": Unweighted(), "masking": Uniform()}
+        unread = {
+            "schedule": LogLinear(),
+            "clip": Clip(),
+            "reweighting": Unweighted(),
+            "masking": Uniform(),
+            "ar_weight": 0.0,
+            "loss_norm": "tokens",
+            "time": UniformTime(),
+        }
         for part, default in unread.items():
             if getattr(phase, part) != default:
                 return part, f"ar has no noise: leave the {part} out"
@@ -45,17 +54,20 @@ class Autoregressive(Objective):
     ) -> TokenLoss:
         import torch
 
+        from trainer.objectives.next_token import next_token_nats
+
         scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
         scored_BL[:, 0] = False
-        return TokenLoss(_nats(model, x0_BL), scored_BL)
+        return TokenLoss(next_token_nats(model, x0_BL), scored_BL)
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]
     ) -> torch.Tensor:
         from trainer.network.model import evaluating
+        from trainer.objectives.next_token import next_token_nats
 
         with evaluating(model):
-            return _nats(model, x0_BL).double()
+            return next_token_nats(model, x0_BL).double()
 
     def passport(self, block_size: int, draws: int) -> dict[str, Any]:
         return {"bound": "exact", "estimator": "likelihood", "draws": 1}
@@ -65,15 +77,3 @@ class Autoregressive(Objective):
         from trainer.sampling.reader import Reader
 
         return CausalDecoder(Reader(model))
-
-
-def _nats(model: Denoiser, x0_BL: torch.Tensor) -> torch.Tensor:
-    """nats_BL: -log p(x_i | x_<i), 0 for BOS. Row i of the hidden ones predicts token i + 1."""
-    import torch.nn.functional as F
-
-    from trainer.network.attention import block_causal
-
-    hidden_BRD = model.hidden(x0_BL[:, :-1], block_causal(x0_BL.shape[1] - 1, block_size=1))
-    hidden_MD, target_M = hidden_BRD.flatten(0, 1), x0_BL[:, 1:].flatten()
-    nats_M = model.cross_entropy(hidden_MD, target_M, hidden_MD.new_ones(len(target_M)))
-    return F.pad(nats_M.view_as(x0_BL[:, 1:]), (1, 0))

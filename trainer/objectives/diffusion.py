@@ -21,9 +21,13 @@ class Diffusion(Objective):
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
         from trainer.objectives.diffusion_loss import diffusion_loss
+        from trainer.objectives.next_token import next_token_nats
 
         xt_BL, masked_BL, _, charge_BN = drawn
-        return diffusion_loss(model, x0_BL, xt_BL, masked_BL, charge_BN, block_size=phase.block_size)
+        loss = diffusion_loss(model, x0_BL, xt_BL, masked_BL, charge_BN, block_size=phase.block_size)
+        if not phase.ar_weight:
+            return loss
+        return loss._replace(loss_BL=loss.loss_BL + phase.ar_weight * next_token_nats(model, x0_BL))
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]

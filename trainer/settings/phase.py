@@ -1,12 +1,19 @@
 """A stretch of training: how long, on which noise, in which blocks, at which rate. No torch."""
 
+from collections.abc import Iterator
+from typing import Literal
+
 from pydantic import ConfigDict, Field, field_validator
 
 from trainer.noise.clips import AnyClip, AutoClip, Clip
 from trainer.noise.masking import AnyMasking, Uniform
 from trainer.noise.reweighting import AnyReweighting, Unweighted
 from trainer.noise.schedules import AnySchedule, LogLinear
+from trainer.noise.times import AnyTime, UniformTime
 from trainer.paths import Place
+from trainer.settings.blocks import AnyBlocks, FixedBlocks
+from trainer.settings.learning_rate import AnyLrSchedule, ConstantRate
+from trainer.settings.sizes import ModelConfig, OptimizerConfig
 from trainer.values import Settings
 
 
@@ -17,10 +24,12 @@ class Phase(Settings):
     block_size: int = Field(
         ge=1, description="Block size L', in tokens. Pretrain: data.length; finetune: 16 at most."
     )
+    blocks: AnyBlocks = FixedBlocks()
     schedule: AnySchedule = LogLinear()
     clip: AnyClip = Clip()
     reweighting: AnyReweighting = Unweighted()
     masking: AnyMasking = Uniform()
+    time: AnyTime = UniformTime()
     antithetic: bool = Field(True, description="Stratify t over all blocks of a batch.")
     batch_size: int = Field(16, ge=1, description="Sequences in an optimizer step.")
     lr: float = Field(gt=0, description="Peak learning rate. Default: the model size's own.")
@@ -30,10 +39,49 @@ class Phase(Settings):
         description="Linear warm-up: below 1 a fraction of the phase, from 1 on a number of steps.",
     )
 
+    lr_schedule: AnyLrSchedule = ConstantRate()
+    weight_decay: float | None = Field(None, ge=0, description="Default: optimizer.weight_decay.")
+    clip_norm: float | None = Field(None, gt=0, description="Default: optimizer.clip_norm.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Default: model.dropout.")
+    ar_weight: float = Field(
+        0.0, ge=0, description="Of the next token's cross-entropy by a causal pass, added to the loss."
+    )
+    loss_norm: Literal["tokens", "sequences", "masked"] = Field(
+        "tokens",
+        description="What a batch's loss is divided by: maskable tokens, sequences, or masked tokens.",
+    )
+
     @property
     def warmup_steps(self) -> int:
         """Optimizer steps over which the learning rate rises."""
         return round(self.warmup * self.steps if self.warmup < 1 else self.warmup)
+
+    def at_size(self, seed: int, step: int) -> "Phase":
+        """The same at the block size that a step trains. seed: the phase's; step counts from 1."""
+        return self.model_copy(
+            update={"block_size": self.blocks.size(self.block_size, seed, step, self.steps)}
+        )
+
+    def of_diffusion(self) -> "Phase":
+        """The same with the loss of diffusion alone, per token: what noise does to it is measured so."""
+        return self.model_copy(update={"ar_weight": 0.0, "loss_norm": "tokens"})
+
+    def unsaid(self, optimizer: OptimizerConfig, model: ModelConfig) -> Iterator[str]:
+        """Dotted names of its fields that leave a run as it was before there were these fields."""
+        if self.blocks == FixedBlocks():
+            yield "blocks.name"
+        if self.lr_schedule == ConstantRate():
+            yield "lr_schedule.name"
+        if self.weight_decay in (None, optimizer.weight_decay):
+            yield "weight_decay"
+        if self.clip_norm in (None, optimizer.clip_norm):
+            yield "clip_norm"
+        if self.dropout in (None, model.dropout):
+            yield "dropout"
+        if not self.ar_weight:
+            yield "ar_weight"
+        if self.loss_norm == "tokens":
+            yield "loss_norm"
 
 
 class Pretrain(Phase):

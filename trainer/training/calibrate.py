@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,8 @@ import torch
 
 from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Report
+from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
 from trainer.training.train import pretrain, train
 
 STEPS, EVALUATED = 20, 10  # steps, of which the middle one is evaluated
@@ -56,14 +59,25 @@ def measure(values: dict[str, Any], phase: str, device: str) -> dict[str, float]
     # Between two reports lie a step, its checkpoint, and an evaluation where there is one.
     walls = {step: at[step] - at[step - 1] for step in range(2, STEPS + 1)}
     plain = median(walls[step] for step in walls if step > SETTLED and step not in (EVALUATED, STEPS))
+    of = config.finetune if phase == "finetune" else config.pretrain
     return {
-        "step": median(seconds for step, seconds in steps.items() if step > SETTLED),
+        "step": typical({n: seconds for n, seconds in steps.items() if n > SETTLED}, of, config.seed, phase),
         "evaluation": max(0.0, walls[EVALUATED] - plain) if phase == "finetune" else 0.0,
         "end": max(0.0, walls[STEPS] - plain),
         "begin": max(0.0, at[1] - began),
         "memory": peak_memory(device, used_before),
         "disk": disk,
     }
+
+
+def typical(seconds: dict[int, float], phase: Phase, seed: int, name: str) -> float:
+    """Of a step, by those of each: the median; of several block sizes their medians, by their shares of a
+    run."""
+    of_size: dict[int, list[float]] = defaultdict(list)
+    for step, took in seconds.items():
+        of_size[phase.at_size(seed_of(seed, name), step).block_size].append(took)
+    shares = [(n, share) for n, share in phase.blocks.shares_of(phase.block_size) if n in of_size]
+    return sum(share * median(of_size[n]) for n, share in shares) / sum(share for _, share in shares)
 
 
 def _reports(run: Iterator[Report | None]) -> Iterator[Report]:

@@ -16,6 +16,7 @@ from trainer.network.attention import noised
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser
 from trainer.objectives.diffusion import Diffusion
+from trainer.settings.blocks import FixedBlocks
 from trainer.settings.phase import Phase
 
 SMALL = 2**13  # tokens of a batch (B * L), up to which a graph is captured
@@ -34,18 +35,24 @@ def padded_loss(
     tokens_BS = torch.cat([xt_BL, x0_BL[:, : layout.clean]], dim=1)
     chosen_M = torch.nonzero_static(masked_BL.flatten(), size=scored, fill_value=0).squeeze(1)
     masked_M = torch.arange(scored, device=x0_BL.device) < masked_BL.sum()
-    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
+    charge_BL = charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1)
     charge_M = charge_BL.flatten().index_select(0, chosen_M) * masked_M
     hidden_MD = model.hidden(tokens_BS, layout, chosen_M)
     target_M = x0_BL.flatten().index_select(0, chosen_M)
     return summed_cross_entropy(*model.head(hidden_MD), target_M, charge_M) / scored
 
 
-def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
-    """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
-    `padded_loss` pads, block diffusion's and MDLM's."""
+def pads(config: TrainConfig, phase: Phase) -> bool:
+    """Whether the loss is the one that `padded_loss` pads: block diffusion's and MDLM's, of the whole batch
+    at
+    once, of one block size and without an AR term."""
     padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
-    if device.type != "cuda" or config.accumulate > 1 or not padded:
+    return padded and config.accumulate == 1 and not phase.ar_weight and phase.blocks == FixedBlocks()
+
+
+def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
+    """On a GPU, where asked for, else where the batch is small: if the loss can be padded."""
+    if device.type != "cuda" or not pads(config, phase):
         return False
     small = phase.batch_size * config.data.length <= SMALL
     return config.compute.graph == "step" or (config.compute.graph == "auto" and small)

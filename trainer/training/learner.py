@@ -123,8 +123,9 @@ def progress_of(phase: Phase, step_of_phase: int) -> float:
 
 
 def learning_rate(phase: Phase, step_of_phase: int) -> float:
-    """Linear warm-up, then constant."""
-    return phase.lr * min(1.0, step_of_phase / max(1, phase.warmup_steps))
+    """Linear warm-up, then as lr_schedule has it."""
+    warm = min(1.0, step_of_phase / max(1, phase.warmup_steps))
+    return phase.lr * warm * phase.lr_schedule.factor(step_of_phase - 1, phase.steps, phase.warmup_steps)
 
 
 def warm_up(device: str) -> None:

@@ -39,12 +39,12 @@ from trainer.heartbeat import meanwhile
 from trainer.network.hardware import Memory, pick_device
 from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip
-from trainer.randomness import batch_rows
+from trainer.randomness import batch_rows, seed_of
 from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
-from trainer.training.run_end import generated, zero_shot
+from trainer.training.run_end import generated, in_blocks, zero_shot
 
 
 class Run:
@@ -58,7 +58,8 @@ class Run:
         train_SL, words = self.corpus.train.tokens_SL, self.corpus.tokenizer.vocab_size
         self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
-        self.learner = Learner(config, shape_of(config, self.corpus.tokenizer), pick_device(device))
+        of_phase = config.within(part.phase)
+        self.learner = Learner(of_phase, shape_of(config, self.corpus.tokenizer), pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
@@ -87,7 +88,8 @@ class Run:
         step = progress.step + 1 - part.before
         rows_B = batch_rows(self.config.seed, part.name, step, part.phase.batch_size, len(tokens_SL))
         x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(self.learner.device)
-        loss, norm = self.learner.take_step(x0_BL, self.phase, part.name, progress.step + 1, step)
+        phase = self.phase.at_size(seed_of(self.config.seed, part.name), step)
+        loss, norm = self.learner.take_step(x0_BL, phase, part.name, progress.step + 1, step)
         progress.step += 1
         progress.loss_sum += loss
         progress.norm_sum += norm
@@ -129,6 +131,7 @@ class Run:
                 evaluations.append((yield from self._ranked(evaluations[0], best, best_step)))
             if config.evaluation.test:  # the only reader of the test split
                 evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
+            evaluations += yield from in_blocks(best, config, self.corpus, best_step)
             values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
             values.update((yield from generated(best, config, self.corpus, self.folder)))
         for evaluation in evaluations:

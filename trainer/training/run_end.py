@@ -23,7 +23,7 @@ from trainer.evaluation.bound import evaluate
 from trainer.evaluation.generative import NoText, judging
 from trainer.evaluation.judges import check_judge, open_judge
 from trainer.evaluation.lengths import sample_lengths
-from trainer.evaluation.record import MAX_NELBO
+from trainer.evaluation.record import MAX_NELBO, Evaluation, split_of_blocks
 from trainer.evaluation.zero_shot import as_trained, other_corpus
 from trainer.heartbeat import meanwhile
 from trainer.network.model import Denoiser
@@ -51,6 +51,22 @@ def look_ahead(config: TrainConfig, corpus: Corpus) -> Generator[None, None, Non
             yield from meanwhile(lambda: check_judge(judge), "look-for-judge")
         except (JudgeError, CheckpointError) as error:
             raise EnvironmentFault(f"samples.judge: {error}") from None
+
+
+def in_blocks(
+    model: Denoiser, config: TrainConfig, corpus: Corpus, step: int
+) -> Generator[None, None, list[Evaluation]]:
+    """The bound on valid at each of evaluation.block_sizes, as fine as the one that ranks; none of a kind of
+    model that has one block size. Yields None after each pass."""
+    found: list[Evaluation] = []
+    if config.objective.only_block_size(config.data.length) is not None:
+        return found
+    scoring, ranks = config.scoring, config.evaluation.rank_error is not None
+    for size in config.evaluation.block_sizes:
+        look = yield from evaluate(model, config.objective, size, "valid", corpus, scoring, step, ranks=ranks)
+        if math.isfinite(look.nelbo):
+            found.append(look._replace(split=split_of_blocks(size), ranks=False))
+    return found
 
 
 def zero_shot(

@@ -21,3 +21,13 @@ def test_estimates_are_of_what_ended_else_of_a_calibration() -> None:
     assert (
         estimates.of(other, "finetune", 4).seconds == 4 * 6.0
     )  # nobody has seen it: as the slowest there was
+
+
+def test_what_a_step_computes_tells_shapes_apart_and_what_it_weighs_does_not() -> None:
+    def shape(**values: object) -> str:
+        dotted = {f"finetune.{name.replace('__', '.')}": value for name, value in values.items()}
+        return shape_of(make_spec().train_config({**dotted}, 0).to_dotted(), "finetune")
+
+    assert shape(ar_weight=0.1) == shape(ar_weight=0.2) != shape()
+    assert shape(blocks__name="mixture") != shape()
+    assert shape(lr_schedule__name="cosine", weight_decay=0.1, clip_norm=2.0) == shape()

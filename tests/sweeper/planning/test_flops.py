@@ -1,6 +1,7 @@
 """Operations of a run, by its values: against the layouts that the network really has, and by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sweeper.planning.flops import (
     of_step,
 )
 from tests.sweeper.filled import BASE
+from trainer.config.train_config import TrainConfig
 from trainer.network.attention import block_causal, noised
 
 RUN = {
@@ -91,3 +93,24 @@ def test_what_cannot_be_told_is_nan():
     ):
         assert np.isnan(course({**RUN, **change}).at([1, 1700])).all()
     assert math.isnan(flops_of_run({}))
+
+
+def test_several_block_sizes_count_by_their_shares_and_an_ar_term_as_a_pass_of_its_own():
+    def step(**changed: Any) -> float:
+        dotted = {f"finetune.{name}": value for name, value in changed.items()}
+        return of_step(TrainConfig.from_dotted({"data.length": 64, **dotted}).to_dotted(), "finetune")
+
+    mixed = step(block_size=16, blocks={"name": "mixture", "sizes": [4, 16], "shares": [1, 3]})
+    assert mixed == pytest.approx(0.25 * step(block_size=4) + 0.75 * step(block_size=16))
+    causal = of_step(
+        TrainConfig.from_dotted({"data.length": 64, "objective.name": "ar"}).to_dotted(), "finetune"
+    )
+    assert step(ar_weight=0.1) == step(ar_weight=9.0) == pytest.approx(step() + causal)
+
+
+def test_values_of_before_there_were_such_fields_count_as_they_did():
+    values = TrainConfig.from_dotted({}).to_dotted()
+    old = {
+        name: value for name, value in values.items() if ".blocks." not in name and "ar_weight" not in name
+    }
+    assert of_step(old, "finetune") == of_step(values, "finetune")

@@ -19,7 +19,8 @@ from sweeper.cli.main import app
 from sweeper.driver.trials import steps
 from sweeper.results import measured
 from sweeper.results import report as reports
-from sweeper.results.report import DIFFERS, NO_PPL, NOT_RUN, REPRODUCED, UNTOLD, Difference, verdict
+from sweeper.results.measured import Difference
+from sweeper.results.report import DIFFERS, NO_PPL, NOT_RUN, REPRODUCED, UNTOLD, verdict
 from sweeper.spec.load import load_spec, read_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import InvalidSpec
@@ -117,9 +118,19 @@ def test_the_objective_over_the_bound_has_its_word(ours: float, half: float, wor
 @given(ratio=logs, half=halves)
 def test_a_claim_is_the_opposite_of_its_opposite(ratio: float, half: float) -> None:
     there, back = Difference("a", "b", ratio, half).word, Difference("b", "a", -ratio, half).word
-    opposite = {reports.HOLDS: reports.FAILS, reports.FAILS: reports.HOLDS, reports.UNKNOWN: reports.UNKNOWN}
+    holds, fails, unknown = measured.HOLDS, measured.FAILS, measured.UNKNOWN
+    opposite = {holds: fails, fails: holds, unknown: unknown}
     assert back == opposite[there]
-    assert (there == reports.UNKNOWN) == (abs(ratio) <= half)
+    assert (there == unknown) == (abs(ratio) <= half)
+
+
+@pytest.mark.parametrize("standard_error", [0.004, 0.1])
+def test_what_would_have_been_seen_is_seen_four_times_in_five(standard_error: float) -> None:
+    half = 1.959964 * standard_error
+    true = Difference("a", "b", 0.0, half).sees
+    drawn = np.random.default_rng(1).normal(-true, standard_error, 20_000)
+    held = np.mean([Difference("a", "b", float(each), half).word == measured.HOLDS for each in drawn])
+    assert abs(held - 0.8) < 0.012  # four standard errors
 
 
 # --- a sweep ------------------------------------------------------------------------------------
@@ -197,7 +208,7 @@ def test_the_report_of_a_sweep(url: str) -> None:
     assert abs(weighted.weight.ours - 0.78 * 1.01) < 1e-9, "of the bound on the same split"
     assert abs(weighted.weight.half - 4.303 * 0.0078 / math.sqrt(3)) < 1e-4
     assert weighted.weight.word == "within 5%"
-    assert [each.word for each in found.findings] == [reports.HOLDS, reports.FAILS]
+    assert [each.word for each in found.findings] == [measured.HOLDS, measured.FAILS]
     assert abs(found.findings[0].differences[0].log_ratio + 0.29) < 0.05
     assert abs(found.hours - 9 * 36 / 3600) < 1e-9
 
@@ -205,7 +216,7 @@ def test_the_report_of_a_sweep(url: str) -> None:
 def test_one_seed_says_nothing(url: str) -> None:
     found = made(url, "always_seeds=1", seeds=1)
     assert words(found)[:2] == [[UNTOLD, "", UNTOLD]] * 2
-    assert [each.word for each in found.findings] == [reports.UNKNOWN] * 2
+    assert [each.word for each in found.findings] == [measured.UNKNOWN] * 2
 
 
 def test_of_other_text_the_ratios_are_compared(url: str) -> None:

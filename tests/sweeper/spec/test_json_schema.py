@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from sweeper.cli.shipped import EDITORS, SCHEMA, shipped
+from sweeper.shipped import EDITORS, SCHEMA, claims, shipped
 from sweeper.spec.json_schema import json_schema
 from sweeper.spec.load import load_spec
 from trainer.config.names import train_names
@@ -24,15 +24,18 @@ def read(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-@pytest.mark.parametrize("name", shipped())
+SHIPPED = {**shipped(), **claims()}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_is_valid_and_says_where_its_schema_is(
     name: str, validator: jsonschema.Draft7Validator
 ) -> None:
-    text = shipped()[name].read_text()
+    text = SHIPPED[name].read_text()
     validator.validate(read(text))
     first = text.splitlines()[0]
     assert first.startswith(EDITORS)
-    assert (shipped()[name].parent / first.removeprefix(EDITORS)).resolve() == SCHEMA.resolve()
+    assert (SHIPPED[name].parent / first.removeprefix(EDITORS)).resolve() == SCHEMA.resolve()
 
 
 def test_the_schema_that_ships_is_made_of_the_fields(validator: jsonschema.Draft7Validator) -> None:
@@ -100,4 +103,4 @@ def test_every_setting_of_a_run_is_known_and_takes_its_default(
 
 @pytest.mark.parametrize("name", [name for name in shipped() if "/" not in name])
 def test_what_ships_is_sound(name: str) -> None:
-    load_spec(shipped()[name])
+    load_spec(SHIPPED[name])

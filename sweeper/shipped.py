@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "search_spaces"  # beside this package, in a checkout and when installed
+FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside this package, in a checkout and when installed
+CLAIMS = FOLDER.with_name("claims")
+BASE = "base"  # what claims extend
 SCHEMA = FOLDER / "sweep.schema.json"
 STARTER = "starter"
 EDITORS = "# yaml-language-server: $schema="  # how a YAML file tells an editor where its schema is
@@ -12,6 +14,11 @@ def shipped() -> dict[str, Path]:
     """By name: schedules, report/table1."""
     files = sorted(FOLDER.rglob("*.yaml"))
     return {file.relative_to(FOLDER).with_suffix("").as_posix(): file for file in files}
+
+
+def claims() -> dict[str, Path]:
+    """By name."""
+    return {file.stem: file for file in sorted(CLAIMS.glob("*.yaml")) if file.stem != BASE}
 
 
 def find(said: Path) -> Path | None:

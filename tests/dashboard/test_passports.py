@@ -1,0 +1,20 @@
+"""How values were estimated is said once for all trials of which it is true."""
+
+from dashboard.passports import passports_of
+from sweeper.store.records import EvaluationRecord
+
+PLACE = dict.fromkeys(EvaluationRecord._fields)
+
+
+def record(trial: int, draws: int, variance: float) -> EvaluationRecord:
+    provenance = {"bound": "sampled", "draws": draws, "surprisal_variance": variance}
+    return EvaluationRecord(
+        **{**PLACE, "trial": trial, "identity": {"corpus": "pydocs"}, "provenance": provenance}
+    )
+
+
+def test_what_was_measured_of_one_trial_is_no_way_of_its_own() -> None:
+    records = [record(1, 6, 2.831), record(2, 6, 2.914), record(3, 7, 2.7)]
+    (found,) = passports_of({"valid": records})
+    assert found.trials == 3
+    assert found.provenances == [({"bound": "sampled", "draws": 6}, 2), ({"bound": "sampled", "draws": 7}, 1)]
