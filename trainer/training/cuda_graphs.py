@@ -42,12 +42,17 @@ def padded_loss(
     return summed_cross_entropy(*model.head(hidden_MD), target_M, charge_M) / scored
 
 
-def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
-    """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
-    `padded_loss` pads, block diffusion's and MDLM's, of one block size and without an AR term."""
+def pads(config: TrainConfig, phase: Phase) -> bool:
+    """Whether the loss is the one that `padded_loss` pads: block diffusion's and MDLM's, of the whole batch
+    at
+    once, of one block size and without an AR term."""
     padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
-    padded = padded and not phase.ar_weight and phase.blocks == FixedBlocks()
-    if device.type != "cuda" or config.accumulate > 1 or not padded:
+    return padded and config.accumulate == 1 and not phase.ar_weight and phase.blocks == FixedBlocks()
+
+
+def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
+    """On a GPU, where asked for, else where the batch is small: if the loss can be padded."""
+    if device.type != "cuda" or not pads(config, phase):
         return False
     small = phase.batch_size * config.data.length <= SMALL
     return config.compute.graph == "step" or (config.compute.graph == "auto" and small)

@@ -19,11 +19,10 @@ from torch import Tensor
 from trainer.errors import TrainingError
 from trainer.network.attention import noised
 from trainer.network.stacked import Stacked
-from trainer.objectives.diffusion import Diffusion
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.adamw import AdamW
-from trainer.training.cuda_graphs import captured, captures
+from trainer.training.cuda_graphs import captured, captures, pads
 from trainer.training.learner import Learner, learning_rate, progress_of
 
 ALIGNED = 64  # numbers: where a parameter begins, so that products read whole lines
@@ -43,12 +42,11 @@ class Taken(NamedTuple):
 def problem(learners: Sequence[Learner], phases: Sequence[Phase]) -> str | None:
     """Why these cannot be trained as one; None where they can."""
     first, phase = learners[0], phases[0]
-    if type(first.config.objective).drawn_loss is not Diffusion.drawn_loss:
-        return f"{first.config.objective.name} is not trained fused"
     for learner, of in zip(learners, phases, strict=True):
         config = learner.config
-        if config.accumulate > 1:
-            return "a batch in micro-batches is not trained fused"
+        if not pads(config, of):
+            name = config.objective.name
+            return f"{name} is not trained fused, nor micro-batches, several block sizes, or an AR term"
         if config.objective != first.config.objective or learner.model.shape != first.model.shape:
             return "objectives or shapes differ"
         if (config.model.dropout, config.compute) != (first.config.model.dropout, first.config.compute):
@@ -118,14 +116,19 @@ class Fused:
             )
             for learner, phase, x0_BL, at in zip(self.learners, self._phases, x0_JBL, progress, strict=True)
         ]
-        xt_JBL, masked_JBL, _, charge_JBN = (torch.stack(each) for each in zip(*drawn, strict=True))
+        xt_JBL, masked_JBL = (torch.stack([each[i] for each in drawn]) for i in range(2))
         count_J = masked_JBL.flatten(1).sum(dim=1)
         batch, length = x0_JBL.shape[1:]
         most = batch * (length - 1) if self._captures else max(1, int(count_J.max()))
         # The masked places of each in order, then others, which are charged nothing.
         chosen_JM = (~masked_JBL.flatten(1)).byte().sort(dim=1, stable=True).indices[:, :most]
-        charge_JL = charge_JBN.repeat_interleave(self._layout.block_size, dim=2).flatten(1)
-        charge_JM = charge_JL.gather(1, chosen_JM) * (torch.arange(most) < count_J[:, None])
+        # A time for a block, or for a token: each trial's own.
+        charges = [
+            charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1) for *_, charge_BN in drawn
+        ]
+        charge_JM = torch.stack(charges).flatten(1).gather(1, chosen_JM) * (
+            torch.arange(most) < count_J[:, None]
+        )
         given = (
             torch.cat([xt_JBL, x0_JBL[..., : self._layout.clean]], dim=2),
             chosen_JM,

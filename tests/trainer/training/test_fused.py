@@ -21,7 +21,13 @@ TRIALS: list[dict[str, Any]] = [
     {"seed": 1, "finetune.lr": 3e-3},
     {"seed": 2, "finetune.schedule.name": "cosine", "optimizer.weight_decay": 0.1},
     {"seed": 3, "finetune.lr": 1e-4, "optimizer.clip_norm": 0.05, "optimizer.ema": 0.5},
-    {"seed": 4, "finetune.clip.low": 0.9, "optimizer.beta1": 0.5, "optimizer.eps": 1e-4},
+    {
+        "seed": 4,
+        "finetune.time.per": "token",
+        "finetune.clip.low": 0.9,
+        "optimizer.beta1": 0.5,
+        "optimizer.eps": 1e-4,
+    },
 ]
 
 
@@ -197,6 +203,7 @@ def test_each_has_a_checkpoint_of_its_own_and_goes_on_alone(tmp_path: Path):
         ([{}, {"compute.precision": "bfloat16"}], "how a step is computed"),
         ([{}, {"objective.name": "mdlm", "finetune.block_size": LENGTH}], "objectives or shapes differ"),
         ([{"accumulate": 3}], "micro-batches"),
+        ([{"finetune.ar_weight": 0.1}], "an AR term"),
     ],
 )
 def test_what_cannot_be_trained_as_one(changes: list[dict[str, Any]], sentence: str):
