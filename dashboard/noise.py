@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from trainer.noise.clips import AnyClip, Clip
+from trainer.noise.density import density
 from trainer.noise.reweighting import AnyReweighting, Unweighted, normalizer
 from trainer.noise.schedules import AnySchedule, LogLinear
 from trainer.noise.times import AnyTime, UniformTime
@@ -39,6 +40,8 @@ class NoiseShape(NamedTuple):
     density: np.ndarray  # q(p): how often training masks at this rate; integrates to 1
     emphasis: np.ndarray  # q(p) p loss_scale w: what a rate adds to the objective; 1 everywhere is the NELBO
     moves: bool  # whether it changes with the progress of training
+    total: float  # the integral of the emphasis
+    kind: str  # 'bound', 'sum of bounds' or 'neither', under uniform masks
 
     def thirds(self) -> tuple[float, float, float]:
         """Shares of the emphasis on masking rates below 1/3, between, and above 2/3."""
@@ -71,6 +74,7 @@ def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
         phase = FinetuneNoise.model_validate(noise)
     except ValidationError as error:
         raise UnknownNoise(f"{error.errors()[0]['msg']}, got {error.errors()[0]['input']!r}") from None
+    exact = density(phase.schedule, phase.clip, phase.reweighting, phase.time, progress)
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     u = (np.arange(TIMES) + 0.5) / TIMES
     level = phase.clip.level(phase.schedule, u, progress)
@@ -89,4 +93,6 @@ def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
         density=counts * BINS / DRAWS,
         emphasis=charged * BINS / DRAWS,
         moves=phase.schedule.moves,
+        total=exact.total,
+        kind=exact.kind,
     )

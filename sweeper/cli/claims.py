@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.opening import USAGE, fail, files_beside, load, say
-from sweeper.cli.options import AsJson
+from sweeper.cli.options import LOUDNESS, AsJson
 
 if TYPE_CHECKING:
     from sweeper.results.report import Report
@@ -67,7 +67,8 @@ def _run(spec: "SweepSpec", db: str) -> None:
 
     if _ended(spec, db):
         return
-    code = run_sweep(spec, db, Unsaid(files_beside(db, False)), progress())
+    shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
+    code = run_sweep(spec, db, Unsaid(files_beside(db, False)), shown)
     if code not in STATED or code >= INTERRUPTED:
         raise typer.Exit(code)
 

@@ -21,6 +21,7 @@ PUBLISHED = Path(__file__).parents[2] / "search_spaces" / "published"
 PARTS = ("schedule", "clip", "reweighting", "masking", "time")  # of a phase, that shape its noise
 MOST = 100  # of a space's examples that are looked at
 MOST_NOTES = 12
+MOST_NAMES = 5  # of one objective, that are said
 
 
 class Trained(NamedTuple):
@@ -33,9 +34,11 @@ class Trained(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """That of its density, where masks are uniform or corrected, and a token's context has its rate."""
+        """That of its density, where masks are uniform or corrected, a token's context has its rate, and the
+        loss is divided by nothing random. An AR term is left out: a bound of its own."""
         context = self.phase.time.per != "token" or self.block_size == 1
-        return self.density.kind if self.phase.masking.unbiased and context else "neither"
+        plain = self.phase.masking.unbiased and self.phase.loss_norm != "masked"
+        return self.density.kind if plain and context else "neither"
 
     @property
     def variance_factor(self) -> float:
@@ -43,12 +46,12 @@ class Trained(NamedTuple):
 
     def same(self, other: "Trained") -> bool:
         """Whatever the model, one mean: in blocks of one size, under masks of one kind."""
-        plain = (self.phase.masking, self.phase.time.per == "token")
-        return (
-            plain == (other.phase.masking, other.phase.time.per == "token")
-            and self.block_size == other.block_size
-            and self.density.same(other.density)
-        )
+        return self._beside() == other._beside() and self.density.same(other.density)
+
+    def _beside(self) -> tuple[object, ...]:
+        """What an objective is made of besides its density."""
+        it = self.phase
+        return it.masking, it.ar_weight, it.loss_norm, it.time.per == "token", self.block_size
 
 
 def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0) -> Trained | None:
@@ -63,8 +66,10 @@ def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0)
 def in_words(phase: Phase) -> str:
     """'schedule cosine, clip.low 0.3': what differs from the default; '' is not said of anything."""
     said = flatten({part: getattr(phase, part).model_dump(mode="json") for part in PARTS})
+    said |= {field: getattr(phase, field) for field in ("ar_weight", "loss_norm")}
     plain = {part: type(phase).model_fields[part].default.model_dump(mode="json") for part in PARTS}
     usual = {**_own_defaults(phase), **{f"{part}.name": plain[part].get("name") for part in PARTS}}
+    usual |= {"ar_weight": 0.0, "loss_norm": "tokens"}
     words = [
         f"{name.removesuffix('.name')} {value:g}"
         if isinstance(value, float)
@@ -145,8 +150,11 @@ def notes(spec: SweepSpec) -> list[str]:
         alike = [each for each in rest if one.same(each)]
         left = [each for each in rest if each not in alike]
         if alike:
-            names = "; ".join(f"{each.name} (variance {each.variance_factor:.3g})" for each in (one, *alike))
-            said.append(f"one objective under {len(alike) + 1} names, of another variance at most: {names}")
+            names = [f"{each.name} (variance {each.variance_factor:.3g})" for each in (one, *alike)]
+            names[MOST_NAMES:] = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+            said.append(
+                f"one objective under {len(alike) + 1} names, which move its variance: {'; '.join(names)}"
+            )
     return list(dict.fromkeys(said))[:MOST_NOTES]
 
 

@@ -1,13 +1,24 @@
 """Loss weights as the table of docs/formulas.md section 3 prints them, for one masking rate p at a time."""
 
 import math
+from itertools import pairwise
 from statistics import NormalDist
 
-from trainer.noise.reweighting import Edm, FlowMatching, Iddpm, Reweighting, Sigmoid, Simple, Unweighted
+from trainer.noise.reweighting import (
+    Curve,
+    Edm,
+    FlowMatching,
+    Iddpm,
+    Reweighting,
+    Sigmoid,
+    Simple,
+    Unweighted,
+)
 
 
 def weight(reweighting: Reweighting, p: float, loss_scale: float) -> float:
     """w at log-SNR lambda = log((1 - p) / p), p kept 1e-9 inside of (0, 1)."""
+    rate = p
     p = min(max(p, 1e-9), 1 - 1e-9)
     log_snr = math.log((1 - p) / p)
     match reweighting:
@@ -23,4 +34,11 @@ def weight(reweighting: Reweighting, p: float, loss_scale: float) -> float:
             return math.exp(-log_snr / 2)
         case Simple():
             return 1 / loss_scale
+        case Curve():
+            heights = [getattr(reweighting, f"d{each}") for each in (0, 20, 40, 60, 80, 100)]
+            if reweighting.rises:
+                heights = [sum(heights[: i + 1]) for i in range(len(heights))]
+            while len(heights) > 1:  # de Casteljau
+                heights = [(1 - rate) * a + rate * b for a, b in pairwise(heights)]
+            return heights[0]
     raise NotImplementedError(reweighting)

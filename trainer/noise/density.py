@@ -59,7 +59,7 @@ class Density(NamedTuple):
         d_K, step = self.d_K, FLAT * self.d_K.max()
         if np.ptp(d_K) <= step:
             return "bound"
-        return "sum of bounds" if np.all(np.diff(d_K) >= -step) else "neither"
+        return "sum of bounds" if np.all(np.maximum.accumulate(d_K) - d_K <= step) else "neither"
 
     @property
     def bounds_K(self) -> np.ndarray:

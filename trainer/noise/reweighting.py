@@ -8,14 +8,13 @@ A new one is one class and one line in the union at the foot.
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from itertools import accumulate
+from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
 from trainer.noise.clips import Interval
-from trainer.noise.quadrature import quadrature
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.values import Settings, kinds
 
@@ -105,8 +104,43 @@ class Simple(Reweighting):
         return 1 / level.loss_scale
 
 
+_KNOT = "What the weight is drawn towards at p = {}; at both ends it is the number itself."
+
+
+def _knot(p: float) -> Any:
+    return Field(1.0, ge=1e-3, le=100, description=_KNOT.format(p))
+
+
+class Curve(Reweighting):
+    """w is a curve over the masking rate itself: under a schedule that covers (0, 1), what is emphasised.
+
+    Six numbers that a search may move one by one, where the other weights are families of none or one: the
+    density d(p) of docs/objectives.md as a search space. The schedule then moves its variance alone. The
+    curve is the Bernstein polynomial of the six: smooth, within their range, and rising where they rise.
+    """
+
+    name: Literal["curve"] = "curve"
+    d0: float = _knot(0)
+    d20: float = _knot(0.2)
+    d40: float = _knot(0.4)
+    d60: float = _knot(0.6)
+    d80: float = _knot(0.8)
+    d100: float = _knot(1)
+    rises: bool = Field(
+        False, description="Each number is what is added to those before it: a sum of improved bounds."
+    )
+    normalize: bool = Field(True, description=_NORMALIZE)
+
+    def weight(self, level: NoiseLevel) -> Array:
+        p = level.move_chance
+        given = (self.d0, self.d20, self.d40, self.d60, self.d80, self.d100)
+        heights = list(accumulate(given)) if self.rises else given
+        n = len(heights) - 1
+        return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) * height for i, height in enumerate(heights))
+
+
 AnyReweighting = Annotated[
-    Unweighted | Edm | Iddpm | Sigmoid | FlowMatching | Simple, Field(discriminator="name")
+    Unweighted | Edm | Iddpm | Sigmoid | FlowMatching | Simple | Curve, Field(discriminator="name")
 ]
 REWEIGHTINGS: tuple[type[Reweighting], ...] = kinds(AnyReweighting)
 
@@ -128,6 +162,10 @@ def mean_weight(
 
     Where the schedule covers (0, 1) unclipped this is the integral of w over p.
     """
+    import numpy as np
+
+    from trainer.noise.quadrature import quadrature
+
     u, du = quadrature(schedule, clip, progress)
     level = clip.level(schedule, u, progress)
     mass = du * level.loss_scale * level.move_chance

@@ -1,6 +1,7 @@
 """What specifications train, the published ones above all: which are equal, which are mirror images."""
 
 import json
+from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 from sweeper.cli.main import app
 from sweeper.planning.objectives import distinct, nearest, notes, objectives_of, published, trained
 from sweeper.spec.load import load_spec, read_spec
+from sweeper.store.queries import Reader
 from sweeper.terminal.objective_text import bounds, curve
+from tests.sweeper import filled
 from trainer.config.train_config import TrainConfig
 from trainer.noise.density import FINE
 
@@ -81,6 +84,9 @@ def test_what_cannot_be_told_from_a_density_is_no_bound():
     again = settings(finetune__masking__name="resampled", finetune__clip__low=0.2)
     assert trained(again).kind == "neither"
     assert trained(settings(finetune__masking__name="frequency")).kind == "bound"
+    assert trained(settings(finetune__loss_norm="masked")).kind == "neither"
+    assert not trained(settings(finetune__ar_weight=0.3)).same(trained(settings()))
+    assert trained(settings(finetune__ar_weight=0.3)).name == "ar_weight 0.3"
     assert trained(settings(objective__name="ar")) is None
     assert trained(settings(pretrain__reweighting__name="edm"), "pretrain").kind == "neither"
 
@@ -137,6 +143,22 @@ def test_the_command_prints_each_and_json_the_same():
     several = CliRunner().invoke(app, ["objective", "published/fm", "finetune.reweighting.name=edm"])
     assert several.exit_code == 3, "trainer. is missing from the override's name"
     assert CliRunner().invoke(app, ["objective", "published/fm"]).output.startswith("schedule cosine_md4")
+
+
+def test_the_command_reads_a_sweep_and_a_trial_of_it(tmp_path):
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    filled.fill(url, "mine")
+    with closing(Reader(url)) as reader:
+        (sweep,) = reader.sweeps()
+        trial = reader.trials(sweep.id)[0]
+        values = reader.configurations(sweep.id)
+    every = json.loads(CliRunner().invoke(app, ["objective", sweep.name, "--db", url, "--json"]).output)
+    expected = distinct(map(TrainConfig.from_dotted, values.values()))
+    assert [each["objective"] for each in every["objectives"]] == [each.name for each in expected]
+    one = CliRunner().invoke(app, ["objective", sweep.name, str(trial.called), "--db", url])
+    assert one.output.splitlines()[0] == trained(TrainConfig.from_dotted(values[trial.configuration])).name
+    wrong = CliRunner().invoke(app, ["objective", sweep.name, "x", "--db", url])
+    assert (wrong.exit_code, "'x' is no trial's number" in wrong.output) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ SCHEDULES = [
     {"schedule": {"name": "bimodal_gaussian"}},
     {"clip": {"low": 0.3, "high": 0.8}},
     {"masking": {"name": "uniform"}, "schedule": {"name": "square"}},
+    {"schedule": {"name": "bimodal_gaussian", "coin": "own"}, "clip": {"low": 0.3, "high": 0.8}},
+    {"time": {"name": "bell", "mu": 0.3}},
 ]
 
 
@@ -69,6 +71,8 @@ WEIGHTS = [
     {},
     {"reweighting": {"name": "iddpm"}},
     {"reweighting": {"name": "sigmoid", "k": -1, "normalize": True}, "clip": {"low": 0.2, "high": 0.9}},
+    {"time": {"name": "table", "heights": [1, 3, 2]}, "schedule": {"name": "cosine_md4"}},
+    {"time": {"name": "table", "heights": [1, 3, 0], "importance": False}},
 ]
 
 

@@ -22,6 +22,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.masking import MASKINGS
 from trainer.noise.reweighting import REWEIGHTINGS
 from trainer.noise.schedules import SCHEDULES, LogLinear
+from trainer.noise.times import TableTime, UniformTime
 from trainer.settings.phase import Finetune
 from trainer.training.learner import Learner
 from trainer.values import kind_of
@@ -62,6 +63,8 @@ UNDER = [
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__k": -3},
     {"finetune__reweighting__name": "sigmoid", "finetune__reweighting__normalize": True},
     {"finetune__antithetic": False},
+    {"finetune__time": {"name": "bell", "importance": False}},
+    {"finetune__time__per": "token"},
 ]
 
 
@@ -164,6 +167,23 @@ def test_weights_move_the_objective_and_no_variance(trained: Trained, config: Tr
     plain, moved = variances(trained, config), variances(trained, config, reweighting=weighted)
     assert moved["objective"] != plain["objective"]
     assert {**moved, "objective": 0} == {**plain, "objective": 0}
+
+
+def test_variance_includes_what_the_density_of_times_is_divided_by(
+    trained: Trained, config: TrainConfig
+) -> None:
+    """Corrected or not in training; the common one is of uniform times, one for each block."""
+    plain = variances(trained, config)
+    late = TableTime(heights=(1.0, 20.0))
+    corrected, free = (
+        variances(trained, config, time=late.model_copy(update={"importance": asked}))
+        for asked in (True, False)
+    )
+    assert corrected["var_nelbo"] == free["var_nelbo"] != plain["var_nelbo"]
+    assert corrected["objective"] != free["objective"]
+    sequence = variances(trained, config, time=UniformTime(per="sequence"))
+    for each in (corrected, free, sequence):
+        assert each["var_nelbo_loglinear"] == plain["var_nelbo_loglinear"]
 
 
 def test_variance_by_hand(trained: Trained, config: TrainConfig) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from tests.reference.density import sums
+from tests.reference.weights import weight as slow_weight
 from trainer.noise.clips import Clip
-from trainer.noise.density import FINE, TENTHS, density
-from trainer.noise.reweighting import Edm, FlowMatching, Iddpm, Sigmoid, Simple, Unweighted
+from trainer.noise.density import FINE, SAME, TENTHS, density
+from trainer.noise.reweighting import Curve, Edm, FlowMatching, Iddpm, Sigmoid, Simple, Unweighted
 from trainer.noise.schedules import (
     BimodalGaussian,
     Cosine,
@@ -108,12 +109,32 @@ def test_under_a_schedule_that_rises_it_is_the_weight_over_the_width_of_the_clip
 )
 def test_a_density_of_times_moves_the_variance_alone(schedule, weight, clip, time):
     plain, drawn = (density(schedule, clip, weight, each) for each in (EVEN, time))
-    np.testing.assert_allclose(drawn.mass_K, plain.mass_K, atol=1e-7 * plain.total)
+    np.testing.assert_allclose(drawn.mass_K, plain.mass_K, atol=SAME * plain.total)
     assert drawn.same(plain)
     if clip.high - clip.low > 0.05:
         assert not np.allclose(drawn.drawn_K, plain.drawn_K)
         freed = time.model_copy(update={"importance": False})
         assert not density(schedule, clip, weight, freed).same(plain)
+
+
+heights = st.lists(st.floats(1e-3, 10), min_size=6, max_size=6)
+
+
+@settings(deadline=None, max_examples=10)
+@given(heights=heights, schedule=st.sampled_from([LogLinear(), Cosine(), CosineMd4()]), rises=st.booleans())
+def test_a_curve_is_the_density_whatever_the_schedule(heights, schedule, rises):
+    """Scaled to the bound's total; where each number adds to those before, a sum of bounds."""
+    names = ("d0", "d20", "d40", "d60", "d80", "d100")
+    curve = Curve(**dict(zip(names, heights, strict=True)), rises=rises)
+    found, whole = density(schedule, ALL, curve, EVEN), density(schedule, ALL, NONE, EVEN)
+    assert found.total == pytest.approx(whole.total, rel=1e-6)
+    unscaled = [
+        quad(lambda p: slow_weight(curve, p, 1.0), b / FINE, (b + 1) / FINE)[0] for b in range(1, FINE)
+    ]
+    scale = found.mass_K[1:] / np.array(unscaled)
+    np.testing.assert_allclose(scale, scale[0], rtol=1e-6)
+    if rises:
+        assert found.kind in ("sum of bounds", "bound")
 
 
 def test_kosmopoulous_setting_has_the_row_that_their_code_has():
