@@ -1,4 +1,4 @@
-"""What a configuration's finetune noise looks like in numbers: schedule, clip and weight together."""
+"""What a configuration's finetune noise looks like in numbers: schedule, clip, weight and times together."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from trainer.noise.clips import AnyClip, Clip
 from trainer.noise.reweighting import AnyReweighting, Unweighted, normalizer
 from trainer.noise.schedules import AnySchedule, LogLinear
+from trainer.noise.times import AnyTime, UniformTime
 
 TIMES = 600  # points of a curve over t
 DRAWS = 40_000  # stratified draws behind a density
@@ -22,6 +23,7 @@ class FinetuneNoise(BaseModel, frozen=True, extra="forbid"):
     schedule: AnySchedule = LogLinear()
     clip: AnyClip = Clip()  # auto: as it begins
     reweighting: AnyReweighting = Unweighted()
+    time: AnyTime = UniformTime()
 
 
 class UnknownNoise(ValueError):
@@ -72,10 +74,11 @@ def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     u = (np.arange(TIMES) + 0.5) / TIMES
     level = phase.clip.level(phase.schedule, u, progress)
-    draws = phase.clip.level(phase.schedule, (np.arange(DRAWS) + 0.5) / DRAWS, progress)
+    u_of_draws = (np.arange(DRAWS) + 0.5) / DRAWS
+    draws, over_density = phase.time.level(phase.schedule, phase.clip, u_of_draws, progress)
     edges = np.linspace(0, 1, BINS + 1)
     counts, _ = np.histogram(draws.move_chance, edges)
-    charge = draws.move_chance * draws.loss_scale * phase.reweighting.weight(draws) / divisor
+    charge = over_density * draws.move_chance * draws.loss_scale * phase.reweighting.weight(draws) / divisor
     charged, _ = np.histogram(draws.move_chance, edges, weights=charge)
     return NoiseShape(
         t=phase.clip.time(u),

@@ -1,6 +1,5 @@
 """The commands that give a sweep's results away: as files, to a database of Optuna's, or as one page."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +31,10 @@ def export(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study."""
+    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study.
+
+    Example: python -m sweeper export schedules --out results --format csv
+    """
     from sweeper.terminal.console import print_json, print_text
 
     if out is None and optuna is None:
@@ -57,7 +59,7 @@ def export(
         return
     print_text(*(str(file) for file in files))
     if studied is not None:
-        print_text(f"study {name}: {studied} trials; to look at it: optuna-dashboard URL")
+        print_text(f"study {sweep.name}: {studied} trials; to look at it: optuna-dashboard URL")
 
 
 @app.command()
@@ -70,7 +72,10 @@ def share(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """One page by itself, to attach or to open offline: answer, board, figures, method, specification."""
+    """One page by itself, to attach or to open offline: answer, board, figures, method, specification.
+
+    Example: python -m sweeper share schedules --out schedules.html
+    """
     from time import time
 
     from sweeper.results.leaderboard import leaderboard
@@ -85,9 +90,9 @@ def share(
     except ModuleNotFoundError as error:
         fail(LACKS, lacks("share", str(error.name), "dashboard"), json)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = leaderboard(reader, name)
+        board = leaderboard(reader, sweep.name)
         if all(row.rank is None for row in board.rows):
-            fail(NOTHING_TO_RANK, f"nothing of {name} is ranked yet", json)
+            fail(NOTHING_TO_RANK, f"nothing of {sweep.called} is ranked yet", json)
         text = page(reader, sweep, board, _said(reader, sweep, board), time())
     try:
         with written_whole(out) as place:
@@ -105,38 +110,22 @@ def _said(reader: "Reader", sweep: "SweepRecord", board: "Board") -> "Said":
     from dashboard.share.markup import Column
     from dashboard.share.page import Said
     from sweeper.execution.registration import code_version
-    from sweeper.results.repro import repro
     from sweeper.results.savings import savings
     from sweeper.spec.load import as_typed
+    from sweeper.terminal.again import again
     from sweeper.terminal.board_table import all_columns, legend
-    from trainer.config.problems import InvalidConfig
 
     columns = [
         Column(each.title, [*map(each.cell, board.rows)], [*map(each.value, board.rows)], each.right)
         for each in all_columns(board, board.varied or board.searched)
     ]
     saved = savings(reader, sweep)
-    overrides, text = as_typed(sweep.spec_text)
-    file = f"{sweep.name}.yaml"
-    again = [
-        (
-            f"The sweep, from the specification below as {file}",
-            f"python -m sweeper run {shlex.join([file, *overrides])}",
-        )
-    ]
     first = reader.trial(board.rows[0].trials[0])
-    if first is not None:
-        try:
-            line = repro(reader, sweep, first).line(Path("runs") / f"{sweep.name}-{first.called}")
-            again.append((f"The first row's trial {first.called} by itself, its pretrain included", line))
-        except InvalidConfig as error:
-            again.append(
-                (f"The first row's trial {first.called} cannot be made again by this version", str(error))
-            )
+    assert first is not None
     return Said(
         columns=columns,
         method=[*legend(board), *([f"Shared pretrains {saved.words()}."] if saved else [])],
-        again=again,
-        specification=text,
+        again=again(reader, sweep, first, f"The first row's trial {first.called}"),
+        specification=as_typed(sweep.spec_text)[1],
         code_version=code_version(),
     )

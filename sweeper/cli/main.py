@@ -15,9 +15,12 @@ from sweeper.cli import (
     comparisons,
     controls,
     export,
+    follow,
     housekeeping,
     machine,
+    models,
     notes,
+    objective,
     plan,
     run,
     settle,
@@ -25,12 +28,14 @@ from sweeper.cli import (
     start,
     status,
 )
+from sweeper.cli.options import Command
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, claims, export),
-    *(controls, notes, plan, housekeeping, stages),
+    *(start, run, settle, status, machine, board, comparisons, claims),
+    *(export, models, follow),
+    *(controls, notes, plan, objective, housekeeping, stages),
 )
 
 app = typer.Typer(
@@ -66,4 +71,6 @@ def _options(
 
 
 for kind in KINDS:
+    for each in kind.app.registered_commands:
+        each.cls = Command
     app.add_typer(kind.app)

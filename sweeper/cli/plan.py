@@ -1,6 +1,7 @@
 """The command that says what a sweep would take, without running it."""
 
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -27,7 +28,10 @@ def plan(
     json: AsJson = False,
 ) -> None:
     """Say what a sweep would take: time, GPU-hours, memory, disk, and what does not fit. 20 steps of each
-    distinct shape are tried out; nothing is run."""
+    distinct shape are tried out; nothing is run.
+
+    Example: python -m sweeper plan search_spaces/schedules.yaml
+    """
     show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
 
 
@@ -62,6 +66,10 @@ def seen(spec: "SweepSpec", would: "Plan", db: str) -> "Resolution":
     """The smallest difference, by the scatter of earlier sweeps where the database has any; it may be none,
     or not there."""
     from sweeper.planning.resolution import resolution
+
+    file = db.removeprefix("sqlite:///")
+    if file != db and not Path(file).exists():  # nothing to read: what reads takes a while to be imported
+        return resolution(spec, would.trials, None)
     from sweeper.results.race_record import scatter_of_store
     from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader

@@ -176,7 +176,7 @@ def _cut_off(driver: Driver, failure: Exception | None, progress: Progress, at: 
     """
     if isinstance(failure, StoreError):
         raise failure
-    if failure is not None and is_of_the_environment(failure):
+    if failure is not None and (isinstance(failure, LacksError) or is_of_the_environment(failure)):
         driver.stop(StopReason(in_words(failure), LACKS))
     elif failure is not None:
         driver.interrupt(f"internal error: {failure!r}")

@@ -18,7 +18,7 @@ from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tune_adapters import NoProgress, SchedulerAdapter, SearcherAdapter
 from sweeper.execution.watchdog import SLOW, Watchdog
 from sweeper.execution.worker import Worker, environment
-from sweeper.planning.machine import Slots
+from sweeper.planning.machine import LacksError, Slots
 
 DRIVER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -33,6 +33,9 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+
+
+STARTS = 3  # of Ray, until it counts as something that the machine cannot do
 
 
 class Executor(NamedTuple):
@@ -53,8 +56,7 @@ class Executor(NamedTuple):
         os.environ.update(environment(threads=max(1, int(self.slots.cpu))))
         take_lost_workers_for_dead()
         try:
-            self.watchdog.beat(SLOW)
-            self.ray.start(self.slots, self.place, self.watchdog.give_up)
+            start(self.ray, self.slots, self.place, self.watchdog)
             self.watchdog.watch()  # again: ray.init puts its own handler on SIGTERM
             self._tuner(backend).fit()
         except Exception as error:
@@ -86,6 +88,23 @@ class Executor(NamedTuple):
                 verbose=0,
             ),
         )
+
+
+def start(ray: LocalRay | ClusterRay, slots: Slots, place: Path, watchdog: Watchdog) -> None:
+    """Again where it fails: a busy machine may be slower than the 30 s that Ray gives itself.
+
+    Raises LacksError where it does not come about.
+    """
+    for left in reversed(range(STARTS)):
+        watchdog.beat(SLOW)
+        try:
+            ray.start(slots, place, watchdog.give_up)
+            return
+        except Exception as error:
+            logging.getLogger("ray").exception("Ray did not start")
+            ray.stop()
+            if not left or watchdog.signal is not None:
+                raise LacksError(f"Ray does not start on this machine: {error}") from error
 
 
 def _tune_id(trial: object) -> str:

@@ -1,10 +1,14 @@
 """Where are a trial's files, and which checkpoints are there?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from sweeper.files.remote import is_remote, within
 from sweeper.store.records import SweepRecord, TrialRecord
+from trainer.errors import CheckpointError, MissingCheckpoint
 
 NAMES = ("best.safetensors", "last.safetensors")
 
@@ -26,3 +30,26 @@ def files_of(sweep: SweepRecord, trial: TrialRecord) -> TrialFiles:
     folder = within(sweep.folder, "trials", str(sweep.id), str(trial.repeat_of or trial.id))
     here = [] if is_remote(folder) else [Path(folder, name) for name in NAMES]
     return TrialFiles(folder, [str(path) for path in here if path.is_file()])
+
+
+@contextmanager
+def folder_here(files: TrialFiles, checkpoint: str) -> Iterator[Path]:
+    """The trial's folder on this machine, with that checkpoint in it (best or last); of an object store a
+    copy, for as long as the block lasts. Raises CheckpointError."""
+    name = f"{checkpoint}.safetensors"
+    if not is_remote(files.folder):
+        if not Path(files.folder, name).is_file():
+            raise MissingCheckpoint(f"{Path(files.folder, name)}: there is no such checkpoint any more")
+        yield Path(files.folder)
+        return
+    from sweeper.files.snapshots import Snapshots  # loads pyarrow
+
+    shown = files.folder.partition("?")[0]
+    with TemporaryDirectory(prefix="trial-") as copy:
+        try:
+            Snapshots(files.folder).fetch(Path(copy))
+        except OSError as error:
+            raise CheckpointError(f"{shown} cannot be read: {' '.join(str(error).split())[:300]}") from None
+        if not Path(copy, name).is_file():
+            raise MissingCheckpoint(f"{shown}: holds no {name}")
+        yield Path(copy)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from trainer.noise.clips import AnyClip, Clip
 from trainer.noise.schedules import AnySchedule, LogLinear
+from trainer.noise.times import AnyTime, UniformTime
 from trainer.objectives.union import OBJECTIVES
 from trainer.settings.blocks import AnyBlocks, FixedBlocks
 from trainer.values import kind_of
@@ -158,6 +159,7 @@ def _words(values: Mapping[str, Any]) -> int:
 class _Noise(BaseModel, frozen=True, extra="forbid"):
     schedule: AnySchedule = LogLinear()
     clip: AnyClip = Clip()  # auto: as it begins
+    time: AnyTime = UniformTime()
 
 
 class _Trained(BaseModel, frozen=True, extra="forbid"):
@@ -191,5 +193,6 @@ def _groups(values: Mapping[str, Any], phase: str, kind: type[BaseModel]) -> dic
 def _mean_rate(noise: str) -> float:
     it = _Noise.model_validate_json(noise)  # its error is a ValueError
     u = (np.arange(TIMES) + 0.5) / TIMES
-    levels = [it.clip.level(it.schedule, u, at) for at in (PROGRESS if it.schedule.moves else PROGRESS[:1])]
+    moments = PROGRESS if it.schedule.moves else PROGRESS[:1]
+    levels = [it.time.level(it.schedule, it.clip, u, at).level for at in moments]
     return float(np.mean([level.move_chance for level in levels]))

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from tests.reference import masking, schedules
+from tests.reference import masking, schedules, times
 from tests.reference.attention import mask
 from tests.reference.model import logits
 from tests.reference.weights import weight
@@ -61,7 +61,8 @@ def score_entropy_nats(weights, heads, xt_BL, x0_BL, p_B, mask_id):
 def noise(phase, counts, x0_L, u_N, draw_L, progress):
     """(masked_L, p_N, charge_N): of one sequence, block by block and token by token.
 
-    u_N places each block in [low, high] of the clip; a token is masked where its draw is below its chance.
+    u_N places each block in [low, high] of the clip, by the density of times; a token is masked where its
+    draw is below its chance.
     The charge is what the nats of a block's masked tokens are multiplied by.
     """
     length = len(x0_L)
@@ -70,7 +71,9 @@ def noise(phase, counts, x0_L, u_N, draw_L, progress):
     masked_L, p_N, charge_N = [], [], []
     for first, u in zip(range(0, length, block_size), u_N, strict=True):
         low, high = max(phase.clip.low, 1e-3), max(phase.clip.high, 1e-3)
-        t = low + (high - low) * u
+        start, end = next((a, b) for a, b in reversed(phase.schedule.parts) if u >= a)
+        share, over_density = times.drawn(phase.time, (u - start) / (end - start))
+        t = start + (end - start) * (low + (high - low) * share)
         p, scale = 1.0, 1.0
         if low < 1:
             p = schedules.move_chance(phase.schedule, t, progress)
@@ -86,6 +89,7 @@ def noise(phase, counts, x0_L, u_N, draw_L, progress):
         charge_N.append(
             uniform
             / masking.probability(chosen[given:], each[given:])
+            * over_density
             * scale
             * weight(phase.reweighting, p, scale)
         )

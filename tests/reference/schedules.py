@@ -6,10 +6,12 @@ from statistics import NormalDist
 from trainer.noise.schedules import (
     BimodalGaussian,
     Cosine,
+    CosineMd4,
     Gaussian,
     Logarithmic,
     LogLinear,
     NoiseSchedule,
+    Poly,
     Square,
     SquareRoot,
 )
@@ -23,30 +25,51 @@ def move_chance(schedule: NoiseSchedule, t: float, progress: float = 0.0) -> flo
             return t * t
         case SquareRoot():
             return math.sqrt(t)
+        case Poly():
+            return t**schedule.n
         case Logarithmic():
             return math.log(1 + t) / math.log(2)
         case Cosine():
             return 1 - (1 - schedule.eps) * math.cos(math.pi * t / 2)
+        case CosineMd4():
+            return 1 - (1 - math.cos(math.pi / 2 * (1 - t)))  # 1 - alpha, as its paper has it
         case Gaussian():
-            return truncated_quantile(schedule.mu, schedule.sigma, t)
+            return quantile(schedule, schedule.mu, schedule.sigma, t)
         case BimodalGaussian() if t < schedule.w:
-            return truncated_quantile(schedule.mu1, schedule.sigma1, t / schedule.w)
+            return quantile(schedule, schedule.mu1, schedule.sigma1, t / schedule.w)
         case BimodalGaussian():
             left = math.exp(-schedule.tau * progress)
             mu2 = schedule.m_end + (schedule.m_start - schedule.m_end) * left
-            return truncated_quantile(mu2, schedule.sigma2, (t - schedule.w) / (1 - schedule.w))
+            return quantile(schedule, mu2, schedule.sigma2, (t - schedule.w) / (1 - schedule.w))
     raise NotImplementedError(schedule)
 
 
 def loss_scale(schedule: NoiseSchedule, t: float, progress: float = 0.0, step: float = 1e-6) -> float:
+    p = move_chance(schedule, t, progress)
+    gamma = schedule.gamma if isinstance(schedule, Gaussian | BimodalGaussian) else 1.0
     if isinstance(schedule, BimodalGaussian) and schedule.weight == "mixture":
-        p = move_chance(schedule, t, progress)
         left = math.exp(-schedule.tau * progress)
         mu2 = schedule.m_end + (schedule.m_start - schedule.m_end) * left
         modes = (schedule.w, schedule.mu1, schedule.sigma1), (1 - schedule.w, mu2, schedule.sigma2)
-        return 1 / (p * sum(share * truncated_density(mu, sigma, p) for share, mu, sigma in modes))
-    rise = move_chance(schedule, t + step, progress) - move_chance(schedule, t - step, progress)
-    return rise / (2 * step) / move_chance(schedule, t, progress)
+        return (1 / sum(share * density(schedule, mu, sigma, p) for share, mu, sigma in modes)) ** gamma / p
+    rise = (move_chance(schedule, t + step, progress) - move_chance(schedule, t - step, progress)) / (
+        2 * step
+    )
+    if isinstance(schedule, BimodalGaussian) and schedule.coin == "own":
+        rise *= schedule.w if t < schedule.w else 1 - schedule.w
+    return rise**gamma / p
+
+
+def quantile(schedule: Gaussian | BimodalGaussian, mu: float, sigma: float, t: float) -> float:
+    if schedule.outside == "cut":
+        return truncated_quantile(mu, sigma, t)
+    return min(max(NormalDist(mu, sigma).inv_cdf(t), schedule.p_min), 1.0)
+
+
+def density(schedule: Gaussian | BimodalGaussian, mu: float, sigma: float, p: float) -> float:
+    if schedule.outside == "cut":
+        return truncated_density(mu, sigma, p)
+    return NormalDist(mu, sigma).pdf(p)
 
 
 def truncated_quantile(mu: float, sigma: float, t: float) -> float:

@@ -57,22 +57,24 @@ layers = st.integers(1, 3)
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 6)).filter(lambda shape: shape[0] * shape[1] >= 2)
 
 schedules = st.one_of(
-    st.sampled_from(["loglinear", "square", "square_root", "logarithmic", "cosine"]).map(
-        lambda name: {"name": name}
-    ),
+    st.sampled_from(
+        ["loglinear", "square", "square_root", "poly", "logarithmic", "cosine", "cosine_md4"]
+    ).map(lambda name: {"name": name}),
     st.builds(
-        lambda mu, sigma: {"name": "gaussian", "mu": mu, "sigma": sigma},
+        lambda mu, sigma, gamma: {"name": "gaussian", "mu": mu, "sigma": sigma, "gamma": gamma},
         st.floats(0.1, 0.9),
         st.floats(0.1, 1),
+        st.sampled_from([0.0, 0.1, 1.0]),
     ),
     st.builds(
-        lambda mu1, w, weight: (
-            {"name": "bimodal_gaussian", "mu1": mu1, "w": w, "weight": weight}
+        lambda mu1, w, weight, coin: (
+            {"name": "bimodal_gaussian", "mu1": mu1, "w": w, "weight": weight, "coin": coin}
             | {"sigma1": 0.1, "sigma2": 0.2}
         ),
         st.floats(0.1, 0.5),
         st.floats(0.2, 0.8),
         st.sampled_from(["branch", "mixture"]),
+        st.sampled_from(["time", "own"]),
     ),
 )
 weights = st.one_of(
@@ -86,8 +88,23 @@ clips = st.one_of(
 maskings = st.one_of(
     st.just({"name": "uniform"}), st.floats(0, 1).map(lambda s: {"name": "frequency", "strength": s})
 )
+times = st.sampled_from(
+    [
+        {"name": "uniform"},
+        {"name": "beta", "a": 0.5, "b": 1.5},
+        {"name": "bell", "mu": 0.3},
+        {"name": "bell", "sigma": 0.05, "importance": False},
+        {"name": "table", "heights": [1, 4, 2]},
+    ]
+)
 noises = st.fixed_dictionaries(
-    {"schedule": schedules, "clip": clips, "masking": maskings, "antithetic": st.booleans()}
+    {
+        "schedule": schedules,
+        "clip": clips,
+        "masking": maskings,
+        "antithetic": st.booleans(),
+        "time": times,
+    }
 )
 
 

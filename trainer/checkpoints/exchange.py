@@ -5,16 +5,23 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.interchange import PublicConfig, load_published, read_public_config, save_published
+from trainer.checkpoints.interchange import (
+    CODE,
+    PublicConfig,
+    load_published,
+    read_public_config,
+    save_published,
+)
 from trainer.checkpoints.trained import open_trained
 from trainer.config.names import SHORT
 from trainer.config.network import shape_of
-from trainer.config.published import weights_file
+from trainer.config.published import WEIGHTS, weights_file
 from trainer.config.stored import read_config
 from trainer.config.train_config import TrainConfig
 from trainer.data.pretrained import pretrained
@@ -26,6 +33,8 @@ from trainer.settings.sizes import SIZES
 
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt")  # a tokenizer has one of them
 BESIDE = ("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "special_ids.json")
+CARD = "README.md"
+EXPORTED = (WEIGHTS, "config.json", *CODE, *VOCABULARY, *BESIDE, CARD)
 
 
 def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> None:
@@ -65,11 +74,20 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
         checkpoint.save(folder / "best.safetensors", tensors, facts)
 
 
-def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
+def export_run(
+    folder: Path,
+    out: Path,
+    *,
+    name: str = "best",
+    beside: Mapping[str, str] = MappingProxyType({}),
+    replace: bool = False,
+) -> None:
     """Makes `out` a published checkpoint of a run's best or last one, its moving average applied.
 
-    The run's corpus is prepared. Raises CheckpointError or DataError.
+    The run's corpus is prepared. beside: texts that go into the folder, by the name of their file. replace:
+    an exported model that is there gives way once this one is whole. Raises CheckpointError or DataError.
     """
+    check_place(out, replace)  # before anything takes long
     config, path = read_config(folder), folder / f"{name}.safetensors"
     model, corpus, block_size, _ = open_trained(config, path, device="cpu")
     facts = checkpoint.read_facts(path)
@@ -96,8 +114,10 @@ def export_run(folder: Path, out: Path, *, name: str = "best") -> None:
         sampling_eps_min=max(low, FIRST_TIME),
         sampling_eps_max=high,
     )
-    with _whole_folder(out) as partial:
+    with _whole_folder(out, replace) as partial:
         save_published(partial, model.state_dict(), public, corpus.tokenizer)
+        for file_name, text in beside.items():
+            (partial / file_name).write_text(text, encoding="utf-8")
 
 
 def run_values(public: PublicConfig) -> dict[str, Any]:
@@ -156,20 +176,38 @@ def _named_tokenizer(name: str) -> Tokenizer:
     return pretrained(name)
 
 
+def check_place(out: Path, replace: bool) -> None:
+    """Nothing is lost by it that was not exported here. Raises CheckpointError."""
+    try:
+        names = sorted(each.name for each in out.iterdir()) if out.is_dir() else []
+    except OSError as error:
+        raise CheckpointError(f"{out}: cannot be read ({error.strerror})") from None
+    if (out.exists() and not out.is_dir()) or (names and not replace):
+        raise CheckpointError(f"{out}: is there already; name a folder that is new or empty")
+    if strange := [name for name in names if name not in EXPORTED]:
+        raise CheckpointError(
+            f"{out}: {strange[0]} is no part of an exported model, and only such a folder is replaced"
+        )
+
+
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
+def _whole_folder(out: Path, replace: bool = False) -> Iterator[Path]:
     """A folder beside `out`, which gets its name once all of it is on disk; of an error nothing stays."""
     out = out.absolute()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CheckpointError(f"{out}: is there already; name a folder that is new or empty")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    check_place(out, replace)
+    partial, before = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("partial", "before"))
     try:
         partial.mkdir(parents=True)
         yield partial
         for each in partial.rglob("*"):
             to_disk(each)
+        if out.exists() and any(out.iterdir()):
+            os.replace(out, before)  # a folder that is full cannot be replaced in one step
         replace_durably(partial, out)
     except OSError as error:
         raise CheckpointError(f"{out}: cannot be written ({error.strerror})") from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if before.exists() and not out.exists():
+            os.replace(before, out)
+        for each in (partial, before):
+            shutil.rmtree(each, ignore_errors=True)

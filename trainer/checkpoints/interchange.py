@@ -3,10 +3,11 @@
 A published checkpoint is a folder as transformers users expect it: model.safetensors with the network's
 weights under `backbone.`, their moving average applied, and the 0-d buffers sampling_eps_min and
 sampling_eps_max; config.json; the tokenizer's files. Our parameters have the same names and shapes, so
-that weights go either way unchanged.
+that weights go either way unchanged. What goes out brings code of its own that reads it.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ PREFIXES = ("state_dict.", "backbone.", "_orig_mod.")
 AVERAGE = "ema."
 SHADOW = "ema.shadow_params."  # Lightning's moving average: numbers, in the order of the parameters
 INTERVAL = ("sampling_eps_min", "sampling_eps_max")
-# The repository with the public module's code, for AutoModelForMaskedLM with trust_remote_code.
-CODE = "kuleshov-group/bd3lm-owt-block_size16"
+# Copied beside the weights, for AutoModelForMaskedLM with trust_remote_code: they need no package of ours.
+CODE = ("configuration_bd3lm.py", "modeling_bd3lm.py")
 
 
 class PublicConfig(Settings):
@@ -111,14 +112,17 @@ def load_published(path: Path, model: Denoiser) -> dict[str, torch.Tensor]:
 def save_published(
     folder: Path, weights: Mapping[str, torch.Tensor], config: PublicConfig, tokenizer: Tokenizer
 ) -> None:
-    """Writes model.safetensors, config.json and the tokenizer's files into a folder that is there."""
+    """Writes model.safetensors, config.json, code and the tokenizer's files into a folder that is there."""
     tensors = {f"backbone.{name}": tensor.detach().contiguous() for name, tensor in weights.items()}
     if config.var_min:
         tensors |= {
             name: torch.tensor(value) for name, value in config.model_dump(include={*INTERVAL}).items()
         }
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})  # transformers asks for the format
-    _write_json(folder / "config.json", {**_FOR_TRANSFORMERS, **config.model_dump()})
+    ids = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_id") for kind in ("bos", "eos", "mask")}
+    _write_json(folder / "config.json", {**_FOR_TRANSFORMERS, **config.model_dump(), **ids})
+    for name in CODE:
+        shutil.copyfile(Path(__file__).with_name(name), folder / name)
     tokenizer.save(folder)
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer, config.model_length))
 
@@ -127,8 +131,8 @@ _FOR_TRANSFORMERS = {
     "model_type": "bd3lm",
     "architectures": ["BD3LM"],
     "auto_map": {
-        "AutoConfig": f"{CODE}--configuration_bd3lm.BD3LMConfig",
-        "AutoModelForMaskedLM": f"{CODE}--modeling_bd3lm.BD3LM",
+        "AutoConfig": "configuration_bd3lm.BD3LMConfig",
+        "AutoModelForMaskedLM": "modeling_bd3lm.BD3LM",
     },
     "attn_backend": "sdpa",
     "torch_dtype": "float32",
@@ -143,6 +147,8 @@ def _tokenizer_config(tokenizer: Tokenizer, length: int) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
         **words,
         "added_tokens_decoder": {str(i): {"content": words[kind], **plain} for kind, i in ids.items()},
     }

@@ -28,6 +28,15 @@ from trainer.values import Settings, flatten, group, kind_of, named, with_defaul
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 2
 
+# Fields of a phase that came later, by what was done before they did: no part of what identifies a run then.
+LATER = {
+    "time.name": "uniform",
+    "time.per": "block",
+    "schedule.gamma": 1.0,
+    "schedule.outside": "cut",
+    "schedule.coin": "time",
+}
+
 
 class CheckpointConfig(Settings):
     every: float = Field(20.0, gt=0, description="Seconds of training between two checkpoints.")
@@ -84,6 +93,8 @@ class TrainConfig(Settings):
                 problems.append(Problem(f"{name}.masking", sentence))
             if not found[name] and (other := self._problem_of_sizes(phase)):
                 problems.append(Problem(f"{name}.{other[0]}", other[1]))
+            wrong = None if found[name] else phase.time.problem(phase.clip, phase.masking == Uniform())
+            problems += [Problem(f"{name}.{wrong[0]}", wrong[1])] if wrong else []
         if sentence := self._problem_of_looks():
             problems.append(Problem("evaluation.block_sizes", sentence))
         sizes = [n for n, _ in self.finetune.blocks.shares_of(self.finetune.block_size)]
@@ -100,7 +111,8 @@ class TrainConfig(Settings):
 
     def _problem_of_sizes(self, phase: Phase) -> tuple[str, str] | None:
         """(field, sentence) where the phase makes no sense at a block size that its `blocks` train."""
-        for size, _ in phase.blocks.shares_of(phase.block_size):
+        others = [size for size, _ in phase.blocks.shares_of(phase.block_size) if size != phase.block_size]
+        for size in others:  # that one is looked at by itself
             trained = phase.model_copy(update={"block_size": size})
             if wrong := self.objective.problem(trained, self.data.length):
                 return "blocks.sizes", wrong[1]
@@ -211,6 +223,9 @@ class TrainConfig(Settings):
                 del values[f"{name}.masking.name"]
             for unsaid in phase.unsaid(self.optimizer, self.model):
                 del values[f"{name}.{unsaid}"]
+            for field, before in LATER.items():
+                if values.get(f"{name}.{field}") == before:
+                    del values[f"{name}.{field}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
 

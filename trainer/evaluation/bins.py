@@ -12,8 +12,11 @@ from trainer.config.evaluation import EvaluationConfig
 from trainer.data.corpus import Corpus
 from trainer.evaluation.variance import loss_of, valid_batch
 from trainer.network.model import Denoiser
-from trainer.noise.clips import Clip
+from trainer.noise.arrays import Array, to_dtype_of, to_float64
+from trainer.noise.clips import Interval
 from trainer.noise.reweighting import Unweighted, normalizer
+from trainer.noise.schedules import NoiseLevel, NoiseSchedule
+from trainer.noise.times import UniformTime
 from trainer.objectives.base import Objective
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
@@ -32,6 +35,15 @@ class Bin(NamedTuple):
     objective: float  # what the bin adds to the objective: over the bins, they sum to it
 
 
+class _At(Interval):
+    """Every block at one level, whatever is drawn."""
+
+    fixed: NoiseLevel
+
+    def level(self, schedule: NoiseSchedule, u: Array, progress: float = 0.0) -> NoiseLevel:
+        return NoiseLevel(*(to_dtype_of(u, to_float64(u) * 0 + each) for each in self.fixed))
+
+
 def bins(
     model: Denoiser, objective: Objective, phase: Phase, corpus: Corpus, config: EvaluationConfig
 ) -> Generator[None, None, list[Bin]]:
@@ -44,7 +56,7 @@ def bins(
     if not objective.noisy:
         return []
     passes = -(-config.variance_batches // BINS)
-    unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted()})
+    unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted(), "time": UniformTime()})
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, 1.0)
     found = []
     for i, u_U in enumerate(times_by_bin(phase) if passes else []):
@@ -54,9 +66,8 @@ def bins(
         move_chance, masked, tokens, nats, charged = 0.0, 0, 0, 0.0, 0.0
         for k in range(passes):
             u = u_U[int((k + rng.random()) / passes * len(u_U))]
-            t = float(phase.clip.time(u))
-            at_t = unweighted.model_copy(update={"clip": Clip(low=t, high=t)})
-            level = at_t.clip.level(phase.schedule, 0.0, 1.0)
+            level, over_density = phase.time.level(phase.schedule, phase.clip, float(u), 1.0)
+            at_t = unweighted.model_copy(update={"clip": _At(fixed=level)})
             x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, k)
             loss = loss_of(model, objective, x0_BL, at_t, 1.0, seed_of(config.seed, "bin masks", i, k))
             total = loss.loss_BL.double().sum().item()
@@ -64,7 +75,7 @@ def bins(
             masked += int(loss.loss_BL.count_nonzero())
             tokens += int(loss.scored_BL.sum())
             nats += total / level.loss_scale
-            charged += total * phase.reweighting.weight(level) / divisor
+            charged += total * over_density * phase.reweighting.weight(level) / divisor
             yield None
         share = len(u_U) / DRAWS
         found.append(
@@ -84,7 +95,7 @@ def bins(
 def times_by_bin(phase: Phase) -> list[np.ndarray]:
     """For each bin, those of DRAWS even u in (0, 1) at which p falls into it; at progress 1."""
     u_U = (np.arange(DRAWS) + 0.5) / DRAWS
-    p_U = phase.clip.level(phase.schedule, u_U, 1.0).move_chance
+    p_U = phase.time.level(phase.schedule, phase.clip, u_U, 1.0).level.move_chance
     bin_U = np.minimum((p_U * BINS).astype(int), BINS - 1)
     return [u_U[bin_U == i] for i in range(BINS)]
 

@@ -16,6 +16,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
+from trainer.noise.times import UniformTime
 from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
@@ -27,10 +28,12 @@ def variance(
     """Yields None after each pass; returns var_nelbo, var_nelbo_loglinear and objective.
 
     Batches have the training's size, which belongs to these metrics, and the end of training's progress.
+    var_nelbo includes what the density of times is divided by: it is the price of that density, or its gain.
     A variance is left out where a batch has one block, and everything is where variance_batches is 0.
     """
-    unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted()})
-    common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform()}
+    bare = {"reweighting": Unweighted(), "time": phase.time.correcting()}
+    unweighted = phase.of_diffusion().model_copy(update=bare)
+    common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform(), "time": UniformTime()}
     loglinear = unweighted.model_copy(update=common_phase)
 
     found: dict[str, list[float]] = {"objective": [], "var_nelbo": [], "var_nelbo_loglinear": []}

@@ -46,7 +46,21 @@ class Interval(Settings):
         if self.low == 1:
             ones = to_dtype_of(u, to_float64(u) * 0 + 1)
             return NoiseLevel(ones, ones)
-        return schedule(self.time(u), progress)
+        first, width = schedule.part(u)
+        return schedule(first + width * self.time((u - first) / width), progress)
+
+    def rising(self, schedule: NoiseSchedule) -> list[tuple[float, float, float, float]]:
+        """(first, width, start, end): the intervals of time [start, end] in which p rises within the clip, in
+        shares of the schedule's part that begins at `first`. None where the clip is a single time."""
+        low, high = self.time(0.0), self.time(1.0)
+        found = []
+        for first, last in schedule.parts:
+            width = last - first
+            for a, b in schedule.branches:
+                start, end = max((a - first) / width, low), min((b - first) / width, high)
+                if start < end and first <= a and b <= last:
+                    found.append((first, width, start, end))
+        return found
 
 
 class Clip(Interval):

@@ -8,9 +8,8 @@ A new one is one class and one line in the union at the foot.
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
@@ -25,6 +24,9 @@ _NORMALIZE = (
 
 class Reweighting(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
+
+    # What its name means in other code, where that is not this.
+    elsewhere: ClassVar[str] = ""
 
     @abstractmethod
     def weight(self, level: NoiseLevel) -> Array:
@@ -43,6 +45,8 @@ class Unweighted(Reweighting):
 class Edm(Reweighting):
     """w = N(lambda; 2.4, 2.4^2) (e^-lambda + 0.5^2) / 0.5^2 (Karras et al. 2022, arXiv 2206.00364)."""
 
+    elsewhere: ClassVar[str] = "Kingma & Gao's; a public fork of Duo has edm and iddpm the other way around"
+
     name: Literal["edm"] = "edm"
     normalize: bool = Field(False, description=_NORMALIZE)
 
@@ -55,6 +59,8 @@ class Edm(Reweighting):
 
 class Iddpm(Reweighting):
     """w = sech(lambda / 2) = 2 sqrt(p (1 - p)) (Nichol & Dhariwal 2021, arXiv 2102.09672)."""
+
+    elsewhere: ClassVar[str] = "Kingma & Gao's; a public fork of Duo has iddpm and edm the other way around"
 
     name: Literal["iddpm"] = "iddpm"
     normalize: bool = Field(False, description=_NORMALIZE)
@@ -120,25 +126,11 @@ def mean_weight(
 
     Where the schedule covers (0, 1) unclipped this is the integral of w over p.
     """
-    u, du = _quadrature(schedule, clip)
+    import numpy as np
+
+    from trainer.noise.quadrature import quadrature
+
+    u, du = quadrature(schedule, clip, progress)
     level = clip.level(schedule, u, progress)
     mass = du * level.loss_scale * level.move_chance
     return float(np.sum(mass * reweighting.weight(level)) / np.sum(mass))
-
-
-def _quadrature(schedule: NoiseSchedule, clip: Interval) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for an integral over u in [0, 1]: Gauss-Legendre on panels that halve towards both
-    ends of every branch, where p' and w may have poles or kinks."""
-    x, dx = np.polynomial.legendre.leggauss(8)
-    halves = 0.5 ** np.arange(1, 40)
-    edges = np.concatenate([[0.0], halves[::-1], 1 - halves[1:], [1.0]])
-    nodes = (edges[:-1, None] + np.diff(edges)[:, None] * (x + 1) / 2).ravel()
-    weights = (np.diff(edges)[:, None] * dx / 2).ravel()
-    low, high = clip.time(0.0), clip.time(1.0)
-    parts = [(max(start, low), min(end, high)) for start, end in schedule.branches]
-    parts = [(start, end) for start, end in parts if start < end]
-    if not parts:  # low = high: one time
-        return np.array([0.0]), np.array([1.0])
-    u = [((start - low) + (end - start) * nodes) / (high - low) for start, end in parts]
-    du = [(end - start) / (high - low) * weights for start, end in parts]
-    return np.concatenate(u), np.concatenate(du)

@@ -8,6 +8,7 @@ from trainer.noise.clips import Clip
 from trainer.noise.masking import Uniform
 from trainer.noise.reweighting import Unweighted
 from trainer.noise.schedules import LogLinear
+from trainer.noise.times import UniformTime
 from trainer.objectives.base import Objective, TokenLoss
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Autoregressive(Objective):
             "masking": Uniform(),
             "ar_weight": 0.0,
             "loss_norm": "tokens",
+            "time": UniformTime(),
         }
         for part, default in unread.items():
             if getattr(phase, part) != default:

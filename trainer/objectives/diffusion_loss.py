@@ -40,7 +40,7 @@ def diffusion_loss(
     model: Denoiser, x0_BL: Tensor, xt_BL: Tensor, masked_BL: Tensor, charge_BN: Tensor, *, block_size: int
 ) -> TokenLoss:
     """The charge times -log p(x_0) of every masked token, in nats."""
-    charge_BL = charge_BN.repeat_interleave(block_size, dim=1)
+    charge_BL = charge_BN.repeat_interleave(x0_BL.shape[1] // charge_BN.shape[1], dim=1)
     loss_M = masked_cross_entropy(
         model, x0_BL, xt_BL[:, None], masked_BL[:, None], block_size, charge_BL[:, None]
     )

@@ -15,7 +15,7 @@ from trainer.settings.phase import Phase
 
 
 class Noised(NamedTuple):
-    """A batch under noise."""
+    """A batch under noise. N is L where every token has a time of its own."""
 
     xt_BL: torch.Tensor
     masked_BL: torch.Tensor  # bool
@@ -26,21 +26,33 @@ class Noised(NamedTuple):
 def noise(
     x0_BL: torch.Tensor, phase: Phase, progress: float, mask_id: int, generator: torch.Generator
 ) -> Noised:
-    """A time for each block, its masks, and their charge: the importance times w * loss_scale.
+    """A time for each block, its masks, and their charge: the importance times w * loss_scale, over the
+    density of times.
 
     loss_scale = p'/p makes the mean over time and masks the NELBO where w = 1; the importance keeps that mean
-    where the masks are not uniform (trainer/noise/masking.py). progress in [0, 1] is the phase's.
+    where the masks are not uniform (trainer/noise/masking.py), and the density where times are not
+    (trainer/noise/times.py). progress in [0, 1] is the phase's.
     """
     batch, length = x0_BL.shape
-    blocks = length // phase.block_size
-    u_BN = sample_time(batch, blocks, antithetic=phase.antithetic, generator=generator, device=x0_BL.device)
-    level = phase.clip.level(phase.schedule, u_BN, progress)
+    u_BN = times(batch, length, phase, generator, x0_BL.device)
+    level, over_density_BN = phase.time.level(phase.schedule, phase.clip, u_BN, progress)
     xt_BL, masked_BL, importance_BN = corrupt(x0_BL, level.move_chance, phase.masking, mask_id, generator)
     mean_weight = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
-    charge_BN = importance_BN * level.loss_scale * phase.reweighting.weight(level) / mean_weight
+    charge_BN = importance_BN * over_density_BN * level.loss_scale * phase.reweighting.weight(level)
+    charge_BN = charge_BN / mean_weight
     if phase.loss_norm != "tokens":
         charge_BN = charge_BN * normalised(masked_BL, phase.loss_norm)
     return Noised(xt_BL, masked_BL, level.move_chance, charge_BN)
+
+
+def times(
+    batch: int, length: int, phase: Phase, generator: torch.Generator, device: torch.device
+) -> torch.Tensor:
+    """u_BN in [0, 1) of every block, of its sequence, or of every token (N = L): `phase.time.per`."""
+    blocks = length // phase.block_size
+    draws = {"block": blocks, "sequence": 1, "token": length}[phase.time.per]
+    u_BN = sample_time(batch, draws, antithetic=phase.antithetic, generator=generator, device=device)
+    return u_BN.expand(-1, blocks).contiguous() if draws == 1 else u_BN
 
 
 def normalised(masked_BL: torch.Tensor, by: str) -> float | torch.Tensor:

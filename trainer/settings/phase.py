@@ -9,6 +9,7 @@ from trainer.noise.clips import AnyClip, AutoClip, Clip
 from trainer.noise.masking import AnyMasking, Uniform
 from trainer.noise.reweighting import AnyReweighting, Unweighted
 from trainer.noise.schedules import AnySchedule, LogLinear
+from trainer.noise.times import AnyTime, UniformTime
 from trainer.paths import Place
 from trainer.settings.blocks import AnyBlocks, FixedBlocks
 from trainer.settings.learning_rate import AnyLrSchedule, ConstantRate
@@ -28,6 +29,7 @@ class Phase(Settings):
     clip: AnyClip = Clip()
     reweighting: AnyReweighting = Unweighted()
     masking: AnyMasking = Uniform()
+    time: AnyTime = UniformTime()
     antithetic: bool = Field(True, description="Stratify t over all blocks of a batch.")
     batch_size: int = Field(16, ge=1, description="Sequences in an optimizer step.")
     lr: float = Field(gt=0, description="Peak learning rate. Default: the model size's own.")

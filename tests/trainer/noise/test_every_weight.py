@@ -1,5 +1,8 @@
 """What holds of every weight in the union, at any values of its fields: to stand there is to be tested."""
 
+from itertools import pairwise
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from tests.reference.weights import weight as slow_weight
 from tests.trainer.random_settings import any_of, settings_of
 from trainer.noise.clips import Clip
 from trainer.noise.reweighting import REWEIGHTINGS, mean_weight, normalizer
-from trainer.noise.schedules import SCHEDULES, NoiseLevel
+from trainer.noise.schedules import SCHEDULES, Gaussian, NoiseLevel
 from trainer.values import kind_of, named
 
 MANY = settings(deadline=None, max_examples=50)
@@ -70,12 +73,17 @@ def test_the_normalizer_is_its_mean_by_another_quadrature(kind, data, schedule, 
     weight = data.draw(settings_of(kind))
     low, high = clip.time(0.0), clip.time(1.0)
     assume(high - low > 1e-6)
+    assume(not schedule.stands)  # kinks: the next test
     weighted, plain = 0.0, 0.0
-    for start, end in ((max(a, low), min(b, high)) for a, b in schedule.branches if a < high and b > low):
-        level = clip.level(schedule, ((start - low) + (end - start) * NODES) / (high - low), progress)
-        mass = (end - start) * WEIGHTS * level.loss_scale * level.move_chance
-        weighted += np.sum(mass * weight.weight(level))
-        plain += np.sum(mass)
+    for first, last in schedule.parts:
+        width = last - first
+        inside = [((a - first) / width, (b - first) / width) for a, b in schedule.branches]
+        for start, end in ((max(a, low), min(b, high)) for a, b in inside if a < high and b > low):
+            share = ((start - low) + (end - start) * NODES) / (high - low)
+            level = clip.level(schedule, first + width * share, progress)
+            mass = width * (end - start) * WEIGHTS * level.loss_scale * level.move_chance
+            weighted += np.sum(mass * weight.weight(level))
+            plain += np.sum(mass)
     # Where a narrow branch makes a dip in a wide one's loss_scale, the panels may be wider than the dip.
     mean = pytest.approx(weighted / plain, rel=1e-3 if len(schedule.branches) == 1 else 0.05)
     assert mean_weight(weight, schedule, clip, progress) == mean
@@ -83,6 +91,25 @@ def test_the_normalizer_is_its_mean_by_another_quadrature(kind, data, schedule, 
     for asked in (False, True)[: 1 + may_be_asked]:
         said = weight.model_copy(update={"normalize": asked} if may_be_asked else {})
         assert normalizer(said, schedule, clip, progress) == (mean if asked else 1.0)
+
+
+@MANY
+@every_weight
+@given(data=st.data(), mu=st.floats(0, 1), sigma=st.floats(0.05, 2), w=st.floats(0.2, 0.8))
+def test_the_normalizer_knows_where_p_stands_still(kind, data, mu, sigma, w):
+    """Of a normal whose outside is kept at p_min and at 1: the parts by themselves."""
+    weight = data.draw(settings_of(kind))
+    schedule = Gaussian(mu=mu, sigma=sigma, outside="kept", gamma=w)
+    a, b = Clip().time(0.0), 1.0
+    ends = [max((p - mu) / sigma, -4.753424) for p in (schedule.p_min, 1.0)]
+    t_ends = [min(max(NormalDist().cdf(z), a), b) for z in ends]
+    weighted, plain = 0.0, 0.0
+    for start, end in pairwise(sorted({a, *t_ends, 1 - schedule.u_eps, b})):
+        level = schedule(start + (end - start) * NODES)
+        mass = (end - start) * WEIGHTS * level.loss_scale * level.move_chance
+        weighted += np.sum(mass * weight.weight(level))
+        plain += np.sum(mass)
+    assert mean_weight(weight, schedule, Clip()) == pytest.approx(weighted / plain, rel=1e-3)
 
 
 @every_weight

@@ -1,0 +1,162 @@
+"""What specifications train, the published ones above all: which are equal, which are mirror images."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeper.cli.main import app
+from sweeper.planning.objectives import distinct, nearest, notes, objectives_of, published, trained
+from sweeper.spec.load import load_spec, read_spec
+from sweeper.terminal.objective_text import bounds, curve
+from trainer.config.train_config import TrainConfig
+from trainer.noise.density import FINE
+
+BY_NAME = {each.name: each for each in published()}
+PAIRS = [frozenset(pair) for pair in combinations(BY_NAME, 2)]
+
+# docs/objectives.md says so, too. Each is one objective under several names.
+EQUAL = [
+    {"bell", "md4", "mdlm", "mdlm_cosine", "poly2", "sedd"},
+    {"maskgit", "md4_simple"},
+    {"plain_ce", "sigmoid"},
+    {"bd3lm_clipped", "dfactory"},
+]
+UNDER_MD4S_COSINE = {"edm", "fm", "iddpm", "maskgit", "md4", "md4_simple"}
+BOUNDS = EQUAL[0]
+SUMS = {"eps_tenth", "fm", "maskgit", "md4_simple", "plain_ce", "sigmoid"}
+
+
+def settings(**values) -> TrainConfig:
+    return TrainConfig.from_dotted({name.replace("__", "."): value for name, value in values.items()})
+
+
+def sweep(space: str) -> str:
+    head = "name: s\nmetric: val_ppl\ntrainer: {model.size: nano}"
+    return f"{head}\nspace:\n{space}\nsearch: {{trials: 2}}\n"
+
+
+def test_there_are_a_dozen():
+    assert len(BY_NAME) >= 12
+
+
+def test_equal_and_unequal_pairs_are_found_exactly():
+    found = {pair for pair in PAIRS if len({*pair}) == 2 and _same(*pair)}
+    assert found == {frozenset(pair) for names in EQUAL for pair in combinations(names, 2)}
+
+
+def _same(one: str, other: str) -> bool:
+    return BY_NAME[one].density.same(BY_NAME[other].density)
+
+
+def test_mirrored_pairs_are_found_exactly():
+    found = {pair for pair in PAIRS if BY_NAME[min(pair)].density.mirrors(BY_NAME[max(pair)].density)}
+    assert found == {frozenset({"mdlm_cosine", each}) for each in UNDER_MD4S_COSINE}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_is_of_its_class(name):
+    kind = "bound" if name in BOUNDS else "sum of bounds" if name in SUMS else "neither"
+    assert BY_NAME[name].kind == kind
+    assert name in {each.name for each in nearest(BY_NAME[name])[0]}
+
+
+def test_babylm_has_the_values_of_its_config():
+    """The row of docs/objectives.md, at the mean of the second mode that training moves towards."""
+    schedule = BY_NAME["babylm"].phase.schedule
+    at_its_end = TrainConfig.from_dotted(
+        {"finetune.schedule": {**schedule.model_dump(), "m_start": schedule.m_end}}
+    )
+    row = [0.080, 0.388, 0, 0, 0, 0.001, 0.013, 0.086, 0.160, 0.099]
+    assert trained(at_its_end).density.tenths == pytest.approx(row, abs=1.5e-3)
+
+
+def test_what_cannot_be_told_from_a_density_is_no_bound():
+    token = {"finetune__time__per": "token"}
+    assert trained(settings(**token)).kind == "neither"
+    assert trained(settings(finetune__block_size=1, **token)).kind == "bound"
+    assert not trained(settings(**token)).same(trained(settings()))
+    again = settings(finetune__masking__name="resampled", finetune__clip__low=0.2)
+    assert trained(again).kind == "neither"
+    assert trained(settings(finetune__masking__name="frequency")).kind == "bound"
+    assert trained(settings(objective__name="ar")) is None
+    assert trained(settings(pretrain__reweighting__name="edm"), "pretrain").kind == "neither"
+
+
+def test_an_objective_is_named_by_what_differs_from_the_default():
+    plain, other = settings(), settings(finetune__schedule__name="gaussian", finetune__clip__low=0.25)
+    assert trained(plain).name == "loglinear, no weight, no clip"
+    assert trained(other).name == "schedule gaussian, clip.low 0.25"
+    assert [each.name for each in distinct([plain, other, plain])] == [
+        trained(plain).name,
+        trained(other).name,
+    ]
+
+
+def test_check_notes_two_names_of_one_objective_and_what_names_mean_elsewhere():
+    space = "  finetune.schedule.name: {choice: [loglinear, cosine, square]}"
+    found = notes(read_spec(sweep(space), "s.yaml", "s"))
+    assert any(each.startswith("cosine: MDLM's") for each in found)
+    (same,) = (each for each in found if each.startswith("one objective under 3 names"))
+    assert "schedule cosine" in same
+    assert "schedule square" in same
+
+
+def test_check_notes_infinite_variance_and_times_that_are_not_corrected():
+    space = (
+        "  finetune.reweighting.name: {choice: [none, fm]}\n"
+        "  finetune.time.name: {choice: [uniform, bell]}\n"
+        "  finetune.time.importance: {choice: [false], when: {finetune.time.name: bell}}"
+    )
+    found = notes(read_spec(sweep(space), "s.yaml", "s"))
+    assert any(each.startswith("reweighting fm: the variance of its loss is infinite") for each in found)
+    assert any("not corrected for (importance: false)" in each for each in found)
+    assert any(
+        "time for each token" in each
+        for each in notes(read_spec(sweep("  finetune.time.per: {choice: [block, token]}"), "s.yaml", "s"))
+    )
+
+
+def test_a_space_whose_points_all_differ_has_nothing_to_note():
+    spec = load_spec(Path(__file__).parents[3] / "search_spaces" / "reweighting.yaml")
+    assert notes(spec) == []
+    assert len(objectives_of(spec)) == 7
+
+
+def test_the_command_prints_each_and_json_the_same():
+    given = ["objective", "finetune.schedule.name=cosine_md4", "finetune.reweighting.name=simple"]
+    text = CliRunner().invoke(app, given).output
+    assert "total          0.6373 of the bound's 1" in text
+    assert "the same as maskgit, md4_simple" in text
+    (one,) = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)["objectives"]
+    assert one["total"] == pytest.approx(0.6373, abs=1e-4)
+    assert one["nearest"] == {"names": ["maskgit", "md4_simple"], "apart": pytest.approx(0), "same": True}
+    assert sum(one["bounds"].values()) == pytest.approx(1)
+    several = CliRunner().invoke(app, ["objective", "published/fm", "finetune.reweighting.name=edm"])
+    assert several.exit_code == 3, "trainer. is missing from the override's name"
+    assert CliRunner().invoke(app, ["objective", "published/fm"]).output.startswith("schedule cosine_md4")
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (["finetune.time=bell", "finetune.clip=auto"], 3, "auto compares clips under uniform times"),
+        (["finetune.shedule.name=cosine"], 3, "unknown"),
+        (["objective.name=ar"], 0, "nothing is masked"),
+        (["nowhere"], 7, "no database"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shown_is_a_sentence(given, code, words, tmp_path):
+    found = CliRunner().invoke(app, ["objective", *given, "--db", f"sqlite:///{tmp_path / 'none.db'}"])
+    assert found.exit_code == code
+    assert words in found.output
+
+
+def test_a_curve_has_its_height_and_the_bounds_sum_to_all_of_it():
+    assert curve([1.0] * FINE) == "█" * 50
+    assert curve([0.0] * 50 + [2.0] * 50) == " " * 25 + "█" * 25
+    for one in published():
+        assert sum(share for _, share in bounds(one)) == pytest.approx(1, abs=1e-6)
