@@ -46,6 +46,7 @@ ENDLESS = {
     "run": ["--plan"],
     "resume": ["nosuch"],
     "dashboard": ["--port", "no port"],
+    "claims": ["--no-run"],
     "delete": ["no", "such"],
 }
 
