@@ -8,11 +8,11 @@ SPEC   ?= search_spaces/schedules.yaml
 # One thread a process, one process a core: two threads on a busy core cost more than they give.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install run test test-all check docs simulate lock dashboard reproduce-small clean
+.PHONY: install run test test-all check docs gpu-check simulate lock dashboard reproduce-small clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make install | run | test | test-all | check | docs | simulate | lock | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
+	@echo "make install | run | test | test-all | check | docs | gpu-check | simulate | lock | dashboard | reproduce-small   (make run SPEC=search_spaces/smoke.yaml for a quick look)"
 
 install: $(VENV)/installed
 
@@ -43,6 +43,10 @@ check: install
 # The documentation as a site, in .cache/site; a link to nowhere is an error.
 docs: install
 	@NO_COLOR=1 $(BIN)/zensical build --strict
+
+# Where a GPU is: with .venv if it is there, else with a bare python3 that has torch. make gpu-check GPU="--wheels wheels"
+gpu-check:
+	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m benchmarks.gpu_check $(GPU)
 
 # Sweeps with faults, each from one seed: make simulate SEEDS=2000.
 SEEDS ?= 500

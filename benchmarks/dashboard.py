@@ -5,7 +5,8 @@ two seconds, as pages do, while a driver writes beside it: 500 rows a second in 
 four seconds a trial ends and another begins. Said of each store, in CPU-seconds of the page's process: the
 first reading; one later on, where no trial has ended since, and where one has; the leaderboard's frame; the
 whole page, drawn in Streamlit's own harness, and drawn again. And: the memory, the age of what is shown at
-its highest, and how often anybody was told that the store is locked.
+its highest, how often anybody was told that the store is locked, and what a Chromium's own thread works at
+the dearest of all pages, in CPU-seconds.
 """
 
 import argparse
@@ -28,7 +29,12 @@ STORES = ((2_000, 1_000_000), (10_000, 10_000_000))
 EVERY = 2.0  # seconds between two looks of a page
 ROWS, TRANSACTIONS = 500, 10  # a second
 ENDS = 4  # seconds from one end of a trial to the next
-TITLES = ("trials", "rows", "first", "no end", "an end", "frame", "page", "again", "MB", "age", "locked")
+TITLES = (
+    *("trials", "rows", "first", "no end", "an end", "frame", "page", "again", "MB", "age", "locked"),
+    *("browser", "where"),
+)
+LONGER = 3.0  # seconds after the first figure or table, for the others
+PATIENCE = 120.0
 
 
 def main() -> None:
@@ -47,7 +53,8 @@ def main() -> None:
         rows.append({"trials": trials, "rows": number, **looked_at(trials, number, seconds)})
         print("".join(f"{value!s:>11}" for value in rows[-1].values()), flush=True)
     settings = {"seconds": seconds, "every_s": EVERY, "rows_per_second": ROWS, "documents": 26}
-    worst = {key: max(row[key] or 0 for row in rows) for key in rows[0] if key not in ("trials", "rows")}
+    said = ("trials", "rows", "dearest_page")
+    worst = {key: max(row[key] or 0 for row in rows) for key in rows[0] if key not in said}
     finish("dashboard", settings, rows, worst, write=given.write)
 
 
@@ -64,8 +71,46 @@ def looked_at(trials: int, rows: int, seconds: int) -> dict[str, Any]:
         ) as w:
             done = subprocess.run([*command, "--page", url], stdout=subprocess.PIPE, check=True)
             wrote, _ = w.communicate(b"")  # its input ends, and so does it
-    found, wrote = (json.loads(each.splitlines()[-1]) for each in (done.stdout, wrote))
-    return {**found, "locked": found["locked"] + wrote["locked"]}
+        found, wrote = (json.loads(each.splitlines()[-1]) for each in (done.stdout, wrote))
+        seconds_of = in_browser(url)
+    dearest = max(seconds_of, key=lambda page: seconds_of[page], default=None)
+    browser = {"browser_s": dearest and round(seconds_of[dearest], 2), "dearest_page": dearest}
+    return {**found, "locked": found["locked"] + wrote["locked"], **browser}
+
+
+def in_browser(url: str) -> dict[str, float]:
+    """CPU-seconds of each page's own thread, by the page's path; none where there is no Chromium."""
+    from benchmarks.drawing import FLAGS, found
+    from benchmarks.pictures import shown
+
+    if found() is None:
+        return {}
+    from playwright.sync_api import sync_playwright
+
+    views = sorted(each.stem for each in (APP.parent / "views").glob("[a-z]*.py"))
+    seconds = {}
+    with shown(url) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found(), args=FLAGS)
+        for path in [each for each in views if each != "parameters"]:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            session = page.context.new_cdp_session(page)
+            session.send("Performance.enable", {"timeDomain": "threadTicks"})
+            page.goto(address + ("" if path == "answer" else path))
+            seconds[path] = _worked(page, session)
+            page.close()
+        browser.close()
+    return seconds
+
+
+def _worked(page: Any, session: Any) -> float:
+    """Until something is drawn, and a while longer."""
+    from benchmarks.pictures import DRAWN
+
+    page.set_default_timeout(1000 * PATIENCE)
+    page.locator(f"[data-testid=stMain] :is({DRAWN})").first.wait_for(state="attached")
+    page.wait_for_timeout(1000 * LONGER)
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
 
 def page(url: str, seconds: int) -> dict[str, Any]:

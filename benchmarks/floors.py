@@ -104,11 +104,13 @@ class Launches(NamedTuple):
     calls: int  # of the host
 
 
-def launches(step: Callable[[], Any]) -> Launches:
-    """Counted by torch's profiler while the step runs once, on a GPU."""
-    with profile(activities=[ProfilerActivity.CUDA]) as found:
+def launches(step: Callable[[], Any], device: str = "cuda") -> Launches:
+    """Counted by torch's profiler while the step runs once, on a GPU; a CPU starts none."""
+    on_gpu = device == "cuda"
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as found:
         step()
-        torch.cuda.synchronize()
+        if on_gpu:
+            torch.cuda.synchronize()
     return counted(found.events())
 
 

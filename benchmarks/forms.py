@@ -35,9 +35,10 @@ def named(case: Case) -> str:
     return name + "".join(f" {each}" for each in (case.dtype, case.device) if each not in ("float32", "cpu"))
 
 
-def prepared(case: Case, with_plain: bool = True) -> tuple[Learner, Any, torch.Tensor]:
+def prepared(case: Case, with_plain: bool = True, seed: int = 0) -> tuple[Learner, Any, torch.Tensor]:
     config = TrainConfig.from_dotted(
         {
+            "seed": seed,
             "objective.name": case.objective,
             "data.length": case.length,
             "model.size": case.size,

@@ -79,7 +79,7 @@ def fill(url: str, number: int, rows: int) -> None:
                 _write(connection, sweep.id, batch, each, rng)
                 batch.clear()
         _write(connection, sweep.id, batch, each, rng)
-        connection.execute(update(sweeps).values(version=number))
+        connection.execute(update(sweeps).values(version=trial.id))  # that of the newest trial
     engine.dispose()
 
 

@@ -61,10 +61,10 @@ def logits_of_every_row(learner: Learner) -> AbstractContextManager[Any]:
 
 def adamw_in_a_loop(learner: Learner) -> AbstractContextManager[Any]:
     """The moving average stays foreach."""
-    loop = torch.optim.AdamW(learner.model.parameters(), foreach=False)
-    loop.load_state_dict(learner.optimizer.state_dict())
-    for group in loop.param_groups:
-        group["fused"] = False
+    (group,) = learner.optimizer.param_groups
+    loop = torch.optim.AdamW([group], foreach=False)
+    for parameter, state in learner.optimizer.state.items():
+        loop.state[parameter] = {name: each.clone() for name, each in state.items()}
     return patch.object(learner, "optimizer", loop)
 
 

@@ -60,7 +60,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.case:
         case = Case(*given.case)
-        print(json.dumps(timed(case, given.repeats) if given.form == "both" else peak(case, given.form)))
+        print(json.dumps(both(case, given.repeats) if given.form == "both" else peak(case, given.form)))
         return
     if given.floors:
         finish("floors", {"card": H200.name}, floors_of(ON_GPU), {}, write=False)
@@ -130,9 +130,14 @@ def in_subprocess(case: Case, form: str, repeats: int) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def timed(case: Case, repeats: int) -> dict[str, Any]:
+def both(case: Case, repeats: int) -> dict[str, Any]:
+    """The two forms beside each other; of a GPU also what it had to start."""
+    forms = prepared(case)
+    return timed(case, repeats, *forms) | ({} if case.device == "cpu" else on_gpu(case, repeats + 2, *forms))
+
+
+def timed(case: Case, repeats: int, learner: Learner, plain: Step, x0: torch.Tensor) -> dict[str, Any]:
     """Every form takes its turn at every step; the first one warms up."""
-    learner, plain, x0 = prepared(case)
     levers = LEVERS if case.levers else {}
     ours = ("ours", *levers)
     seconds: dict[str, list[float]] = {name: [] for name in ("plain", *ours, "gemm")}
@@ -156,7 +161,6 @@ def timed(case: Case, repeats: int) -> dict[str, Any]:
     middle = {name: median(each[1:]) for name, each in seconds.items()}
     gemm_rate = 2 * case.batch * 2 * case.length * 4 * learner.model.shape.width**2 / middle["gemm"]
     needed = needed_work(case, learner, x0)
-    gpu = {} if case.device == "cpu" else on_gpu(needed, plain, learner, x0, repeats + 2)
     return {
         "cpu_seconds": {name: [round(each, 4) for each in seconds[name][1:]] for name in ("plain", "ours")},
         "tokens_per_cpu_second": {
@@ -168,18 +172,17 @@ def timed(case: Case, repeats: int) -> dict[str, Any]:
         "needed_gb": round(needed.bytes / 1e9, 3),
         "of_gemm": {name: round(needed.flops / middle[name] / gemm_rate, 3) for name in ("plain", "ours")},
         "without": {name: round(middle[name] / middle["ours"], 3) for name in levers},
-        **gpu,
     }
 
 
-def on_gpu(needed: Work, plain: Step, learner: Learner, x0_BL: torch.Tensor, step: int) -> dict[str, Any]:
+def on_gpu(case: Case, step: int, learner: Learner, plain: Step, x0_BL: torch.Tensor) -> dict[str, Any]:
     """What is said of a GPU alone; each form takes this step once more."""
     forms = {
-        "plain": launches(lambda: plain_step(plain, learner, x0_BL, step)),
-        "ours": launches(lambda: our_step(learner, x0_BL, step)),
+        "plain": launches(lambda: plain_step(plain, learner, x0_BL, step), case.device),
+        "ours": launches(lambda: our_step(learner, x0_BL, step), case.device),
     }
     return {
-        "floors_ms": needed.milliseconds(H200),
+        "floors_ms": needed_work(case, learner, x0_BL).milliseconds(H200),
         "launches": {form: found._asdict() for form, found in forms.items()},
     }
 

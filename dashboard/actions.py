@@ -23,6 +23,7 @@ from sweeper.words import command
 
 MOST = 10_000  # trials that are added at a time
 PROBLEM = "act-problem"  # in the session: why the last thing could not be asked
+OPEN = "act-open"  # in the session: a dialog is open, and nothing has been asked by it yet
 
 
 class Asked(NamedTuple):
@@ -112,6 +113,7 @@ def _draw(allowed: bool) -> None:
             if not allowed:
                 st.code(_line(act, _usual(act), sweep, trial), language="bash", wrap_lines=True)
             elif st.button(act.name, key=f"act-{act.name}", help=act.says):
+                st.session_state[OPEN] = True
                 st.dialog(f"{act.name}?")(_confirm)(act, sweep, trial)
     undone = bool(data.reader().controls(sweep.id))
     st.fragment(_waiting, run_every=2 if undone else None)(sweep)
@@ -163,8 +165,11 @@ def _confirm(act: Act, sweep: SweepRecord, trial: TrialRecord | None) -> None:
 def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None, waits: bool) -> None:
     """Nothing is asked by a page whose visitor does not bring the token, however it came to this line.
 
-    waits: for the next driver, where there is none.
+    Once for each dialog: a run that another one cuts off (pages redraw themselves) leaves its click to it,
+    and a sweep must not be extended twice for it. waits: for the next driver, where there is none.
     """
+    if not st.session_state.pop(OPEN, False):
+        return
     st.session_state[PROBLEM] = ""
     if not doors.actions_allowed(st.context.cookies):
         st.session_state[PROBLEM] = doors.NO_TOKEN
@@ -176,6 +181,7 @@ def _ask(sweep: SweepRecord, verb: str, trial: TrialRecord | None, waits: bool) 
             st.session_state[PROBLEM] = f"Nobody drives {sweep.name} any more, so there is nobody to ask."
     except StoreError as error:
         st.session_state[PROBLEM] = f"It could not be asked: {error}."
+        st.session_state[OPEN] = True
 
 
 def _usual(act: Act) -> Asked:

@@ -27,6 +27,8 @@ PAGES = (
     st.Page("views/metrics.py", title="Metrics"),
 )
 SIDEBAR = 210  # pixels: tables need the rest
+# config.toml cannot say it yet: Streamlit leaves 80 pixels at each side of a table that is too wide for 1280.
+WIDER = "<style>[data-testid=stMainBlockContainer] {padding-left: 2rem; padding-right: 2rem;}</style>"
 
 
 def icon() -> Image.Image:
@@ -76,8 +78,10 @@ def pick(sweeps: list[Found]) -> None:
     labels = [each.label for each in sweeps]
     asked = st.session_state.get("sweep") or st.query_params.get("sweep")
     if asked and asked not in labels:
-        if called_now := [each.label for each in sweeps if data.is_chosen(each)]:
-            st.session_state["sweep"] = called_now[0]  # another store has, or had, one of that name
+        chosen = [each.label for each in sweeps if data.is_chosen(each)]
+        if called_now := chosen or [each.label for each in sweeps if each.sweep.name == asked]:
+            # It was given another name, or another store has, or had, one of that name.
+            st.session_state["sweep"] = called_now[0]
         else:
             st.text(f"There is no sweep {asked[:200]!r} here. Another is shown.")
     elif asked:
@@ -102,6 +106,7 @@ def last_known() -> tuple[list[Found], str]:
 
 # Before the sidebar is there, which begins with this width or with Streamlit's.
 st.set_page_config(page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
+st.html(WIDER)
 sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
 st.set_page_config(page_title=page.title)

@@ -64,7 +64,8 @@ class Snapshot:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The leaderboard: a row a configuration, best first."""
-        return frame.from_board(self.board, self.searched)
+        with _uncollected():
+            return frame.from_board(self.board, self.searched)
 
 
 class _Records(Mapping[int, dict[str, LatestRecord]]):
@@ -122,17 +123,17 @@ def sweeps() -> tuple[list[Found], str]:
         except StoreError as error:
             problems.append(str(error))
             continue
-        found += [Found(address, sweep, sweep.name) for sweep in there]
+        found += [Found(address, sweep, sweep.called) for sweep in there]
     return labelled(found), "\n".join(problems)
 
 
 def labelled(found: Sequence[Found]) -> list[Found]:
     """Newest first, and each called so that no two are called alike."""
-    names = Counter(each.sweep.name for each in found)
+    names = Counter(each.sweep.called for each in found)
     return [
         each._replace(label=name if names[name] == 1 else f"{name} ({shown_url(each.url)})")
         for each in sorted(found, key=lambda each: -each.sweep.created)
-        for name in (each.sweep.name,)
+        for name in (each.sweep.called,)
     ]
 
 

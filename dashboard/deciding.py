@@ -1,6 +1,6 @@
 """Which numbers decide, and between whom? A race's, else those of fresh seeds, else the search's own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,7 +13,8 @@ COLUMNS = (
     *("configuration", "label", "why", "difference", "margin", "ppl", "low", "high", "seeds"),
     *("p_best", "p_within", "regret", "limited", "remedy", "hover"),
 )
-NUMBERS = ("difference", "margin", "ppl", "low", "high", "p_best", "p_within", "regret")
+CHANCES = ("p_best", "p_within", "regret")
+NUMBERS = ("difference", "margin", "ppl", "low", "high", *CHANCES)
 
 
 class Group(NamedTuple):
@@ -27,7 +28,9 @@ class Group(NamedTuple):
 
 def deciding(board: Board, frame: pd.DataFrame) -> list[Group]:
     """frame: the leaderboard's, for labels. A group for each race; groups without a row are left out."""
-    words = frame.set_index("configuration")[["label", "hover"]].to_dict("index") if len(frame) else {}
+    words = {
+        each[0]: each[1:] for each in zip(frame["configuration"], frame["label"], frame["hover"], strict=True)
+    }
     fresh = board.fresh
     if fresh is not None and fresh.settle is not None:
         several, settle = len(fresh.contests) > 1, fresh.settle
@@ -48,30 +51,20 @@ def deciding(board: Board, frame: pd.DataFrame) -> list[Group]:
     return [group for group in found if len(group.rows)]
 
 
-def _rows(rows: Iterable[Row], words: dict[Any, dict[str, str]], fresh: bool) -> pd.DataFrame:
-    table = []
-    for row in sorted(rows, key=lambda row: (row.confirmed_why if fresh else row.why) != "best"):
-        of = row.limits
-        table.append(
-            {
-                "configuration": row.configuration,
-                "label": words[row.configuration]["label"],
-                "why": row.confirmed_why if fresh else row.why,
-                "difference": row.confirmed_difference if fresh else row.difference,
-                "margin": row.confirmed_margin if fresh else row.margin,
-                "ppl": row.confirmed_ppl if fresh else row.val_ppl,
-                "low": row.confirmed_low if fresh else row.val_ppl_low,
-                "high": row.confirmed_high if fresh else row.val_ppl_high,
-                "seeds": row.confirmed_seeds if fresh else row.seeds,
-                "p_best": row.p_best,
-                "p_within": row.p_within,
-                "regret": row.regret,
-                "limited": "" if of is None else shares_in_words(of),
-                "remedy": "" if of is None else of.remedy,
-                "hover": words[row.configuration]["hover"],
-            }
-        )
-    return pd.DataFrame(table, columns=list(COLUMNS)).astype(dict.fromkeys(NUMBERS, float))
+def _rows(rows: Iterable[Row], words: Mapping[int, Sequence[object]], fresh: bool) -> pd.DataFrame:
+    """words: label and hover, by configuration."""
+    deciding = ("why", "difference", "margin", "ppl", "low", "high", "seeds")
+    named = [f"confirmed_{name}" for name in deciding]
+    if not fresh:
+        named = ["why", "difference", "margin", "val_ppl", "val_ppl_low", "val_ppl_high", "seeds"]
+    found = sorted(rows, key=lambda row: getattr(row, named[0]) != "best")
+    table: dict[str, list[Any]] = {"configuration": [row.configuration for row in found]}
+    table["label"], table["hover"] = ([words[row.configuration][i] for row in found] for i in (0, 1))
+    for name, of in [*zip(deciding, named, strict=True), *((name, name) for name in CHANCES)]:
+        table[name] = [getattr(row, of) for row in found]
+    table["limited"] = ["" if row.limits is None else shares_in_words(row.limits) for row in found]
+    table["remedy"] = ["" if row.limits is None else row.limits.remedy for row in found]
+    return pd.DataFrame({name: table[name] for name in COLUMNS}).astype(dict.fromkeys(NUMBERS, float))
 
 
 class Best(NamedTuple):

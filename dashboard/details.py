@@ -4,6 +4,7 @@ Stored strings are shown by st.text, st.code and plain table columns only: never
 """
 
 import time
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -11,8 +12,9 @@ from dashboard import data, state, tables, traces, words
 from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures import curves
-from dashboard.figures.style import Line, empty
-from dashboard.traces import BINS, Asked
+from dashboard.figures.bins import BINS, bin_lines
+from dashboard.figures.style import empty
+from dashboard.traces import Asked
 from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME
 
@@ -44,7 +46,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
         alt="Trials of the configuration",
     )
     open_trial(trials)
-    masking_rates(now, trials)
+    masking_rates(now, trials, "details", seed_of)
     for trial in trials:
         if trial.error:
             st.text(f"Error of trial {trial.id}")
@@ -74,31 +76,40 @@ def open_trial(trials: list[TrialRecord]) -> None:
                 st.switch_page("views/trial.py")
 
 
-def masking_rates(now: Snapshot, trials: list[TrialRecord]) -> None:
-    """The bins of p that a run reports at its end; nothing before."""
-    panels = []
-    for name in BINS:
-        lines = []
-        for trial in trials:
-            rows = now.latest.get(trial.id, {}).items()
-            points = sorted(
-                (float(n.partition("/")[2]), row.value) for n, row in rows if n.startswith(f"{name}/")
-            )
-            if points:
-                rates, values = zip(*points, strict=True)
-                lines.append(Line(f"seed {trial.seed}", trial.configuration, rates, values))
-        if lines:
-            panels.append((name, lines))
-    if not panels:
+def masking_rates(
+    now: Snapshot, trials: Sequence[TrialRecord], key: str, label: Callable[[TrialRecord], str]
+) -> None:
+    """The bins of p that runs report at their end; nothing before."""
+    found = bin_lines(trials, now.latest, label)
+    if not found:
         return
     st.subheader("By masking rate", anchor=False)
     st.caption(
-        "At the end of the run, in ten bins of p: blocks drawn, what a masked token costs, what is added."
+        "At the end of a run, in ten bins of p: blocks drawn, what a masked token costs, what is added."
     )
-    for column, (name, lines) in zip(st.columns(len(BINS), gap="medium"), panels, strict=False):
-        with column:
+    for place, (name, lines) in zip(st.columns(len(BINS), gap="medium"), found.items(), strict=False):
+        with place:
             figure = curves.panel(lines, "masking rate p", BY_NAME[name].label)
-            chart(figure, key=f"details-{name}", alt=f"{BY_NAME[name].label} by masking rate")
+            chart(figure, key=f"{key}-{name}", alt=f"{BY_NAME[name].label} by masking rate")
+
+
+def seed_of(trial: TrialRecord) -> str:
+    return f"seed {trial.seed}"
+
+
+def choose_metrics(now: Snapshot, trials: Sequence[int], key: str, most: int) -> list[str]:
+    """Of what these trials and their pretrains have reported; the usual until somebody chooses."""
+    names = traces.metric_names(now, trials)
+    usual = traces.usual_metrics(names)
+    chosen = st.multiselect(
+        "Metrics",
+        names,
+        key=key,
+        placeholder=", ".join(usual),
+        bind="query-params",
+        max_selections=most,
+    )
+    return chosen or usual
 
 
 def metric_curves(now: Snapshot, trials: list[int], key: str, height: int = 340) -> None:

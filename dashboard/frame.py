@@ -1,9 +1,11 @@
 """The board as a frame, a row a configuration, and what is asked of it: its first row, ties, order."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dashboard.values import common_prefix, interval, is_number, missing, number, shown
@@ -42,39 +44,82 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
     """A row a configuration, in the board's order: its rank, its searched values, its value and interval.
 
     standing, above and above_margin are of the numbers that decide: of fresh seeds once there are any, and
-    nothing then of a row that has none: it was not held against the first.
+    nothing then of a row that has none: it was not held against the first. Texts (intervals, label, hover)
+    are Words, made where they are drawn.
     """
-    usual = next((row.values for row in board.rows if "baseline" in row.roles), {})
-    prefix = common_prefix(searched)
+    rows, fresh = board.rows, bool(board.confirmed)
     contests = board.fresh.contests if board.fresh and len(board.fresh.contests) > 1 else []
     races = {each: shown(contest.value) for contest in contests for each in contest.contenders}
-    firsts = Counter(races.get(row.configuration) for row in board.rows if row.rank == 1)
-    fresh = bool(board.confirmed)
-    rows = []
-    for row in board.rows:
-        shared = row.rank == 1 and firsts[races.get(row.configuration)] > 1
-        rank = "" if row.rank is None else "1=" if shared else str(row.rank)
-        chosen = {name: row.values.get(name) for name in searched}
-        standing, above, margin = _decided(row, fresh)
-        rows.append(
-            {
-                **{name: getattr(row, name) for name in (*AS_STORED, *NUMBERS) if hasattr(row, name)},
-                "rank": rank,
-                "standing": standing,
-                "race": races.get(row.configuration, "") if row.confirmed_seeds else "",
-                "role": ", ".join(row.roles),
-                **chosen,
-                "confirmed_interval": interval(row.confirmed_low, row.confirmed_high),
-                "interval": interval(row.val_ppl_low, row.val_ppl_high),
-                "above": above,
-                "above_margin": margin,
-                "label": f"{rank or '–'} | {label(chosen, usual, prefix)}",
-                "hover": "\n".join(_facts(row, rank, chosen)),
-            }
-        )
+    firsts = Counter(races.get(row.configuration) for row in rows if row.rank == 1)
+    ranks = [_rank(row, firsts[races.get(row.configuration)] > 1) for row in rows]
+    fields = dict(zip(Row._fields, zip(*rows, strict=True) if rows else repeat(()), strict=False))
+    decided = zip(*(_decided(row, fresh) for row in rows), strict=True) if rows else repeat(())
+    said = _Said(searched, next((row.values for row in rows if "baseline" in row.roles), {}))
+    table: dict[str, Sequence[Any]] = {
+        **{name: fields[name] for name in (*AS_STORED, *NUMBERS) if name in fields},
+        **{name: [each.get(name) for each in fields["values"]] for name in searched},
+        **dict(zip(("standing", "above", "above_margin"), decided, strict=False)),
+        "rank": ranks,
+        "race": [races.get(row.configuration, "") if row.confirmed_seeds else "" for row in rows],
+        "role": [", ".join(each) for each in fields["roles"]],
+        "interval": _words(interval, fields["val_ppl_low"], fields["val_ppl_high"]),
+        "confirmed_interval": _words(interval, fields["confirmed_low"], fields["confirmed_high"]),
+        "label": _words(said.label, rows, ranks),
+        "hover": _words(said.hover, rows, ranks),
+    }
     columns = [*BOARD_COLUMNS[:6], *searched, *BOARD_COLUMNS[6:]]
     # One dtype a column whatever is missing: numbers are floats with NaN.
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(NUMBERS, float))
+    numbers = {name: np.array(table[name], float) for name in NUMBERS}
+    return pd.DataFrame({name: numbers.get(name, table[name]) for name in columns})
+
+
+class Words:
+    """A text that is made when somebody reads it: ten thousand rows are held, and a few tens drawn."""
+
+    __slots__ = ("_make", "_of")
+
+    def __init__(self, make: Callable[..., str], *of: Any):
+        self._make, self._of = make, of
+
+    def __str__(self) -> str:
+        return self._make(*self._of)
+
+
+def _words(make: Callable[..., str], *of: Sequence[Any]) -> list[Words]:
+    """One for each row."""
+    return list(map(Words, repeat(make), *of))
+
+
+class _Said:
+    """What figures and pickers say of a row."""
+
+    def __init__(self, searched: Sequence[str], usual: Mapping[str, Any]):
+        """usual: a baseline's values."""
+        self._searched, self._usual, self._prefix = searched, usual, common_prefix(searched)
+
+    def _chosen(self, row: Row) -> dict[str, Any]:
+        return {name: row.values.get(name) for name in self._searched}
+
+    def label(self, row: Row, rank: str) -> str:
+        return f"{rank or '–'} | {label(self._chosen(row), self._usual, self._prefix)}"
+
+    def hover(self, row: Row, rank: str) -> str:
+        """Where its mark is pointed at."""
+        fresh = (
+            f"on fresh seeds {number(row.confirmed_ppl)} {interval(row.confirmed_low, row.confirmed_high)}"
+        )
+        chosen = self._chosen(row).items()
+        facts = [
+            f"{rank or NOT_RANKED}: configuration {row.configuration}",
+            *([fresh] if row.confirmed_seeds else []),
+            f"val_ppl {number(row.val_ppl)} {interval(row.val_ppl_low, row.val_ppl_high)}",
+            *(f"{name} = {shown(value)}" for name, value in chosen if not missing(value)),
+        ]
+        return "\n".join(facts)
+
+
+def _rank(row: Row, shared: bool) -> str:
+    return "" if row.rank is None else "1=" if row.rank == 1 and shared else str(row.rank)
 
 
 def _decided(row: Row, fresh: bool) -> tuple[str, float | None, float | None]:
@@ -82,21 +127,12 @@ def _decided(row: Row, fresh: bool) -> tuple[str, float | None, float | None]:
     if row.rank is None:
         return NOT_RANKED, None, None
     if row.confirmed_seeds:
-        return STANDINGS[row.confirmed_why], row.confirmed_difference, row.confirmed_margin
-    if fresh:
+        why, above, margin = row.confirmed_why, row.confirmed_difference, row.confirmed_margin
+    elif fresh:
         return SEARCH_ONLY, None, None
-    return STANDINGS[row.why], row.difference, row.margin
-
-
-def _facts(row: Row, rank: str, chosen: Mapping[str, Any]) -> list[str]:
-    """What a figure says of a row that is pointed at."""
-    fresh = f"on fresh seeds {number(row.confirmed_ppl)} {interval(row.confirmed_low, row.confirmed_high)}"
-    return [
-        f"{rank or NOT_RANKED}: configuration {row.configuration}",
-        *([fresh] if row.confirmed_seeds else []),
-        f"val_ppl {number(row.val_ppl)} {interval(row.val_ppl_low, row.val_ppl_high)}",
-        *(f"{name} = {shown(value)}" for name, value in chosen.items() if not missing(value)),
-    ]
+    else:
+        why, above, margin = row.why, row.difference, row.margin
+    return STANDINGS[why], above, None if why == "best" else margin  # of itself to itself there is none
 
 
 def searched_names(
@@ -125,8 +161,8 @@ def first_value(rows: pd.DataFrame) -> tuple[str, float | None, str]:
     if row is None:
         return "val_ppl of row 1", None, "–"
     if row["confirmed_seeds"]:
-        return "val_ppl of row 1, fresh seeds", row["confirmed_ppl"], row["confirmed_interval"]
-    return "val_ppl of row 1", row["val_ppl"], row["interval"]
+        return "val_ppl of row 1, fresh seeds", row["confirmed_ppl"], str(row["confirmed_interval"])
+    return "val_ppl of row 1", row["val_ppl"], str(row["interval"])
 
 
 def is_adjusted(rows: pd.DataFrame) -> bool:

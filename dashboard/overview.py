@@ -12,11 +12,11 @@ import streamlit as st
 from dashboard import data
 from dashboard.data import ENDED, Found
 from dashboard.deciding import best_of
-from dashboard.running import progress_words
+from dashboard.running import brief
 from dashboard.values import ago, interval
 from sweeper.results.leaderboard import leaderboard
 from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress
-from sweeper.results.savings import savings, spent_in_words, used
+from sweeper.results.savings import hours, savings, spent_in_words, used
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
 
@@ -87,7 +87,7 @@ def _line(found: Found, began: float) -> Line:
         sweep=found.label,
         state=[state],
         part=min(1.0, progress.ended / progress.total) if progress.total else 0.0,
-        progress=progress_words(progress),
+        progress=brief(progress),
         best=dear.best,
         interval=dear.interval,
         runs=_runs(reader, sweep, trials) if driver else "",
@@ -119,7 +119,8 @@ def _dear(found: Found, reader: Reader, began: float) -> Dear | None:
     now = time.monotonic()
     if held.of != of and now - began < PATIENCE and now - held.made >= REST * held.took:
         saved = savings(reader, sweep)
-        held.dear = Dear(*_best(reader, sweep), saved.words() if saved else "")
+        shared = hours(saved.cpu_seconds, saved.gpu_seconds) if saved and saved.steps > 0 else ""
+        held.dear = Dear(*_best(reader, sweep), shared)
         held.of, held.made = of, time.monotonic()
         held.took = held.made - now
     return held.dear

@@ -8,6 +8,8 @@ from sweeper.store.records import EvaluationRecord
 
 SPLITS = {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}
 
+MEASURED = frozenset({"surprisal_variance"})  # in a provenance: of one trial's values, not how they came
+
 
 def title_of(split: str) -> str:
     """Of valid, of test, or of valid in blocks of another size ('L4')."""
@@ -30,8 +32,9 @@ def passports_of(evaluations: Mapping[str, Iterable[EvaluationRecord]]) -> list[
         for record in records:
             identity = json.dumps(record.identity, sort_keys=True)
             _, hows = found.setdefault((split, identity), (record.identity, {}))
-            how = json.dumps(record.provenance, sort_keys=True)
-            hows[how] = (record.provenance, hows.get(how, ({}, 0))[1] + 1)
+            way = {name: value for name, value in record.provenance.items() if name not in MEASURED}
+            how = json.dumps(way, sort_keys=True)
+            hows[how] = (way, hows.get(how, ({}, 0))[1] + 1)
     return [
         Passport(split, identity, list(hows.values()), sum(count for _, count in hows.values()))
         for (split, _), (identity, hows) in found.items()

@@ -20,6 +20,12 @@ def progress_words(progress: ProgressEstimate) -> str:
     )
 
 
+def brief(progress: ProgressEstimate) -> str:
+    """'12 of 18, 4 min to go': in a narrow column."""
+    left = progress.seconds_left
+    return f"{progress.ended:,} of {progress.total:,}" + (f", {ago(left)} to go" if left is not None else "")
+
+
 def running_table(now: Snapshot) -> pd.DataFrame:
     """A row for each pretrain and each trial that runs."""
     rows = []

@@ -164,5 +164,5 @@ def metric_table() -> pd.DataFrame:
 
 def sweep_table(sweep: SweepRecord) -> pd.DataFrame:
     began = datetime.datetime.fromtimestamp(sweep.created).strftime("%Y-%m-%d %H:%M:%S")
-    facts = {"name": sweep.name, "state": sweep.state, "started": began, "code version": sweep.code_version}
+    facts = {"name": sweep.called, "state": sweep.state, "started": began, "code version": sweep.code_version}
     return pd.DataFrame({"name": list(facts), "value": list(facts.values())})

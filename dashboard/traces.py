@@ -5,22 +5,29 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import streamlit as st
 
-from dashboard import data, frame
+from dashboard import compute, data, frame
+from dashboard.compute import AXIS
 from dashboard.data import Snapshot
+from dashboard.figures.bins import BINS
 from dashboard.figures.curves import Axes, Panel
 from dashboard.figures.lines import MOST_POINTS, along, averaged, smoothed
 from dashboard.figures.style import Line
+from dashboard.words import Labels
 from sweeper.files import run_folder
 from sweeper.store.records import StageRecord
 from trainer.metrics import BY_NAME, METRICS
 
-BINS = ("bin_share", "bin_masked", "bin_nats", "bin_objective")  # by masking rate: no curves over steps
 FIRST_METRICS = ("val_ppl", "train_loss", "val_nelbo", "objective")  # offered first where they are stored
-OVER = ("step", "tokens", "seconds")
+OVER = ("step", "tokens", "seconds", "FLOPs")
 MOST_OF_A_NAME = 28  # characters, in a legend
-X_WORDS = {"tokens": "tokens since the branch", "seconds": "seconds of training since the branch"}
+X_WORDS = {
+    "tokens": "tokens since the branch",
+    "seconds": "seconds of training since the branch",
+    "FLOPs": AXIS,
+}
 
 Curve = list[tuple[int, float]]  # (step, value)
 
@@ -47,19 +54,19 @@ def metric_names(now: Snapshot, trials: Sequence[int], pretrain: bool = True) ->
     stored = {name for trial in trials for name in now.latest.get(trial, {})}
     for stage in _stages(now, trials) if pretrain else ():
         stored |= pretrain_curves(stage).keys()
-    stored = {name for name in stored if not name.startswith(BINS)}
-    order = {name: i for i, name in enumerate([*FIRST_METRICS, *(metric.name for metric in METRICS)])}
+    stored = {name for name in stored if not name.startswith(BINS)}  # no curves over steps
+    usual = dict.fromkeys([*FIRST_METRICS, *(metric.name for metric in METRICS)])
+    order = {name: i for i, name in enumerate(usual)}
     return sorted(stored, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
 
 
-def labels(now: Snapshot) -> dict[int, str]:
+class Names(Labels):
     """'no. 3 gaussian · 16' by configuration: without its rank, which changes."""
-    found = {}
-    for configuration, words in zip(now.frame["configuration"], now.frame["label"], strict=True):
-        name = words.partition(" | ")[2]
+
+    def __getitem__(self, configuration: int) -> str:
+        name = super().__getitem__(configuration).partition(" | ")[2]
         short = name if len(name) <= MOST_OF_A_NAME else f"{name[: MOST_OF_A_NAME - 1]}…"
-        found[configuration] = f"no. {configuration} {short}"
-    return found
+        return f"no. {configuration} {short}"
 
 
 def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Asked) -> Drawn:
@@ -67,10 +74,13 @@ def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Ask
     trials = [trial for trial in trials if now.trials[trial].repeat_of is None]
     stages = _stages(now, trials) if asked.pretrain else []
     before = {stage.key: pretrain_curves(stage) for stage in stages}
-    over = {} if asked.over == "step" else _stored(trials, asked.over)
+    over = {} if asked.over in ("step", "FLOPs") else _stored(trials, asked.over)
     panels = []
     for name in names:
-        lines = [*_of_pretrains(stages, before, name, asked), *_of_trials(now, trials, name, over, asked)]
+        lines = [
+            *_of_pretrains(now, stages, before, name, asked),
+            *_of_trials(now, trials, name, over, asked),
+        ]
         metric = BY_NAME.get(name.partition("/")[0])
         smooth = [smoothed(line, asked.smoothing) for line in lines]
         label = metric.label if metric else name
@@ -82,13 +92,23 @@ def drawn(now: Snapshot, trials: Sequence[int], names: Sequence[str], asked: Ask
                 lines if asked.smoothing and not asked.mean else (),
             )
         )
-    start = frame.finetune_start(now.values, [now.trials[trial].configuration for trial in trials])
-    if asked.over != "step":
-        start = 0 if any(before.values()) else None
+    start = _start(now, trials, before, asked)
     axes = Axes(X_WORDS.get(asked.over, asked.over), asked.log_x, asked.log_y, start)
-    if asked.over == "step":
-        axes = axes._replace(start=start or None)
     return Drawn(panels, axes, sum(not found for found in before.values()))
+
+
+def _start(
+    now: Snapshot, trials: Sequence[int], before: dict[str, dict[str, Curve]], asked: Asked
+) -> float | None:
+    """Where the finetune begins on the x-axis; None where it does not in one place."""
+    configurations = {now.trials[trial].configuration for trial in trials}
+    step = frame.finetune_start(now.values, configurations)
+    if asked.over == "step":
+        return step or None
+    if asked.over == "FLOPs":
+        places = {float(compute.of(now, each).at([step or 0])[0]) for each in configurations}
+        return places.pop() or None if step and len(places) == 1 else None
+    return 0 if any(before.values()) else None
 
 
 def usual_metrics(names: Sequence[str]) -> list[str]:
@@ -125,34 +145,52 @@ def _curves(address: str, version: int, trials: tuple[int, ...], name: str) -> d
 def _of_trials(
     now: Snapshot, trials: Sequence[int], name: str, over: dict[int, Curve], asked: Asked
 ) -> list[Line]:
-    lines, named = [], labels(now)
+    lines, named = [], Names(now.frame)
     for trial, curve in _stored(trials, name).items():
         record = now.trials[trial]
-        label = f"{named[record.configuration]}, seed {record.seed}"
-        line = _line(label, record.configuration, curve)
-        lines.append(line if asked.over == "step" else along(line, over.get(trial, [])))
+        name = named[record.configuration]
+        line = _line(f"{name}, seed {record.seed}", record.configuration, curve)._replace(of=name)
+        if asked.over == "FLOPs":
+            line = _spent(line, now, record.configuration)
+        elif asked.over != "step":
+            line = along(line, over.get(trial, []))
+        lines.append(line)
     return [line for line in lines if len(line.x)]
 
 
+def _spent(line: Line, now: Snapshot, configuration: int) -> Line:
+    """Over the operations of training, the pretrain's among them; empty where nobody can count them."""
+    flops = compute.of(now, configuration).at(line.x)
+    known = np.isfinite(flops)
+    return line._replace(x=flops[known], y=np.asarray(line.y, float)[known])
+
+
 def _of_pretrains(
-    stages: Sequence[StageRecord], before: dict[str, dict[str, Curve]], name: str, asked: Asked
+    now: Snapshot,
+    stages: Sequence[StageRecord],
+    before: dict[str, dict[str, Curve]],
+    name: str,
+    asked: Asked,
 ) -> list[Line]:
     """Pretrains that differ in their seed alone are of one group."""
     alike: dict[str, int] = {}
+    branches = {str(trial.stage): trial.configuration for trial in now.trials.values() if trial.stage}
     lines = []
     for stage in stages:
         what = json.dumps({k: v for k, v in stage.values.items() if k != "seed"}, sort_keys=True)
         group = -1 - alike.setdefault(what, len(alike))
         curves = before[stage.key]
-        line = _line(f"pretrain {stage.key[:8]}", group, curves.get(name, []))
-        if asked.over != "step":
+        line = _line(f"pretrain {stage.key[:8]}", group, curves.get(name, []))._replace(of="pretrain")
+        if asked.over == "FLOPs":
+            line = _spent(line, now, branches[stage.key])
+        elif asked.over != "step":
             line = along(line, curves.get(asked.over, []), until=stage.steps)
         lines.append(line)
     return [line for line in lines if len(line.x)]
 
 
 def _means(now: Snapshot, lines: Sequence[Line]) -> list[Line]:
-    named = labels(now)
+    named = Names(now.frame)
     groups: dict[int, list[Line]] = {}
     for line in lines:
         groups.setdefault(line.group, []).append(line)

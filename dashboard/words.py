@@ -1,12 +1,12 @@
 """What is said in words: a configuration in brief and a sweep's state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import pandas as pd
 
 from dashboard.values import ago, missing, number, shown
-from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.records import SweepRecord
 
 # What a row is to the first, by the board's `why`: the same word in tables, figures and filters.
 STANDINGS = {
@@ -64,14 +64,14 @@ def state_sentence(sweep: SweepRecord, now: float) -> str:
     began = f"started {ago(now - sweep.created)} ago"
     if sweep.state in ("running", "paused") and sweep.lease_until is not None and sweep.lease_until < now:
         return (
-            f"{sweep.name}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
+            f"{sweep.called}: its driver fell silent {ago(now - sweep.lease_until)} ago. "
             "The line that started it goes on where it stopped."
         )
     if sweep.state == "interrupted":
-        return f"{sweep.name} is interrupted; {began}. The line that started it goes on where it stopped."
+        return f"{sweep.called} is interrupted; {began}. The line that started it goes on where it stopped."
     took = f", took {ago(sweep.ended - sweep.created)}" if sweep.ended else ""
     note = f". {sweep.note}" if sweep.note else ""
-    return f"{sweep.name} is {sweep.state}; {began}{took}{note}"
+    return f"{sweep.called} is {sweep.state}; {began}{took}{note}"
 
 
 HOW_RANKED = (
@@ -107,16 +107,17 @@ def row_sentence(row: pd.Series) -> str:
     return f"{rank}, {row['state']}: {value}{note}"
 
 
-def configuration_labels(rows: pd.DataFrame) -> dict[int, str]:
-    """For pickers: '3 | gaussian · 16', best first."""
-    return dict(zip(rows["configuration"], rows["label"], strict=True))
+class Labels(Mapping[int, str]):
+    """By configuration, best first: '3 | gaussian · 16'. Each is made when it is asked for."""
 
+    def __init__(self, rows: pd.DataFrame):
+        self._words = dict(zip(rows["configuration"], rows["label"], strict=True))
 
-def trial_labels(rows: pd.DataFrame, trials: Mapping[int, TrialRecord]) -> dict[int, str]:
-    """For pickers: one label a trial that may have a curve, best configuration first."""
-    return {
-        trial: f"{row.label}, seed {trials[trial].seed}"
-        for row in rows.itertuples()
-        for trial in row.trials
-        if trials[trial].repeat_of is None
-    }
+    def __getitem__(self, configuration: int) -> str:
+        return str(self._words[configuration])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)

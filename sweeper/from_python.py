@@ -138,13 +138,9 @@ class Sweep:
         val_ppl: an upper bound on perplexity; nelbo and differences: nats per token; seconds: of a CPU or
         GPU. Raises ImportError where pandas is not installed."""
         from sweeper.results.notebook import open_store
-        from trainer.errors import lacks
 
         with open_store(self.db) as store:
-            try:
-                return store.board(self.name)
-            except ModuleNotFoundError as error:
-                raise ImportError(lacks("board()", str(error.name), "dashboard")) from None
+            return store.board(self.name)
 
     def answer(self) -> str:
         """Which row to take, and what that may cost at most: a sentence, or one for each value of
@@ -231,7 +227,7 @@ def _file(spec: Mapping[str, Any] | str | os.PathLike[str], scratch: Path) -> st
 
 def _name(file: str, overrides: list[str]) -> str:
     """The sweep's. Whether its text and tokenizer are there is looked at by the driver. Raises SweepEnded."""
-    from sweeper.cli.shipped import find
+    from sweeper.shipped import find
     from sweeper.spec.inputs import Inputs
     from sweeper.spec.load import load_spec
     from sweeper.spec.yaml_source import InvalidSpec

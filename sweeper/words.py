@@ -46,6 +46,15 @@ def brief(values: Mapping[str, Any], names: Sequence[str]) -> str:
     return ", ".join(said)
 
 
+def in_precisions(evaluated: Mapping[str, int]) -> str:
+    """'bfloat16'; 'mixed, 3 trials in bfloat16, 2 in float32'; '' where nothing was evaluated."""
+    if len(evaluated) < 2:
+        return next(iter(evaluated), "")
+    (first, number), *others = sorted(evaluated.items(), key=lambda each: (-each[1], each[0]))
+    rest = "".join(f", {count} in {name}" for name, count in others)
+    return f"mixed, {number} trial{'s' * (number > 1)} in {first}{rest}"
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()

@@ -19,7 +19,7 @@ PACKAGES = ("trainer", "sweeper", "dashboard")
 # of a package is its ground floor.
 WINGS = {
     "sweeper": (
-        *("cli", "terminal", "execution", "driver", "search", "results", "planning"),
+        *("cli", "terminal", "execution", "driver", "search", "trackers", "results", "planning"),
         *("statistics", "files", "store", "spec", "strategies"),
     ),
     "trainer": (
@@ -46,6 +46,9 @@ ALLOWED = {
     "torch": ("trainer/", "sweeper/strategies/optuna_private_gp.py"),
     "transformers": ("trainer/",),
     "datasets": ("trainer/data/",),
+    "tensorboard": ("sweeper/trackers/tensorboard.py",),
+    "mlflow": ("sweeper/trackers/mlflow.py",),
+    "wandb": ("sweeper/trackers/wandb.py",),
     "sweeper": ("sweeper/", "dashboard/"),
     "dashboard": ("dashboard/", "sweeper/cli/export.py"),  # `share` is a page of the dashboard's figures
 }
@@ -63,7 +66,10 @@ DASHBOARD_MAY = (
 )
 # Copied as it is into the folder of an exported model, where transformers finds its neighbour only so.
 IMPORTS_RELATIVELY = "trainer/checkpoints/modeling_bd3lm.py"
-HEAVY = ("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transformers", "datasets")
+HEAVY = (
+    *("torch", "ray", "optuna", "streamlit", "sqlalchemy", "pandas", "transformers", "datasets"),
+    *("tensorboard", "mlflow", "wandb"),
+)
 # Trainer's wings without torch at module level: what specs are checked with and the dashboard draws with.
 TORCH_FREE = ("trainer.noise.", "trainer.settings.", "trainer.config.", "trainer.data.", "trainer.metrics")
 

@@ -58,3 +58,5 @@ def test_the_tutorial_ends_with_an_answer_and_a_page(tmp_path: Path) -> None:
     page = (tmp_path / "mine.html").read_text()
     assert "plotly" in page
     assert any((tmp_path / "results").iterdir())
+    assert "To load it" in (tmp_path / "model" / "README.md").read_text()
+    assert "--- sample 1" in output

@@ -2,8 +2,10 @@
 
 import hashlib
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # who only reads a specification needs no arrays
+    import numpy as np
 
 
 def seed_of(*parts: int | str) -> int:
@@ -11,18 +13,22 @@ def seed_of(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
-def batch_rows(seed: int, phase: str, step: int, batch_size: int, sequences: int) -> np.ndarray:
+def batch_rows(seed: int, phase: str, step: int, batch_size: int, sequences: int) -> "np.ndarray":
     """The rows of the training split that a step reads; step counts from 1 within its phase.
 
     Every epoch is a permutation of its own, and an epoch may end inside a batch.
     """
+    import numpy as np
+
     epochs, places = np.divmod(np.arange((step - 1) * batch_size, step * batch_size), sequences)
     orders = [_epoch_order(seed, phase, int(e), sequences)[places[epochs == e]] for e in np.unique(epochs)]
     return np.concatenate(orders)
 
 
-def strided_rows(seed: int, count: int, sequences: int) -> np.ndarray:
+def strided_rows(seed: int, count: int, sequences: int) -> "np.ndarray":
     """min(count, sequences) rows, evenly strided over a split from a random start."""
+    import numpy as np
+
     count = min(count, sequences)
     stride = sequences / count
     start = np.random.default_rng(seed_of(seed, "evaluation rows")).random()
@@ -30,5 +36,7 @@ def strided_rows(seed: int, count: int, sequences: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _epoch_order(seed: int, phase: str, epoch: int, sequences: int) -> np.ndarray:
+def _epoch_order(seed: int, phase: str, epoch: int, sequences: int) -> "np.ndarray":
+    import numpy as np
+
     return np.random.default_rng(seed_of(seed, phase, "order", epoch)).permutation(sequences)

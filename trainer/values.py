@@ -18,7 +18,8 @@ Scalar = bool | int | float | str | None
 class Settings(BaseModel):
     """Frozen values from outside; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # What checks is built when something is first checked: a command that reads a few of them starts sooner.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-REACH = 3.0  # times the middle half's width beyond it: what is farther out may be cut off
+from dashboard.figures.ranges import plausible
+
 MOST_CUT = 0.1  # of the values, at the most; of few values one
 
 
@@ -60,8 +61,7 @@ def robust(values: Sequence[float] | np.ndarray, log: bool = False) -> Axis:
     if not len(found):
         return Axis(0.0, 1.0, log=False)
     log = log and bool(found.min() > 0)
-    first, third = np.quantile(found, (0.25, 0.75))
-    limit = max(third + REACH * (third - first), np.quantile(found, 1 - MOST_CUT, method="lower"))
+    limit = max(plausible(found).high, np.quantile(found, 1 - MOST_CUT, method="lower"))
     inside = found[found <= limit]
     above = len(found) - len(inside)
     return Axis(float(inside.min()), float(inside.max()), log, above, float(found.max()))

@@ -7,13 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard.figures.lines import thinned, usual_range
+from dashboard.figures.lines import finetune_window, seen, thinned
 from dashboard.figures.style import COLOURS, GRID, REST, Line, calm, empty, named, plain
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 FAINT = 0.25  # opacity of what was smoothed
 BAND = 0.18
 LEGEND_ROW = 26  # pixels
+MOST_NAMED = 8  # lines that stand in a legend each by itself: of more, their groups
 
 
 class Panel(NamedTuple):
@@ -39,10 +40,13 @@ def curves(
     return multiples([Panel(label, unit, lines)], Axes(log_y=log, start=start))
 
 
-def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figure:
+def multiples(
+    panels: Sequence[Panel], axes: Axes, height: int = 340, columns: int | None = None
+) -> go.Figure:
     """A small plot for each metric, side by side: zoomed together, and one legend for all.
 
-    A configuration has one colour, a seed of it one dash. What has diverged is off the axis, which says so.
+    A configuration has one colour, a seed of it one dash. What has diverged is off the axis, which says so;
+    of a long pretrain its end is in view at first, so that what branches from it has half of the width.
     height: of a row of plots.
     """
     shown = [each for each in panels if any(len(line.x) for line in each.lines)]
@@ -50,28 +54,34 @@ def multiples(panels: Sequence[Panel], axes: Axes, height: int = 340) -> go.Figu
         return empty("No row has been reported yet.")
     if not shown:
         return empty(f"No {', '.join(each.label for each in panels)} stored for what is chosen.")
-    columns = 1 if len(shown) == 1 else 2 if len(shown) in (2, 4) else 3
+    columns = columns or (1 if len(shown) == 1 else 2 if len(shown) in (2, 4) else 3)
     rows = -(-len(shown) // columns)
     figure = make_subplots(
         rows, columns, horizontal_spacing=0.1, vertical_spacing=min(0.12, 0.5 / rows) if rows > 1 else 0.0
     )
-    looks = _looks(line for each in shown for line in each.lines)
+    every = [line for each in shown for line in each.lines]
+    looks = _looks(every)
+    by_group = len(looks) > MOST_NAMED
+    window = finetune_window(every, axes.start) if axes.start is not None and not axes.log_x else None
     told: set[str] = set()
     for i, each in enumerate(shown):
         place = {"row": i // columns + 1, "col": i % columns + 1}
         for line in each.faint:
-            _draw(figure, line, looks, axes, place, told, faint=True)
+            _draw(figure, line, looks, axes, place, told, by_group, faint=True)
         for line in each.lines:
-            _draw(figure, line, looks, axes, place, told)
+            _draw(figure, line, looks, axes, place, told, by_group)
         last = i + columns >= len(shown)
         figure.update_xaxes(title=axes.x if last else None, matches="x" if i else None, **place)
         figure.update_yaxes(title=plain(f"{each.label}, {each.unit}" if each.unit else each.label), **place)
-        _bound(figure, each.lines, axes.log_y, place)
+        _bound(figure, each.lines, axes.log_y, window, place)
         if axes.start is not None and (axes.start > 0 or not axes.log_x):
             _mark(figure, axes, place)
     figure.update_xaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_x else "linear")
     figure.update_yaxes(gridcolor=GRID, zeroline=False, type="log" if axes.log_y else "linear")
-    legend = LEGEND_ROW * -(-len(looks) // 4) if len(looks) > 1 else 0
+    if window is not None:
+        room = 0.03 * (window[1] - window[0])
+        figure.update_xaxes(range=[window[0], window[1] + room])
+    legend = LEGEND_ROW * -(-len(told) // 4) if len(looks) > 1 else 0
     return calm(figure, height=height * rows + legend, legend=bool(legend))
 
 
@@ -98,14 +108,16 @@ def _draw(
     axes: Axes,
     place: dict[str, int],
     told: set[str],
+    by_group: bool,
     faint: bool = False,
 ) -> None:
-    """told: names that stand in the legend already."""
+    """told: names that stand in the legend already. by_group: a name for all lines of a group."""
     line = thinned(line)
     colour, dash = looks[line.group, line.label]
     y = np.asarray(line.y, float)
-    name = f"{line.group} {line.label}"
-    shared: dict[str, Any] = {"name": plain(line.label, 60), "legendgroup": plain(name), **place}
+    called = line.of if by_group and line.of else line.label
+    name = f"{line.group} {called}"
+    shared: dict[str, Any] = {"name": plain(called, 60), "legendgroup": plain(name), **place}
     if line.low is not None and line.high is not None:
         x = np.asarray(line.x)
         figure.add_scatter(
@@ -127,7 +139,7 @@ def _draw(
         marker={"size": 5 if len(line.x) > 1 else 9},
         opacity=FAINT if faint else 1,
         hoverinfo="skip" if faint else None,
-        hovertemplate=None if faint else named(f"{axes.x} %{{x:,}}: %{{y:.5g}}", line.label),
+        hovertemplate=None if faint else named(f"{axes.x} %{{x:,.7~g}}: %{{y:.5g}}", line.label),
         showlegend=not faint and name not in told,
         **shared,
     )
@@ -140,19 +152,27 @@ def _clear(colour: str) -> str:
     return f"rgba({red}, {green}, {blue}, {BAND})"
 
 
-def _bound(figure: go.Figure, lines: Sequence[Line], log: bool, place: dict[str, int]) -> None:
-    """The axis, where something has diverged."""
-    found = usual_range(lines)
-    if found is None or (log and found[0] <= 0):
+def _bound(
+    figure: go.Figure,
+    lines: Sequence[Line],
+    log: bool,
+    window: tuple[float, float] | None,
+    place: dict[str, int],
+) -> None:
+    """The axis of values, where not all of them are seen."""
+    found = seen(lines, window)
+    if found is None or (log and found.low <= 0):
         return
-    low, high = np.log10(found) if log else found
+    low, high = np.log10(found[:2]) if log else found[:2]
     room = 0.05 * (high - low) or abs(high) or 1.0
     figure.update_yaxes(range=[low - room, high + room], **place)
+    if not found.off:
+        return
     figure.add_annotation(
-        text="what diverged is off the axis",
+        text=f"{' and '.join(found.off)} is off the axis",
         showarrow=False,
         font={"size": 11},
-        **{"x": 1, "xref": "x domain", "xanchor": "right", "y": 0, "yref": "y domain", "yanchor": "bottom"},
+        **{"x": 0, "xref": "x domain", "xanchor": "left", "y": 0, "yref": "y domain", "yanchor": "bottom"},
         **place,
     )
 

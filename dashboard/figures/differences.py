@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.style import BEST, CLEAR, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
+from dashboard.figures.style import BEST, GRID, REST, TIED, bars, calm, empty, hover_lines, places, plain
 from trainer.metrics import BY_NAME
 
 MATTERS_NOT = "rgba(47, 116, 173, 0.10)"  # the band of differences that are as good as none
@@ -33,7 +33,8 @@ def differences(rows: pd.DataFrame, within: float | None = None, most: int = 30)
     _marks(figure, rows, value, low, high, _said(nats, margin))
     if np.isfinite(rows["p_best"].to_numpy(float)).any():
         _chances(figure, rows)
-    _places(figure, rows["label"])
+    places(figure, rows["label"])
+    figure.update_xaxes(gridcolor=GRID, zeroline=False)
     figure.update_layout(xaxis={"title": "above the first, % of perplexity (95%, all pairs at once)"})
     return calm(figure, height=104 + 26 * len(rows))
 
@@ -49,8 +50,9 @@ def absolute(rows: pd.DataFrame, most: int = 30) -> go.Figure:
     figure = go.Figure()
     value, low, high = (rows[name].to_numpy(float) for name in ("ppl", "low", "high"))
     _marks(figure, rows, value, low, high, [f"{ppl:,.4g}" for ppl in value])
-    _places(figure, rows["label"])
-    figure.update_xaxes(title=f"{BY_NAME['val_ppl'].label}, 95% interval")
+    places(figure, rows["label"])
+    title = f"{BY_NAME['val_ppl'].label}, 95% interval"
+    figure.update_xaxes(title=title, gridcolor=GRID, zeroline=False)
     return calm(figure, height=104 + 26 * len(rows))
 
 
@@ -67,7 +69,7 @@ def _marks(
     first, tied = (rows["why"] == "best").to_numpy(), rows["why"].isin(TIED_WORDS).to_numpy()
     known = first | (np.isfinite(low) & np.isfinite(high))
     hover = [f"{hover_lines(text)}<br>{plain(more)}" for text, more in zip(rows["hover"], said, strict=True)]
-    kinds = (("first", first, BEST), ("may be the best", tied, TIED), ("behind", ~first & ~tied, REST))
+    kinds = (("first", first, BEST), ("tied", tied, TIED), ("behind", ~first & ~tied, REST))
     for name, chosen, colour in kinds:
         if not chosen.any():
             continue
@@ -115,21 +117,6 @@ def _chance(chance: float) -> str:
     if np.isnan(chance):
         return ""
     return ">.99" if chance >= 0.995 else "<.01" if chance < 0.005 else f"{chance:.2f}".lstrip("0")
-
-
-def _places(figure: go.Figure, labels: Sequence[str]) -> None:
-    figure.update_yaxes(
-        tickvals=np.arange(len(labels)),
-        ticktext=[plain(label, 60) for label in labels],
-        range=[len(labels) - 0.4, -0.6],
-        zeroline=False,
-        tickfont={"size": 12},
-        showgrid=False,
-        automargin=True,
-        ticksuffix="  ",
-        tickcolor=CLEAR,
-    )
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
 
 
 def _said(nats: np.ndarray, margin: np.ndarray) -> list[str]:

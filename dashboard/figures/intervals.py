@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.ranges import span
-from dashboard.figures.style import BEST, CLEAR, GRID, REST, TIED, bars, calm, empty, hover_lines, plain
+from dashboard.figures.style import BEST, CLEAR, GRID, REST, TIED, bars, calm, empty, hover_lines, places
 from dashboard.words import NOT_RANKED, SEARCH_ONLY, STANDINGS
 from trainer.metrics import BY_NAME
 
@@ -142,17 +142,7 @@ def _axes(
     least: float,
     title: str,
 ) -> None:
-    figure.update_yaxes(
-        tickvals=np.arange(len(rows)),
-        ticktext=[plain(label, 60) for label in rows["label"]],
-        range=[len(rows) - 0.4, -0.6],
-        zeroline=False,
-        tickfont={"size": 12},
-        showgrid=False,
-        automargin=True,
-        ticksuffix="  ",
-        tickcolor=CLEAR,
-    )
+    places(figure, rows["label"])
     seen = span(value, low, high, least)
     title += seen.words if seen else ""
     figure.update_xaxes(title=title, gridcolor=GRID, zeroline=False, range=seen.ends if seen else None)

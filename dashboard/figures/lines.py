@@ -1,13 +1,16 @@
 """What is done to curves before they are drawn: smoothed, averaged over seeds, set on another axis."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from dashboard.figures.ranges import plausible
 from dashboard.figures.style import Line
 
 MOST_POINTS = 2000  # of one curve
-FAR = 100.0  # times a usual value: what has diverged, and would flatten all others
+DIVERGED, PRETRAIN = "what diverged", "the pretrain"  # off an axis
+BEGINS_AT = 20.0  # times its usual value, a curve may lie without having diverged; and as far again
 
 
 def smoothed(line: Line, weight: float) -> Line:
@@ -63,17 +66,55 @@ def thinned(line: Line) -> Line:
     return Line(line.label, line.group, np.asarray(line.x)[kept], np.asarray(line.y)[kept], low, high)
 
 
-def usual_range(lines: Sequence[Line]) -> tuple[float, float] | None:
-    """The lowest and highest value that is not far off; None where none is, and the axis finds its own."""
-    finite = [y[np.isfinite(y)] for y in (np.asarray(line.y, float) for line in lines)]
-    sizes = sorted(float(np.median(np.abs(y))) for y in finite if len(y))
-    if not sizes:
+class Seen(NamedTuple):
+    """An axis of values, where it does not find its own."""
+
+    low: float
+    high: float
+    off: Sequence[str]  # what is beyond, in words
+
+
+def seen(lines: Sequence[Line], window: tuple[float, float] | None = None) -> Seen | None:
+    """The runs' values, without what has diverged, and of pretrains (groups below 0) what lies no farther
+    from these than they reach. window: of x, that is shown. None: nothing is off, and all is shown."""
+    values = [_within(line, window) for line in lines]
+    runs = [y for line, y in zip(lines, values, strict=True) if line.group >= 0 and len(y)]
+    others = [y for line, y in zip(lines, values, strict=True) if line.group < 0 and len(y)]
+    if not runs:
+        runs, others = others, []
+    if not runs:
         return None
-    values = np.concatenate(finite)
-    usual = np.abs(values) <= FAR * sizes[(len(sizes) - 1) // 2]
-    if usual.all() or not usual.any():
+    usual = np.array([np.median(y) for y in runs])
+    of = plausible(usual, BEGINS_AT * float(np.percentile(np.abs(usual), 50, method="lower")))
+    near = [y[(y >= of.low) & (y <= of.high)] for y in runs]
+    kept = np.concatenate(near) if any(len(y) for y in near) else np.concatenate(runs)
+    low, high = float(kept.min()), float(kept.max())
+    width = (high - low) or abs(high)
+    before = np.concatenate(others or [np.empty(0)])
+    also = before[(before >= low - width) & (before <= high + width)]
+    off = [DIVERGED] if len(kept) < sum(map(len, runs)) else []
+    off += [PRETRAIN] if len(also) < len(before) else []
+    if not off and window is None:
         return None
-    return float(values[usual].min()), float(values[usual].max())
+    return Seen(min([low, *also]), max([high, *also]), off)
+
+
+def finetune_window(lines: Sequence[Line], start: float) -> tuple[float, float] | None:
+    """Of x: what follows the start, and as much before it; None where there is no more before it."""
+    ends = [max(line.x) for line in lines if line.group >= 0 and len(line.x)]
+    begins = [min(line.x) for line in lines if len(line.x)]
+    if not ends or max(ends) <= start or 2 * start - max(ends) <= min(begins):
+        return None
+    return 2 * start - max(ends), max(ends)
+
+
+def _within(line: Line, window: tuple[float, float] | None) -> np.ndarray:
+    """Its finite values there."""
+    x, y = np.asarray(line.x, float), np.asarray(line.y, float)
+    there = np.isfinite(y)
+    if window is not None:
+        there &= (x >= window[0]) & (x <= window[1])
+    return y[there]
 
 
 def _at(line: Line, x: np.ndarray) -> np.ndarray:

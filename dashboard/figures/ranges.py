@@ -9,6 +9,23 @@ BELIEVED = 1e100  # no value beyond is drawn
 ROOM = 0.04  # of the span, left free at either end
 
 
+class Plausible(NamedTuple):
+    low: float
+    high: float
+    reach: float  # how far beyond the lower half each of them is
+
+
+def plausible(values: np.ndarray, least: float = 0.0) -> Plausible:
+    """The rule of every figure: between which ends a value is believed. values: one or more, all finite.
+
+    What is low is good, and what diverges is high: the lower half says what is far. least: the spread of it
+    that is taken for granted, in the values' unit.
+    """
+    first, middle = (float(each) for each in np.percentile(values, (25, 50), method="lower"))
+    reach = FAR * max(2 * (middle - first), least)
+    return Plausible(first - reach, middle + reach, reach)
+
+
 class Span(NamedTuple):
     low: float
     high: float
@@ -25,18 +42,13 @@ class Span(NamedTuple):
 
 
 def span(values: np.ndarray, low: np.ndarray, high: np.ndarray, least: float) -> Span | None:
-    """Over the values that are not far out, and as much of their intervals as is not. None without any.
-
-    What is low is good, and what diverges is high: the lower half says what is far. least: the spread of it
-    that is taken for granted, in the values' unit.
-    """
+    """Over the values that are not far out, and as much of their intervals as is not. None without any."""
     believed = values[np.abs(values) < BELIEVED]
     if not len(believed):
         return None
-    first, middle = np.percentile(believed, (25, 50), method="lower")
-    reach = FAR * max(2 * (middle - first), least)
-    near = believed[(believed >= first - reach) & (believed <= middle + reach)]
+    lowest, highest, reach = plausible(believed, least)
+    near = believed[(believed >= lowest) & (believed <= highest)]
     arms = np.concatenate([near, low, high])
     arms = arms[(np.abs(arms) < BELIEVED) & (arms >= near.min() - reach) & (arms <= near.max() + reach)]
-    room = max(ROOM * (arms.max() - arms.min()), 1e-6 * abs(middle), 1e-9)
+    room = max(ROOM * (arms.max() - arms.min()), 1e-6 * float(np.abs(near).max()), 1e-9)
     return Span(arms.min() - room, arms.max() + room, len(values) - int(np.isnan(values).sum()) - len(near))

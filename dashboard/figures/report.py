@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.figures.style import BAD, CLEAR, COLOURS, GRID, REST, bars, calm, empty, plain
+from dashboard.figures.style import BAD, COLOURS, GRID, REST, bars, calm, empty, places, plain
 from sweeper.results.report import DIFFERS, REPRODUCED, UNTOLD
 
 COLOUR = {REPRODUCED: COLOURS[2], DIFFERS: BAD, UNTOLD: COLOURS[1]}
@@ -30,31 +30,22 @@ def against_printed(rows: Sequence[Compared]) -> go.Figure:
     figure.add_vrect(x0=1 / 1.1, x1=1.1, fillcolor=CLOSE, line_width=0, layer="below")
     figure.add_vline(x=1, line={"color": REST, "width": 1, "dash": "dot"}, layer="below")
     for word in dict.fromkeys(each.word for each in rows):
-        places = [place for place, each in enumerate(rows) if each.word == word]
+        mine = [place for place, each in enumerate(rows) if each.word == word]
         value, low, high = (
-            np.array([getattr(rows[place], name) for place in places], float)
+            np.array([getattr(rows[place], name) for place in mine], float)
             for name in ("ratio", "low", "high")
         )
         colour = COLOUR.get(word, REST)
         figure.add_scatter(
             x=value,
-            y=places,
+            y=mine,
             error_x=bars(value, low, high, colour),
             mode="markers",
             name=plain(word),
             marker={"size": 9, "color": colour, "symbol": SYMBOL.get(word, "circle")},
-            customdata=[plain(rows[place].label) for place in places],
+            customdata=[plain(rows[place].label) for place in mine],
             hovertemplate="%{customdata}: %{x:.3f} of the printed one<extra></extra>",
         )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[plain(each.label, 60) for each in rows],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-        automargin=True,
-        ticksuffix="  ",
-        tickcolor=CLEAR,
-    )
+    places(figure, [each.label for each in rows])
     figure.update_xaxes(title="ours over the printed one, 95% interval", gridcolor=GRID, zeroline=False)
     return calm(figure, height=100 + 24 * len(rows))

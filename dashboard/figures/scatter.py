@@ -34,7 +34,9 @@ def against(
     rows = thinned(rows, "val_ppl", MOST_POINTS)
     numeric = is_number(rows[name])
     distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
-    places = [str(value) for value in distinct] if not numeric or len(distinct) <= FEW else None
+    repeated = len(distinct) < len(rows) or all(float(value).is_integer() for value in distinct if numeric)
+    few_places = len(distinct) <= FEW and repeated
+    places = [str(value) for value in distinct] if not numeric or few_places else None
     across = places_of(rows[name], places)
     figure = go.Figure()
     groups = (

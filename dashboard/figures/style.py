@@ -29,6 +29,7 @@ class Line(NamedTuple):
     y: Sequence[float] | np.ndarray
     low: np.ndarray | None = None  # of a mean over seeds: the band about it
     high: np.ndarray | None = None
+    of: str = ""  # what its group is called, where it is not named by itself
 
 
 def plain(text: object, most: int = 80) -> str:
@@ -37,8 +38,8 @@ def plain(text: object, most: int = 80) -> str:
     return html.escape(words if len(words) <= most else words[: most - 1] + "…")
 
 
-def hover_lines(text: str) -> str:
-    return "<br>".join(plain(line) for line in text.splitlines()[:24])
+def hover_lines(text: object) -> str:
+    return "<br>".join(plain(line) for line in str(text).splitlines()[:24])
 
 
 def named(template: str, label: str) -> str:
@@ -59,6 +60,21 @@ def bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, widt
     up, down = (np.where(np.isfinite(arm), arm, np.nan) for arm in (high - value, value - low))
     bars = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
     return {**bars, "color": colour, "thickness": width, "width": 3}
+
+
+def places(figure: go.Figure, labels: Sequence[object]) -> None:
+    """A line of the figure for each label, from the top; labels may be equal."""
+    figure.update_yaxes(
+        tickvals=np.arange(len(labels)),
+        ticktext=[plain(label, 60) for label in labels],
+        range=[len(labels) - 0.4, -0.6],
+        zeroline=False,
+        tickfont={"size": 12},
+        showgrid=False,
+        automargin=True,
+        ticksuffix="  ",
+        tickcolor=CLEAR,
+    )
 
 
 def calm(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:

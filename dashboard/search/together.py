@@ -9,6 +9,7 @@ from streamlit import column_config as column
 
 from dashboard.brush import Brush, Span, Words, brushed, places, word
 from dashboard.chart import chart
+from dashboard.columns import ppl_format
 from dashboard.compute import AXIS, Flops
 from dashboard.data import Snapshot
 from dashboard.figures.axes import robust
@@ -88,10 +89,12 @@ def _brush(now: Snapshot, name: str, label: str) -> Brush | None:
 def _table(now: Snapshot, rows: pd.DataFrame, called: dict[str, str]) -> None:
     """The kept configurations; those that are selected are so on every page."""
     rows = rows.head(MOST_ROWS)
-    view = rows[["rank", "state", "val_ppl", "interval"]].replace({"interval": {"–": ""}})
+    view = rows[["rank", "state", "val_ppl"]].assign(
+        interval=[str(each).replace("–", "") for each in rows["interval"]]
+    )
     settings: dict[str, Any] = {
         "rank": column.TextColumn("rank", alignment="right", width=56),
-        "val_ppl": column.NumberColumn("val_ppl", format="%.4g", width=84),
+        "val_ppl": column.NumberColumn("val_ppl", format=ppl_format(rows["val_ppl"]), width=84),
         "interval": column.TextColumn("95% interval", alignment="right", width=124),
     }
     for i, name in enumerate(now.searched):

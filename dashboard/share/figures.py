@@ -37,7 +37,7 @@ CURVES = ("val_ppl", "train_loss", "objective")
 
 def called_by_place(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with labels that begin as the answer and the table call them: by their place on the board."""
-    said = [label.partition(" | ")[2] for label in rows["label"]]
+    said = [str(label).partition(" | ")[2] for label in rows["label"]]
     return rows.assign(label=[f"{place} | {each}" for place, each in enumerate(said, start=1)])
 
 
@@ -138,7 +138,7 @@ def _first(rows: pd.DataFrame, name: str) -> str:
 
 def of_schedules(board: Board, rows: pd.DataFrame) -> tuple[list[Drawn], list[str]]:
     """The first rows' noise at the end of training; and in a sentence each, what cannot be drawn."""
-    labels, shapes, problems = words.configuration_labels(rows), dict[int, NoiseShape](), list[str]()
+    labels, shapes, problems = words.Labels(rows), dict[int, NoiseShape](), list[str]()
     for row in board.rows[:WITH_SCHEDULES]:
         try:
             shapes[row.configuration] = noise_shape(row.values, progress=1.0)

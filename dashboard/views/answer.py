@@ -63,7 +63,9 @@ def ties(groups: list[Group]) -> None:
         return
     st.subheader("What keeps rows tied", anchor=False)
     st.caption("Parts of the variance of a tied row's difference to the first, and the cheapest remedy.")
-    table = rows[["label", "limited", "remedy", "regret"]].assign(regret=100 * np.expm1(rows["regret"]))
+    table = rows[["label", "limited", "remedy", "regret"]].assign(
+        label=rows["label"].map(str), regret=100 * np.expm1(rows["regret"])
+    )
     st.dataframe(
         table,
         hide_index=True,
@@ -121,10 +123,10 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
     )
 
 
-def numbers(label: str, row: Row) -> dict[str, object]:
+def numbers(label: object, row: Row) -> dict[str, object]:
     test = row.estimates.get("test_ppl")
     return {
-        "row": label,
+        "row": str(label),
         "search": row.val_ppl,
         "search interval": interval(row.val_ppl_low, row.val_ppl_high),
         "search seeds": row.seeds,
@@ -146,9 +148,10 @@ def beside_floors(now: Snapshot, groups: list[Group]) -> None:
     usual = {row.configuration for row in now.board.rows if "baseline" in row.roles}
     rows = []
     for group in groups:
-        for place, row in enumerate(group.rows.itertuples()):
-            if place == 0 or row.configuration in usual:
-                rows.append((str(row.label), float(row.ppl), float(row.low), float(row.high)))
+        shown = group.rows["configuration"].isin(usual)
+        shown.iloc[0] = True
+        for row in group.rows[shown].itertuples():
+            rows.append((str(row.label), float(row.ppl), float(row.low), float(row.high)))
     st.subheader("Against simpler models, on the same tokens", anchor=False)
     lines = ", ".join(f"{name} {ppl:,.4g}" for name, ppl in found.items())
     chart(floors(found, rows), key="floors", alt=f"Perplexity of the first rows and of floors: {lines}")

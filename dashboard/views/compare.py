@@ -8,15 +8,13 @@ import streamlit as st
 from dashboard import data, pairs, tables, words
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.details import metric_curves
+from dashboard.details import masking_rates, metric_curves
 from dashboard.figures import curves
-from dashboard.figures.bins import bin_lines
 from dashboard.figures.intervals import paired
 from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 from dashboard.state import PINNED, ROWS
 from sweeper.results.compare import Comparison
-from trainer.metrics import BY_NAME
 
 MOST, FIRST = 8, 3
 MOST_OFFERED = 500  # configurations that the picker lists
@@ -24,7 +22,7 @@ MOST_OFFERED = 500  # configurations that the picker lists
 
 def choose(now: Snapshot) -> list[int]:
     """The configurations that are selected, here as on the leaderboard."""
-    labels = words.configuration_labels(now.frame)
+    labels = words.Labels(now.frame)
     chosen = [each for each in ROWS.numbers() if each in labels]
     if not chosen:
         st.text(f"Nothing is selected on the leaderboard: its first {FIRST} rows are shown.")
@@ -89,35 +87,19 @@ def differences(now: Snapshot, chosen: Sequence[int], names: dict[int, str]) -> 
     view = pd.DataFrame(
         [{"configuration": names[each], **row} for each, row in zip(compared, rows, strict=True)]
     )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        half = (view["high"] - view["low"]).to_numpy(float) / 2
-        difference = view["difference"].to_numpy(float)
-        figure = paired(view["configuration"], view["verdict"], difference, half, names[base])
-        chart(figure, key="paired", alt=f"Difference of each to {names[base]}, with its 95% interval")
-    with right:
-        st.dataframe(
-            view,
-            column_config=tables.PAIR_COLUMNS,
-            hide_index=True,
-            height="content",
-            alt=f"Difference of each to {names[base]}",
-        )
+    half = (view["high"] - view["low"]).to_numpy(float) / 2
+    difference = view["difference"].to_numpy(float)
+    figure = paired(view["configuration"], view["verdict"], difference, half, names[base])
+    chart(figure, key="paired", alt=f"Difference of each to {names[base]}, with its 95% interval")
+    st.dataframe(
+        view,
+        column_config=tables.PAIR_COLUMNS,
+        hide_index=True,
+        height="content",
+        alt=f"Difference of each to {names[base]}",
+    )
     groups = max(pair.groups for pair in compared.values())
     st.caption(words.BEFOREHAND if beforehand else words.PICKED.format(groups))
-
-
-def by_masking_rate(now: Snapshot, trials: Sequence[int], names: dict[int, str]) -> None:
-    records = [now.trials[trial] for trial in trials]
-    found = bin_lines(records, now.latest, lambda trial: f"{names[trial.configuration]}, seed {trial.seed}")
-    if not found:
-        return
-    st.subheader("By masking rate", anchor=False)
-    st.caption("At the end of each run, in ten bins of p.")
-    for place, (name, lines) in zip(st.columns(len(found), gap="medium"), found.items(), strict=True):
-        with place:
-            figure = curves.panel(lines, "masking rate p", BY_NAME[name].label)
-            chart(figure, key=f"compare-{name}", alt=f"{BY_NAME[name].label} by masking rate")
 
 
 def schedules(now: Snapshot, chosen: Sequence[int], names: dict[int, str]) -> None:
@@ -161,7 +143,8 @@ def compare_page() -> None:
     trials = [trial for each in chosen for trial in numbers[each] if now.trials[trial].repeat_of is None]
     st.subheader("Curves", anchor=False)
     metric_curves(now, trials, key="compare", height=420)
-    by_masking_rate(now, trials, names)
+    records = [now.trials[trial] for trial in trials]
+    masking_rates(now, records, "compare", lambda each: f"{names[each.configuration]}, seed {each.seed}")
     schedules(now, chosen, names)
 
 

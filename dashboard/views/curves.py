@@ -5,22 +5,24 @@ import streamlit as st
 from dashboard import data, state, traces, words
 from dashboard.chart import chart
 from dashboard.data import Snapshot
+from dashboard.details import choose_metrics
 from dashboard.figures.curves import multiples
 from dashboard.traces import Asked
 
 FIRST = 5  # configurations that are shown before anybody chooses
 MOST = 24  # of them
 MOST_METRICS = 9
+MOST_OFFERED = 500  # configurations that the picker lists
 
 
 def chosen_rows(now: Snapshot) -> list[int]:
     """Configurations: those that are selected on any page; the first where none is."""
-    labels = words.configuration_labels(now.frame)
+    labels = words.Labels(now.frame)
     key = f"curve_rows-{now.sweep.id}"
     st.session_state[key] = [row for row in state.ROWS.numbers() if row in labels][:MOST]
     st.multiselect(
         "Configurations",
-        list(labels),
+        list(dict.fromkeys([*list(labels)[:MOST_OFFERED], *st.session_state[key]])),
         format_func=lambda row: labels[row],
         key=key,
         placeholder=f"the first {FIRST}",
@@ -51,17 +53,7 @@ def curves_page() -> None:
     st.header("Curves", anchor=False)
     rows = chosen_rows(now)
     trials = [trial for row in rows for trial in _trials(now, row)]
-    names = traces.metric_names(now, trials)
-    usual = traces.usual_metrics(names)
-    chosen = st.multiselect(
-        "Metrics",
-        names,
-        key="curve_metrics",
-        placeholder=", ".join(usual),
-        bind="query-params",
-        max_selections=MOST_METRICS,
-    )
-    metrics = chosen or usual
+    metrics = choose_metrics(now, trials, "curve_metrics", MOST_METRICS)
     asked = how()
     drawn = traces.drawn(now, trials, metrics, asked)
     st.caption(_legend(asked))
@@ -81,9 +73,12 @@ def _trials(now: Snapshot, configuration: int) -> list[int]:
 
 
 def _legend(asked: Asked) -> str:
-    if asked.mean:
-        return "One line a configuration: the mean over its seeds, in a band from the lowest to the highest."
-    return "One colour a configuration, one dash a seed. Click a name in the legend to hide a line."
+    said = (
+        "One line a configuration: the mean over its seeds, in a band from the lowest to the highest."
+        if asked.mean
+        else "One colour a configuration, one dash a seed. Click a name in the legend to hide its lines."
+    )
+    return f"{said} Double-click: the whole pretrain." if asked.pretrain else said
 
 
 data.live(curves_page, 5)

@@ -16,7 +16,8 @@ def metrics_page() -> None:
     for passport in passports:
         with st.container(border=True):
             st.subheader(title_of(passport.split), anchor=False)
-            st.text(f"{passport.trials} trials; " + f"estimated in {len(passport.provenances)} ways.")
+            ways = len(passport.provenances)
+            st.text(f"{passport.trials:,} trials; estimated in {ways} way{'s' * (ways != 1)}.")
             left, right = st.columns(2, gap="medium")
             with left:
                 st.caption("Identity: must be equal to rank together")

@@ -21,7 +21,7 @@ MOST_OFFERED = 500  # that the picker lists
 NOT_RUN = -1  # in place of a configuration's number
 
 
-def choose(now: Snapshot, labels: dict[int, str]) -> list[int]:
+def choose(now: Snapshot, labels: Mapping[int, str]) -> list[int]:
     """The configurations that are selected, here as on the leaderboard; its first ones where none is."""
     chosen = [each for each in ROWS.numbers() if each in labels][:MOST]
 
@@ -52,7 +52,7 @@ def results(now: Snapshot, shapes: dict[int, NoiseShape], labels: dict[int, str]
                 "configuration": labels[each],
                 "standing": "" if row is None else row["standing"],
                 "val_ppl": None if row is None else row["confirmed_ppl" if fresh else "val_ppl"],
-                "interval": "" if row is None else row["confirmed_interval" if fresh else "interval"],
+                "interval": "" if row is None else str(row["confirmed_interval" if fresh else "interval"]),
                 "p < 1/3": 100 * light,
                 "to 2/3": 100 * medium,
                 "above": 100 * heavy,
@@ -92,8 +92,8 @@ def schedules_page() -> None:
         "The finetune phase's noise as each configuration has it. "
         "It shapes training alone: val_ppl is measured in the same way for all."
     )
-    labels = words.configuration_labels(now.frame)
-    chosen = choose(now, labels)
+    ranked = words.Labels(now.frame)
+    chosen = choose(now, ranked)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         progress = st.slider(
             "Training progress",
@@ -111,7 +111,7 @@ def schedules_page() -> None:
     if asked:
         with st.container(border=True):
             values[NOT_RUN] = what_if()
-    labels[NOT_RUN] = "not run"
+    labels = {each: ranked[each] for each in chosen} | {NOT_RUN: "not run"}
     shapes: dict[int, NoiseShape] = {}
     for configuration, of in values.items():
         try:

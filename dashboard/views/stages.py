@@ -8,6 +8,7 @@ from dashboard.chart import chart
 from dashboard.data import Snapshot
 from dashboard.figures import stages as figures
 from dashboard.values import shown
+from dashboard.words import Labels
 from sweeper.results.savings import Savings, hours, paid_before, savings_by_stage
 from sweeper.store.records import StageRecord, TrialRecord
 
@@ -66,7 +67,7 @@ def table(now: Snapshot, stages: list[StageRecord]) -> pd.DataFrame:
 
 
 def tree(now: Snapshot, stages: list[StageRecord]) -> None:
-    labels = dict(zip(now.frame["configuration"], now.frame["label"], strict=True))
+    labels = Labels(now.frame)
     place = {configuration: i for i, configuration in enumerate(labels)}  # in the board's order
     apart = differing(stages)
     branches: dict[str, list[TrialRecord]] = {}

@@ -9,6 +9,11 @@ from dashboard import data
 from dashboard.overview import Line, overview
 
 SECONDS = 5
+# What is looked for first is in view at 1280 pixels.
+ORDER = (
+    *("sweep", "state", "part", "progress", "runs", "best", "interval", "cost", "saved", "took"),
+    *("driver", "budget", "started"),
+)
 STATES = {
     "running": "blue",
     "paused": "orange",
@@ -54,22 +59,25 @@ def sweeps_page() -> None:
         selection_mode="single-row",
         placeholder="",
         alt="Every sweep, newest first",
+        column_order=[name for name in ORDER if name in rows],
         column_config={
             "sweep": column.TextColumn("sweep", pinned=True),
             "state": column.MultiselectColumn(
-                "state", options=list(STATES), color=list(STATES.values()), width=100
+                "state", options=list(STATES), color=list(STATES.values()), width=96
             ),
-            "driver": column.TextColumn("driven by"),
-            "progress": column.TextColumn("how far"),
-            "part": column.ProgressColumn("", min_value=0.0, max_value=1.0, format="percent", width=110),
-            "best": column.NumberColumn("best val_ppl", format="%.4g", help="By the numbers that decide"),
-            "interval": column.TextColumn("95% interval", alignment="right"),
-            "cost": column.TextColumn("used"),
-            "saved": column.TextColumn("sharing pretrains"),
-            "budget": column.TextColumn("budget spent"),
+            "part": column.ProgressColumn("", min_value=0.0, max_value=1.0, format="percent", width=84),
+            "progress": column.TextColumn("trials ended", width=96 if not running else 168),
             "runs": column.TextColumn("runs now", width="large"),
-            "started": column.DatetimeColumn("started", format="YYYY-MM-DD HH:mm"),
-            "took": column.TextColumn("took"),
+            "best": column.NumberColumn(
+                "val_ppl", format="%.4g", width=68, help="Of the first row, by what decides"
+            ),
+            "interval": column.TextColumn("95% interval", alignment="right", width=116),
+            "cost": column.TextColumn("used", width=104),
+            "saved": column.TextColumn("saved", width=104, help="By sharing pretrains"),
+            "driver": column.TextColumn("driven by", width=100),
+            "budget": column.TextColumn("budget spent"),
+            "took": column.TextColumn("took", width=76),
+            "started": column.DatetimeColumn("started", format="YYYY-MM-DD HH:mm", width=128),
         },
     )
 

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
 from dashboard.data import Snapshot
-from dashboard.details import masking_rates
+from dashboard.details import choose_metrics, masking_rates, seed_of
 from dashboard.figures.curves import multiples
 from dashboard.player import samples_player
 from dashboard.traces import Asked
@@ -23,6 +23,7 @@ from sweeper.store.records import TrialRecord
 
 MOST_EVENTS = 200
 MOST_LINES = 400  # of a log, that are shown
+MOST_OFFERED = 500  # trials in the picker
 
 
 def pick(now: Snapshot) -> TrialRecord | None:
@@ -40,8 +41,20 @@ def pick(now: Snapshot) -> TrialRecord | None:
     def choose() -> None:
         state.TRIAL.set([st.session_state[key]])
 
-    labels = _labels(now)
-    st.selectbox("Trial", sorted(called), format_func=lambda n: labels[n], key=key, on_change=choose)
+    named = traces.Names(now.frame)
+
+    def label(number: int) -> str:
+        each = called[number]
+        return f"{number}: {named[each.configuration]}, seed {each.seed}, {each.state}"
+
+    offered = sorted(called)
+    if len(called) > MOST_OFFERED:
+        best = [now.trials[trial].called for ids in now.frame["trials"].head(MOST_OFFERED) for trial in ids]
+        offered = list(dict.fromkeys([*best[:MOST_OFFERED], st.session_state[key]]))
+        st.caption(
+            f"The best {MOST_OFFERED} of {len(called):,} are offered; any other by the address: ?trial=9"
+        )
+    st.selectbox("Trial", offered, format_func=label, key=key, on_change=choose)
     trial = called[st.session_state[key]]
     alike = [each for each in called.values() if each.configuration == trial.configuration]
     if len(alike) > 1:
@@ -90,23 +103,15 @@ def facts(now: Snapshot, trial: TrialRecord) -> None:
 def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        names = traces.metric_names(now, [trial.id])
-        usual = traces.usual_metrics(names)
-        chosen = st.multiselect(
-            "Metrics",
-            names,
-            key="trial_metrics",
-            placeholder=", ".join(usual),
-            bind="query-params",
-            max_selections=6,
-        )
-        metrics = chosen or usual
+        metrics = choose_metrics(now, [trial.id], "trial_metrics", most=6)
         drawn = traces.drawn(now, [trial.id], metrics, Asked())
         chart(
-            multiples(drawn.panels, drawn.axes, 330),
+            multiples(drawn.panels, drawn.axes, 300, columns=1),
             key="trial-curves",
             alt=f"{', '.join(metrics) or 'nothing'} over steps, of trial {trial.called} and its pretrain",
         )
+        if drawn.axes.start is not None:
+            st.caption("Double-click: the whole pretrain.")
     with right:
         every = st.toggle("Defaults too", key="trial_defaults", bind="query-params")
         st.dataframe(
@@ -158,15 +163,6 @@ def left_behind(now: Snapshot, trial: TrialRecord) -> None:
             st.code("\n".join(found[-MOST_LINES:]), language=None, height=300)
 
 
-def _labels(now: Snapshot) -> dict[int, str]:
-    """By what trials are called."""
-    named = traces.labels(now)
-    return {
-        each.called: f"{each.called}: {named[each.configuration]}, seed {each.seed}, {each.state}"
-        for each in now.trials.values()
-    }
-
-
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _line(address: str, sweep: str, trial: int) -> str:
     """Of a trial that is there; what it was asked never changes."""
@@ -189,7 +185,7 @@ def trial_page(number: int) -> None:
     trial = now.trials[number]
     facts(now, trial)
     curves_and_values(now, trial)
-    masking_rates(now, [trial])
+    masking_rates(now, [trial], "trial", seed_of)
     left_behind(now, trial)
 
 

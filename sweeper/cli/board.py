@@ -30,7 +30,10 @@ def leaderboard(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """The answer, and configurations by their bound on perplexity: differences, ranks and chances."""
+    """The answer, and configurations by their bound on perplexity: differences, ranks and chances.
+
+    Example: python -m sweeper leaderboard schedules --limit 5
+    """
     if block_size is None:
         show_board(name, db, json, limit, columns, sort)
         return
@@ -46,7 +49,10 @@ def show(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """One trial: its state, values, latest metrics and error."""
+    """One trial: its state, values, latest metrics and error.
+
+    Example: python -m sweeper show schedules 7
+    """
     from sweeper.cli.notes import said_of
     from sweeper.files.trial_files import files_of
     from sweeper.store.notes import NOTE, standing
@@ -67,7 +73,7 @@ def show(
         print_json({"trial": document, "events": [event._asdict() for event in events], "notes": mine})
         return
     about = f"{record.role}, seed {record.seed}, attempt {record.attempt}"
-    print_text(f"trial {trial} of {name}: {record.state}, {about}")
+    print_text(f"trial {trial} of {sweep.called}: {record.state}, {about}")
     if original is not None:
         print_text(f"the same configuration as trial {original.called}: it was not run again")
     print_text(*said_of(said, record.id))
@@ -84,7 +90,7 @@ def show(
     print_text("events:", *(f"  {moment(event.time)}  {event.text}" for event in events))
 
 
-def _show_in_blocks(name: str, db: str, json: bool, limit: int | None, block_size: int) -> None:
+def _show_in_blocks(name: str | None, db: str, json: bool, limit: int | None, block_size: int) -> None:
     from sweeper.results.estimates import in_blocks
     from sweeper.results.leaderboard import SCHEMA_VERSION, varied
     from sweeper.terminal.blocks_table import as_json, print_blocks
@@ -99,7 +105,7 @@ def _show_in_blocks(name: str, db: str, json: bool, limit: int | None, block_siz
 
 
 def show_board(
-    name: str,
+    name: str | None,
     db: str,
     json: bool,
     limit: int | None = None,
@@ -116,7 +122,7 @@ def show_board(
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = make_board(reader, name)
+        board = make_board(reader, sweep.name)
         saved, stand = savings(reader, sweep), standing(reader.notes(sweep.id))
     if json:
         with failing(NoColumn, USAGE, json):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.opening import USAGE, fail, files_beside, load, say
-from sweeper.cli.options import AsJson
+from sweeper.cli.options import LOUDNESS, AsJson
 
 if TYPE_CHECKING:
     from sweeper.results.report import Report
@@ -35,7 +35,7 @@ def claims(
 
     Example: python -m sweeper claims smaller-blocks clip-variance
     """
-    from sweeper.cli.shipped import claims as there_are
+    from sweeper.shipped import claims as there_are
     from sweeper.terminal.claims_text import page, rows
     from sweeper.terminal.console import print_json, print_table, print_text
 
@@ -67,7 +67,8 @@ def _run(spec: "SweepSpec", db: str) -> None:
 
     if _ended(spec, db):
         return
-    code = run_sweep(spec, db, Unsaid(files_beside(db, False)), progress())
+    shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
+    code = run_sweep(spec, db, Unsaid(files_beside(db, False)), shown)
     if code not in STATED or code >= INTERRUPTED:
         raise typer.Exit(code)
 

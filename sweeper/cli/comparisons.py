@@ -30,6 +30,8 @@ def compare(
 
     A trial stands for its configuration: all seeds that both were trained with count. The interval is that of
     a pair that was named before the board was seen, unless --picked says otherwise.
+
+    Example: python -m sweeper compare schedules 3 16
     """
     from sweeper.results.compare import NotComparable
     from sweeper.results.compare import compare as compared
@@ -60,6 +62,8 @@ def judge(
 
     Exit code 0: keep, A is surely better. 8: discard, A is surely not better by more than the margin. 9: not
     enough evidence. However often a session asks, at most 5% of sessions keep something that is not better.
+
+    Example: python -m sweeper judge schedules 16 3 --margin 1%
     """
     from sweeper.results.compare import NotComparable
     from sweeper.results.judge import judge as asked
@@ -67,7 +71,10 @@ def judge(
     from sweeper.terminal.compare_text import judged
     from sweeper.terminal.console import print_json, print_text
 
-    with opened_sweep(db, name, json) as (reader, sweep), failing((NotComparable, StoreError), USAGE, json):
+    with (
+        opened_sweep(db, name, json, changes=True) as (reader, sweep),
+        failing((NotComparable, StoreError), USAGE, json),
+    ):
         one, other = (trial_of(reader, sweep, each, json).id for each in (a, b))
         found = asked(reader, sweep, one, other, margin=margin, session=session)
     code = VERDICTS[found.verdict]
@@ -93,6 +100,8 @@ def repro(
     """The command that makes a trial again, without the sweep, its pretrain included.
 
     --check: exit code 0 where val_nelbo comes out equal to the bit, 4 where it does not.
+
+    Example: python -m sweeper repro schedules 16 --check
     """
     from sweeper.results import repro as again
     from sweeper.terminal.console import print_json, print_text
@@ -103,12 +112,12 @@ def repro(
         checked = None
         try:
             found = again.repro(reader, sweep, record)
-            line = found.line(out or Path("runs") / f"{name}-{trial}")
+            line = found.line(out or Path("runs") / f"{sweep.name}-{trial}")
             if check:
                 say(line)
                 checked = again.check(reader, record, found)
         except (again.CannotRepeat, InvalidConfig) as error:
-            fail(USAGE, f"trial {trial} of {name} cannot be made again: {error}", json)
+            fail(USAGE, f"trial {trial} of {sweep.called} cannot be made again: {error}", json)
     if json:
         print_json({"command": line, **(checked._asdict() if checked else {})})
     else:
@@ -124,7 +133,10 @@ def report(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """What was printed (`reference`) against ours: each number, and each claim, with a word."""
+    """What was printed (`reference`) against ours: each number, and each claim, with a word.
+
+    Example: python -m sweeper report table2-corrected-small --html > report.html
+    """
     from sweeper.results.report import NoReference
     from sweeper.results.report import report as held_against
     from sweeper.terminal.console import print_json, print_text
@@ -145,7 +157,10 @@ def profile(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """The bound by the values of one parameter, and what a search on the objective would have chosen."""
+    """The bound by the values of one parameter, and what a search on the objective would have chosen.
+
+    Example: python -m sweeper profile schedules finetune.reweighting.k
+    """
     from math import exp
 
     from sweeper.results.profile import NoProfile
@@ -184,7 +199,10 @@ def importance(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Which parameters set the good search trials apart from the others."""
+    """Which parameters set the good search trials apart from the others.
+
+    Example: python -m sweeper importance schedules
+    """
     from sweeper.search.importance import CannotTell
     from sweeper.search.importance import importance as judged
     from sweeper.terminal.console import print_json, print_table, print_text

@@ -10,11 +10,9 @@ from sweeper.cli.opening import (
     USAGE,
     fail,
     failing,
-    opened,
     opened_sweep,
     state_in_words,
     summary,
-    sweep_named,
     to_go_on,
 )
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, OneTrial
@@ -34,24 +32,34 @@ app = typer.Typer()
 
 @app.command()
 def stop(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good."""
-    with opened_sweep(db, name, json) as (reader, sweep):
+    """Ask a running sweep to save and stop, to be resumed one day; or one of its trials, for good.
+
+    Example: python -m sweeper stop schedules --trial 7
+    """
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         _must_be_driven(reader, sweep, "stop", json)
         record = _at_work(reader, sweep, trial, json)
     if not _asked(db, sweep, "stop", record, json):
-        _not_driven(db, name, "stop", json)
+        _not_driven(db, sweep.name, "stop", json)
 
 
 @app.command()
 def pause(name: Name, trial: OneTrial = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Ask a running sweep, or one of its trials, to save and free its slots until `resume`."""
-    with opened_sweep(db, name, json) as (reader, sweep):
+    """Ask a running sweep, or one of its trials, to save and free its slots until `resume`.
+
+    Example: python -m sweeper pause schedules
+    """
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         _must_be_driven(reader, sweep, "pause", json)
         record = _at_work(reader, sweep, trial, json)
         if trial is None and sweep.state == "paused":
-            fail(USAGE, f"{name} is paused already: `resume {shlex.quote(name)}` has it go on", json)
+            fail(
+                USAGE,
+                f"{sweep.called} is paused already: `resume {shlex.quote(sweep.called)}` has it go on",
+                json,
+            )
     if not _asked(db, sweep, "pause", record, json):
-        _not_driven(db, name, "pause", json)
+        _not_driven(db, sweep.name, "pause", json)
 
 
 @app.command()
@@ -61,22 +69,27 @@ def extend(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Have a sweep try more configurations: one that runs, or one that has ended."""
+    """Have a sweep try more configurations: one that runs, or one that has ended.
+
+    Example: python -m sweeper extend schedules --trials +20
+    """
     from sweeper.driver.extension import NoExtension
     from sweeper.driver.extension import extend as make_longer
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
 
-    with opened(db, json) as reader:
-        sweep_named(reader, name, json)
+    with opened_sweep(db, name, json, changes=True) as (_, sweep):
+        pass
     with failing((NoExtension, StoreError), USAGE, json):
-        total, driven = make_longer(db, name, trials)
+        total, driven = make_longer(db, sweep.name, trials)
     if json:
-        print_json({"extended": {"sweep": name, "trials": total, "running": driven}})
+        print_json({"extended": {"sweep": sweep.name, "trials": total, "running": driven}})
     elif driven:
-        print_text(f"asked {name} to try {total} configurations in all; it goes on with them by itself")
+        print_text(
+            f"asked {sweep.called} to try {total} configurations in all; it goes on with them by itself"
+        )
     else:
-        print_text(f"{name} is to try {total} configurations in all", to_go_on(name, db))
+        print_text(f"{sweep.called} is to try {total} configurations in all", to_go_on(sweep.called, db))
 
 
 @app.command()
@@ -88,25 +101,29 @@ def retry(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened."""
+    """Have failed and lost trials run again, from their last checkpoints; one that has ended is re-opened.
+
+    Example: python -m sweeper retry schedules 7 9
+    """
     from sweeper.driver.extension import NothingToRetry
     from sweeper.driver.extension import retry as run_again
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
 
-    with opened(db, json) as reader:
-        sweep_named(reader, name, json)
+    with opened_sweep(db, name, json, changes=True) as (_, sweep):
+        pass
     with failing((NothingToRetry, StoreError), USAGE, json):
-        again, driven = run_again(db, name, trials or [])
+        again, driven = run_again(db, sweep.name, trials or [])
     if json:
         them = [{"trial": each.id, "trial_number": each.trial_number} for each in again]
-        print_json({"retry": {"sweep": name, "trials": them, "running": driven}})
+        print_json({"retry": {"sweep": sweep.name, "trials": them, "running": driven}})
         return
-    what = f"trial{'' if len(again) == 1 else 's'} {', '.join(str(each.called) for each in again)} of {name}"
+    what = f"trial{'' if len(again) == 1 else 's'} {', '.join(str(each.called) for each in again)}"
+    what = f"{what} of {sweep.called}"
     if driven:
         print_text(f"asked for {what} to be run again: it will be when there is a slot")
     else:
-        print_text(f"{what} {'is' if len(again) == 1 else 'are'} to be run again", to_go_on(name, db))
+        print_text(f"{what} {'is' if len(again) == 1 else 'are'} to be run again", to_go_on(sweep.called, db))
 
 
 def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None, db: str, json: bool) -> bool:
@@ -123,12 +140,12 @@ def goes_on_by_itself(reader: "Reader", sweep: "SweepRecord", trial: int | None,
     record = trial_called(reader, sweep.id, trial)
     if record is None or record.state != "paused":
         state = record.state if record else "not there"
-        again = f"; `retry {shlex.quote(sweep.name)} {trial}` has it run again"
+        again = f"; `retry {shlex.quote(sweep.called)} {trial}` has it run again"
         more = again if state in MAY_BE_RETRIED else ""
-        fail(USAGE, f"trial {trial} of {sweep.name} is not paused: it is {state}{more}", json)
+        fail(USAGE, f"trial {trial} of {sweep.called} is not paused: it is {state}{more}", json)
     with failing(StoreError, USAGE, json):
         driven = request(db, sweep.id, "resume", record.id)
-    _say(sweep, "resume", record, json, "" if driven else to_go_on(sweep.name, db))
+    _say(sweep, "resume", record, json, "" if driven else to_go_on(sweep.called, db))
     return True
 
 
@@ -149,7 +166,7 @@ def _say(sweep: "SweepRecord", verb: str, trial: "TrialRecord | None", json: boo
     from sweeper.terminal.console import print_json, print_text
 
     id, number = (None, None) if trial is None else (trial.id, trial.trial_number)
-    what = sweep.name if trial is None else f"trial {trial.called} of {sweep.name}"
+    what = sweep.called if trial is None else f"trial {trial.called} of {sweep.called}"
     if json:
         print_json({"asked": {"verb": verb, "sweep": sweep.name, "trial": id, "trial_number": number}})
     else:
@@ -169,7 +186,7 @@ def _not_driven(db: str, name: str, verb: str, json: bool) -> NoReturn:
 
 
 def _fail_undriven(ahead: Mapping[str, Any], verb: str, json: bool) -> NoReturn:
-    why = f"{ahead['name']} is not being run, so there is nothing to {verb}: {state_in_words(ahead)}"
+    why = f"{ahead['display_name']} is not being run, so there is nothing to {verb}: {state_in_words(ahead)}"
     fail(USAGE, why, json)
 
 
@@ -184,5 +201,5 @@ def _at_work(reader: "Reader", sweep: "SweepRecord", trial: int | None, json: bo
     if record is None:
         fail(USAGE, f"there is no trial {trial} in this sweep", json)
     if record.state not in UNFINISHED:
-        fail(USAGE, f"trial {trial} of {sweep.name} has ended already: {record.state}", json)
+        fail(USAGE, f"trial {trial} of {sweep.called} has ended already: {record.state}", json)
     return record

@@ -31,7 +31,10 @@ def export(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study."""
+    """Trials, configurations, metrics, events and stages as files, or the search as an Optuna study.
+
+    Example: python -m sweeper export schedules --out results --format csv
+    """
     from sweeper.terminal.console import print_json, print_text
 
     if out is None and optuna is None:
@@ -56,7 +59,7 @@ def export(
         return
     print_text(*(str(file) for file in files))
     if studied is not None:
-        print_text(f"study {name}: {studied} trials; to look at it: optuna-dashboard URL")
+        print_text(f"study {sweep.name}: {studied} trials; to look at it: optuna-dashboard URL")
 
 
 @app.command()
@@ -69,7 +72,10 @@ def share(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """One page by itself, to attach or to open offline: answer, board, figures, method, specification."""
+    """One page by itself, to attach or to open offline: answer, board, figures, method, specification.
+
+    Example: python -m sweeper share schedules --out schedules.html
+    """
     from time import time
 
     from sweeper.results.leaderboard import leaderboard
@@ -84,9 +90,9 @@ def share(
     except ModuleNotFoundError as error:
         fail(LACKS, lacks("share", str(error.name), "dashboard"), json)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = leaderboard(reader, name)
+        board = leaderboard(reader, sweep.name)
         if all(row.rank is None for row in board.rows):
-            fail(NOTHING_TO_RANK, f"nothing of {name} is ranked yet", json)
+            fail(NOTHING_TO_RANK, f"nothing of {sweep.called} is ranked yet", json)
         text = page(reader, sweep, board, _said(reader, sweep, board), time())
     try:
         with written_whole(out) as place:

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sweeper.cli.opening import LACKS, USAGE, fail, say
+from sweeper.cli.opening import LACKS, USAGE, fail, tell
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files
 from trainer.errors import lacks
 
@@ -27,7 +27,10 @@ def doctor(
     start: Annotated[bool, typer.Option("--start", help="Start Ray and import torch, too.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Say what a sweep would lack on this machine, and what to do about it. Changes nothing."""
+    """Say what a sweep would lack on this machine, and what to do about it. Changes nothing.
+
+    Example: python -m sweeper doctor --start
+    """
     from sweeper.cli.doctor import examine
     from sweeper.terminal.console import print_json, print_text
 
@@ -105,7 +108,10 @@ def dashboard(
         bool, typer.Option("--actions", help="Let the page stop, pause and extend sweeps; asks for a token.")
     ] = False,
 ) -> None:
-    """The leaderboard in a browser, live, for this machine alone, and read-only unless --actions is said."""
+    """The leaderboard in a browser, live, for this machine alone, and read-only unless --actions is said.
+
+    Example: python -m sweeper dashboard --port 8502
+    """
     from importlib.util import find_spec
 
     for package in ("streamlit", "plotly", "pandas"):
@@ -136,7 +142,7 @@ def dashboard(
     }
     flags = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     tunnel = f"  (from elsewhere, first: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE)"
-    say(f"{listening.url('$SWEEPER_TOKEN' if given else token)}{tunnel if listening.on_loopback else ''}")
+    tell(f"{listening.url('$SWEEPER_TOKEN' if given else token)}{tunnel if listening.on_loopback else ''}")
     app_file = Path(__file__).parents[2] / "dashboard" / "serve.py"
     command = [sys.executable, "-m", "streamlit", "run", str(app_file), *flags]
     environment = {

@@ -15,6 +15,7 @@ from sweeper.cli import (
     comparisons,
     controls,
     export,
+    follow,
     housekeeping,
     machine,
     models,
@@ -26,11 +27,13 @@ from sweeper.cli import (
     start,
     status,
 )
+from sweeper.cli.options import Command
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
 KINDS = (
-    *(start, run, settle, status, machine, board, comparisons, claims, export, models),
+    *(start, run, settle, status, machine, board, comparisons, claims),
+    *(export, models, follow),
     *(controls, notes, plan, housekeeping, stages),
 )
 
@@ -67,4 +70,6 @@ def _options(
 
 
 for kind in KINDS:
+    for each in kind.app.registered_commands:
+        each.cls = Command
     app.add_typer(kind.app)

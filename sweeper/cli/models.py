@@ -49,7 +49,9 @@ def export_model(
     """A trial's network as a folder that transformers loads offline, with its own code and a model card.
 
     Its moving average, which is what was evaluated. winner, the default: the best-scored run of the row that
-    the answer takes. Example: python -m sweeper export-model mine --to mine-model
+    the answer takes.
+
+    Example: python -m sweeper export-model mine --to mine-model
     """
     from sweeper.results.leaderboard import leaderboard
     from sweeper.terminal.console import print_json, print_text
@@ -57,7 +59,7 @@ def export_model(
     from trainer.errors import CheckpointError, DataError
 
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = leaderboard(reader, name)
+        board = leaderboard(reader, sweep.name)
         chosen = _chosen(reader, sweep, board, trial, json)
         readme = card(reader, sweep, board, chosen, checkpoint)
     with _trained("export-model", sweep, chosen.trial, checkpoint, json) as folder:
@@ -151,7 +153,7 @@ class Asked(NamedTuple):
     settings: list[str]
 
 
-def _asked(name: str, words: list[str] | None, db: str, json: bool) -> Asked:
+def _asked(name: str | None, words: list[str] | None, db: str, json: bool) -> Asked:
     """The first of the words may name a trial, which is looked up without making a board."""
     words = words or []
     which, settings = (words[0], words[1:]) if words and "=" not in words[0] else (WINNER, words)
@@ -160,7 +162,7 @@ def _asked(name: str, words: list[str] | None, db: str, json: bool) -> Asked:
             return Asked(sweep, trial_of(reader, sweep, _number(which, json), json), settings)
         from sweeper.results.leaderboard import leaderboard
 
-        chosen = _chosen(reader, sweep, leaderboard(reader, name), which, json)
+        chosen = _chosen(reader, sweep, leaderboard(reader, sweep.name), which, json)
     say(chosen.why)
     return Asked(sweep, chosen.trial, settings)
 
@@ -174,7 +176,7 @@ def _chosen(reader: "Reader", sweep: "SweepRecord", board: "Board", which: str, 
     if found is None:
         fail(
             NOTHING_TO_RANK,
-            f"nothing of {sweep.name} is ranked yet, so there is no winner: name a trial",
+            f"nothing of {sweep.called} is ranked yet, so there is no winner: name a trial",
             json,
         )
     return found

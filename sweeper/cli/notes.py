@@ -28,12 +28,15 @@ def tag(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Put tags on a sweep or on one of its trials, or take them off."""
+    """Put tags on a sweep or on one of its trials, or take them off.
+
+    Example: python -m sweeper tag schedules 7 baseline "worth a look"
+    """
     from sweeper.store import notes
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
 
-    with opened_sweep(db, name, json) as (reader, sweep):
+    with opened_sweep(db, name, json, changes=_has_text(words)) as (reader, sweep):
         trial, texts = _split(reader, sweep, words or [], json)
         stand = notes.standing(reader.notes(sweep.id))
         if not texts:
@@ -45,7 +48,7 @@ def tag(
     with failing(StoreError, USAGE, json):
         now = notes.tag(db, sweep.id, texts, id, remove=remove)
     if json:
-        print_json({"tagged": {"sweep": name, "trial": id, "trial_number": number, "tags": now}})
+        print_json({"tagged": {"sweep": sweep.name, "trial": id, "trial_number": number, "tags": now}})
     else:
         print_text(f"{_called(sweep, trial)} is tagged {', '.join(now)}" if now else _untagged(sweep, trial))
 
@@ -63,12 +66,15 @@ def note(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Write a note about a sweep or about one of its trials; it is kept with its time and whose it is."""
+    """Write a note about a sweep or about one of its trials; it is kept with its time and whose it is.
+
+    Example: python -m sweeper note schedules 7 the loss jumps at step 1560
+    """
     from sweeper.store import notes
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
 
-    with opened_sweep(db, name, json) as (reader, sweep):
+    with opened_sweep(db, name, json, changes=_has_text(words)) as (reader, sweep):
         trial, texts = _split(reader, sweep, words or [], json)
         if not texts:
             _show_notes(reader, sweep, trial, json)
@@ -78,7 +84,7 @@ def note(
     with failing(StoreError, USAGE, json):
         notes.note(db, sweep.id, text, id)
     if json:
-        print_json({"noted": {"sweep": name, "trial": id, "trial_number": number, "text": text}})
+        print_json({"noted": {"sweep": sweep.name, "trial": id, "trial_number": number, "text": text}})
     else:
         print_text(f"noted of {_called(sweep, trial)}")
 
@@ -97,17 +103,27 @@ def said_of(notes: Sequence["NoteRecord"], trial: int | None) -> list[str]:
     ]
 
 
+def _has_text(words: Sequence[str] | None) -> bool:
+    """Else what was said is read."""
+    words = words or []
+    return len(words) > (1 if words[:1] and _is_number(words[0]) else 0)
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal()
+
+
 def _split(
     reader: "Reader", sweep: "SweepRecord", words: Sequence[str], json: bool
 ) -> tuple["TrialRecord | None", list[str]]:
     """A whole number that is said first is a trial."""
-    if words and words[0].isascii() and words[0].isdecimal():
+    if words and _is_number(words[0]):
         return trial_of(reader, sweep, int(words[0]), json), list(words[1:])
     return None, list(words)
 
 
 def _called(sweep: "SweepRecord", trial: "TrialRecord | None") -> str:
-    return sweep.name if trial is None else f"trial {trial.called} of {sweep.name}"
+    return sweep.called if trial is None else f"trial {trial.called} of {sweep.called}"
 
 
 def _untagged(sweep: "SweepRecord", trial: "TrialRecord | None") -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from sweeper.cli.options import DEFAULT_URL
-from sweeper.words import clock, command
+from sweeper.cli.options import DEFAULT_URL, LOUDNESS
+from sweeper.words import clock, command, in_precisions
 
 if TYPE_CHECKING:
     from sweeper.spec.environment import Environment
@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord, TrialRecord
 
-USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS = 2, 3, 5, 7
+NO_SWEEP = "no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml"
+USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS, INTERRUPTED = 2, 3, 5, 7, 130
+
+
+def tell(text: str) -> None:
+    """What must be read, whatever -q says."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    if not LOUDNESS.quiet:
+        tell(text)
 
 
 def fail(code: int, sentence: str, json: bool, **more: Any) -> NoReturn:
     """One sentence and an exit code; never a traceback."""
     from sweeper.terminal.console import print_json
 
-    say(sentence)
+    tell(sentence)
     if json:
         print_json({"error": sentence, "exit_code": code, **more})
     raise typer.Exit(code)
@@ -117,19 +124,36 @@ def opened(url: str, json: bool) -> Iterator["Reader"]:
 
 
 @contextmanager
-def opened_sweep(url: str, name: str, json: bool) -> Iterator[tuple["Reader", "SweepRecord"]]:
+def opened_sweep(
+    url: str, name: str | None, json: bool, *, changes: bool = False
+) -> Iterator[tuple["Reader", "SweepRecord"]]:
+    """name: None where the command names none. changes: whether it changes something of the sweep: then of
+    several none is guessed."""
     with opened(url, json) as reader:
-        yield reader, sweep_named(reader, name, json)
+        yield reader, _unnamed(reader, json, changes) if name is None else sweep_named(reader, name, json)
 
 
 def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
     from trainer.config.names import did_you_mean, nearest
 
-    sweep = reader.sweep(name)
+    sweep = reader.sweep_called(name)
     if sweep is None:
-        meant = did_you_mean(nearest(name, [each.name for each in reader.sweeps()]))
+        meant = did_you_mean(nearest(name, [each.called for each in reader.sweeps()]))
         fail(USAGE, f"there is no sweep {name or repr(name)} in this database{meant}", json)
     return sweep
+
+
+def _unnamed(reader: "Reader", json: bool, changes: bool) -> "SweepRecord":
+    """The only sweep; of several the newest, for who only reads; and a line says which."""
+    sweeps = reader.sweeps()
+    if not sweeps:
+        fail(USAGE, NO_SWEEP, json)
+    if changes and len(sweeps) > 1:
+        names = [each.called for each in sweeps]
+        fail(USAGE, f"which sweep? say its name: {', '.join(names)}", json, sweeps=names)
+    newest = sweeps[-1]
+    say(f"{newest.called}, the {'only sweep' if len(sweeps) == 1 else f'newest of {len(sweeps)} sweeps'}")
+    return newest
 
 
 def trial_of(reader: "Reader", sweep: "SweepRecord", trial: int, json: bool) -> "TrialRecord":
@@ -146,15 +170,19 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
     """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
     from time import time
 
+    from sweeper.planning.precision import KEY
     from sweeper.results.progress_estimate import stored_progress
     from sweeper.store.notes import standing
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
     so_far = stored_progress(reader, sweep, now := time())
+    precision = (sweep.spec.get("trainer") or {}).get(KEY)
     return {
         **{key: said[key] for key in kept},
+        "display_name": sweep.called,
         "trials": reader.trial_states(sweep.id),
+        "precision": precision or in_precisions(reader.precisions(sweep.id)) or None,
         "driver": sweep.driver(now),
         "tags": standing(reader.notes(sweep.id)).get(None, ()),
         "ended": so_far.ended,

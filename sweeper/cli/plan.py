@@ -1,6 +1,7 @@
 """The commands that say what a sweep would take, and what it would train, without running it."""
 
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -28,7 +29,10 @@ def plan(
     json: AsJson = False,
 ) -> None:
     """Say what a sweep would take: time, GPU-hours, memory, disk, and what does not fit. 20 steps of each
-    distinct shape are tried out; nothing is run."""
+    distinct shape are tried out; nothing is run.
+
+    Example: python -m sweeper plan search_spaces/schedules.yaml
+    """
     show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
 
 
@@ -63,6 +67,10 @@ def seen(spec: "SweepSpec", would: "Plan", db: str) -> "Resolution":
     """The smallest difference, by the scatter of earlier sweeps where the database has any; it may be none,
     or not there."""
     from sweeper.planning.resolution import resolution
+
+    file = db.removeprefix("sqlite:///")
+    if file != db and not Path(file).exists():  # nothing to read: what reads takes a while to be imported
+        return resolution(spec, would.trials, None)
     from sweeper.results.race_record import scatter_of_store
     from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader
@@ -128,7 +136,10 @@ def objective(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Say what is trained: the weight on each masking rate, its variance, and whether it is a bound."""
+    """Say what is trained: the weight on each masking rate, its variance, and whether it is a bound.
+
+    Example: python -m sweeper objective finetune.schedule.name=cosine finetune.reweighting.name=simple
+    """
     from sweeper.terminal.console import print_json, print_text
     from sweeper.terminal.objective_text import as_json, lines
 
@@ -144,8 +155,8 @@ def objective(
 def _found(of: list[str], phase: str, progress: float, db: str, json: bool) -> list["Trained"]:
     from pathlib import Path
 
-    from sweeper.cli.shipped import find
     from sweeper.planning.objectives import distinct, objectives_of
+    from sweeper.shipped import find
     from trainer.config.problems import InvalidConfig
     from trainer.config.train_config import TrainConfig
 

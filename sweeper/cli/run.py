@@ -21,6 +21,7 @@ from sweeper.cli.opening import (
 )
 from sweeper.cli.options import (
     DEFAULT_URL,
+    LOUDNESS,
     Address,
     AsJson,
     Database,
@@ -61,7 +62,10 @@ def run(
     no_calibration: NoCalibration = False,
     json: AsJson = False,
 ) -> None:
-    """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on."""
+    """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on.
+
+    Example: python -m sweeper run search_spaces/schedules.yaml search.trials=40
+    """
     from sweeper.files.remote import Unsaid
     from sweeper.spec.inputs import Inputs
 
@@ -91,13 +95,16 @@ def resume(
     address: Address = "local",
     json: AsJson = False,
 ) -> None:
-    """Go on with a sweep by its name alone; or have what was paused go on, the sweep or one of its trials."""
+    """Go on with a sweep by its name alone; or have what was paused go on, the sweep or one of its trials.
+
+    Example: python -m sweeper resume schedules budget.hours=8
+    """
     from sweeper.files.remote import Unsaid, is_remote
     from sweeper.spec.spec import SweepSpec
 
     if files is not None and not is_remote(files) and not Path(files).is_dir():
         fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
-    with opened_sweep(db, name, json) as (reader, sweep):
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
         if address == "local" and sweep.state not in ENDED:
@@ -116,7 +123,10 @@ def check(
     db: Database = DEFAULT_URL,
     json: AsJson = False,
 ) -> None:
-    """Check a specification and the files that it reads, and say what would run. Starts nothing."""
+    """Check a specification and the files that it reads, and say what would run. Starts nothing.
+
+    Example: python -m sweeper check search_spaces/schedules.yaml
+    """
     from sweeper.planning.objectives import notes
     from sweeper.planning.plan import plan
     from sweeper.spec.inputs import Inputs
@@ -140,13 +150,13 @@ def check(
 def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
     from contextlib import closing
 
-    from sweeper.cli.notify import notify
     from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader
+    from sweeper.trackers.notify import notify
 
     try:
         with closing(Reader(url)) as reader:
-            notify(asked, reader, name, code)
+            notify(asked, reader, name, code, say)
     except StoreError as error:
         say(f"notify: {error}")
 
@@ -176,8 +186,10 @@ def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
 def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json: bool) -> NoReturn:
     from sweeper.terminal import console
 
-    progress = console.progress()
-    progress.note(f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
+    progress = console.progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
+    progress.started(
+        None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start"
+    )
 
     from sweeper.execution.runner import Means, run_sweep  # seconds, too
 

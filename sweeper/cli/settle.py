@@ -28,7 +28,10 @@ def settle(
     address: Address = "local",
     json: AsJson = False,
 ) -> None:
-    """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended."""
+    """Race the best of a sweep on fresh seeds until there is an answer. It runs, or it has ended.
+
+    Example: python -m sweeper settle schedules --within 1%
+    """
     from sweeper.driver.extension import NotSettled
     from sweeper.driver.extension import settle as ask
     from sweeper.files.remote import Unsaid
@@ -44,17 +47,17 @@ def settle(
         "contenders": contenders,
         "by": by,
     }
-    with opened_sweep(db, name, json):
+    with opened_sweep(db, name, json, changes=True) as (_, sweep):
         pass
     with failing((NotSettled, StoreError), USAGE, json):
-        asked, driven = ask(db, name, {key: said for key, said in options.items() if said is not None})
+        asked, driven = ask(db, sweep.name, {key: said for key, said in options.items() if said is not None})
     if driven and json:
-        print_json({"settle": {"sweep": name, "running": True, **asked.model_dump(mode="json")}})
+        print_json({"settle": {"sweep": sweep.name, "running": True, **asked.model_dump(mode="json")}})
     if driven and not json:
-        print_text(f"asked {name} to be settled to {asked.within:.3g}; it goes on to that by itself")
+        print_text(f"asked {sweep.called} to be settled to {asked.within:.3g}; it goes on to that by itself")
     if driven:
         return
-    with opened_sweep(db, name, json) as (_, sweep):
+    with opened_sweep(db, sweep.name, json) as (_, sweep):
         spec = SweepSpec.from_resolved(sweep.spec, sweep.spec_text)
     drive(spec, db, Unsaid(sweep.folder), address, json)
 
@@ -74,7 +77,10 @@ def reevaluate(
 ) -> None:
     """Score checkpoints of a sweep's best again, without training: the board goes by these scores then. One
     that
-    was scored under more masks keeps what it has."""
+    was scored under more masks keeps what it has.
+
+    Example: python -m sweeper reevaluate schedules --error 0.002
+    """
     from sweeper.execution.reevaluation import Masks, contenders
     from sweeper.execution.reevaluation import reevaluate as score_again
     from sweeper.results.leaderboard import leaderboard
@@ -84,20 +90,22 @@ def reevaluate(
 
     if masks is not None and error is not None:
         fail(USAGE, "--error sets the number of masks: say one of the two", json)
-    with opened_sweep(db, name, json) as (reader, sweep):
-        board = leaderboard(reader, name).rows
+    with opened_sweep(db, name, json, changes=True) as (reader, sweep):
+        board = leaderboard(reader, sweep.name).rows
         if beyond := [row for row in rows or [] if not 1 <= row <= len(board)]:
-            fail(USAGE, f"the board of {name} has {len(board)} rows: there is no row {beyond[0]}", json)
+            fail(
+                USAGE, f"the board of {sweep.called} has {len(board)} rows: there is no row {beyond[0]}", json
+            )
         chosen = [board[row - 1].configuration for row in rows or []] or contenders(reader, sweep)
     wanted = Masks(RANKING_ERROR if masks is None and error is None else error, masks)
     with failing(StoreError, USAGE, json):
-        scored, kept = score_again(db, name, chosen, wanted, say)
+        scored, kept = score_again(db, sweep.name, chosen, wanted, say)
     if json:
         runs, stay = (
             [{"trial": trial.id, "trial_number": trial.trial_number} for trial in them]
             for them in (scored, kept)
         )
-        print_json({"reevaluated": {"sweep": name, **wanted._asdict(), "runs": runs, "kept": stay}})
+        print_json({"reevaluated": {"sweep": sweep.name, **wanted._asdict(), "runs": runs, "kept": stay}})
     else:
         print_text(f"{len(scored)} runs of {len(chosen)} configurations are scored again")
         if kept:

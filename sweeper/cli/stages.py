@@ -13,7 +13,10 @@ app = typer.Typer(name="stages")
 
 @app.callback(invoke_without_command=True)
 def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """The pretrains that trials share: what each cost, who uses it; `stages prune` clears them."""
+    """The pretrains that trials share: what each cost, who uses it; `stages prune` clears them.
+
+    Example: python -m sweeper stages
+    """
     if context.invoked_subcommand is not None:
         context.obj = {"db": db, "json": json}  # given before the word prune
         return
@@ -51,7 +54,10 @@ def prune(
     json: AsJson = False,
 ) -> None:
     """Delete the checkpoints of pretrains that no unfinished sweep or race needs. Made again where one is
-    needed."""
+    needed.
+
+    Example: python -m sweeper stages prune --older-than 7 --yes
+    """
     from time import time
 
     from sweeper.files.kept_stages import clear, kept_stages, refusal

@@ -23,7 +23,7 @@ def init(
 
     Example: python -m sweeper init mine && python -m sweeper run mine
     """
-    from sweeper.cli.shipped import begun, shipped
+    from sweeper.shipped import begun, shipped
     from trainer.config.names import did_you_mean, nearest
 
     if not NAME.fullmatch(name):

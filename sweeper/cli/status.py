@@ -2,7 +2,7 @@
 
 import typer
 
-from sweeper.cli.opening import opened, opened_sweep, say, state_in_words, summary, to_go_on
+from sweeper.cli.opening import NO_SWEEP, opened, opened_sweep, say, state_in_words, summary, to_go_on
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, MaybeName
 
 DRIVEN = ("running", "paused")  # states that a driver leaves behind only if it was killed
@@ -13,7 +13,10 @@ app = typer.Typer()
 
 @app.command()
 def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """How far a sweep is."""
+    """How far a sweep is.
+
+    Example: python -m sweeper status schedules
+    """
     from sweeper.cli.notes import said_of
     from sweeper.files.disk import use
     from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages
@@ -37,9 +40,11 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         print_json({**document, "events": last})
         return
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items()) or "none yet"
-    print_text(f"{name}: {state_in_words(document)}", f"trials: {counts}")
+    print_text(f"{sweep.called}: {state_in_words(document)}", f"trials: {counts}")
     if sweep.note and sweep.note != counts:
         print_text(f"note: {sweep.note}")
+    if document["precision"]:
+        print_text(f"precision: {document['precision']}")
     print_text(*said, *(stage.words() for stage in stages), *(trial.words() for trial in trials))
     if saved:
         print_text(f"shared pretrains {saved.words()}")
@@ -47,13 +52,16 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         print_text(f"budget: {spent}")
     print_text(f"disk: {disk.words()}")
     if document["driver"] is None and sweep.state in RESUMABLE:
-        print_text(to_go_on(name, db))
+        print_text(to_go_on(sweep.called, db))
     print_text(*(f"{moment(event.time)}  {event.text}" for event in sorted(events, key=lambda each: each.id)))
 
 
 @app.command(name="list")
 def list_sweeps(db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """Every sweep in the database."""
+    """Every sweep in the database.
+
+    Example: python -m sweeper list --json
+    """
     _list(db, json)
 
 
@@ -69,6 +77,8 @@ def _list(db: str, json: bool) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
         cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
         tags = f"  [{', '.join(each['tags'])}]" if each["tags"] else ""
-        print_text(f"{each['name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}{tags}")
+        print_text(
+            f"{each['display_name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}{tags}"
+        )
     if not sweeps:
-        say("no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml")
+        say(NO_SWEEP)

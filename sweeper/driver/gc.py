@@ -1,4 +1,5 @@
-"""What does no sweep of the database need any more? `gc` deletes that, but nothing of a sweep that runs.
+"""What does no sweep of the database need any more? `gc` deletes that, but nothing of a sweep that runs;
+`delete` one sweep that nobody wants any more.
 
 It holds the lease of every sweep that it looks into, so that no driver begins one meanwhile, and the lock of
 every folder that it deletes from. What the database does not know it leaves alone: it may be another's.
@@ -18,8 +19,10 @@ from sweeper.driver.lease import lease
 from sweeper.files import stage_cache
 from sweeper.files.disk import bytes_of
 from sweeper.files.kept_stages import kept_stages, refusal
-from sweeper.files.remote import is_remote
+from sweeper.files.remote import is_remote, logs_of
 from sweeper.files.scratch import end_orphans, left_behind
+from sweeper.files.snapshots import Snapshots
+from sweeper.files.sweep_files import delete_stage, delete_trials
 from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, host_and_pid
@@ -32,9 +35,10 @@ HALF_WRITTEN = ("*.tmp", "*.new", "*.damaged")  # checkpoints, configurations, s
 class Waste(NamedTuple):
     what: str
     where: str  # the sweep's name, or the stage's key
-    paths: tuple[Path, ...]
+    paths: tuple[Path | str, ...]  # str: in an object store
     bytes: int
     folder: Path | None = None  # whose lock a worker may hold
+    copies: str = ""  # the URI of an object store's folder that paths are of; or is itself to go
 
 
 class Left(NamedTuple):
@@ -68,10 +72,34 @@ def collect(url: str, *, dry_run: bool) -> Collected:
         stay = [] if dry_run else [each for each in found if not _delete(each)]
         left = [
             *driven,
-            *(Left(each.where, f"a worker is in {each.folder}") for each in stay),
+            *(Left(each.where, _why(each)) for each in stay),
             *_unknown(reader, sweeps),
         ]
         return Collected([each for each in found if each not in stay], left)
+
+
+class Deleted(NamedTuple):
+    trials: int
+    stages: int  # pretrains
+    spared: int  # of them, that other sweeps use
+    bytes: int  # on this machine
+
+
+def delete(store: Store, reader: Reader, sweep: SweepRecord) -> Deleted:
+    """The sweep, its files and the pretrains that it alone uses. Files go first and the rows in one
+    transaction, so that a deletion that is cut off is repeated and ends the same.
+
+    Raises LeaseLost while a driver lives; InUse, OSError."""
+    with lease(store, sweep, PATIENCE) as holder:
+        writer = store.writer(sweep.id, holder)
+        mine, others = set[str](), set[str]()
+        for use in reader.stage_uses():
+            (mine if use.sweep == sweep.id else others).add(use.stage)
+        writer.add_event("delete", "its files are being deleted; `delete` goes on with that")
+        freed = delete_trials(sweep) + sum(map(delete_stage, reader.stages(sorted(mine - others))))
+        count = sum(trial.repeat_of is None for trial in reader.trials(sweep.id))
+        writer.delete()
+    return Deleted(count, len(mine), len(mine & others), freed)
 
 
 def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> tuple[list[Left], list[str]]:
@@ -86,12 +114,14 @@ def _take_leases(store: Store, sweeps: list[SweepRecord], stack: ExitStack) -> t
 
 
 def _of_sweep(reader: Reader, sweep: SweepRecord) -> Iterator[Waste]:
-    if is_remote(sweep.folder):
-        return
+    what = "checkpoints beyond keep"
     for each in retention.excess(reader, sweep):
-        folder = each.files[0].parent
-        yield Waste("checkpoints beyond keep", sweep.name, each.files, each.bytes, folder)
-    folder = Path(sweep.folder) / "trials" / str(sweep.id)
+        if is_remote(each.folder):
+            yield Waste(what, sweep.name, tuple(each.paths), each.bytes, copies=each.folder)
+        else:
+            folder = Path(each.folder)
+            yield Waste(what, sweep.name, tuple(map(Path, each.paths)), each.bytes, folder)
+    folder = logs_of(sweep.folder) / "trials" / str(sweep.id)
     for trial in sorted(folder.glob("*/")):
         yield from _half_written(sweep.name, trial)
     scratch = left_behind(folder)
@@ -103,14 +133,15 @@ def _of_stages(reader: Reader, ours: Collection[str]) -> Iterator[Waste]:
     """Those that no sweep which may go on uses."""
     now = time()
     for kept in kept_stages(reader, now, ours):
+        uri = kept.stage.folder if is_remote(kept.stage.folder) else ""
         folder = Path(kept.stage.folder)
-        if is_remote(kept.stage.folder):
-            continue
         if not refusal(kept, now, days=0):
-            paths = tuple(stage_cache.heavy(folder))
             what = "pretrain of sweeps that have ended" if kept.uses else "pretrain that no sweep uses"
-            yield Waste(what, kept.stage.key, paths, kept.bytes, folder)
-        elif not kept.needed:
+            if uri:
+                yield Waste(what, kept.stage.key, (uri,), kept.bytes, copies=uri)
+            else:
+                yield Waste(what, kept.stage.key, tuple(stage_cache.heavy(folder)), kept.bytes, folder)
+        elif not kept.needed and not uri:
             yield from _half_written(kept.stage.key, folder)
 
 
@@ -121,10 +152,7 @@ def _half_written(where: str, folder: Path) -> Iterator[Waste]:
 
 
 def _unknown(reader: Reader, sweeps: list[SweepRecord]) -> Iterator[Left]:
-    """And what is out of reach."""
-    for sweep in sweeps:
-        if is_remote(sweep.folder):
-            yield Left(sweep.name, "its files are in an object store")
+    """Of folders on this machine."""
     here = [sweep for sweep in sweeps if not is_remote(sweep.folder)]
     known = {Path(sweep.folder) / "trials" / str(sweep.id) for sweep in here}
     for there in sorted({path for folder in known for path in folder.parent.glob("*/")} - known):
@@ -141,10 +169,12 @@ def _unknown(reader: Reader, sweeps: list[SweepRecord]) -> Iterator[Left]:
 
 
 def _delete(waste: Waste) -> bool:
-    """False: a worker is in the folder, and nothing was deleted."""
+    """False: a worker is in the folder, or an object store does not answer, and nothing was deleted."""
+    if waste.copies:
+        return _delete_there(waste)
     try:
         with FileLock(waste.folder / ".lock", timeout=0) if waste.folder else nullcontext():
-            for path in waste.paths:
+            for path in map(Path, waste.paths):
                 if path.is_dir():
                     end_orphans(path)
                     shutil.rmtree(path, ignore_errors=True)
@@ -153,3 +183,21 @@ def _delete(waste: Waste) -> bool:
     except Timeout:
         return False
     return True
+
+
+def _delete_there(waste: Waste) -> bool:
+    try:
+        copies = Snapshots(waste.copies)
+        if waste.paths == (waste.copies,):
+            copies.clear()
+        else:
+            copies.drop([str(path).partition("?")[0].rpartition("/")[2] for path in waste.paths])
+    except OSError:
+        return False
+    return True
+
+
+def _why(stays: Waste) -> str:
+    if stays.copies:
+        return f"{stays.copies.partition('?')[0]} does not answer"
+    return f"a worker is in {stays.folder}"

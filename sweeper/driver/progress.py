@@ -4,9 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sweeper.results.progress_estimate import Pretrain, ProgressEstimate
+if TYPE_CHECKING:
+    from sweeper.results.progress_estimate import Pretrain, ProgressEstimate
 
 MINUTE = 60.0  # seconds
 
@@ -16,12 +17,12 @@ class Status(NamedTuple):
 
     sweep: str
     states: Mapping[str, int]  # trials by state, repeats not counted
-    progress: ProgressEstimate
+    progress: "ProgressEstimate"
     metric: str
     best: float | None  # of a single run: what a configuration is worth, the board says
     best_trial: int | None
     slots: int
-    pretrains: tuple[Pretrain, ...] = ()  # that run
+    pretrains: "tuple[Pretrain, ...]" = ()  # that run
 
 
 class Progress(Protocol):

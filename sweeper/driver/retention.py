@@ -3,15 +3,19 @@
 Rows, ledgers and the store keep everything whatever is said; `repro` makes a trial again to the bit.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from sweeper.driver.failures import in_words
-from sweeper.files.remote import is_remote
+from sweeper.files.remote import is_remote, within
+from sweeper.files.snapshots import Snapshots
 from sweeper.results.race_plan import race_plan
 from sweeper.results.ranking import AFTER_SEARCH, entries_of, ranking
 from sweeper.spec.sections import Keep
@@ -20,6 +24,8 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord, TrialRecord
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+LATE = 300.0  # seconds after a trial's end: until then a worker may be copying to an object store
+AT_ONCE = 20  # trials of which an object store is asked in one look
 PART = 100  # of the driver's time at most one part in so many goes into looking
 
 
@@ -27,29 +33,70 @@ class Excess(NamedTuple):
     """A trial's checkpoints that need not stay."""
 
     trial: int
-    files: tuple[Path, ...]
+    folder: str  # a path or a URI
+    names: tuple[str, ...]
     bytes: int
+
+    @property
+    def paths(self) -> list[str]:
+        return [within(self.folder, name) for name in self.names]
+
+    def delete(self) -> None:
+        """Raises Timeout where a worker is in the folder; OSError."""
+        if is_remote(self.folder):
+            Snapshots(self.folder).drop(self.names)
+            return
+        with FileLock(Path(self.folder, ".lock"), timeout=0):  # the worker's
+            for name in self.names:
+                Path(self.folder, name).unlink(missing_ok=True)
 
 
 def excess(reader: Reader, sweep: SweepRecord) -> list[Excess]:
-    """What is on disk beyond the sweep's `keep`; of an object store, nothing."""
+    """What there is beyond the sweep's `keep`."""
+    return found(sweep, unneeded(reader, sweep))
+
+
+def unneeded(reader: Reader, sweep: SweepRecord) -> dict[int, tuple[str, ...]]:
+    """By trial that has ended: the names of checkpoints that need not stay, whether they are there or not. Of
+    an object store only what ended a while ago: until then a worker may be copying there."""
     spec = SweepSpec.from_resolved(sweep.spec)
-    if spec.keep == Keep() or is_remote(sweep.folder):
-        return []
+    if spec.keep == Keep():
+        return {}
     trials = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
     winners = None if spec.keep.best == "all" else winning(reader, sweep.id, trials, spec)
     needed = raced_yet(reader, sweep, spec, trials)
-    found = []
+    before = time.time() - LATE if is_remote(sweep.folder) else math.inf
+    names: dict[int, tuple[str, ...]] = {}
     for trial in trials:
-        if not has_ended(trial):
+        if not has_ended(trial) or (trial.ended or 0.0) > before:
             continue
-        names = [LAST] if spec.keep.last == "running" else []
+        if spec.keep.last == "running":
+            names[trial.id] = (LAST,)
         if winners is not None and trial.configuration not in winners:
-            names = [LAST] if trial.id in needed else [LAST, BEST]
-        files = [file for name in names if (file := folder_of(sweep, trial.id) / name).is_file()]
-        if files:
-            found.append(Excess(trial.id, tuple(files), sum(file.stat().st_size for file in files)))
-    return found
+            names[trial.id] = (LAST,) if trial.id in needed else (LAST, BEST)
+    return names
+
+
+def found(sweep: SweepRecord, names: Mapping[int, tuple[str, ...]]) -> list[Excess]:
+    """Those of the files that are there."""
+    there = []
+    for trial, mine in names.items():
+        folder = within(sweep.folder, "trials", str(sweep.id), str(trial))
+        if sizes := _sizes(folder, mine):
+            there.append(Excess(trial, folder, tuple(sizes), sum(sizes.values())))
+    return there
+
+
+def _sizes(folder: str, names: Sequence[str]) -> dict[str, int]:
+    """Bytes of those that there are. An object store that does not answer has none."""
+    if not is_remote(folder):
+        files = [Path(folder, name) for name in names]
+        return {file.name: file.stat().st_size for file in files if file.is_file()}
+    with suppress(OSError):
+        newest = Snapshots(folder).newest()
+        there = {} if newest is None else newest.files
+        return {name: there[name].bytes for name in names if name in there}
+    return {}
 
 
 def raced_yet(reader: Reader, sweep: SweepRecord, spec: SweepSpec, trials: list[TrialRecord]) -> set[int]:
@@ -102,9 +149,7 @@ def remove(found: Iterable[Excess]) -> Removed:
     gone, busy, refused = list[Excess](), list[Excess](), list[OSError]()
     for each in found:
         try:
-            with FileLock(each.files[0].parent / ".lock", timeout=0):  # the worker's
-                for file in each.files:
-                    file.unlink(missing_ok=True)
+            each.delete()
             gone.append(each)
         except Timeout:
             busy.append(each)
@@ -140,6 +185,7 @@ class Retention:
         self._sweep, self._keep, self._reader, self._pause = sweep, keep, reader, pause
         self._say, self._said = say, False
         self._idle = keep == Keep()
+        self._asked: dict[int, tuple[str, ...]] = {}  # what an object store was asked for, by trial
         self._next = 0.0
         self.due = True  # a trial has ended since the last look
 
@@ -152,8 +198,13 @@ class Retention:
         began = self._clock()
         if (sweep := self._reader.sweep(self._sweep)) is not None:
             keep = self._keep.model_dump(mode="json")
-            removed = remove(excess(self._reader, sweep._replace(spec={**sweep.spec, "keep": keep})))
-            self.due = bool(removed.busy)
+            names = unneeded(self._reader, sweep._replace(spec={**sweep.spec, "keep": keep}))
+            if is_remote(sweep.folder):
+                new = {trial: mine for trial, mine in names.items() if self._asked.get(trial) != mine}
+                names = dict(islice(new.items(), AT_ONCE))
+                self._asked |= names
+            removed = remove(found(sweep, names))
+            self.due = bool(removed.busy) or len(names) == AT_ONCE
             if removed.refused and not self._said:
                 self._said = True
                 which = "checkpoints that `keep` need not keep may not be deleted, and stay"

@@ -10,7 +10,7 @@ from sweeper.driver.extension import ENDED, extended_to, grown, requested, still
 from sweeper.driver.search import ENDED_EARLY
 from sweeper.files.remote import InvalidPlace, Unsaid, is_remote
 from sweeper.files.snapshots import try_out
-from sweeper.planning.precision import in_one_precision
+from sweeper.planning.precision import as_it_had, in_one_precision
 from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
 from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
@@ -19,6 +19,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
+from trainer.config.problems import InvalidConfig, Problem
 
 # Sections, between run and resume.
 MAY_CHANGE = ("budget", "keep", "reference", "settle", "notify", "describe", "tags")
@@ -71,6 +72,9 @@ def register(
     place = _absolute(files.folder if isinstance(files, Unsaid) else files)
     try_out(record.folder if record else place)
     if record is None:
+        if (other := reader.sweep_called(spec.name)) is not None:
+            why = f"sweep {other.name} goes by the name {spec.name}; start this one with --as NEWNAME"
+            raise InvalidConfig([Problem("name", why)])
         foreign_trials(spec, reader)  # what is wrong with them is said before anything is written
         record = store.create_sweep(
             name=spec.name,
@@ -97,6 +101,8 @@ def register(
             f"the files of sweep {record.name} are taken to be in {moved} from now on, not in {record.folder}"
         )
         record = record._replace(folder=moved)
+    if before is not None:
+        spec = as_it_had(spec, reader.precisions(record.id))
     return Registered(spec, record, changed, grows, ended, moved is not None)
 
 

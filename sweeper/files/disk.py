@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.files import stage_cache
-from sweeper.files.remote import logs_of
+from sweeper.files.remote import is_remote, logs_of, within
 from sweeper.store.probe import size
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
@@ -15,24 +15,49 @@ from sweeper.words import in_bytes
 
 
 class Use(NamedTuple):
-    """Bytes."""
+    """Bytes; None: in an object store that does not answer."""
 
-    checkpoints: int  # the sweep's folder: rows and logs included
-    stages: int  # of the pretrains that it uses, whoever else does
+    checkpoints: int | None  # the sweep's folder: rows and logs included
+    stages: int | None  # of the pretrains that it uses, whoever else does
     store: int  # the whole database
-    free: int | None  # where checkpoints go; None: that folder is not on this machine
+    free: int | None  # where checkpoints, or logs, go; None: that folder is not on this machine
 
     def words(self) -> str:
         free = "" if self.free is None else f"; {in_bytes(self.free)} free"
         parts = (self.checkpoints, "trials"), (self.stages, "shared pretrains"), (self.store, "database")
-        return ", ".join(f"{name} {in_bytes(count)}" for count, name in parts) + free
+        counted = (f"{name} {'not seen' if count is None else in_bytes(count)}" for count, name in parts)
+        return ", ".join(counted) + free
 
 
 def use(reader: Reader, sweep: SweepRecord, url: str) -> Use:
     files = logs_of(sweep.folder)
     keys = sorted({use.stage for use in reader.stage_uses() if use.sweep == sweep.id})
-    stages = sum(stage_cache.size(Path(stage.folder)) for stage in reader.stages(keys))
-    return Use(bytes_of(files / "trials" / str(sweep.id)), stages, size(url), free(files))
+    logs = bytes_of(files / "trials" / str(sweep.id))
+    there = _there(within(sweep.folder, "trials", str(sweep.id))) if is_remote(sweep.folder) else 0
+    stages = [_of_stage(stage.folder) for stage in reader.stages(keys)]
+    counted = [each for each in stages if each is not None]
+    return Use(
+        None if there is None else logs + there,
+        sum(counted) if len(counted) == len(stages) else None,
+        size(url),
+        free(files),
+    )
+
+
+def _of_stage(folder: str) -> int | None:
+    return _there(folder) if is_remote(folder) else stage_cache.size(Path(folder))
+
+
+def _there(uri: str) -> int | None:
+    """Of all that lies below it in an object store."""
+    from pyarrow import fs  # takes a while
+
+    try:
+        system, path = fs.FileSystem.from_uri(uri)
+        found = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    except OSError:
+        return None
+    return sum(each.size or 0 for each in found)
 
 
 def bytes_of(path: Path) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,6 +174,18 @@ class Snapshots:
         for folder in (self._manifests, self._objects):
             for info in self._list(folder):
                 self._fs.delete_file(info.path)
+
+    def drop(self, names: Collection[str]) -> int:
+        """A copy without these files takes the place of the newest; the bytes that this frees. Whoever is at
+        work in the folder all the same is superseded."""
+        newest = self.newest()
+        if newest is None or not (gone := [name for name in names if name in newest.files]):
+            return 0
+        left = {name: file for name, file in newest.files.items() if name not in gone}
+        now = Manifest(f"{newest.generation + 1:06d}-{1:08d}-{self._writer}", left)
+        self._write(f"{self._manifests}/{now.name}", _encoded(left))
+        self._forget_others(now)
+        return sum(newest.files[name].bytes for name in gone)
 
     # --- reading --------------------------------------------------------------------------------
     def _all(self) -> Iterator[Manifest]:

@@ -3,7 +3,8 @@ and difference to the first row, so that numbers that stand beside each other ar
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from sweeper.results.ranking import AFTER_SEARCH, Entry, Ranked, comparable, entries_of, same_quantity
@@ -88,6 +89,43 @@ def estimates(ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]) ->
         if (bits := _val_bpb(each)) is not None:
             found[each.entry.configuration]["val_bpb"] = bits
     return found
+
+
+class WhenAsked:
+    """Those of ranked rows, fitted when somebody looks at the first of them: most boards of thousands of rows
+    are made anew before anybody has."""
+
+    def __init__(self, ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]):
+        self._ranked, self._test = ranked, dict(test)  # as they are now
+
+    @cached_property
+    def found(self) -> Estimates:
+        return estimates(self._ranked, self._test)
+
+
+class OfRow(Mapping[str, Estimate]):
+    """One configuration's, by metric."""
+
+    __slots__ = ("_all", "_configuration")
+
+    def __init__(self, all: WhenAsked, configuration: int):
+        self._all, self._configuration = all, configuration
+
+    def __getitem__(self, metric: str) -> Estimate:
+        return self._mine[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mine)
+
+    def __len__(self) -> int:
+        return len(self._mine)
+
+    def __repr__(self) -> str:
+        return repr(self._mine)
+
+    @property
+    def _mine(self) -> dict[str, Estimate]:
+        return self._all.found.get(self._configuration, {})
 
 
 def gaps(entries: Sequence[Entry], test: Mapping[int, EvaluationRecord]) -> dict[int, float]:

@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import estimates, gaps
+from sweeper.results.estimates import OfRow, WhenAsked, gaps
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.limits import Prices, limits
 from sweeper.results.pareto import on_the_front
@@ -29,6 +29,7 @@ from sweeper.store.engine import StoreError
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
+from sweeper.words import in_precisions
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
 
@@ -53,6 +54,7 @@ class Board(NamedTuple):
     alarms: Sequence[str] = ()  # rows that are better than they can be
     varied: tuple[str, ...] = ()  # what the specification varies, in its order: no defaults that come with it
     numbered_before: bool = False  # it ended before trials had numbers, under another rule
+    precisions: Mapping[str, int] = {}  # in each of them, how many trials were evaluated
 
     @property
     def ended(self) -> bool:
@@ -80,7 +82,14 @@ class Board(NamedTuple):
         """Lines above the rows: the answers, and what limits them while they are not settled."""
         found = self.answers
         more = () if all(each.settled for each in found) else self.limits
-        return (*(each.text for each in found), *more)
+        return (*(each.text for each in found), *more, *self._mixed())
+
+    def _mixed(self) -> Iterator[str]:
+        if len(self.precisions) > 1:
+            yield (
+                f"Precision is {in_precisions(self.precisions)}: "
+                "differences between these are of rounding, too."
+            )
 
     def to_json(self) -> dict[str, Any]:
         found = self.answers
@@ -89,6 +98,7 @@ class Board(NamedTuple):
             "answer": {"text": "\n".join(each.text for each in found), "parts": [a.to_json() for a in found]},
             "limits": list(self.limits),
             "alarms": list(self.alarms),
+            "precisions": dict(self.precisions),
             "sweep": {"id": self.id, "name": self.name, "state": self.state, "trials": self.trials},
             "rows": [row.to_json() for row in self.rows],
         }
@@ -158,6 +168,7 @@ class Watched:
             limits=self._limits,
             alarms=alarms(entries),
             varied=varied(now.sweep.spec),
+            precisions=dict(Counter(e.provenance.get("precision", "float32") for e in self._ranks.values())),
             numbered_before=now.sweep.state in ENDED and all(t.trial_number is None for t in trials),
         )
 
@@ -193,9 +204,9 @@ class Watched:
             return
         test, search = now.evaluations["test"], self._search
         after = fresh(now, trials, self._ranks, search, unscored)
-        also = estimates(search.rows, test)
+        also = WhenAsked(search.rows, test)
         rows = [
-            ranked_row(self._unranked[c := each.entry.configuration], each, also.get(c, {}))
+            ranked_row(self._unranked[c := each.entry.configuration], each, OfRow(also, c))
             for each in search.rows
         ]
         rows = with_fresh(rows, after, later)
@@ -230,6 +241,8 @@ class Differing:
     def add(self, values: Mapping[str, Any]) -> None:
         if self._alike is None:
             self._alike = dict(values)
+        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
+            return
         absent = object()
         new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
         new += values.keys() - self._alike.keys() - self.names

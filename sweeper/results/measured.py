@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from sweeper.results.compare import NotComparable, compare, finite
 from sweeper.results.ranking import quantity
@@ -25,7 +25,7 @@ STEPS = (
     "steps"  # of two: those until the first has come to the second's last val_nelbo, over all of the second's
 )
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
-SEEN = 1 + float(stats.norm.ppf(0.8) / stats.norm.ppf((1 + CONFIDENCE) / 2))  # over an interval's half
+SEEN = 1 + float(ndtri(0.8) / ndtri((1 + CONFIDENCE) / 2))  # over an interval's half
 Trials = Sequence[Sequence[TrialRecord]]  # by entry of `always`, one a seed
 
 
@@ -87,7 +87,7 @@ def _mean(logs: Sequence[float]) -> Measured:
     n = len(logs)
     half = math.inf
     if n > 1:
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(logs, ddof=1) / math.sqrt(n))
+        half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(logs, ddof=1) / math.sqrt(n))
     return Measured(math.fsum(logs) / n, half, n)
 
 

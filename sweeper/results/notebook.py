@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from trainer.errors import lacks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def open_store(url: str | None = None) -> Results:
@@ -27,8 +34,25 @@ def open_store(url: str | None = None) -> Results:
     return Results(Reader(os.environ.get("SWEEPER_DB", "sqlite:///sweeps.db") if url is None else url))
 
 
+def _frame(method: Callable[P, T]) -> Callable[P, T]:
+    """Of a method that makes one: where pandas is not installed it says so."""
+
+    @wraps(method)
+    def said(*words: P.args, **named: P.kwargs) -> T:
+        try:
+            return method(*words, **named)
+        except ModuleNotFoundError as error:
+            raise ImportError(lacks(f"{method.__name__}()", str(error.name), "dashboard")) from None
+
+    return said
+
+
 class Results:
-    """Every method reads the store anew. Raises ValueError, a sentence, for a name that is not there."""
+    """Every method reads the store anew, and gives a pandas frame, `answer` a text.
+
+    Raises ValueError, a sentence, for a name that is not there, ImportError where pandas is not installed.
+    Bounds are nats per token, perplexities upper bounds; times are UTC, costs seconds of a CPU or a GPU.
+    """
 
     def __init__(self, reader: Reader):
         self._reader = reader
@@ -42,6 +66,7 @@ class Results:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @_frame
     def sweeps(self) -> DataFrame:
         """A row for each sweep: name, state, when it was made and ended, how many trials."""
         from pandas import DataFrame, to_datetime
@@ -59,6 +84,7 @@ class Results:
         ]
         return DataFrame(rows, columns=["name", "state", "trials", "created", "ended", "note"])
 
+    @_frame
     def board(self, sweep: str) -> DataFrame:
         """A row for each configuration, as the leaderboard ranks them; a column for each searched value."""
         from pandas import DataFrame
@@ -80,6 +106,7 @@ class Results:
 
         return "\n".join(each.text for each in leaderboard(self._reader, sweep).answers)
 
+    @_frame
     def trials(self, sweep: str) -> DataFrame:
         """A row for each trial, repeats left out: state, costs, the values proposed, the best metrics."""
         from pandas import DataFrame
@@ -103,6 +130,7 @@ class Results:
         ]
         return DataFrame(rows).set_index("trial") if rows else DataFrame()
 
+    @_frame
     def configurations(self, sweep: str) -> DataFrame:
         """A row for each configuration, a column for every value that a run has."""
         from pandas import DataFrame
@@ -110,6 +138,7 @@ class Results:
         values = self._reader.configurations(self._sweep(sweep).id)
         return DataFrame(list(values.values()), index=list(values))
 
+    @_frame
     def curve(self, sweep: str, metric: str = "val_nelbo", trials: Sequence[int] | None = None) -> DataFrame:
         """A metric by step: a row for each step, a column for each trial; of all trials without `trials`."""
         from pandas import DataFrame, Series
@@ -132,6 +161,7 @@ class Results:
         if metric not in there:
             raise ValueError(f"there is no metric {metric}{did_you_mean(nearest(metric, sorted(there)))}")
 
+    @_frame
     def events(self, sweep: str) -> DataFrame:
         """What happened, oldest first."""
         from pandas import DataFrame, to_datetime

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy import stats
+from scipy.special import ndtri
 
 from sweeper.results.compare import finite
 from sweeper.results.measured import (
@@ -251,7 +251,7 @@ def verdict(distance: float, half: float, noise: float = 0.0) -> str:
     """distance: log of ours over theirs; half: of the interval of ours; noise: standard error of theirs."""
     if not math.isfinite(half):
         return UNTOLD
-    half = math.hypot(half, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * noise)
+    half = math.hypot(half, float(ndtri((1 + CONFIDENCE) / 2)) * noise)
     if abs(distance) + half <= CLOSE:
         return REPRODUCED
     return DIFFERS if abs(distance) > half else UNTOLD

@@ -69,6 +69,11 @@ class Differences(NamedTuple):
     def degrees_CK(self) -> Array:
         return self.degrees_R[self.shared_CK]
 
+    def of(self, rows_C: NDArray[np.intp]) -> "Differences":
+        """Of some of the C configurations."""
+        mine = {name: getattr(self, name)[rows_C] for name in ("mean_CK", "shared_CK", "seeds_CK", "text_CK")}
+        return self._replace(**mine)
+
     def half_width(self, of_seeds: Callable[[float], float], of_text: float) -> Array:
         """Both errors in quadrature, each times its quantile. of_seeds: by degrees of freedom."""
         present = np.bincount(self.shared_CK.ravel(), minlength=len(self.degrees_R)) > 0
@@ -84,11 +89,10 @@ class Differences(NamedTuple):
 def pooled(value_CS: Array) -> Pooled:
     """Of all pairs of configurations, each on the seeds that both have run."""
     total = Pooled()
-    by_pattern: dict[bytes, list[int]] = {}
-    for c, ran_S in enumerate(~np.isnan(value_CS)):
-        by_pattern.setdefault(ran_S.tobytes(), []).append(c)
-    patterns = [np.frombuffer(pattern, bool) for pattern in by_pattern]
-    members = [value_CS[rows] for rows in by_pattern.values()]
+    patterns, members = [], []
+    for common_S, rows in _by_pattern(~np.isnan(value_CS)):
+        patterns.append(common_S)
+        members.append(value_CS[rows])
     for p, q in combinations_with_replacement(range(len(patterns)), 2):
         common = patterns[p] & patterns[q]
         pairs = len(members[p]) * (len(members[q]) if p != q else (len(members[p]) - 1) / 2)
@@ -165,6 +169,15 @@ def _alone(field: Field, at_K: NDArray[np.intp], spread: Pooled) -> Array:
     if connected_CK.all():
         return np.asarray(of_one_run * (own_CK + of_effects_CK), np.float64)
     return np.where(connected_CK, of_one_run * (own_CK + of_effects_CK), level_variance(field) * own_CK)
+
+
+def _by_pattern(ran_CS: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+    """The sets of seeds that there are, in order of their first row, each with its rows."""
+    _, first, pattern_C = np.unique(
+        np.packbits(ran_CS, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    order = np.argsort(first)
+    return [(ran_CS[first[p]], np.flatnonzero(pattern_C.ravel() == p)) for p in order]
 
 
 def _centred(value_CT: Array) -> Array:

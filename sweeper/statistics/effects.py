@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from sweeper.statistics.quantiles import CONFIDENCE
 
@@ -36,7 +36,9 @@ def effect(values: Sequence[Any], results: Sequence[float]) -> Effect | None:
     k = int(group.max()) + 1
     if k < 2 or n - k < 2:
         return None
-    score = special.ndtri((stats.rankdata(results) - 0.5) / n)
+    from scipy.stats import rankdata  # most of a second
+
+    score = special.ndtri((rankdata(results) - 0.5) / n)
     total = float(np.sum((score - score.mean()) ** 2))
     if total == 0:  # all alike: there is nothing to go along with
         return None

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
@@ -132,7 +132,8 @@ def levels(groups: int, cap: int, confidence: float) -> Levels:
         to_one_NK = _t(so_far_NKR, so_far_NKR[:, :1], prior)[:, 1:]
         to_first_NK = _t(so_far_NKR, np.take_along_axis(so_far_NKR, first_N11, 1), prior)
         worst_3N = [-to_one_NK.min(1), np.abs(to_one_NK[:, 0]), to_first_NK.max(1)]
-        least_3N = np.minimum(least_3N, stats.t.sf(worst_3N, prior + look - 1) / (look / cap) ** 2)
+        beyond_3N = special.stdtr(prior + look - 1, -np.asarray(worst_3N))
+        least_3N = np.minimum(least_3N, beyond_3N / (look / cap) ** 2)
     return Levels(*np.quantile(least_3N, SPENT * (1 - confidence), axis=1).tolist())
 
 

@@ -121,7 +121,8 @@ def _claims(field: Field, near: NDArray[np.intp]) -> _Claims:
     C, spread = len(field.nats_CSD), pooled(field.value_CS)
     excluded_C, regret_C = np.zeros(C, bool), np.full(C, -np.inf)
     better_C, worse_C = np.zeros(C, np.intp), np.zeros(C, np.intp)
-    against = np.union1d(near, np.flatnonzero(field.seeds_C >= 2))
+    several = np.flatnonzero(field.seeds_C >= 2)
+    against = np.union1d(near, several)
     for columns in np.array_split(against, max(1, math.ceil(len(against) * C / PAIRS))):
         found = differences(field, columns, spread)
         d_CK, text = found.mean_CK, found.text_degrees
@@ -131,9 +132,11 @@ def _claims(field: Field, near: NDArray[np.intp]) -> _Claims:
         upper_CK = np.where(found.together_CK, d_CK + bound_CK, np.inf)
         held_CK = other_CK & (field.seeds_C[columns] >= 2)
         regret_C = np.maximum(regret_C, np.where(held_CK, upper_CK, -np.inf).max(1))
-        pair_CK = np.where(found.together_CK, found.half_width(lambda d: tukey(C, d), tukey(C, text)), np.inf)
-        better_C += (d_CK - pair_CK > 0).sum(1)
-        worse_C += (d_CK + pair_CK < 0).sum(1)
+        pairs = found.of(several)  # of others there are none with a spread of their own
+        bound = pairs.half_width(lambda d: tukey(C, d), tukey(C, text))
+        pair_CK = np.where(pairs.together_CK, bound, np.inf)
+        better_C[several] += (pairs.mean_CK - pair_CK > 0).sum(1)
+        worse_C[several] += (pairs.mean_CK + pair_CK < 0).sum(1)
     held_against_nobody_C = np.isneginf(regret_C) & (C > 1)
     regret_C = np.where(held_against_nobody_C, np.inf, np.maximum(regret_C, 0.0))
     return _Claims(~excluded_C, regret_C, better_C, worse_C)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from sweeper.store.clock import Clock
@@ -36,7 +36,7 @@ from sweeper.store.sqlite_files import (
 )
 
 _EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://user@host/database"
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+BACKENDS = ("sqlite", "postgresql")
 # A server that has gone silent is given up, in less time than the driver's watchdog waits.
 _NETWORK = {"connect_timeout": 10, "keepalives_idle": 10, "tcp_user_timeout": 20_000}  # s, s, ms
 _CREATE_LOCK = 7_215_001  # of PostgreSQL's advisory locks: ours for creating the tables
@@ -81,7 +81,7 @@ def parse(url: str) -> URL:
             "a password in the query of a database URL would be shown; write user:password@host, "
             "or use PGPASSWORD or a PGPASSFILE"
         )
-    if backend not in _INSERT:
+    if backend not in BACKENDS:
         raise StoreError(f"{backend} databases are not supported; a URL looks like {_EXAMPLES}")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreError(
@@ -182,7 +182,15 @@ def now(connection: Connection, clock: Clock) -> float:
 def insert_or_ignore(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row whose key is there already is left as it is."""
     if rows:
-        connection.execute(_INSERT[connection.dialect.name](table).on_conflict_do_nothing(), rows)
+        connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), rows)
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # a tenth of a second
+
+    return postgresql.insert(table)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -194,7 +202,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
 @cache
 def _upsert(dialect: str, table: Table) -> Executable:
     """Built once: that takes longer than SQLite takes to carry it out."""
-    statement = _INSERT[dialect](table)
+    statement = _insert(dialect, table)
     new = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=new)
 

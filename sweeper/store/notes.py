@@ -1,7 +1,9 @@
-"""What do people say of a sweep, or of one of its trials? Tags and notes: anybody's to append, also while a
-driver lives. No row is ever changed: a tag stands until a later row takes it off."""
+"""What do people say of a sweep, or of one of its trials? Tags, notes and display names: anybody's to append,
+also while a driver lives. No row is ever changed: a tag stands until a later row takes it off, a display name
+until the next one."""
 
 import getpass
+import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,13 @@ from sweeper.store.engine import StoreError, open_for_writing, sqlite_file, tran
 from sweeper.store.records import NoteRecord
 from sweeper.store.schema import notes, sweeps, trials
 
-TAG, UNTAG, NOTE = "tag", "untag", "note"  # kinds
+TAG, UNTAG, NOTE, NAME = "tag", "untag", "note", "name"  # kinds
 LONGEST_TAG, LONGEST_NOTE = 40, 4000  # characters
 MOST_TAGS = 20  # that stand on a sweep or a trial
 MOST_ROWS = 20_000  # of a sweep: a page reads them all
 LONGEST_NAME = 80  # characters of who says it
+LONGEST_DISPLAY_NAME = 100
+DISPLAY_NAME = re.compile(r"\w[\w .:+=@-]*")  # as a spec's name
 
 
 def tag(
@@ -62,6 +66,25 @@ def note(
         raise StoreError("a note is text: it has no control characters")
     with _appending(url, sweep, trial) as connection:
         _append(connection, sweep, trial, NOTE, [text], by(who), clock)
+
+
+def rename(url: str, sweep: int, name: str, *, who: str | None = None, clock: Clock = MACHINE) -> None:
+    """Gives a sweep a display name; its own name gives it back that one. What resumes by its name, and all
+    that is derived from that, stays.
+
+    Raises StoreError in a sentence: it is no name, or another sweep goes by it."""
+    if not 0 < len(name) <= LONGEST_DISPLAY_NAME or not DISPLAY_NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} is no name: it has 1 to {LONGEST_DISPLAY_NAME} letters, digits, spaces and "
+            "_ . : + = @ -, and begins with a letter, a digit or _"
+        )
+    with _appending(url, sweep, None) as connection:
+        given = select(notes.c.sweep, notes.c.text).where(notes.c.kind == NAME).order_by(notes.c.id)
+        stand = {row.sweep: row.text for row in connection.execute(given)}
+        for id, own in connection.execute(select(sweeps.c.id, sweeps.c.name)).tuples():
+            if id != sweep and name in (own, stand.get(id)):
+                raise StoreError(f"{name} is what another sweep of this database goes by")
+        _append(connection, sweep, None, NAME, [name], by(who), clock)
 
 
 def standing(records: Iterable[NoteRecord]) -> dict[int | None, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, Table, case, func, or_, select
 
 from sweeper.store.engine import parse, transaction
+from sweeper.store.notes import NAME
 from sweeper.store.places import as_found
 from sweeper.store.records import (
     AskRecord,
@@ -66,12 +67,16 @@ class Reader:
 
     def sweeps(self) -> list[SweepRecord]:
         """In the order they were made."""
-        rows = self._rows(_all(sweeps, SweepRecord).order_by(sweeps.c.id))
-        return [self._found(SweepRecord(*row)) for row in rows]
+        return [self._found(SweepRecord(*row)) for row in self._rows(_sweeps().order_by(sweeps.c.id))]
 
     def sweep(self, name: str) -> SweepRecord | None:
-        rows = self._rows(_all(sweeps, SweepRecord).where(sweeps.c.name == name))
+        """By the name that it was made under."""
+        rows = self._rows(_sweeps().where(sweeps.c.name == name))
         return self._found(SweepRecord(*rows[0])) if rows else None
+
+    def sweep_called(self, name: str) -> SweepRecord | None:
+        """By that name, or else by its display name."""
+        return self.sweep(name) or next((each for each in self.sweeps() if each.display_name == name), None)
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
@@ -87,6 +92,13 @@ class Reader:
         mine = (trials.c.sweep == sweep) & trials.c.repeat_of.is_(None)
         query = select(trials.c.state, func.count()).where(mine).group_by(trials.c.state)
         return {state: count for state, count in self._rows(query)}  # noqa: C416
+
+    def precisions(self, sweep: int) -> dict[str, int]:
+        """How many trials were evaluated in each. What says none is from before there was another."""
+        said = func.coalesce(evaluations.c.provenance["precision"].as_string(), "float32")
+        query = select(said, func.count()).join(trials, trials.c.id == evaluations.c.trial).group_by(said)
+        mine = (trials.c.sweep == sweep) & (evaluations.c.split == "valid")
+        return {name: count for name, count in self._rows(query.where(mine))}  # noqa: C416
 
     def configurations(self, sweep: int) -> dict[int, dict[str, Any]]:
         """Complete dotted values by the configuration's id."""
@@ -257,6 +269,13 @@ def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
     return next((trial for trial in reader.trials(sweep) if trial.called == number), None)
 
 
-def _all(table: Table, record: type[Any]) -> Select[Any]:
+def _sweeps() -> Select[Any]:
+    """With the display name that was given last."""
+    given = select(notes.c.text).where(notes.c.sweep == sweeps.c.id, notes.c.kind == NAME)
+    last = given.order_by(notes.c.id.desc()).limit(1).scalar_subquery()
+    return _all(sweeps, SweepRecord, but=("display_name",)).add_columns(func.coalesce(last, ""))
+
+
+def _all(table: Table, record: type[Any], but: Sequence[str] = ()) -> Select[Any]:
     """The table's columns in the order of the record's fields."""
-    return select(*(table.c[field] for field in record._fields))
+    return select(*(table.c[field] for field in record._fields if field not in but))

@@ -29,6 +29,12 @@ class SweepRecord(NamedTuple):
     ended: float | None
     lease_holder: str | None
     lease_until: float | None
+    display_name: str = ""  # that people gave it later; '' where nobody did
+
+    @property
+    def called(self) -> str:
+        """What people call it. Commands take the name that it was made under, too: that of its spec."""
+        return self.display_name or self.name
 
     def driver(self, now: float) -> str | None:
         """host:pid of who runs it now; None: nobody does."""
@@ -196,7 +202,7 @@ class NoteRecord(NamedTuple):
     trial: int | None  # None: of the sweep
     time: float
     who: str
-    kind: str  # tag, untag, note
+    kind: str  # tag, untag, note, name
     text: str
 
 

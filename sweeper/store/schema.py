@@ -228,7 +228,7 @@ notes = Table(
     Column("trial", ForeignKey("trials.id")),  # null: of the sweep
     Column("time", Float, nullable=False),
     Column("who", String(80), nullable=False),
-    Column("kind", String(20), nullable=False),  # tag, untag, note
+    Column("kind", String(20), nullable=False),  # tag, untag, note, name
     Column("text", Text, nullable=False),
 )
 

@@ -4,12 +4,12 @@ again."""
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from sweeper.store.leased import clean
 from sweeper.store.places import as_stored
 from sweeper.store.records import MAY_BE_RETRIED, RETRIED
-from sweeper.store.schema import controls, events, stages, sweeps, trials
+from sweeper.store.schema import controls, events, metadata, stages, sweeps, trials
 from sweeper.store.stage_writer import StageWriter
 
 
@@ -71,6 +71,22 @@ class SweepWriter(StageWriter):
             for row in found:
                 self._say(connection, RETRIED, f"{why}; it had {_what(row)}", row.id)
             return again
+
+    def delete(self) -> None:
+        """Every row of the sweep, and of the pretrains that no other sweep's trials branch from."""
+        with self._transaction() as connection:
+            own = select(trials.c.id).where(trials.c.sweep == self._sweep)
+            branched = select(trials.c.stage).where(trials.c.stage.is_not(None))
+            ours = branched.where(trials.c.sweep == self._sweep)
+            alone = ours.where(trials.c.stage.not_in(branched.where(trials.c.sweep != self._sweep)))
+            keys = connection.execute(alone.distinct()).scalars().all()
+            for table in reversed(metadata.sorted_tables):  # what refers to others goes before them
+                if "sweep" in table.c:
+                    connection.execute(delete(table).where(table.c.sweep == self._sweep))
+                elif "trial" in table.c:
+                    connection.execute(delete(table).where(table.c.trial.in_(own)))
+            connection.execute(delete(sweeps).where(sweeps.c.id == self._sweep))
+            connection.execute(delete(stages).where(stages.c.key.in_(keys)))
 
     def add_event(self, kind: str, text: str, trial: int | None = None) -> None:
         with self._transaction() as connection:

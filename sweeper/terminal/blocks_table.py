@@ -30,9 +30,10 @@ def print_blocks(rows: Sequence[InBlocks], size: int, varied: Sequence[str], lim
     if specialist is None:
         print_text(f"No complete run was trained in blocks of {size} alone: there is no specialist.")
         return
+    who = f"trial{'s' * (len(specialist.trials) > 1)} {_trials(specialist)}"
     print_text(
-        f"The specialist, trial {_trials(specialist)}, is the best that was trained in blocks of {size} "
-        "alone. Differences to it are paired by document and seed, their intervals for all pairs at once."
+        f"The specialist, {who}, is the best that was trained in blocks of {size} alone. Differences to it "
+        "are paired by document and seed, their intervals for all pairs at once."
     )
 
 

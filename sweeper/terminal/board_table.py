@@ -151,6 +151,8 @@ def legend(board: Board, columns: Sequence[str] | None = None) -> list[str]:
         )
     if ranked and (floors := _floors(ranked[0].metrics)):
         lines.append(f"On the same tokens {floors}.")
+    if len(board.precisions) == 1:
+        lines.append(f"Computed in {next(iter(board.precisions))}.")
     bad = sum(board.trials.get(state, 0) for state in ("failed", "lost"))
     if bad:
         trials = "1 trial" if bad == 1 else f"{bad} trials"

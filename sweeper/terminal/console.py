@@ -32,9 +32,34 @@ SCHEMA_VERSION = 1
 PIPE_WIDTH = 300  # columns, where there is no terminal to fit
 
 
-def progress() -> Progress:
-    """For where stderr goes now."""
+SAVE_TITLE, RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"  # of a terminal like xterm; others take no notice
+
+
+def progress(*, quiet: bool = False, verbose: bool = False) -> Progress:
+    """For where stderr goes now. quiet: notes alone. verbose: each report has a line."""
+    if quiet:
+        return Notes()
+    if verbose:
+        return Reports()
     return LiveTable() if sys.stderr.isatty() else Lines()
+
+
+class Notes(Lines):
+    """What went wrong, what ended the sweep, and how to go on; of trials nothing."""
+
+    def started(self, trial: int | None, text: str) -> None: ...
+
+    def ended(self, trial: int | None, state: str, text: str) -> None: ...
+
+    def status(self, status: Status) -> None: ...
+
+
+class Reports(Lines):
+    """Each report of a trial, too."""
+
+    def rows(self, trial: int, step: int, values: Mapping[str, float]) -> None:
+        said = ", ".join(f"{name} {number(value)}" for name, value in sorted(values.items()))
+        self.note(f"trial {trial} step {step:,}: {said}")
 
 
 class LiveTable:
@@ -49,6 +74,7 @@ class LiveTable:
             int, tuple[float, float]
         ] = {}  # trial: its lowest NELBO, and that one's standard error
         self._live.start()
+        self._titled(SAVE_TITLE)
 
     def started(self, trial: int | None, text: str) -> None:
         if trial is not None:
@@ -75,11 +101,19 @@ class LiveTable:
         for trial, (step, shown) in sorted(self._running.items()):
             table.add_row(f"  trial {trial}", f"step {step:,}", shown)
         best, pretrains = leader(status, self._best), [Text(f"  {p.words()}") for p in status.pretrains]
+        self._titled(f"\x1b]0;{headline(status).partition(';')[0]}\x07")
         lines = [Text(headline(status)), *([Text(best)] if best else []), *pretrains]
         self._live.update(Group(*lines, table))
 
     def close(self) -> None:
         self._live.stop()
+        self._titled(RESTORE_TITLE)
+
+    def _titled(self, escape: str) -> None:
+        """The terminal's title: it says how far the sweep is, and what it was before at the end."""
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._console.file.write(escape)
+            self._console.file.flush()
 
     def _say(self, text: str, style: str = "") -> None:
         now = datetime.now().strftime("%H:%M:%S")

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
-from dashboard import doors
+from dashboard import actions, doors
 from sweeper.driver.jobs import TrialJob
 from sweeper.store.queries import Reader
 from sweeper.store.records import ControlRecord
@@ -64,6 +64,20 @@ def test_what_is_sure_is_asked(url: str, allowed: None) -> None:
     assert (asked.verb, asked.trial) == ("stop", None)
     assert asked.who.startswith("dashboard of ")
     assert "asked to stop, by dashboard of " in words(app)
+
+
+def test_one_confirmation_asks_once_however_often_its_click_is_carried_out(
+    url: str, allowed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is cut off by the page's own redrawing leaves the click to the next."""
+    fill(url)
+    ask = actions._ask
+    monkeypatch.setattr(actions, "_ask", lambda *sure: (ask(*sure), ask(*sure)))
+    app = opened()
+    for times in (1, 2):
+        app.button(key="act-Extend").click().run()
+        app.button(key="act-sure").click().run()
+        assert [each.verb for each in controls(url)] == ["extend +10"] * times
 
 
 @pytest.mark.long

@@ -157,7 +157,7 @@ def test_every_sweep_of_every_store_is_in_the_list(
     assert set(table.index) == {"schedules", "raced"}
     assert table.loc["schedules", "state"] == ["running"]
     assert table.loc["schedules", "driver"] == HOLDER
-    assert table.loc["schedules", "progress"].startswith("10 of 12 trials ended")
+    assert table.loc["schedules", "progress"].startswith("10 of 12")
     assert "trial 11: step 1,630 of 1,700" in table.loc["schedules", "runs"]
     for name, address in (("schedules", url), ("raced", other)):
         found, _ = board(address, name)

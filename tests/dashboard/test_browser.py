@@ -162,21 +162,20 @@ def test_what_a_person_chose_outlives_other_pages_and_a_reload(
     """Three rows, the pinned one, a filter, the order and the columns."""
     address = f"http://127.0.0.1:{port}/leaderboard?sort=val_ppl&descending=true&where=val_ppl+>+0&columns=rank,val_ppl,seeds"
     page.goto(address)
-    heading = page.get_by_role("heading", name="Leaderboard")
-    heading.wait_for()
+    page.get_by_role("heading", name="Leaderboard").wait_for()
     rows(page).nth(3).wait_for(state="attached")
     tick(page, 1)
     page.get_by_role("button", name="Pin", exact=True).click()
-    pinned = page.get_by_role("button", name=f"Unpin no. {chosen(page)[0]}")
-    pinned.wait_for()
+    pinned = f"Unpin no. {chosen(page)[0]}"
+    page.get_by_role("button", name=pinned).wait_for()
     tick(page, 3, 4)
     three = chosen(page)
     assert len(three) == 3
 
-    def everything_is_kept() -> None:
-        heading.wait_for()
+    def everything_is_kept(page: "sync_api.Page" = page) -> None:
+        page.get_by_role("heading", name="Leaderboard").wait_for()
         page.get_by_text("3 selected").wait_for()
-        pinned.wait_for()
+        page.get_by_role("button", name=pinned).wait_for()
         sync_api.expect(page.get_by_role("textbox", name="Filter")).to_have_value("val_ppl > 0")
         sync_api.expect(rows(page).nth(0)).to_have_text("rankval_pplseeds")
         assert chosen(page) == three
@@ -199,6 +198,13 @@ def test_what_a_person_chose_outlives_other_pages_and_a_reload(
     page.get_by_role("heading", name="Curves").wait_for()
     page.get_by_role("link", name="Leaderboard").click()
     everything_is_kept()
+    browser = page.context.browser
+    assert browser is not None
+    another = browser.new_context().new_page()  # of somebody to whom the link was sent
+    another.set_default_timeout(60_000)
+    another.goto(page.url)
+    everything_is_kept(another)
+    another.context.close()
     assert page.locator("[data-testid=stException]").count() == 0
 
 
@@ -212,6 +218,21 @@ def test_every_page_is_drawn_without_an_error(path: str, page: "sync_api.Page", 
     drawn = "[data-testid=stPlotlyChart] .js-plotly-plot, [data-testid=stDataFrame] canvas"
     page.locator(f"[data-testid=stMain] :is({drawn}, [data-testid=stCode])").first.wait_for()
     assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.long
+def test_a_store_that_is_moved_away_is_waited_for(page: "sync_api.Page", port: int, url: str) -> None:
+    page.goto(f"http://127.0.0.1:{port}/leaderboard")
+    rows(page).nth(3).wait_for(state="attached")
+    place = Path(url.removeprefix("sqlite:///")).parent
+    place.rename(place.with_name("elsewhere"))
+    try:
+        page.get_by_text("The store cannot be read now").first.wait_for()
+        assert page.locator("[data-testid=stException]").count() == 0
+    finally:
+        place.with_name("elsewhere").rename(place)
+    sync_api.expect(page.get_by_text("The store cannot be read now")).to_have_count(0)
+    rows(page).nth(3).wait_for(state="attached")  # by itself: nothing is reloaded
 
 
 @pytest.mark.skipif(

@@ -26,7 +26,7 @@ def rows(**columns) -> pd.DataFrame:
 
 def test_a_row_stands_at_its_share_of_perplexity_with_the_interval_of_its_margin():
     first, tied, behind = (each for each in differences(rows()).data if each.type == "scatter")
-    assert (first.name, tied.name, behind.name) == ("first", "may be the best", "behind")
+    assert (first.name, tied.name, behind.name) == ("first", "tied", "behind")
     assert list(first.x) == [0.0]
     (value,) = tied.x
     assert value == pytest.approx(100 * math.expm1(0.01))

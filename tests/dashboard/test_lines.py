@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.figures.curves import Axes, Panel, multiples
-from dashboard.figures.lines import MOST_POINTS, along, averaged, smoothed, thinned, usual_range
+from dashboard.figures.lines import MOST_POINTS, along, averaged, seen, smoothed, thinned
 from dashboard.figures.style import REST, Line
 
 FINITE = st.floats(-1e6, 1e6)
@@ -64,9 +64,9 @@ def test_a_curve_keeps_its_end_and_at_most_so_many_points(count: int) -> None:
 
 def test_what_diverged_is_off_the_axis_and_nothing_else_is() -> None:
     calm = [Line(str(i), i, [1, 2, 3], [300.0, 40.0, 30.0]) for i in range(2)]
-    assert usual_range(calm) is None
-    assert usual_range([*calm, Line("d", 9, [1, 2], [50.0, 1e260])]) == (30.0, 300.0)
-    assert usual_range([*calm, Line("d", 9, [1, 2], [np.inf, np.nan])]) is None
+    assert seen(calm) is None
+    assert seen([*calm, Line("d", 9, [1, 2], [50.0, 1e260])]) == (30.0, 300.0, ["what diverged"])
+    assert seen([*calm, Line("d", 9, [1, 2], [np.inf, np.nan])]) is None
     figure = multiples([Panel("PPL", "", [*calm, Line("d", 9, [1, 2], [50.0, 1e260])])], Axes())
     low, high = figure.layout.yaxis.range
     assert low < 30 < 300 < high < 400
@@ -74,6 +74,36 @@ def test_what_diverged_is_off_the_axis_and_nothing_else_is() -> None:
     log = multiples([Panel("PPL", "", [*calm, Line("d", 9, [1, 2], [50.0, 1e260])])], Axes(log_y=True))
     assert log.layout.yaxis.range[1] < 3  # of log10
     assert not multiples([Panel("PPL", "", calm)], Axes()).layout.annotations
+
+
+def test_a_long_pretrain_leaves_half_of_the_width_to_what_branches_from_it() -> None:
+    before = Line("pretrain", -1, [0, 500, 900], [9000.0, 90.0, 80.0])
+    runs = [Line(str(i), i, [910, 1000], [230.0 + i, 165.0 + i]) for i in range(3)]
+    figure = multiples([Panel("PPL", "", [before, *runs])], Axes(start=900))
+    low, high = figure.layout.xaxis.range
+    assert low == 800
+    assert 1000 < high < 1010
+    low, high = figure.layout.yaxis.range
+    assert 150 < low < 165  # the pretrain's 80 presses nothing flat, and the page says where it is
+    assert "the pretrain is off the axis" in [each.text for each in figure.layout.annotations]
+    near = multiples([Panel("loss", "", [before._replace(y=[9.0, 5.0, 180.0]), *runs])], Axes(start=900))
+    assert near.layout.yaxis.range[1] > 230
+    assert "off the axis" not in str(near.layout.annotations)
+    short = multiples([Panel("PPL", "", [Line("pretrain", -1, [850], [80.0]), *runs])], Axes(start=900))
+    assert short.layout.xaxis.range is None
+    log = multiples([Panel("PPL", "", [before, *runs])], Axes(start=900, log_x=True))
+    assert log.layout.xaxis.range is None
+
+
+def test_of_many_lines_the_legend_names_the_groups() -> None:
+    many = [
+        Line(f"no. {c}, seed {s}", c, [1, 2], [2.0, 1.0], of=f"no. {c}") for c in range(3) for s in range(4)
+    ]
+    figure = multiples([Panel("NELBO", "", many)], Axes())
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["no. 0", "no. 1", "no. 2"]
+    assert len({trace.legendgroup for trace in figure.data}) == 3  # a click hides all seeds
+    few = multiples([Panel("NELBO", "", many[:4])], Axes())
+    assert [trace.name for trace in few.data if trace.showlegend] == [line.label for line in many[:4]]
 
 
 def test_a_configuration_looks_alike_in_every_panel_and_stands_once_in_the_legend() -> None:

@@ -223,9 +223,12 @@ def test_hostile_strings_are_text(view: str, url: str) -> None:
 
 
 def test_no_source_file_can_draw_markup() -> None:
-    """What renders HTML, or Markdown from a variable, is not called."""
+    """What renders HTML, or Markdown from a variable, is not called; one constant rule of style is."""
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
+            if path.name == "app.py" and ast.unparse(node) == "st.html(WIDER)":
+                assert re.search(r'^WIDER = "<style>[^"]*</style>"$', path.read_text(), re.MULTILINE)
+                continue
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             called = node.func.attr

@@ -41,8 +41,13 @@ STRANGE = (
     *("test", "TEST", "val_ppl", "val_nelbo", "finetune.block_size", "rank,val_ppl", "running", "sqlite://"),
     *("sqlite:///", "postgresql://u:p@127.0.0.1:1/x", "s3://bucket/x", "file:///nonexistent", "x" * 5000),
 )
-# These would go on for as long as they are let: of a sweep, and of a page.
-ENDLESS = {"run": ["--plan"], "resume": ["nosuch"], "dashboard": ["--port", "no port"]}
+# These would go on for as long as they are let, of a sweep and of a page; or take away what others ask about.
+ENDLESS = {
+    "run": ["--plan"],
+    "resume": ["nosuch"],
+    "dashboard": ["--port", "no port"],
+    "delete": ["no", "such"],
+}
 
 
 def leaves(command: Any, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:

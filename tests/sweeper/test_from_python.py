@@ -1,10 +1,12 @@
 """`from sweeper import run`: what is started, what its handle says, how ends are told, who ends with whom."""
 
+import _thread
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -95,6 +97,10 @@ def test_a_sweep_is_begun_read_and_stopped(stub: Path, capsys: pytest.CaptureFix
     with pytest.raises(TimeoutError, match="running on"):
         sweep.wait(timeout=0.3)
     assert capsys.readouterr().out == "2026-11-29 01:02:03  the work goes on\n"
+    threading.Timer(0.3, _thread.interrupt_main).start()  # as Ctrl-C, or a notebook's stop button
+    with pytest.raises(KeyboardInterrupt):
+        sweep.wait(timeout=60)
+    assert sweep.running
     sweep.stop()
     sweep.stop()  # there is nothing left to stop
     assert (stub / "ended").read_text() == "[2]"  # SIGINT
@@ -111,6 +117,12 @@ def test_an_end_is_told_by_its_class(stub: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LATER", "3")
     with pytest.raises(BudgetSpent):
         run(SPEC, name="other").wait(show=False)
+    monkeypatch.delenv("CODE")
+    killed = run(SPEC, name="killed")
+    os.kill(killed._process.pid, signal.SIGKILL)
+    with pytest.raises(DriverKilled) as ended:
+        killed.wait(show=False)
+    assert ended.value.code == -signal.SIGKILL
     monkeypatch.setenv("CODE", "7")
     monkeypatch.setenv("BEFORE", "yes")
     with pytest.raises(MachineLacks, match="its last word"):  # it never had the sweep: `run` says so

@@ -140,11 +140,11 @@ class TrainConfig(Settings):
 
     def within(self, phase: Phase) -> "TrainConfig":
         """The same with the phase's own weight decay, gradient norm and dropout, where it says some."""
-        said = phase.model_dump(include={"weight_decay", "clip_norm", "dropout"}, exclude_none=True)
-        dropout = {"dropout": said.pop("dropout")} if "dropout" in said else {}
+        optimizer = phase.model_dump(include={"weight_decay", "clip_norm"}, exclude_none=True)
+        model = phase.model_dump(include={"dropout"}, exclude_none=True)
         changed = {
-            "optimizer": self.optimizer.model_copy(update=said),
-            "model": self.model.model_copy(update=dropout),
+            "optimizer": self.optimizer.model_copy(update=optimizer),
+            "model": self.model.model_copy(update=model),
         }
         return self.model_copy(update=changed)
 

@@ -14,6 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 
 from trainer.network.attention import Layout
 
+SHAPES = 64  # of passes in one process; beyond, torch would compute every score
 Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # batch, head, query, key: places among S
 
 
@@ -50,4 +51,8 @@ def block_mask(layout: Layout, rows: int, keys: int, device: torch.device) -> Bl
 
 @cache
 def compiled() -> Callable[..., Any]:
+    """For each shape anew, and a run has more of them than torch compiles by itself: batches and what is left
+    over of a split, all rows and those of the last layer, with gradients and without."""
+    config = torch._dynamo.config
+    config.recompile_limit = max(SHAPES, config.recompile_limit)
     return torch.compile(flex_attention, dynamic=False)

@@ -8,9 +8,11 @@ class MovingAverage:
 
     def __init__(self, model: torch.nn.Module, average: torch.nn.Module, decay: float):
         self.decay = decay
-        self._from = [p.detach() for p in model.parameters()]
-        self._to = [p.detach() for p in average.parameters()]
+        # As they are, not their data: trials that are trained as one lie elsewhere than they were made.
+        self._from: list[torch.Tensor] = list(model.parameters())
+        self._to: list[torch.Tensor] = list(average.parameters())
 
+    @torch.no_grad()
     def update(self, n: int) -> None:
         """After optimizer step n, counted from 1 over the whole run."""
         decay = min(self.decay, (1 + n) / (10 + n))

@@ -30,17 +30,24 @@ def pick_device(name: str) -> torch.device:
 
 def has_bfloat16(device: str) -> bool:
     """In hardware. device: cpu, cuda or auto."""
+    return bfloat16_by(device) is not None
+
+
+def bfloat16_by(device: str) -> str | None:
+    """What computes in bfloat16 here: 'cuda', or the first of FLAGS; None: nothing does, it is emulated.
+
+    device: cpu, cuda or auto."""
     if device != "cpu":
         import torch
 
         if torch.cuda.is_available():
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+            return "cuda" if torch.cuda.is_bf16_supported(including_emulation=False) else None
         if device != "auto":
-            return False
+            return None
     with suppress(OSError):
         flags = set(Path("/proc/cpuinfo").read_text().split())
-        return any(flag in flags for flag in FLAGS)
-    return False
+        return next((flag for flag in FLAGS if flag in flags), None)
+    return None
 
 
 def seen_in_words() -> str:

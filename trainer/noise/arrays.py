@@ -1,19 +1,24 @@
 """The one place that tells numpy from torch, so that each formula stands once and serves both."""
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Array: TypeAlias = Any  # a float, a numpy array or a torch tensor, of any shape
 
 
 def is_numpy(x: Array) -> bool:
+    import numpy as np  # here, as below: who only reads a specification needs no arrays
+
     return isinstance(x, float | int | np.ndarray | np.generic)
 
 
 def namespace(x: Array) -> Any:
     """numpy or torch, whichever x belongs to; torch is imported only for a tensor."""
     if is_numpy(x):
+        import numpy as np
+
         return np
     import torch
 
@@ -29,16 +34,18 @@ def normal_quantile(x: Array) -> Array:
     return ndtri(x)
 
 
-def place_in(edges: np.ndarray, x: Array) -> Array:
+def place_in(edges: "np.ndarray", x: Array) -> Array:
     """How many of the edges, which rise, are x at most: whole numbers in the shape of x."""
     if is_numpy(x):
+        import numpy as np
+
         return np.searchsorted(edges, x, side="right")
     import torch
 
     return torch.searchsorted(torch.as_tensor(edges, device=x.device), x.contiguous(), right=True)
 
 
-def chosen(values: np.ndarray, index: Array) -> Array:
+def chosen(values: "np.ndarray", index: Array) -> Array:
     """values[index], for whole numbers of either kind."""
     if is_numpy(index):
         return values[index]
@@ -48,6 +55,8 @@ def chosen(values: np.ndarray, index: Array) -> Array:
 
 
 def to_float64(x: Array) -> Array:
+    import numpy as np
+
     return np.asarray(x, np.float64) if is_numpy(x) else x.double()
 
 

@@ -11,12 +11,10 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from trainer.noise.arrays import Array, namespace
 from trainer.noise.clips import Interval
-from trainer.noise.quadrature import quadrature
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.values import Settings, kinds
 
@@ -164,6 +162,10 @@ def mean_weight(
 
     Where the schedule covers (0, 1) unclipped this is the integral of w over p.
     """
+    import numpy as np
+
+    from trainer.noise.quadrature import quadrature
+
     u, du = quadrature(schedule, clip, progress)
     level = clip.level(schedule, u, progress)
     mass = du * level.loss_scale * level.move_chance

@@ -11,15 +11,17 @@ A new one is one class and one line in the union at the foot. docs/formulas.md s
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from trainer.noise.arrays import Array, chosen, place_in, to_dtype_of, to_float64
 from trainer.noise.clips import AutoClip, Interval
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.values import Settings, kinds
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STEPS = 256  # a density is constant on so many equal steps of the interval: its weights are exact
 MOST_WEIGHT = 100.0  # that the loss is multiplied by
@@ -65,6 +67,8 @@ class TimeDensity(Settings):
 
     def at(self, share: Array) -> tuple[Array, Array]:
         """(density, weight) at that share of the interval, float64."""
+        import numpy as np
+
         height_K, _ = _steps(self)
         k = place_in(np.arange(1, len(height_K)) / len(height_K), to_float64(share))
         height = chosen(height_K, k)
@@ -122,6 +126,8 @@ class _Stepped(TimeDensity):
 
     @model_validator(mode="after")
     def _weights_are_not_too_large(self) -> "_Stepped":
+        import numpy as np
+
         height_K = np.array(self.shape())
         least = height_K.min()
         if self.importance and least * MOST_WEIGHT < 1:
@@ -174,25 +180,32 @@ class TableTime(_Stepped):
         return heights
 
     def shape(self) -> tuple[float, ...]:
+        import numpy as np
+
         return _of_shares(np.array(self.heights))
 
 
 @lru_cache(maxsize=1024)
-def _steps(time: TimeDensity) -> tuple[np.ndarray, np.ndarray]:
+def _steps(time: TimeDensity) -> "tuple[np.ndarray, np.ndarray]":
     """(height_K, edge_K+1): the density on equal steps, and its distribution function at their edges."""
+    import numpy as np
+
     height_K = np.array(time.shape())
     sum_K = np.cumsum(height_K)
     return height_K, np.concatenate([[0.0], sum_K / sum_K[-1]])
 
 
-def _of_shares(share_K: np.ndarray) -> tuple[float, ...]:
+def _of_shares(share_K: "np.ndarray") -> tuple[float, ...]:
     """Scaled to a mean of 1; what a single-precision u would hardly ever draw is never drawn."""
+    import numpy as np
+
     share_K = np.where(share_K < NEVER * share_K.mean(), 0.0, share_K)
     return tuple((share_K / share_K.mean()).tolist())
 
 
 @lru_cache(maxsize=1024)
 def _beta(a: float, b: float) -> tuple[float, ...]:
+    import numpy as np
     from scipy.special import betainc
 
     return _of_shares(np.diff(betainc(a, b, np.linspace(0, 1, STEPS + 1))))
@@ -200,6 +213,7 @@ def _beta(a: float, b: float) -> tuple[float, ...]:
 
 @lru_cache(maxsize=1024)
 def _bell(mu: float, sigma: float) -> tuple[float, ...]:
+    import numpy as np
     from scipy.special import ndtr
 
     return _of_shares(np.diff(ndtr((np.linspace(0, 1, STEPS + 1) - mu) / sigma)))

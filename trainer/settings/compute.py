@@ -13,7 +13,8 @@ class ComputeConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Of products and activations; weights, moments, norms and losses stay in float32. auto: "
-        "bfloat16 where this machine's processor or GPU takes a step faster in it.",
+        "bfloat16 where this machine's processor or GPU has it in hardware and the network is wide enough to "
+        "gain, by a rule.",
     )
     attention: Literal["auto", "dense", "tiles", "flex", "flash"] = Field(
         "auto",

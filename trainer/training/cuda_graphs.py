@@ -42,12 +42,17 @@ def padded_loss(
     return summed_cross_entropy(*model.head(hidden_MD), target_M, charge_M) / scored
 
 
-def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
-    """On a GPU, the whole batch at once, where asked for, else where it is small: if its loss is the one that
-    `padded_loss` pads, block diffusion's and MDLM's, of one block size and without an AR term."""
+def pads(config: TrainConfig, phase: Phase) -> bool:
+    """Whether the loss is the one that `padded_loss` pads: block diffusion's and MDLM's, of the whole batch
+    at
+    once, of one block size and without an AR term."""
     padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
-    padded = padded and not phase.ar_weight and phase.blocks == FixedBlocks()
-    if device.type != "cuda" or config.accumulate > 1 or not padded:
+    return padded and config.accumulate == 1 and not phase.ar_weight and phase.blocks == FixedBlocks()
+
+
+def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:
+    """On a GPU, where asked for, else where the batch is small: if the loss can be padded."""
+    if device.type != "cuda" or not pads(config, phase):
         return False
     small = phase.batch_size * config.data.length <= SMALL
     return config.compute.graph == "step" or (config.compute.graph == "auto" and small)
@@ -72,18 +77,7 @@ class CapturedStep:
 
     def _capture(self, x0_BL: Tensor, drawn: tuple[Tensor, ...]) -> None:
         self._given = tuple(each.clone() for each in (x0_BL, *drawn))
-        state = torch.cuda.get_rng_state()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                self._step()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._found = self._step()
-        torch.cuda.set_rng_state(state)
-        self._replay = graph.replay
+        self._replay, self._found = captured(self._step)
 
     def _step(self) -> tuple[Tensor, Tensor]:
         self._model.zero_grad(set_to_none=True)
@@ -92,3 +86,19 @@ class CapturedStep:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm, foreach=True)
         return loss.detach(), norm
+
+
+def captured(step: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
+    """What computes the step again from what then lies in its tensors, and where it leaves its results."""
+    state = torch.cuda.get_rng_state()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = step()
+    torch.cuda.set_rng_state(state)
+    return graph.replay, found

@@ -14,6 +14,7 @@ from trainer.network.hardware import pick_device
 from trainer.network.model import Shape
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
+from trainer.training.adamw import AdamW
 from trainer.training.cuda_graphs import CapturedStep, captures
 
 
@@ -30,20 +31,13 @@ class Learner:
         self._graph: CapturedStep | None = None
         self._ema = MovingAverage(self.model, self.average, config.optimizer.ema)
         settings = config.optimizer
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        # AdamW makes its state at the first step; a checkpoint wants it to be there always.
-        for parameter in self.model.parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.zeros((), device=device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+        group = {
+            "params": self.model.parameters(),
+            "betas": (settings.beta1, settings.beta2),
+            "eps": settings.eps,
+            "weight_decay": settings.weight_decay,
+        }
+        self.optimizer = AdamW([group])
 
     def take_step(
         self, x0_BL: torch.Tensor, phase: Phase, name: str, step: int, step_of_phase: int
@@ -135,5 +129,6 @@ def learning_rate(phase: Phase, step_of_phase: int) -> float:
 
 
 def warm_up(device: str) -> None:
-    """Done once in a process, in seconds: the first AdamW imports torch's compiler, a GPU has to wake up."""
-    torch.optim.AdamW([torch.zeros(1, device=pick_device(device), requires_grad=True)], fused=True)
+    """Done once in a process, in seconds: a GPU has to wake up, and its layers are compiled."""
+    if pick_device(device).type == "cuda":
+        import torch._dynamo  # noqa: F401

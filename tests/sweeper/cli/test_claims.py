@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.cli.shipped import claims
 from sweeper.planning.plan import plan
 from sweeper.results.measured import FAILS, HOLDS, UNKNOWN
+from sweeper.shipped import claims
 from sweeper.spec.load import load_spec
 from sweeper.store.queries import Reader
 from tests.sweeper.results.test_report import TEXT, fill
@@ -37,7 +37,7 @@ def test_a_claim_is_a_sound_sweep_with_a_source_and_a_sentence(name: str) -> Non
 
 
 def test_what_came_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.cli.shipped.CLAIMS", tmp_path)
+    monkeypatch.setattr("sweeper.shipped.CLAIMS", tmp_path)
     for name in ("table", "other"):
         (tmp_path / f"{name}.yaml").write_text(TEXT.replace("name: table", f"name: {name}"))
     url = f"sqlite:///{tmp_path}/claims.db"
@@ -64,7 +64,7 @@ def test_what_came_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.long
 def test_one_that_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real trainer under a real Ray; the same line again runs nothing."""
-    monkeypatch.setattr("sweeper.cli.shipped.CLAIMS", tmp_path)
+    monkeypatch.setattr("sweeper.shipped.CLAIMS", tmp_path)
     tiny = claims()  # of the patched folder: none yet
     assert tiny == {}
     text = TEXT.replace(

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from contextlib import closing
@@ -155,7 +157,7 @@ def test_a_text_that_is_gone_ends_resume(tmp_path: Path) -> None:
         ("run", SMOKE, "--no-such-option"),
         ("run", SMOKE, "--db", "nonsense"),
         ("run", SMOKE, "--db", "postgresql+psycopg://nobody@localhost/none"),
-        ("leaderboard",),
+        ("show",),
     ],
 )
 def test_usage_mistakes_are_exit_code_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,3 +516,45 @@ def test_a_short_token_is_refused(started: list[Any], monkeypatch: pytest.Monkey
     monkeypatch.setenv("SWEEPER_TOKEN", "short")
     assert call("dashboard").exit_code == 2
     assert started == []
+
+
+# --- what every command has ------------------------------------------------------------------------------
+def leaves(command: Any, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command, and what stands in a group of its own."""
+    inner = [
+        each for word, sub in getattr(command, "commands", {}).items() for each in leaves(sub, (*words, word))
+    ]
+    return inner + ([words] if words else [])
+
+
+EVERY = leaves(get_command(cli.app))
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_the_help_of_every_command_has_an_example_that_is_understood(words: tuple[str, ...]) -> None:
+    said = " ".join(call(*words, "--help").stdout.split())
+    example = said.partition("Example: ")[2]
+    assert example.startswith(f"python -m sweeper {' '.join(words)}"), said
+    line = shlex.split(re.split(r" (?:Arguments|Options|Commands): | [>&|]+ ", example)[0])[3:]
+    command: Any = get_command(cli.app)
+    for _ in words:
+        command = command.commands[line.pop(0)]
+    command.make_context("", line)  # raises where it is no such line
+
+
+@pytest.mark.parametrize("words", [each for each in EVERY if each != ("stages",)], ids=" ".join)
+def test_every_command_can_be_quiet_or_say_more(words: tuple[str, ...]) -> None:
+    said = call(*words, "--help").stdout
+    assert "-q, --quiet" in said
+    assert "-v, --verbose" in said
+
+
+def test_quiet_leaves_what_was_asked_for_and_errors(db: str) -> None:
+    assert call("leaderboard", "--db", db).stderr == "schedules, the only sweep\n"
+    quiet = call("leaderboard", "-q", "--db", db)
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
+    assert quiet.stdout == call("leaderboard", "--db", db).stdout
+    assert call("show", "schedules", "999", "-q", "--db", db).stderr.endswith("has no trial 999\n")
+    assert (
+        call("leaderboard", "--db", db).stderr == "schedules, the only sweep\n"
+    )  # it was of that call alone

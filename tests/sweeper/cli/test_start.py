@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli.main import app
-from sweeper.cli.shipped import shipped
+from sweeper.shipped import shipped
 from sweeper.spec.load import load_spec
 from tests.sweeper.filled import fill
 from trainer.data.pretrained import pretrained

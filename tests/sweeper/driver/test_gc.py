@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,10 @@ from typer.testing import CliRunner, Result
 from sweeper.cli.main import app
 from sweeper.driver.gc import collect
 from sweeper.driver.jobs import StageJob, TrialJob
+from sweeper.driver.retention import Retention
 from sweeper.files.disk import bytes_of
+from sweeper.files.remote import within
+from sweeper.files.snapshots import Snapshots
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -213,8 +217,98 @@ def test_gc_holds_the_lease_while_it_works(url: str, files: Path, monkeypatch: p
     assert "#" in seen[0]
 
 
-def test_what_is_in_an_object_store_is_left_alone(url: str, files: Path) -> None:
-    finish(url, make_spec("search.trials=1", "keep.best=1"), files)
-    change(url, folder="s3://bucket/sweeps")
+def moved_to(remote: str, url: str, files: Path) -> None:
+    """As if the sweep's files had been put there by its workers, long ago."""
+    with closing(Reader(url)) as reader:
+        folders = [f"trials/1/{trial.id}" for trial in reader.trials(1) if trial.repeat_of is None]
+        folders += [f"stages/{stage.key}" for stage in reader.stages()]
+    for folder in folders:
+        Snapshots(within(remote, *folder.split("/"))).push(files / folder)
+    with closing(Store(url)) as store, store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE sweeps SET folder = ?", (remote,))
+        for (key,) in connection.exec_driver_sql("SELECT key FROM stages").all():
+            there = within(remote, "stages", key)
+            connection.exec_driver_sql("UPDATE stages SET folder = ? WHERE key = ?", (there, key))
+        connection.exec_driver_sql("UPDATE trials SET ended = ended - 1000")
+
+
+def checkpoints(remote: str, url: str) -> set[int]:
+    """Trials that have one there; that all else is whole."""
+    found = set()
+    with closing(Reader(url)) as reader:
+        for trial in reader.trials(1):
+            newest = Snapshots(within(remote, "trials", "1", str(trial.id))).newest()
+            if newest is not None:
+                assert "ledger.txt" in newest.files, "what proves a run stays"
+                found |= {trial.id} if "last.safetensors" in newest.files else set()
+    return found
+
+
+def test_in_an_object_store_the_same_goes_and_what_stays_can_be_fetched(
+    remote: str, url: str, files: Path, tmp_path: Path
+) -> None:
+    finish(url, make_spec(*STAGED), files)
+    moved_to(remote, url, files)
+    change(url, spec=make_spec(*STAGED, "keep.best=1").resolved())
+    before = checkpoints(remote, url)
+    said = collect(url, dry_run=True)
+    assert checkpoints(remote, url) == before
+    done = collect(url, dry_run=False)
+    assert done.waste == said.waste
+    assert {each.what for each in done.waste} == {
+        "checkpoints beyond keep",
+        "pretrain of sweeps that have ended",
+    }
+    assert len(checkpoints(remote, url)) == 1
+    for each in done.waste:
+        assert each.bytes > 0
+    (stays,) = checkpoints(remote, url)
+    assert Snapshots(within(remote, "trials", "1", str(stays))).fetch(tmp_path / "look")
+    assert not collect(url, dry_run=False).waste
+
+
+def test_of_an_object_store_what_has_just_ended_waits(remote: str, url: str, files: Path) -> None:
+    """A worker may be copying there."""
+    finish(url, make_spec(*STAGED), files)
+    moved_to(remote, url, files)
+    change(url, spec=make_spec(*STAGED, "keep.best=1").resolved())
+    with closing(Store(url)) as store, store._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trials SET ended = ?", (time.time(),))
+    assert {each.what for each in collect(url, dry_run=True).waste} == {"pretrain of sweeps that have ended"}
+
+
+def test_a_store_that_does_not_answer_is_left(url: str, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = f"file://{files}-there"
+    finish(url, make_spec(*STAGED), files)
+    moved_to(remote, url, files)
+    change(url, spec=make_spec(*STAGED, "keep.best=1").resolved())
+
+    def silent(*_: object) -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr(Snapshots, "drop", silent)
+    monkeypatch.setattr(Snapshots, "clear", silent)
     found = collect(url, dry_run=False)
-    assert (found.waste, [each.why for each in found.left]) == ([], ["its files are in an object store"])
+    assert not found.waste
+    assert {each.why.rpartition(" ")[2] for each in found.left} == {"answer"}
+
+
+def test_a_driver_asks_an_object_store_about_each_trial_once(
+    url: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = f"file://{files}-there"
+    spec = make_spec(*STAGED, "keep.best=1")
+    finish(url, make_spec(*STAGED), files)
+    moved_to(remote, url, files)
+    monkeypatch.setattr("sweeper.driver.retention.AT_ONCE", 2)
+    asked: list[int] = []
+    newest = Snapshots.newest
+    monkeypatch.setattr(Snapshots, "newest", lambda self: asked.append(1) or newest(self))
+    with closing(Reader(url)) as reader:
+        retention = Retention("test", spec.keep, reader, print)
+        for _ in range(5):
+            retention.look_now()
+    monkeypatch.undo()
+    assert len(checkpoints(remote, url)) == 1
+    assert not retention.due
+    assert len(asked) == 2 * 3  # of each of three: what is there, and to take it away

@@ -144,10 +144,10 @@ def test_a_folder_in_which_a_worker_still_is_waits(tmp_path: Path) -> None:
         sweep = sweep._replace(spec={**sweep.spec, "keep": {"best": 1, "last": "all"}})
         found = excess(reader, sweep)
     assert len(found) == 2
-    with FileLock(found[0].files[0].parent / ".lock"):
+    with FileLock(Path(found[0].folder, ".lock")):
         gone, busy, _ = remove(found)
     assert (gone, busy) == ([found[1]], [found[0]])
-    assert [file.exists() for file in found[0].files] == [True, True]
+    assert [Path(path).exists() for path in found[0].paths] == [True, True]
 
 
 def test_what_is_kept_may_change_between_run_and_resume(tmp_path: Path) -> None:

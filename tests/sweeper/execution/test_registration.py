@@ -68,6 +68,21 @@ def test_a_sweep_made_before_goes_on_without_and_has_the_same_hashes(url: str) -
     assert found.spec.train_config(point, 3).content() == spec.train_config(point, 3).content()
 
 
+def test_a_sweep_made_before_goes_on_in_the_precision_it_had(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """float32 where none of its trials says, whatever this machine would choose; and its spec is not
+    changed."""
+    monkeypatch.setenv("TRAINER_PRECISION", "bfloat16")
+    spec = make_spec()
+    older(url, spec)
+    found = registered(url, spec)
+    assert found.spec.trainer["compute.precision"] == "float32"
+    assert "compute.precision" not in found.record.spec["trainer"]
+    monkeypatch.setattr(Reader, "precisions", lambda self, sweep: {"float32": 1, "bfloat16": 4})
+    assert registered(url, spec).spec.trainer["compute.precision"] == "bfloat16"
+
+
 def test_settle_may_change_and_has_a_sweep_that_ended_go_on(url: str) -> None:
     older(url, make_spec(PRECISE), "complete")
     assert registered(url, make_spec(PRECISE)).ended

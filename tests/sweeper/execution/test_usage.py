@@ -1,5 +1,9 @@
 """A worker's samples of itself: how often, of what, and that nothing it meets there fails a run."""
 
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import pytest
 
 from sweeper.execution import usage
@@ -62,3 +66,30 @@ def test_a_card_that_nobody_has_begun_to_use_is_left_alone():
     found = sampler.due()
     assert found is not None
     assert (found.gpu, found.gpu_memory) == (None, None)
+
+
+def percent_busy() -> int:
+    return 37
+
+
+def without_nvml() -> int:
+    raise ModuleNotFoundError("pynvml does not seem to be installed or it can't be imported.")
+
+
+@pytest.mark.parametrize(("utilization", "share"), [(percent_busy, 0.37), (without_nvml, None)])
+def test_of_a_card_its_use_and_what_is_held(
+    utilization: Callable[[], int], share: float | None, monkeypatch: pytest.MonkeyPatch
+):
+    """torch as it is on a machine with a card: it says percent, and bytes; or that nothing can be asked."""
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True, memory_reserved=lambda: 3 << 30, utilization=utilization
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    clock = At()
+    sampler, slot = Sampler(gpu=True, clock=clock), Sampler(gpu=False, clock=clock)
+    clock.now = FIRST
+    found, without = sampler.due(), slot.due()
+    assert found is not None
+    assert without is not None
+    assert (found.gpu, found.gpu_memory) == (share, 3 << 30)
+    assert (without.gpu, without.gpu_memory) == (None, None)  # a trial that was given no card asks for none

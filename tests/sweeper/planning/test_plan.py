@@ -255,3 +255,17 @@ def test_of_a_chance_one_round_is_certain() -> None:
 
 def test_one_configuration_has_nobody_to_race() -> None:
     assert plan(make_spec("settle={}", "search.trials=1")).raced == 0
+
+
+def test_decays_of_any_length_and_shape_branch_from_one_stable_part() -> None:
+    wsd = "{finetune: {lr_schedule: {name: wsd, decay: 1}, warmup: 0}, pretrain.steps: 100}"
+    shapes = "finetune.lr_schedule.shape: {choice: [1-sqrt, linear]}"
+    space = f"space={{finetune.steps: {{choice: [10, 20]}}, {shapes}}}"
+    seen = plan(make_spec(f"trainer={wsd}", space, "search={sampler: grid}", "always=[]"))
+    assert (seen.trials, seen.stages) == (4, 1)
+
+
+def test_a_calibration_says_what_its_steps_compute() -> None:
+    said = "trainer.finetune={blocks.name: mixture, ar_weight: 0.2}"
+    names = {shape.name for shape in shapes_of(make_spec(said))}
+    assert names == {f"finetune, block size {size}, mixture, ar" for size in (4, 8, 16)}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -89,6 +90,14 @@ def test_what_is_not_there_is_a_sentence(store: Results, tmp_path: Path) -> None
     with pytest.raises(ValueError, match="there is no database"):
         open_store(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
+
+
+def test_without_pandas_it_says_what_to_install(store: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for frame in (store.sweeps, lambda: store.board("schedules"), lambda: store.curve("schedules")):
+        with pytest.raises(ImportError, match=r"needs the Python package pandas.*extra \[dashboard\]"):
+            frame()
+    assert store.answer("schedules")  # a text needs none
 
 
 def test_the_snippets_of_the_documentation_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
+from sweeper.terminal.board_table import legend
 from tests.sweeper.filled import fill
 from trainer.evaluation.record import Evaluation, ratio_and_se
 
@@ -55,6 +57,7 @@ def add(
     tokens: list[int] = TOKENS,
     tested: bool = False,
     exact: list[float] | None = None,
+    provenance: dict[str, Any] | None = None,
 ) -> int:
     configuration = writer.add_configuration(f"{value}", {"finetune.lr": value, "data.name": "pydocs"})
     trial = writer.add_trial(
@@ -83,7 +86,9 @@ def add(
         attempt,
         [MetricRow(name, 9, number) for name, number in rows.items()],
         [
-            Evaluation(split, 9, nelbo, se, {"text": text}, {}, nats, tokens, exact_nats_D=exact or [])
+            Evaluation(
+                split, 9, nelbo, se, {"text": text}, provenance or {}, nats, tokens, exact_nats_D=exact or []
+            )
             for split in ("valid", *(["test"] if tested else []))
         ],
     )
@@ -301,3 +306,21 @@ def test_a_row_below_its_source_raises_an_alarm(writer: Writer, url: str) -> Non
     (alarm,) = board(url).alarms
     assert alarm.startswith(f"ALARM: trial {leak}: 0.5000 nats per token below the source's own likelihood")
     assert board(url).to_json()["alarms"] == [alarm]
+
+
+def test_a_board_says_in_which_precision_and_where_there_are_several(writer: Writer, url: str) -> None:
+    """What says none is from before there was another."""
+    add(writer, 1.0, value=1, provenance={"precision": "bfloat16"})
+    add(writer, 1.1, value=2, provenance={"precision": "bfloat16"})
+    alike = board(url)
+    assert alike.to_json()["precisions"] == {"bfloat16": 2}
+    assert "Computed in bfloat16." in legend(alike)
+    assert not any("recision" in line for line in alike.said)
+    add(writer, 1.2, value=3)
+    mixed = board(url)
+    said = "Precision is mixed, 2 trials in bfloat16, 1 in float32: differences between these are of rounding, too."  # noqa: E501
+    assert said in mixed.said
+    assert not any(line.startswith("Computed in") for line in legend(mixed))
+    with closing(Reader(url)) as reader:
+        assert reader.precisions(mixed.id) == mixed.precisions == {"bfloat16": 2, "float32": 1}
+        assert reader.precisions(99) == {}

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from sweeper.cli.shipped import EDITORS, SCHEMA, claims, shipped
+from sweeper.shipped import EDITORS, SCHEMA, claims, shipped
 from sweeper.spec.json_schema import json_schema
 from sweeper.spec.load import load_spec
 from trainer.config.names import train_names

@@ -36,7 +36,7 @@ def test_who_lost_the_lease_writes_nothing(
     store: Store, url: str, sweep: SweepRecord, writer: Writer
 ) -> None:
     methods = {name for each in Writer.__mro__[:-1] for name in vars(each) if not name.startswith("_")}
-    assert set(WRITES) == methods
+    assert {*WRITES, "delete"} == methods  # it leaves nothing that could be written: last
     trial = new_trial(writer).id
     assert new_trial(writer).id == trial + 1
     writer.start_trial(trial)
@@ -45,7 +45,7 @@ def test_who_lost_the_lease_writes_nothing(
     store.release_lease(sweep.id, "me")
     store.take_lease(sweep.id, "you", 3600)
     before = contents(store)
-    for write in WRITES.values():
+    for write in (*WRITES.values(), lambda writer, _: writer.delete()):
         with pytest.raises(LeaseLost, match="is being run by you: it took over when the lease of me had"):
             write(writer, trial)
     assert contents(store) == before
@@ -54,6 +54,9 @@ def test_who_lost_the_lease_writes_nothing(
             write(store.writer(sweep.id, "you"), trial)
             assert contents(store) != before, name
             before = contents(store)
+    store.take_lease(sweep.id, "you", 3600)
+    store.writer(sweep.id, "you").delete()
+    assert {name for name, rows in contents(store).items() if rows} <= {"stages"}  # of which no trial is
 
 
 @FEW

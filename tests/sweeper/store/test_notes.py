@@ -10,14 +10,16 @@ from sweeper.store.notes import (
     LONGEST_TAG,
     MOST_TAGS,
     note,
+    rename,
     standing,
     tag,
     tags_of,
 )
 from sweeper.store.queries import Reader
 from sweeper.store.records import NoteRecord, SweepRecord
+from sweeper.store.store import Store
 from sweeper.store.writer import Writer
-from tests.sweeper.store.stores import new_trial
+from tests.sweeper.store.stores import new_sweep, new_trial
 
 
 def test_what_is_said_is_kept_with_whose_it_is(
@@ -107,3 +109,22 @@ def test_what_stands_is_what_a_set_would_hold() -> None:
                 held[trial].discard(text)
         found = standing(records)
         assert {trial: set(tags) for trial, tags in found.items()} == {t: s for t, s in held.items() if s}
+
+
+def test_the_last_display_name_stands_and_no_two_sweeps_share_one(
+    store: Store, url: str, reader: Reader, sweep: SweepRecord
+) -> None:
+    other = new_sweep(store, "other")
+    for name in ("one", "two", "two"):
+        rename(url, sweep.id, name)
+    assert [(each.name, each.called) for each in reader.sweeps()] == [("first", "two"), ("other", "other")]
+    for taken in ("two", "first"):
+        with pytest.raises(StoreError, match="another sweep of this database goes by"):
+            rename(url, other.id, taken)
+    rename(url, other.id, "one")  # nobody's any more
+    rename(url, sweep.id, "first")
+    assert [each.called for each in reader.sweeps()] == ["first", "one"]
+    found = reader.sweep_called("one")
+    assert found is not None
+    assert found.name == "other"
+    assert reader.sweep_called("two") is None

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -88,3 +89,61 @@ def test_numbers_are_short_whatever_their_size() -> None:
     assert [console.number(value) for value in (None, 1700.0, 1e30, 1e-4, 0.44)] == [
         *("", "1,700", "1e+30", "0.0001", "0.44")
     ]
+
+
+def screen(**more: Any) -> Console:
+    return Console(file=io.StringIO(), width=120, markup=False, highlight=False, **more)
+
+
+def said(on: Console) -> str:
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
+
+
+def test_the_title_says_how_far_it_is_and_is_given_back() -> None:
+    terminal = screen(force_terminal=True, _environ={"TERM": "xterm"})
+    live = console.LiveTable(terminal)
+    live.status(STATUS)
+    live.close()
+    assert said(terminal).count(console.SAVE_TITLE) == 1
+    assert "\x1b]0;mine: 3 of 9 ended, 1 running, 1 failed\x07" in said(terminal)
+    assert said(terminal).endswith(console.RESTORE_TITLE)
+
+
+@pytest.mark.parametrize(
+    "more", [{"force_terminal": False}, {"force_terminal": True, "_environ": {"TERM": "dumb"}}]
+)
+def test_what_is_no_such_terminal_gets_no_title(more: dict[str, Any]) -> None:
+    other = screen(**more)
+    live = console.LiveTable(other)
+    live.status(STATUS)
+    live.close()
+    assert "\x1b]0;" not in said(other)
+    assert console.SAVE_TITLE not in said(other)
+
+
+def test_quiet_says_how_to_go_on_and_verbose_every_report(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet, verbose in ((True, False), (False, True)):
+        progress = console.progress(quiet=quiet, verbose=verbose)
+        progress.started(7, "trial 7 started")
+        progress.rows(7, 1550, {"val_ppl": 231.44})
+        progress.ended(7, "complete", "trial 7 complete")
+        progress.note("to go on: resume")
+        progress.status(STATUS)
+        progress.close()
+        lines = [line[21:] for line in capsys.readouterr().err.splitlines()]
+        more = ["trial 7 started", "trial 7 step 1,550: val_ppl 231.4", "trial 7 complete"] if verbose else []
+        assert lines == [*more, "to go on: resume"]
+
+
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:[34][0-7]|[34]8|9[0-7])(?:;[0-9;]*)?m")
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_no_color_is_heard(no_color: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"TERM": "xterm-256color", **({"NO_COLOR": no_color} if no_color else {})}
+    terminal = screen(force_terminal=True, _environ=environment)
+    live = console.LiveTable(terminal)
+    live.ended(7, "failed", "trial 7 failed")
+    live.close()
+    assert bool(COLOUR.search(said(terminal))) == (not no_color)

@@ -240,3 +240,12 @@ def test_gradients_through_flash(objective: Objective, flash_attn: FlashAttentio
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     assert len(flash_attn.calls) == model.shape.layers
+
+
+def test_flex_is_compiled_for_every_shape_of_a_run(monkeypatch: pytest.MonkeyPatch):
+    """torch gives up after a few, and computes every score from then on."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
+    attention_flex.compiled.cache_clear()
+    attention_flex.compiled()
+    assert torch._dynamo.config.recompile_limit == attention_flex.SHAPES
+    attention_flex.compiled.cache_clear()

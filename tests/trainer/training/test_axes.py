@@ -84,7 +84,12 @@ def test_what_the_run_says_already_is_no_other_configuration(corpus: Path) -> No
     assert (again.content(), again.stage_key()) == (plain.content(), plain.stage_key())
 
 
-@pytest.mark.parametrize("axis", AXES)
+SHORT = ("wsd", "mixture")  # one of each that depends on the step
+
+
+@pytest.mark.parametrize(
+    "axis", [axis if axis in SHORT else pytest.param(axis, marks=pytest.mark.long) for axis in AXES]
+)
 def test_closed_in_the_middle_it_ends_with_the_same_bits(
     corpus: Path, stage: Path, tmp_path: Path, axis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

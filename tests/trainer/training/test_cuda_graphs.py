@@ -1,4 +1,5 @@
-"""The form of a step that a CUDA graph captures: equal to the other, and of shapes that do not vary."""
+"""The form of a step that a CUDA graph captures: equal to the other, and of shapes that do not vary. The
+capture itself: tests/gpu/test_graphs_on_gpu.py."""
 
 import pytest
 import torch
@@ -7,11 +8,9 @@ from hypothesis import strategies as st
 
 from tests.trainer.networks import network
 from trainer.config.train_config import TrainConfig
-from trainer.network.model import Shape
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.diffusion_loss import diffusion_loss
-from trainer.training.cuda_graphs import SMALL, CapturedStep, captures, padded_loss
-from trainer.training.learner import Learner
+from trainer.training.cuda_graphs import SMALL, captures, padded_loss
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -108,19 +107,3 @@ def test_another_loss_than_the_padded_one_is_not_captured():
     assert captures(config, config.finetune, GPU)
     other = config.model_copy(update={"objective": Other()})
     assert not captures(other, config.finetune, GPU)
-
-
-def test_a_graph_takes_the_steps_that_are_taken_without():
-    if not torch.cuda.is_available():
-        pytest.skip("a CUDA graph needs a GPU")
-    shape, found = Shape(32, 2, 2, 8, 16, 31, 30), []
-    for graph in ("step", "off"):
-        config = config_of(
-            data__length=16, compute__graph=graph, compute__compile="off", compute__precision="float32"
-        )
-        learner = Learner(config, shape, GPU)
-        x0 = torch.randint(0, 30, (16, 16), generator=torch.Generator().manual_seed(0)).to(GPU)
-        found.append([learner.take_step(x0, config.finetune, "finetune", s, s) for s in range(1, 6)])
-        assert isinstance(learner._graph, CapturedStep) == (graph == "step")
-    for one, other in zip(*found, strict=True):
-        assert one == pytest.approx(other, rel=1e-4)

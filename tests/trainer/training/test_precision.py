@@ -1,4 +1,4 @@
-"""bfloat16: no worse than a plain step under autocast, chosen by measurement, kept for a run's whole life."""
+"""bfloat16: no worse than a plain step under autocast, chosen by a rule, kept for a run's whole life."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,8 @@ from tests.trainer.tiny_runs import reports_of, tiny_config, write_corpus
 from tests.trainer.training.test_speed_exact import VOCAB_SIZE, noise_of
 from trainer.config.train_config import TrainConfig
 from trainer.errors import EnvironmentFault
+from trainer.network import hardware
+from trainer.network.hardware import FLAGS, bfloat16_by
 from trainer.network.model import Shape
 from trainer.randomness import seed_of
 from trainer.training import precision
@@ -102,58 +104,62 @@ def test_a_run_in_bf16_goes_on_where_it_was_to_the_bit(tmp_path: Path):
     assert whole[-1].values["val_nelbo"] != plain[-1].values["val_nelbo"]
 
 
-@pytest.fixture
-def left_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Nothing says the precision, and nothing has been measured yet."""
-    monkeypatch.delenv(precision.VARIABLE)
-    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "precision.json"
-
-
 CONFIG = TrainConfig.from_dotted({})
 
 
-def test_float32_without_a_measurement_where_there_is_no_bf16(left_open: Path, monkeypatch):
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
-    monkeypatch.setattr(precision, "step_seconds", None)
-    assert precision.measured(CONFIG, "cpu") == "float32"
-    assert not left_open.exists()
+@pytest.fixture
+def left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says the precision."""
+    monkeypatch.delenv(precision.VARIABLE)
 
 
-@pytest.mark.parametrize(("bf16", "chosen"), [(0.5, "bfloat16"), (0.95, "float32"), (3.0, "float32")])
-def test_the_faster_one_is_chosen_and_remembered(left_open: Path, monkeypatch, bf16: float, chosen: str):
-    calls = []
-
-    def seconds(config, device):
-        calls.append(device)
-        return {"float32": 1.0, "bfloat16": bf16}
-
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
-    monkeypatch.setattr(precision, "step_seconds", seconds)
-    assert [precision.measured(CONFIG, "cpu") for _ in range(2)] == [chosen, chosen]
-    assert calls == ["cpu"]
-    wider = TrainConfig.from_dotted({"model.width": 128})
-    precision.measured(wider, "cpu")
-    assert len(calls) == 2
-    left_open.write_text("{")  # cut off by a full disk, say
-    assert precision.measured(CONFIG, "cpu") == chosen
-    assert list(json.loads(left_open.read_text()).values()) == [chosen]
-
-
-def test_a_step_is_timed_in_both_and_leaves_no_trace(left_open: Path):
-    state = torch.get_rng_state()
-    seconds = precision.step_seconds(CONFIG, "cpu")
-    assert set(seconds) == {"float32", "bfloat16"}
-    assert min(seconds.values()) > 0
-    assert torch.equal(torch.get_rng_state(), state)
+@pytest.mark.parametrize(
+    ("by", "width", "expected"),
+    [
+        (None, 64, "float32"),
+        (None, 768, "float32"),
+        ("avx512_bf16", 64, "bfloat16"),
+        ("avx512_bf16", 16, "float32"),
+        ("amx_bf16", 256, "bfloat16"),
+        ("amx_bf16", 32, "float32"),
+        ("cuda", 64, "float32"),
+        ("cuda", 256, "bfloat16"),
+    ],
+)
+def test_the_rule(by: str | None, width: int, expected: str, left_open: None, monkeypatch):
+    """By what computes in bfloat16, and how wide the network is; never by a clock."""
+    asked = []
+    monkeypatch.setattr(precision, "bfloat16_by", lambda device: asked.append(device) or by)
+    config = TrainConfig.from_dotted({"model.width": width})
+    assert {precision.chosen(config, "cpu") for _ in range(3)} == {expected}
+    assert set(asked) == {"cpu"}
 
 
-def test_the_variable_decides(left_open: Path, monkeypatch):
+def test_every_unit_has_its_rule():
+    assert precision.LEAST_WIDTH.keys() == {"cuda", *FLAGS}
+
+
+def test_what_computes_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By the processor's flags, as whole words; a system that does not say has none."""
+    told = tmp_path / "cpuinfo"
+    monkeypatch.setattr(hardware, "Path", lambda path: told)
+    assert bfloat16_by("cpu") is None
+    for flags, expected in (
+        ("avx2 avx512f", None),
+        ("avx512_bf16", "avx512_bf16"),
+        ("avx512_bf16 amx_bf16 amx_tile", "amx_bf16"),
+        ("amx_bf16_of_another", None),
+    ):
+        told.write_text(f"flags : fpu {flags}\n")
+        assert bfloat16_by("cpu") == expected
+
+
+def test_the_variable_decides(left_open: None, monkeypatch):
     monkeypatch.setenv(precision.VARIABLE, "bfloat16")
-    assert precision.measured(CONFIG, "cpu") == "bfloat16"
+    assert precision.chosen(CONFIG, "cpu") == "bfloat16"
     monkeypatch.setenv(precision.VARIABLE, "int8")
     with pytest.raises(EnvironmentFault, match="neither float32 nor bfloat16"):
-        precision.measured(CONFIG, "cpu")
+        precision.chosen(CONFIG, "cpu")
 
 
 def test_a_run_keeps_its_precision_on_another_machine(tmp_path: Path, monkeypatch):

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
-from sweeper.cli.opening import say
 from sweeper.results.leaderboard import leaderboard
 from sweeper.spec.sections import Notify
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
+from sweeper.trackers.base import Say
 
 PATIENCE = 60.0  # seconds
 WELL = (0, 6, 130, 143)  # exit codes that are no failure: done, budget spent, interrupted, ended from outside
 
 
-def notify(asked: Notify, reader: Reader, name: str, code: int) -> None:
+def notify(asked: Notify, reader: Reader, name: str, code: int, say: Say) -> None:
     """Runs the command where one of its occasions has come. What it does changes no exit code."""
     try:
         document = facts(reader, name, code)
@@ -24,7 +24,7 @@ def notify(asked: Notify, reader: Reader, name: str, code: int) -> None:
         return
     document["occasions"] = occasions = [each for each in asked.on if each in _occasions(document)]
     if occasions:
-        tell(asked.command, document)
+        tell(asked.command, document, say)
 
 
 def facts(reader: Reader, name: str, code: int) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def facts(reader: Reader, name: str, code: int) -> dict[str, Any]:
     }
 
 
-def tell(command: Sequence[str], document: dict[str, Any]) -> None:
+def tell(command: Sequence[str], document: dict[str, Any], say: Say) -> None:
     try:
         done = subprocess.run(command, input=dumps(document, allow_nan=False), text=True, timeout=PATIENCE)
     except OSError as error:

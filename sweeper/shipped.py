@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "search_spaces"  # beside this package, in a checkout and when installed
+FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside this package, in a checkout and when installed
 CLAIMS = FOLDER.with_name("claims")
 BASE = "base"  # what claims extend
 SCHEMA = FOLDER / "sweep.schema.json"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli import notify
+from sweeper.cli.opening import say
 from sweeper.spec.sections import Notify
 from sweeper.store.queries import Reader
+from sweeper.trackers import notify
 from tests.sweeper.filled import fill
 
 
@@ -24,7 +25,7 @@ def run(tmp_path: Path, told: Path, on: list[str], code: int, *, finished: bool 
     keep = f"import sys, pathlib; pathlib.Path({str(told)!r}).write_text(sys.stdin.read())"
     asked = Notify.model_validate({"command": [sys.executable, "-c", keep], "on": on})
     with closing(Reader(url)) as reader:
-        notify.notify(asked, reader, "schedules", code)
+        notify.notify(asked, reader, "schedules", code, say)
 
 
 def test_the_facts_are_on_stdin(tmp_path: Path, told: Path) -> None:
@@ -59,7 +60,7 @@ def test_a_command_that_fails_is_said(
     command: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(notify, "PATIENCE", 2.0)
-    notify.tell(command, {})
+    notify.tell(command, {}, say)
     assert words in capsys.readouterr().err
 
 

@@ -1,0 +1,232 @@
+"""Trials of equal shape trained as one: J learners, whose weights, moments and averages lie in one place.
+
+Each stays a Learner: its tensors are views of what lies there, so that it is evaluated and written to its
+checkpoints as ever, and goes on alone from any step. It keeps its seeds, schedules, learning rates, clipping
+and AdamW's settings. What is shared is the objective, the shape of network and batch, and how it is computed.
+A fused trial equals one that is trained alone but for the order of sums (1e-6 of losses, gradients and
+weights after some steps, on a CPU in float32; tests/trainer/training/test_fused.py). Dropout has the masks of
+a trial alone on a CPU; on a GPU its own.
+Shapes: J trials, P numbers of a network, B batch, L length, S tokens of a pass, M rows that could be masked.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainer.errors import TrainingError
+from trainer.network.attention import noised
+from trainer.network.stacked import Stacked
+from trainer.randomness import seed_of
+from trainer.settings.phase import Phase
+from trainer.training.adamw import AdamW
+from trainer.training.cuda_graphs import captured, captures, pads
+from trainer.training.learner import Learner, learning_rate, progress_of
+
+ALIGNED = 64  # numbers: where a parameter begins, so that products read whole lines
+
+
+class Taken(NamedTuple):
+    """What a step of one trial came to. Where it diverged its weights are as they were."""
+
+    loss: float
+    norm: float  # of its gradients, before clipping
+
+    @property
+    def diverged(self) -> bool:
+        return not math.isfinite(self.loss) or not math.isfinite(self.norm)
+
+
+def problem(learners: Sequence[Learner], phases: Sequence[Phase]) -> str | None:
+    """Why these cannot be trained as one; None where they can."""
+    first, phase = learners[0], phases[0]
+    for learner, of in zip(learners, phases, strict=True):
+        config = learner.config
+        if not pads(config, of):
+            name = config.objective.name
+            return f"{name} is not trained fused, nor micro-batches, several block sizes, or an AR term"
+        if config.objective != first.config.objective or learner.model.shape != first.model.shape:
+            return "objectives or shapes differ"
+        if (config.model.dropout, config.compute) != (first.config.model.dropout, first.config.compute):
+            return "dropout differs, or how a step is computed"
+        if (of.batch_size, of.block_size) != (phase.batch_size, phase.block_size):
+            return "batches or blocks differ"
+    return None
+
+
+class Fused:
+    """Takes steps of all learners; makes their tensors views of its own."""
+
+    def __init__(self, learners: Sequence[Learner], phases: Sequence[Phase]):
+        """phases: of each, in this order, in all steps. Raises TrainingError where they cannot be fused."""
+        if wrong := problem(learners, phases):
+            raise TrainingError(f"trials cannot be trained as one: {wrong}")
+        self.learners, self._phases = list(learners), list(phases)
+        first = learners[0]
+        self._layout = noised(first.config.data.length, phases[0].block_size)
+        places, size = _places(first)
+        device, dtype = first.device, next(first.model.parameters()).dtype
+        weights_JP, average_JP, gradients_JP, *moments = (
+            torch.zeros(len(learners), size, dtype=dtype, device=device) for _ in range(5)
+        )
+        self._weights_JP, self._average_JP, self._gradients_JP = weights_JP, average_JP, gradients_JP
+        # AdamW counts its steps by the tensor: the first is that of all weights of a trial as one tensor.
+        self._steps_JN = torch.zeros(len(learners), 1 + len(places), device=device)
+        for j, learner in enumerate(self.learners):
+            _move(learner, places, weights_JP[j], average_JP[j], [m[j] for m in moments], self._steps_JN[j])
+        self._rows = [row.detach().requires_grad_() for row in weights_JP]
+        self._optimizer = _adamw(self.learners, self._rows, moments, self._steps_JN)
+        views = [
+            {name: each[:, place].unflatten(1, shape) for name, (place, shape) in places.items()}
+            for each in (weights_JP, gradients_JP)
+        ]
+        leaves = {name: each.detach().requires_grad_() for name, each in views[0].items()}
+        self._leaves, self._gradients_of = list(leaves.values()), list(views[1].values())
+        self._stacked = Stacked(first.model, leaves)
+        self._clip_J = torch.tensor([each.config.optimizer.clip_norm for each in learners], device=device)
+        self._captures = captures(first.config, phases[0], device)
+        self._replay: Callable[[], None] | None = None
+
+    def take_step(self, x0_JBL: Tensor, name: str, step: int, step_of_phase: int) -> list[Taken]:
+        """As Learner.take_step of each, x0_JBL being on the CPU. A trial that diverges stops no other."""
+        progress = [progress_of(phase, step_of_phase) for phase in self._phases]
+        self._given(x0_JBL, name, step_of_phase, progress)
+        if not self._captures:
+            loss_J, norm_J = self._gradients()
+        else:
+            if self._replay is None:
+                self._replay, self._found = captured(self._gradients)
+            self._replay()
+            loss_J, norm_J = self._found
+        taken = [Taken(*each) for each in torch.stack([loss_J, norm_J], dim=1).tolist()]
+        self._move_weights(taken, step, step_of_phase)
+        return taken
+
+    def _given(self, x0_JBL: Tensor, name: str, step_of_phase: int, progress: Sequence[float]) -> None:
+        """Draws what is random, each trial by its own seeds, and lays it where a step reads it."""
+        drawn = [
+            learner.config.objective.draw(
+                learner.model,
+                x0_BL,
+                phase,
+                at,
+                torch.Generator().manual_seed(seed_of(learner.config.seed, name, "masks", step_of_phase)),
+            )
+            for learner, phase, x0_BL, at in zip(self.learners, self._phases, x0_JBL, progress, strict=True)
+        ]
+        xt_JBL, masked_JBL = (torch.stack([each[i] for each in drawn]) for i in range(2))
+        count_J = masked_JBL.flatten(1).sum(dim=1)
+        batch, length = x0_JBL.shape[1:]
+        most = batch * (length - 1) if self._captures else max(1, int(count_J.max()))
+        # The masked places of each in order, then others, which are charged nothing.
+        chosen_JM = (~masked_JBL.flatten(1)).byte().sort(dim=1, stable=True).indices[:, :most]
+        # A time for a block, or for a token: each trial's own.
+        charges = [
+            charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1) for *_, charge_BN in drawn
+        ]
+        charge_JM = torch.stack(charges).flatten(1).gather(1, chosen_JM) * (
+            torch.arange(most) < count_J[:, None]
+        )
+        given = (
+            torch.cat([xt_JBL, x0_JBL[..., : self._layout.clean]], dim=2),
+            chosen_JM,
+            x0_JBL.flatten(1).gather(1, chosen_JM),
+            charge_JM,
+        )
+        device = self._weights_JP.device
+        if self._replay is None:
+            self._tensors = tuple(each.to(device) for each in given)
+        else:
+            for own, new in zip(self._tensors, given, strict=True):
+                own.copy_(new, non_blocking=True)
+        self._scored, self._count_J = batch * (length - 1), count_J.tolist()
+        seeds = [seed_of(learner.config.seed, name, "dropout", step_of_phase) for learner in self.learners]
+        torch.manual_seed(seeds[0])
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def _gradients(self) -> tuple[Tensor, Tensor]:
+        """loss_J, and norm_J of the gradients, which are clipped."""
+        tokens_JBS, chosen_JM, target_JM, charge_JM = self._tensors
+        loss_J = self._stacked.losses(tokens_JBS, self._layout, chosen_JM, target_JM, charge_JM, self._drop)
+        loss_J = loss_J / self._scored
+        torch._foreach_copy_(self._gradients_of, torch.autograd.grad(loss_J.sum(), self._leaves))
+        norm_J = torch.linalg.vector_norm(self._gradients_JP, dim=1)
+        self._gradients_JP.mul_((self._clip_J / (norm_J + 1e-6)).clamp(max=1)[:, None])
+        return loss_J.detach(), norm_J
+
+    def _drop(self, x_JND: Tensor, chosen: bool) -> Tensor:
+        rate = self.learners[0].config.model.dropout
+        if not rate:
+            return x_JND
+        if x_JND.is_cuda:
+            return torch.nn.functional.dropout(x_JND, rate)
+        kept_JND = torch.zeros_like(x_JND)
+        rows = self._count_J if chosen else [x_JND.shape[1]] * len(x_JND)
+        for kept_ND, number, generator in zip(kept_JND, rows, self._generators, strict=True):
+            kept_ND[:number].bernoulli_(1 - rate, generator=generator)
+        return x_JND * kept_JND.div_(1 - rate)
+
+    @torch.no_grad()
+    def _move_weights(self, taken: Sequence[Taken], step: int, step_of_phase: int) -> None:
+        for j, group in enumerate(self._optimizer.param_groups):
+            group["lr"] = learning_rate(self._phases[j], step_of_phase)
+            self._rows[j].grad = None if taken[j].diverged else self._gradients_JP[j]
+        self._optimizer.step()
+        for j, learner in enumerate(self.learners):
+            if not taken[j].diverged:
+                self._steps_JN[j, 1:] += 1
+                decay = min(learner.config.optimizer.ema, (1 + step) / (10 + step))
+                self._average_JP[j].lerp_(self._weights_JP[j], 1 - decay)
+
+
+Places = dict[str, tuple[slice, torch.Size]]  # by a parameter's name, where it lies in P, and its shape
+
+
+def _places(learner: Learner) -> tuple[Places, int]:
+    places, end = Places(), 0
+    for name, parameter in learner.model.named_parameters():
+        places[name] = (slice(end, end + parameter.numel()), parameter.shape)
+        end += -(-parameter.numel() // ALIGNED) * ALIGNED
+    return places, end
+
+
+@torch.no_grad()
+def _move(
+    learner: Learner,
+    places: Places,
+    weights_P: Tensor,
+    average_P: Tensor,
+    moments: Sequence[Tensor],
+    steps_N: Tensor,
+) -> None:
+    """The learner's tensors into these, of which they are views from now on."""
+    averages = dict(learner.average.named_parameters())
+    for number, (name, parameter) in enumerate(learner.model.named_parameters(), start=1):
+        place, shape = places[name]
+        state = learner.optimizer.state[parameter]
+        for mine, into_P in ((parameter, weights_P), (averages[name], average_P)):
+            into_P[place].copy_(mine.flatten())
+            mine.data = into_P[place].view(shape)
+        for kind, into_P in zip(("exp_avg", "exp_avg_sq"), moments, strict=True):
+            into_P[place].copy_(state[kind].flatten())
+            state[kind] = into_P[place].view(shape)
+        steps_N[number] = state["step"]
+        state["step"] = steps_N[number]
+    steps_N[0] = steps_N[1]
+
+
+def _adamw(
+    learners: Sequence[Learner], rows: Sequence[Tensor], moments: Sequence[Tensor], steps_JN: Tensor
+) -> AdamW:
+    """A group of each, with its settings and its moments."""
+    kept = ("betas", "eps", "weight_decay")
+    groups = [
+        {"params": [row], **{key: learner.optimizer.param_groups[0][key] for key in kept}}
+        for row, learner in zip(rows, learners, strict=True)
+    ]
+    optimizer = AdamW(groups)
+    for row, steps_N, mean_P, square_P in zip(rows, steps_JN, *moments, strict=True):
+        optimizer.state[row] = {"step": steps_N[0], "exp_avg": mean_P, "exp_avg_sq": square_P}
+    return optimizer
