@@ -43,3 +43,13 @@ def test_every_schedule_can_be_drawn(kind, data, weight, clip, progress):
 @given(data=st.data(), schedule=any_of(SCHEDULES), clip=clips, progress=shares)
 def test_every_weight_can_be_drawn(kind, data, schedule, clip, progress):
     drawn(schedule, data.draw(settings_of(kind)), clip, progress)
+
+
+def test_the_total_is_the_integral_of_the_emphasis_and_times_move_what_is_drawn_alone():
+    plain, bell = noise_shape({}), noise_shape({"finetune.time.name": "bell", "finetune.time.sigma": 0.3})
+    free = noise_shape({"finetune.time.name": "bell", "finetune.time.importance": False})
+    for each in (plain, bell, free):
+        assert np.mean(each.emphasis) == pytest.approx(each.total, abs=1e-3)
+    np.testing.assert_allclose(bell.emphasis, plain.emphasis, atol=0.01)
+    assert np.abs(bell.density - plain.density).max() > 0.2
+    assert [plain.kind, bell.kind, free.kind] == ["bound", "bound", "neither"]

@@ -20,7 +20,7 @@ EMPHASIS = st.lists(st.floats(0, 10), min_size=6, max_size=6)
 
 def shape(emphasis: list[float]) -> NoiseShape:
     none = np.zeros(0)
-    return NoiseShape(none, none, none, none, none, none, np.array(emphasis), False)
+    return NoiseShape(none, none, none, none, none, none, np.array(emphasis), False, 1.0, "bound")
 
 
 @given(EMPHASIS)
