@@ -75,11 +75,11 @@ def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0)
 def in_words(phase: Phase) -> str:
     """'schedule cosine, clip.low 0.3': what differs from the default; '' is not said of anything."""
     said = flatten({part: getattr(phase, part).model_dump(mode="json") for part in PARTS})
-    said |= {field: getattr(phase, field) for field in ("ar_weight", "loss_norm")}
+    said |= {field: getattr(phase, field) for field in ("ar_weight", "loss_norm", "complementary")}
     said |= {"blocks.name": phase.blocks.name, **flatten({"blocks": phase.blocks.model_dump(mode="json")})}
     plain = {part: type(phase).model_fields[part].default.model_dump(mode="json") for part in PARTS}
     usual = {**_own_defaults(phase), **{f"{part}.name": plain[part].get("name") for part in PARTS}}
-    usual |= {"ar_weight": 0.0, "loss_norm": "tokens"}
+    usual |= {"ar_weight": 0.0, "loss_norm": "tokens", "complementary": False}
     usual |= {"blocks.name": "fixed", "blocks.sizes": [], "blocks.shares": []}
     words = [
         f"{name.removesuffix('.name')} {value:g}"
