@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord, TrialRecord
 
-NO_SWEEP = "no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml"
+NO_SWEEP = "no sweep has been run yet: python -m sweeper run schedules"
 USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS, INTERRUPTED = 2, 3, 5, 7, 130
 
 

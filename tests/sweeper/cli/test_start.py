@@ -1,6 +1,7 @@
 """What one begins with: a specification of one's own, one that ships, the version, a part that is missing."""
 
 import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_specification_of_ones_own_is_sound_and_has_its_name(source: str, here: Path) -> None:
     assert "python -m sweeper run mine" in said("init", "mine", "--from", source)
     assert load_spec(here / "mine.yaml").name == "mine"
+    begun = (here / "mine.yaml").read_text()
+    assert "sweeper run mine" in begun
+    itself = source.rpartition("/")[2]
+    assert not re.search(rf"sweeper \w+ +\S*{itself}(\.yaml)?(\s|$)", begun, re.M), "its lines name the shipped one"
+
+
+def test_the_file_s_name_is_taken_for_the_sweep_s(here: Path) -> None:
+    said("init", "mine.yaml")
+    assert [each.name for each in here.iterdir()] == ["mine.yaml"]
 
 
 def test_nothing_is_written_over(here: Path) -> None:
