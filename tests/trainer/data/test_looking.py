@@ -100,7 +100,10 @@ def test_a_split_without_a_document_is_said_before_anything_runs(tmp_path: Path)
     said = look(Files(train=str(book)), trained=True).wrong["train"]
     assert said.startswith("1 document, which does not fall to ")
     assert "data.document: line" in said
-    assert "2 documents, none of which" in look(Files(train=str(tmp_path / "*.txt")), trained=True).wrong["train"]
+    assert (
+        "2 documents, none of which"
+        in look(Files(train=str(tmp_path / "*.txt")), trained=True).wrong["train"]
+    )
     for enough in (
         Files(train=str(book), document="line"),
         Files(train=str(book), valid=str(other), test=str(other)),
