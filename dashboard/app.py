@@ -51,7 +51,7 @@ def wait() -> None:
     if problem:
         st.text(problem)
     st.text("Start a sweep in another terminal:")
-    st.code("python -m sweeper run search_spaces/schedules.yaml", language="bash")
+    st.code("python -m sweeper run schedules", language="bash")
     st.text("Is it in another store? Stop the dashboard and start it with that store's address:")
     st.code("python -m sweeper dashboard --db sqlite:///elsewhere/sweeps.db", language="bash")
 

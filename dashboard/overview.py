@@ -39,6 +39,8 @@ class Line(NamedTuple):
     driver: str
     started: float
     took: str
+    tags: str  # as its specification has them
+    describe: str
 
 
 class Dear(NamedTuple):
@@ -97,6 +99,8 @@ def _line(found: Found, began: float) -> Line:
         driver=driver or "nobody",
         started=sweep.created,
         took=ago((sweep.ended or now) - sweep.created),
+        tags=", ".join(sweep.spec.get("tags", ())),
+        describe=sweep.spec.get("describe", ""),
     )
 
 

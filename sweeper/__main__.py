@@ -6,11 +6,14 @@ from pathlib import Path
 from trainer.last_resort import last_resort
 
 
+COMPLETION = {"--install-completion", "--show-completion"}  # a shell completes a program: `sweeper`
+
+
 def run() -> None:
     from sweeper.cli.main import app
 
-    called = Path(sys.argv[0]).name
-    app(prog_name=called if called == "sweeper" else "python -m sweeper")
+    installed = Path(sys.argv[0]).name == "sweeper" or not COMPLETION.isdisjoint(sys.argv)
+    app(prog_name="sweeper" if installed else "python -m sweeper")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Which specifications come with the program, and how does one begin one's own?"""
 
+import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside this package, in a checkout and when installed
@@ -30,12 +31,15 @@ def find(said: Path) -> Path | None:
 
 
 def begun(name: str, source: str = STARTER) -> str:
-    """The text of a specification of one's own: a shipped one under another name.
+    """The text of a specification of one's own: a shipped one under another name, in its comments, too.
 
     Raises KeyError where none is called so.
     """
     lines = shipped()[source].read_text(encoding="utf-8").splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith("name:"))
     lines[place] = f"name: {name}"
+    stem = source.rpartition("/")[2]
+    itself = re.compile(rf"(?<=sweeper )(\w+) +(search_spaces/{source}\.yaml|{stem})(?= |$)")
+    lines = [itself.sub(rf"\1 {name}", line) if line.startswith("#") else line for line in lines]
     lines = [line for line in lines if not line.startswith(EDITORS)]
     return "\n".join([f"{EDITORS}{SCHEMA.as_uri()}", *lines]) + "\n"

@@ -12,7 +12,7 @@ SECONDS = 5
 # What is looked for first is in view at 1280 pixels.
 ORDER = (
     *("sweep", "state", "part", "progress", "runs", "best", "interval", "cost", "saved", "took"),
-    *("driver", "budget", "started"),
+    *("driver", "budget", "started", "tags", "describe"),
 )
 STATES = {
     "running": "blue",
@@ -48,7 +48,7 @@ def sweeps_page() -> None:
     column = st.column_config
     rows = pd.DataFrame(lines, columns=list(Line._fields))
     rows["started"] = [datetime.datetime.fromtimestamp(line.started) for line in lines]
-    for name in ("budget", "saved", "runs"):
+    for name in ("budget", "saved", "runs", "tags", "describe"):
         if not (rows[name] != "").any():
             rows = rows.drop(columns=name)
     st.dataframe(
@@ -77,6 +77,8 @@ def sweeps_page() -> None:
             "driver": column.TextColumn("driven by", width=100),
             "budget": column.TextColumn("budget spent"),
             "took": column.TextColumn("took", width=76),
+            "tags": column.TextColumn("tags"),
+            "describe": column.TextColumn("what for", width="large"),
             "started": column.DatetimeColumn("started", format="YYYY-MM-DD HH:mm", width=128),
         },
     )

@@ -89,12 +89,25 @@ def note(
         print_text(f"noted of {_called(sweep, trial)}")
 
 
-def said_of(notes: Sequence["NoteRecord"], trial: int | None) -> list[str]:
-    """Lines with the tags and notes of a sweep (None) or a trial; none where nobody said anything."""
-    from sweeper.store.notes import NOTE, standing
+def said_of_sweep(sweep: "SweepRecord", notes: Sequence["NoteRecord"]) -> list[str]:
+    """What its specification says of it, and then its tags and notes; none where nobody said anything."""
+    from sweeper.store.notes import tags_of_sweep
+
+    described = [words] if (words := sweep.spec.get("describe")) else []
+    return [*described, *_said(tags_of_sweep(sweep.spec, notes), notes, None)]
+
+
+def said_of(notes: Sequence["NoteRecord"], trial: int) -> list[str]:
+    """Lines with the tags and notes of a trial; none where nobody said anything."""
+    from sweeper.store.notes import standing
+
+    return _said(standing(notes).get(trial, ()), notes, trial)
+
+
+def _said(tags: Sequence[str], notes: Sequence["NoteRecord"], trial: int | None) -> list[str]:
+    from sweeper.store.notes import NOTE
     from sweeper.terminal.console import moment
 
-    tags = standing(notes).get(trial, ())
     lines = [f"tags: {', '.join(tags)}"] if tags else []
     return lines + [
         f"{moment(each.time)}  {each.who}: {each.text}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sweeper.store.queries import Reader
     from sweeper.store.records import SweepRecord, TrialRecord
 
-NO_SWEEP = "no sweep has been run yet: python -m sweeper run search_spaces/schedules.yaml"
+NO_SWEEP = "no sweep has been run yet: python -m sweeper run schedules"
 USAGE, BAD_SPEC, NOTHING_TO_RANK, LACKS, INTERRUPTED = 2, 3, 5, 7, 130
 
 
@@ -172,7 +172,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
 
     from sweeper.planning.precision import KEY
     from sweeper.results.progress_estimate import stored_progress
-    from sweeper.store.notes import standing
+    from sweeper.store.notes import tags_of_sweep
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
@@ -184,7 +184,8 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
         "trials": reader.trial_states(sweep.id),
         "precision": precision or in_precisions(reader.precisions(sweep.id)) or None,
         "driver": sweep.driver(now),
-        "tags": standing(reader.notes(sweep.id)).get(None, ()),
+        "describe": sweep.spec.get("describe", ""),
+        "tags": tags_of_sweep(sweep.spec, reader.notes(sweep.id)),
         "ended": so_far.ended,
         "expected": so_far.total,
         "seconds_left": so_far.seconds_left,

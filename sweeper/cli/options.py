@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 DEFAULT_URL = "sqlite:///sweeps.db"
+WHOLE = 1000  # characters: no first sentence is cut
 UNSAID = "\0"  # stands where a sweep's name was left out: a word that no shell can hand over
 
 
@@ -109,6 +110,10 @@ class Command(TyperCommand):
 
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **more: Any):
         super().__init__(name, params=[*(params or []), *get_command(_every).params], **more)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """In the list of commands: its first sentence, whole, on as many lines as that takes."""
+        return super().get_short_help_str(WHOLE)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         said = [each for each in self.params if each.param_type_name == "argument"]

@@ -31,7 +31,7 @@ def plan(
     """Say what a sweep would take: time, GPU-hours, memory, disk, and what does not fit. 20 steps of each
     distinct shape are tried out; nothing is run.
 
-    Example: python -m sweeper plan search_spaces/schedules.yaml
+    Example: python -m sweeper plan schedules
     """
     show_plan(load(spec, overrides or [], json), db, files, no_calibration, json)
 

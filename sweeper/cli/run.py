@@ -64,7 +64,7 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it. Ctrl-C: running trials save and it stops; the same line goes on.
 
-    Example: python -m sweeper run search_spaces/schedules.yaml search.trials=40
+    Example: python -m sweeper run schedules search.trials=40
     """
     from sweeper.files.remote import Unsaid
     from sweeper.spec.inputs import Inputs
@@ -125,7 +125,7 @@ def check(
 ) -> None:
     """Check a specification and the files that it reads, and say what would run. Starts nothing.
 
-    Example: python -m sweeper check search_spaces/schedules.yaml
+    Example: python -m sweeper check schedules
     """
     from sweeper.planning.objectives import notes
     from sweeper.planning.plan import plan

@@ -13,7 +13,9 @@ app = typer.Typer(name="stages")
 
 @app.callback(invoke_without_command=True)
 def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = False) -> None:
-    """The pretrains that trials share: what each cost, who uses it; `stages prune` clears them.
+    """The pretrains that trials share: their cost, who uses them.
+
+    `stages prune` clears them.
 
     Example: python -m sweeper stages
     """

@@ -26,6 +26,7 @@ def init(
     from sweeper.shipped import begun, shipped
     from trainer.config.names import did_you_mean, nearest
 
+    name = name.removesuffix(".yaml")
     if not NAME.fullmatch(name):
         fail(USAGE, f"{name!r} is no name of a sweep: letters, digits and . + = @ - alone", False)
     if source not in shipped():

@@ -17,7 +17,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
 
     Example: python -m sweeper status schedules
     """
-    from sweeper.cli.notes import said_of
+    from sweeper.cli.notes import said_of_sweep
     from sweeper.files.disk import use
     from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages
     from sweeper.results.savings import savings, spent_in_words
@@ -32,7 +32,7 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         trials = [RunningTrial.of(trial, reader.last_step(trial.id)) for trial in running]
         stages = pretrains(running_stages(reader, sweep)) if document["driver"] else []
         saved, disk = savings(reader, sweep), use(reader, sweep, db)
-        spent, said = spent_in_words(reader, sweep), said_of(reader.notes(sweep.id), None)
+        spent, said = spent_in_words(reader, sweep), said_of_sweep(sweep, reader.notes(sweep.id))
     if json:
         last, saving = [event._asdict() for event in events], saved and saved._asdict()
         running_now = [stage._asdict() for stage in stages]
@@ -77,8 +77,8 @@ def _list(db: str, json: bool) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
         cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
         tags = f"  [{', '.join(each['tags'])}]" if each["tags"] else ""
-        print_text(
-            f"{each['display_name']}  {each['state']}{cut_off}  {moment(each['created'])}  {counts}{tags}"
-        )
+        described = f"  {each['describe']}" if each["describe"] else ""
+        called = f"{each['display_name']}  {each['state']}{cut_off}"
+        print_text(f"{called}  {moment(each['created'])}  {counts}{tags}{described}")
     if not sweeps:
         say(NO_SWEEP)

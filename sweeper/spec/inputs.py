@@ -17,7 +17,7 @@ class Inputs:
     def __init__(self, offline: bool = False):
         self.offline = offline
         self.unseen: dict[str, str] = {}  # by dotted name: what was not looked at, and why
-        self._looks: dict[DataSet, Look] = {}
+        self._looks: dict[tuple[DataSet, bool], Look] = {}
 
     def problems(self, config: TrainConfig) -> list[Problem]:
         """Of one run."""
@@ -28,7 +28,7 @@ class Inputs:
             config.check_files()
         except InvalidConfig as error:
             return error.problems
-        found = self._look_at(config.data)
+        found = self._look_at(config.data, trained=True)
         self.unseen |= {f"data.{field}": said for field, said in found.unseen.items()}
         problems = [Problem(f"data.{field}", said) for field, said in found.wrong.items()]
         for other in config.evaluation.zero_shot:
@@ -57,7 +57,7 @@ class Inputs:
             return ["the files that runs read: --offline"]
         return [f"{key}: {said}" for key, said in self.unseen.items()]
 
-    def _look_at(self, data: DataSet) -> Look:
-        if data not in self._looks:
-            self._looks[data] = look(data)
-        return self._looks[data]
+    def _look_at(self, data: DataSet, trained: bool = False) -> Look:
+        if (data, trained) not in self._looks:
+            self._looks[data, trained] = look(data, trained)
+        return self._looks[data, trained]

@@ -63,8 +63,8 @@ class Reading:
                 self.problems.add(later, "not available in this version")
             elif top not in (*OWN, *READ_HERE):
                 wrong, meant = top, nearest(top, [*OWN, *READ_HERE, *INSIDE])
-                if path in self.keys.leaves:
-                    wrong, meant = path, f"trainer.{path}"
+                if top in self.keys.groups and (near := self.keys.nearest(path)):
+                    wrong, meant = path, f"trainer.{near}"
                 self.problems.add(wrong, f"unknown{did_you_mean(meant)}")
             elif not rest and top in ("trainer", "space") and value not in (None, {}):
                 self.problems.add(top, f"must be a group of `name: value` lines, not {value!r}")

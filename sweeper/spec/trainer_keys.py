@@ -40,6 +40,10 @@ class TrainerKeys:
             self.invalid.add(meant + name[len(wrong) :])
         return False
 
+    def nearest(self, name: str) -> str | None:
+        """The field that is called so, or nearly so."""
+        return name if name in self.leaves else self._names.nearest(name)
+
     def unknown(self, name: str) -> str:
         """'' of a field; else 'finetune.shedule is unknown; did you mean finetune.schedule?'."""
         if name in self.leaves:

@@ -5,8 +5,9 @@ until the next one."""
 import getpass
 import re
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -98,6 +99,11 @@ def standing(records: Iterable[NoteRecord]) -> dict[int | None, tuple[str, ...]]
         elif each.kind == UNTAG:
             found.get(each.trial, {}).pop(each.text, None)
     return {trial: tuple(tags) for trial, tags in found.items() if tags}
+
+
+def tags_of_sweep(spec: Mapping[str, Any], records: Iterable[NoteRecord]) -> tuple[str, ...]:
+    """Those that its specification has, then those that were put on it."""
+    return tuple(dict.fromkeys([*spec.get("tags", ()), *standing(records).get(None, ())]))
 
 
 def tags_of(stand: dict[int | None, tuple[str, ...]], trials: Iterable[int]) -> tuple[str, ...]:

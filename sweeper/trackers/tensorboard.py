@@ -50,7 +50,8 @@ class TensorBoard(Tracker):
                 with written_whole(whose) as new:
                     new.write_text(json.dumps(mine), encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise TrackerError(f"{folder} cannot be used: {error}") from None
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            raise TrackerError(f"{folder} cannot be used: {why}") from None
         return cls(folder)
 
     def mirrored(self, run: Run) -> dict[str, int] | None:

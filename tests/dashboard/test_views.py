@@ -64,7 +64,7 @@ def test_every_page_shows_a_sweep_that_has_no_trial_yet(view: str, url: str) -> 
 def test_a_missing_store_says_what_to_type_and_is_not_created(url: str, tmp_path: Path) -> None:
     app = opened()
     assert app.header[0].value == "No sweep yet"
-    assert "python -m sweeper run search_spaces/schedules.yaml" in words(app)
+    assert "python -m sweeper run schedules" in words(app)
     assert not (tmp_path / "sweeps.db").exists()
 
 

@@ -87,6 +87,10 @@ class DataSet(Settings):
         """Whether it is here and can be read, by a row of each text: nothing is downloaded or prepared."""
         return Look()
 
+    def look_at_splits(self) -> Look:
+        """Of a text that is trained on, and can be read: whether each split would have a document."""
+        return Look()
+
     def own_tokenizer(self) -> Tokenizer | None:
         """Of a source that brings one; else `tokenizer` says which."""
         return None

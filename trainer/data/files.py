@@ -18,6 +18,7 @@ from trainer.errors import DataError
 from trainer.paths import Pattern
 
 LOOKED_INTO = 100  # files of a split, where all that is asked is whether they can be read
+SMALL = 20_000_000  # bytes of train, up to which it is read to see whether each split would have a document
 
 
 class Files(DataSet):
@@ -52,6 +53,21 @@ class Files(DataSet):
     def look_at_text(self) -> Look:
         found = {split: self._fault(split) for split in self.splits if getattr(self, split) is not None}
         return Look({field: said for fault in found.values() for field, said in fault.items()})
+
+    def look_at_splits(self) -> Look:
+        """One file may be a single document, and few of them may leave a split without any."""
+        try:
+            if sum(path.stat().st_size for path in self._paths("train")) > SMALL:
+                return Look()
+            empty = [split for split in self.splits if next(self.documents(split), None) is None]
+            count = sum(1 for _ in self._read("train")) if empty else 0
+        except (DataError, OSError):  # beyond what is looked into: whoever reads it all will say so
+            return Look()
+        if not empty:
+            return Look()
+        some = "1 document, which does not fall" if count == 1 else f"{count} documents, none of which falls"
+        said = f"{some} to {' or '.join(empty)}, by hash of the text: cut text files into more of them "
+        return Look({"train": f"{said}(data.document: line, or blank_lines), or name files for each split"})
 
     def fingerprint(self) -> dict[str, str]:
         own = [each for each in self.splits if getattr(self, each) is not None]

@@ -9,10 +9,12 @@ from trainer.data.pretrained import glance
 from trainer.errors import DataError
 
 
-def look(data: DataSet) -> Look:
+def look(data: DataSet, trained: bool = False) -> Look:
     """One row of each text, and the tokenizer; nothing is downloaded, and transformers imported only for a
-    tokenizer that says too little by itself."""
+    tokenizer that says too little by itself. trained: it is trained on, so that each split is needed."""
     text, tokenizer = data.look_at_text(), _look_at_tokenizer(data)
+    if trained and not text.wrong:
+        text = Look(data.look_at_splits().wrong, text.unseen)
     return Look({**text.wrong, **tokenizer.wrong}, {**text.unseen, **tokenizer.unseen})
 
 

@@ -103,7 +103,8 @@ def pack(
     if tokens < body:
         raise DataError(
             f"{split} has {tokens} tokens in {documents} documents, fewer than one sequence of length "
-            f"{data.length}: give more text, a smaller data.length or, for files, another data.document."
+            f"{data.length}: give more text, a smaller data.length or, for text files, more documents of it "
+            "(data.document: line, or blank_lines)."
         )
     return {
         "documents": documents,

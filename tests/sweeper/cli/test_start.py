@@ -1,5 +1,8 @@
 """What one begins with: a specification of one's own, one that ships, the version, a part that is missing."""
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from trainer.data.pretrained import pretrained
 from trainer.data.wikitext import WikiText
 from trainer.errors import DataError, JudgeError
 from trainer.evaluation.judges import open_judge
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def said(*arguments: str, code: int = 0) -> str:
@@ -32,6 +38,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_specification_of_ones_own_is_sound_and_has_its_name(source: str, here: Path) -> None:
     assert "python -m sweeper run mine" in said("init", "mine", "--from", source)
     assert load_spec(here / "mine.yaml").name == "mine"
+    begun = (here / "mine.yaml").read_text()
+    assert "sweeper run mine" in begun
+    itself = source.rpartition("/")[2]
+    assert not re.search(rf"sweeper \w+ +\S*{itself}(\.yaml)?(\s|$)", begun, re.M), (
+        "its lines name the shipped one"
+    )
+
+
+def test_the_file_s_name_is_taken_for_the_sweep_s(here: Path) -> None:
+    said("init", "mine.yaml")
+    assert [each.name for each in here.iterdir()] == ["mine.yaml"]
 
 
 def test_nothing_is_written_over(here: Path) -> None:
@@ -64,6 +81,22 @@ def test_a_name_is_a_file_or_what_ships(here: Path) -> None:
 
 def test_every_file_that_ships_has_a_name() -> None:
     assert {"schedules", "smoke", "starter", "report/table1"} <= shipped().keys()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_a_shell_is_told_completes_the_installed_command(shell: str) -> None:
+    plainly = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    words = [sys.executable, "-m", "sweeper", "--show-completion", shell]
+    script = subprocess.run(words, env=plainly, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"_SWEEPER_COMPLETE=complete_{shell}" in script
+    assert "python" not in script
+
+
+def test_the_list_of_commands_is_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = said("--help").partition("Commands:")[2]
+    assert "..." not in listed
+    assert all(len(line) <= 80 for line in listed.splitlines())
 
 
 def test_the_version_is_that_of_the_project() -> None:

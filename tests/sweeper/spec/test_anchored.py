@@ -16,7 +16,7 @@ from tests.sweeper.driving import Silent
 TEXT = """
 name: placed
 trainer:
-  data: {name: files, train: texts/train.txt, length: 32}
+  data: {name: files, train: texts/train.txt, document: line, length: 32}
   evaluation.zero_shot: [{name: lambada, path: copy}]
 always:
   - {finetune.block_size: 4}
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for each in ("texts", "copy", "weights", "elsewhere"):
         (tmp_path / each).mkdir()
     (tmp_path / "copy" / "test.parquet").touch()
-    (tmp_path / "texts" / "train.txt").write_text("A text.\n")
+    (tmp_path / "texts" / "train.txt").write_text("".join(f"A text {i}.\n" for i in range(200)))
     (tmp_path / "weights" / "model.safetensors").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)
     return tmp_path

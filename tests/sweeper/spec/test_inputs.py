@@ -25,7 +25,8 @@ space: {finetune.lr: {uniform: [0.1, 0.2]}}
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "here.jsonl").write_text(json.dumps({"text": "some words"}) + "\n")
+    rows = (json.dumps({"text": f"some words {i}"}) for i in range(200))
+    (tmp_path / "here.jsonl").write_text("".join(f"{row}\n" for row in rows))
     return tmp_path
 
 
@@ -77,7 +78,7 @@ def test_what_is_on_the_hub_is_said_to_be_unseen() -> None:
 def test_a_text_is_looked_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pair of values of a space is a run."""
     looked: list[object] = []
-    monkeypatch.setattr("sweeper.spec.inputs.look", lambda data: looked.append(data) or Look())
+    monkeypatch.setattr("sweeper.spec.inputs.look", lambda data, _: looked.append(data) or Look())
     space = "space: {finetune.lr: {uniform: [0.1, 0.2]}, finetune.steps: {choice: [4, 8, 16]}}"
     read_spec(SPEC.replace("space: {finetune.lr: {uniform: [0.1, 0.2]}}", space), "s.yaml", "s")
     assert len(looked) == 1

@@ -39,6 +39,7 @@ SAID = ", ".join(map(repr, OTHERS))
         ("trainer:\n  finetune.shedule.name: cosine\n", "2:3: finetune.shedule: unknown; did you mean finetune.schedule?"),
         ("trainer: {model: {siz: tiny}}\n", "1:19: model.siz: unknown; did you mean model.size?"),
         ("model.size: tiny\n", "1:1: model.size: unknown; did you mean trainer.model.size?"),
+        ("finetune.stepz: 4\n", "1:1: finetune.stepz: unknown; did you mean trainer.finetune.steps?"),
         ("trainer: {schedule.mu: 1}\n", "1:11: schedule: unknown; did you mean finetune.schedule.mu?"),
         ("trainer: {model: 5}\n", "1:11: model: a group of values (model.size, model.width, model.layers, ...), not a value"),
         ("trainer: {model.size.x: 5}\n", "1:11: model.size.x: unknown"),

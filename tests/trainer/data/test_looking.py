@@ -92,6 +92,26 @@ def test_no_text_at_all(tmp_path: Path) -> None:
     assert look(Files(train=str(pattern))).wrong == {"train": f"there is no text in {pattern}"}
 
 
+def test_a_split_without_a_document_is_said_before_anything_runs(tmp_path: Path) -> None:
+    """One file is one document: neither valid nor test would have any."""
+    book, other = tmp_path / "book.txt", tmp_path / "other.txt"
+    book.write_text("".join(f"line {i}\n" for i in range(200)))
+    other.write_text("other words")
+    said = look(Files(train=str(book)), trained=True).wrong["train"]
+    assert said.startswith("1 document, which does not fall to ")
+    assert "data.document: line" in said
+    assert (
+        "2 documents, none of which"
+        in look(Files(train=str(tmp_path / "*.txt")), trained=True).wrong["train"]
+    )
+    for enough in (
+        Files(train=str(book), document="line"),
+        Files(train=str(book), valid=str(other), test=str(other)),
+    ):
+        assert look(enough, trained=True) == ({}, {})
+    assert look(Files(train=str(book))) == ({}, {}), "scored on alone, it needs no other split"
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 4)
     assert "is not UTF-8 text" in look(Files(train=str(tmp_path / "latin.txt"))).wrong["train"]
