@@ -62,23 +62,23 @@ def main() -> None:
         "--only", metavar="PART", action="append", help="By the beginning of its name; may be repeated."
     )
     parser.add_argument("--minutes", type=float, default=MINUTES, help="For all of it.")
-    said = parser.parse_args()
-    given = Given(said.pretend, str(Path(said.text).resolve()) if said.text else None)
-    ends = time.monotonic() + 60 * said.minutes * given.patience
-    said.out.mkdir(parents=True, exist_ok=True)
+    given = parser.parse_args()
+    how = Given(given.pretend, str(Path(given.text).resolve()) if given.text else None)
+    ends = time.monotonic() + 60 * given.minutes * how.patience
+    given.out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="gpu-check-") as folder,
-        (said.out / "log.txt").open("w") as log,
-        (said.out / "rows.jsonl").open("w") as lines,
+        (given.out / "log.txt").open("w") as log,
+        (given.out / "rows.jsonl").open("w") as lines,
     ):
-        environment = environment_of(Path(folder), said.wheels, given.pretend)
+        environment = environment_of(Path(folder), given.wheels, how.pretend)
         rows = []
-        for row in found(given, said.only, environment, ends, log):
+        for row in found(how, given.only, environment, ends, log):
             rows.append(row)
             lines.write(json.dumps(row) + "\n")
             lines.flush()
             print(line_of(row), flush=True)
-    finish(said.out, rows, given, write=said.write)
+    finish(given.out, rows, how, write=given.write)
 
 
 def environment_of(folder: Path, wheels: Path | None, pretend: bool) -> dict[str, str]:

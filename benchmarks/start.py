@@ -59,9 +59,9 @@ def take(checkout: Path, words: list[str], folder: Path, *, first_line: bool) ->
 def main() -> None:
     parser = options("start", __doc__, "3 rounds instead of 11.")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="Another one, in turn with this.")
-    asked = parser.parse_args()
-    rounds = 3 if asked.quick else 11
-    checkouts = {"here": HERE, **({"against": asked.against} if asked.against else {})}
+    given = parser.parse_args()
+    rounds = 3 if given.quick else 11
+    checkouts = {"here": HERE, **({"against": given.against} if given.against else {})}
     took: dict[tuple[str, str], list[Took]] = {}
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -78,7 +78,7 @@ def main() -> None:
         rows.append({"command": name, "checkout": which, "cpu": round(cpu, 3), "wall": round(wall, 3)})
         print(f"{name:18} {which:8} {cpu:6.2f} CPU-s {wall:6.2f} s   wanted {WANTED[name]} s")
     summary = {row["command"]: row["cpu"] for row in rows if row["checkout"] == "here"}
-    finish("start", {"rounds": rounds, "wanted": WANTED}, rows, summary, write=asked.write)
+    finish("start", {"rounds": rounds, "wanted": WANTED}, rows, summary, write=given.write)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Shape(NamedTuple):
         """'finetune, block size 16, mixture'."""
         blocks = self.values.get(f"{self.phase}.blocks.name", "fixed")
         more = [*([blocks] if blocks != "fixed" else []), *(["ar"] if self._hybrid else [])]
+        more += ["complementary"] if self.values.get(f"{self.phase}.complementary") else []
         return ", ".join([self.phase, f"block size {self.values[f'{self.phase}.block_size']}", *more])
 
     @property

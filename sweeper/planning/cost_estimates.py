@@ -41,7 +41,8 @@ def shape_of(values: Mapping[str, Any], phase: str) -> str:
     own = {f"{phase}.{name}" for name in OF_PHASE}
     parts = {key: value for key, value in values.items() if key.startswith(OF_RUN) or key in own}
     hybrid = {"ar": True} if values.get(f"{phase}.ar_weight") else {}  # whatever it weighs
-    return content_hash({"phase": phase, **hybrid, **parts})
+    views = {"complementary": True} if values.get(f"{phase}.complementary") else {}
+    return content_hash({"phase": phase, **hybrid, **views, **parts})
 
 
 class CostEstimates:

@@ -106,6 +106,12 @@ def noised_rows(length: int, block_size: int, rate: float) -> Rows:
     return Rows(2 * length - block_size, length, rate * (length - 1), noisy + before, noisy)
 
 
+def complementary_rows(length: int, block_size: int, rate: float) -> Rows:
+    """Of [x_t ; its complement ; x_0]: each token but BOS has a loss in one of the two."""
+    tokens, read, _, pairs, noisy = noised_rows(length, block_size, rate)
+    return Rows(tokens + length, 2 * read, length - 1, pairs + noisy, 2 * noisy)
+
+
 # --- of a run -------------------------------------------------------------------------------------
 class Course(NamedTuple):
     """How operations mount up as a run goes on: its pretrain first, as if it were its own."""
@@ -147,7 +153,8 @@ def of_step(values: Mapping[str, Any], phase: str) -> float:
         return causal
     rate, only = mean_rate(values, phase), objective.only_block_size(length)
     sizes = ((only, 1.0),) if only else trained_sizes(values, phase)
-    noised = (share * flops_of(shape, noised_rows(length, n, rate).times(batch)) for n, share in sizes)
+    rows_of = complementary_rows if values.get(f"{phase}.complementary") else noised_rows
+    noised = (share * flops_of(shape, rows_of(length, n, rate).times(batch)) for n, share in sizes)
     return sum(noised) + (causal if values.get(f"{phase}.ar_weight") else 0.0)
 
 

@@ -6,6 +6,7 @@ trainer/noise/density.py has the mathematics, docs/objectives.md the catalogue. 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import combinations, groupby, islice, product
+from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from sweeper.spec.load import load_spec
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from trainer.config.train_config import TrainConfig
-from trainer.noise.density import Density, Kind, density
+from trainer.noise.density import SAME, Density, Kind, density
 from trainer.settings.phase import Phase
 from trainer.values import flatten
 
@@ -35,10 +36,13 @@ class Trained(NamedTuple):
     @property
     def kind(self) -> Kind:
         """That of its density, where masks are uniform or corrected, a token's context has its rate, and the
-        loss is divided by nothing random. An AR term is left out: a bound of its own."""
-        context = self.phase.time.per != "token" or self.block_size == 1
-        plain = self.phase.masking.unbiased and self.phase.loss_norm != "masked"
-        return self.density.kind if plain and context else "neither"
+        loss is divided by nothing random. Of single tokens always a bound: no context of theirs is masked,
+        so that every rate has the same cross-entropy. An AR term is left out: a bound of its own."""
+        if not self.phase.masking.unbiased or self.phase.loss_norm == "masked":
+            return "neither"
+        if self.block_size == 1:
+            return "bound"
+        return "neither" if self.phase.time.per == "token" else self.density.kind
 
     @property
     def variance_factor(self) -> float:
@@ -46,12 +50,17 @@ class Trained(NamedTuple):
 
     def same(self, other: "Trained") -> bool:
         """Whatever the model, one mean: in blocks of one size, under masks of one kind."""
-        return self._beside() == other._beside() and self.density.same(other.density)
+        if self._beside() != other._beside():
+            return False
+        if self.kind == other.kind == "bound" and self.block_size == 1:
+            return isclose(self.density.total, other.density.total, rel_tol=SAME)
+        return self.density.same(other.density)
 
     def _beside(self) -> tuple[object, ...]:
         """What an objective is made of besides its density."""
         it = self.phase
-        return it.masking, it.ar_weight, it.loss_norm, it.time.per == "token", self.block_size
+        token = it.time.per == "token" and self.block_size > 1
+        return it.masking, it.ar_weight, it.loss_norm, token, self.block_size, it.blocks
 
 
 def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0) -> Trained | None:
@@ -66,10 +75,12 @@ def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0)
 def in_words(phase: Phase) -> str:
     """'schedule cosine, clip.low 0.3': what differs from the default; '' is not said of anything."""
     said = flatten({part: getattr(phase, part).model_dump(mode="json") for part in PARTS})
-    said |= {field: getattr(phase, field) for field in ("ar_weight", "loss_norm")}
+    said |= {field: getattr(phase, field) for field in ("ar_weight", "loss_norm", "complementary")}
+    said |= {"blocks.name": phase.blocks.name, **flatten({"blocks": phase.blocks.model_dump(mode="json")})}
     plain = {part: type(phase).model_fields[part].default.model_dump(mode="json") for part in PARTS}
     usual = {**_own_defaults(phase), **{f"{part}.name": plain[part].get("name") for part in PARTS}}
-    usual |= {"ar_weight": 0.0, "loss_norm": "tokens"}
+    usual |= {"ar_weight": 0.0, "loss_norm": "tokens", "complementary": False}
+    usual |= {"blocks.name": "fixed", "blocks.sizes": [], "blocks.shares": []}
     words = [
         f"{name.removesuffix('.name')} {value:g}"
         if isinstance(value, float)

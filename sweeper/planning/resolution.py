@@ -42,8 +42,9 @@ def resolution(spec: SweepSpec, trials: int, scatter: float | None = None) -> Re
         fresh_masks = True
     elif spec.confirm is not None and spec.confirm.top > 1:
         by, configurations, seeds = "confirm", min(spec.confirm.top, there), spec.confirm.seeds
-    else:
-        by, configurations, seeds = "replicates" if spec.replicates > 1 else "search", there, spec.replicates
+    else:  # what is not searched has seeds of its own
+        seeds = spec.replicates if trials else spec.always_seeds
+        by, configurations = "replicates" if seeds > 1 else "search", there
     degrees = _degrees(spec, configurations, seeds)
     assumed = ASSUMED if scatter is None else (scatter,)
     if degrees is None or configurations < 2:

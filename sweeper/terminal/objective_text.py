@@ -14,6 +14,7 @@ KINDS = {
     "sum of bounds": "a sum of improved bounds: its weight rises with the masking rate",
     "neither": "neither a bound nor a sum of them: its weight falls somewhere, or its masks are another's",
 }
+SINGLE = "a bound: in blocks of one token every masking rate costs the same"
 
 
 def lines(one: Trained) -> list[str]:
@@ -27,7 +28,7 @@ def lines(one: Trained) -> list[str]:
         f"  total          {found.total:.4g} of the bound's 1",
         f"  variance       E[w^2] / E[w]^2 = {factor} of a flat model's blocks of {one.block_size}; "
         f"{token} of single tokens",
-        f"  is             {KINDS[one.kind]}",
+        f"  is             {SINGLE if one.kind == 'bound' and one.block_size == 1 else KINDS[one.kind]}",
     ]
     if one.kind == "sum of bounds":
         shares = ", ".join(f"{label} {share:.1%}" for label, share in bounds(one) if share >= 0.0005)

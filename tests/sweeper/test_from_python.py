@@ -97,9 +97,13 @@ def test_a_sweep_is_begun_read_and_stopped(stub: Path, capsys: pytest.CaptureFix
     with pytest.raises(TimeoutError, match="running on"):
         sweep.wait(timeout=0.3)
     assert capsys.readouterr().out == "2026-11-29 01:02:03  the work goes on\n"
-    threading.Timer(0.3, _thread.interrupt_main).start()  # as Ctrl-C, or a notebook's stop button
-    with pytest.raises(KeyboardInterrupt):
-        sweep.wait(timeout=60)
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background
+    try:
+        threading.Timer(0.3, _thread.interrupt_main).start()  # as Ctrl-C, or a notebook's stop button
+        with pytest.raises(KeyboardInterrupt):
+            sweep.wait(timeout=60)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert sweep.running
     sweep.stop()
     sweep.stop()  # there is nothing left to stop

@@ -94,6 +94,7 @@ class TrainConfig(Settings):
             if not found[name] and (other := self._problem_of_sizes(phase)):
                 problems.append(Problem(f"{name}.{other[0]}", other[1]))
             wrong = None if found[name] else phase.time.problem(phase.clip, phase.masking == Uniform())
+            wrong = wrong or (None if found[name] else phase.problem_of_complement())
             problems += [Problem(f"{name}.{wrong[0]}", wrong[1])] if wrong else []
         if sentence := self._problem_of_looks():
             problems.append(Problem("evaluation.block_sizes", sentence))

@@ -49,9 +49,9 @@ class Density(NamedTuple):
 
     @property
     def d_K(self) -> np.ndarray:
-        """Mean of d over each bin; the first bin's is taken from the second, see SAME."""
+        """Mean of d over each bin; the first bin's is that of the second, see SAME, unless all is in it."""
         d_K = self.mass_K * FINE
-        return np.concatenate([d_K[1:2], d_K[1:]])
+        return np.concatenate([d_K[1:2], d_K[1:]]) if d_K[1:].any() else d_K
 
     @property
     def kind(self) -> Kind:
@@ -78,15 +78,15 @@ class Density(NamedTuple):
         return bool(apart.max() <= SAME * max(self.total, other.total))
 
     def distance(self, other: "Density") -> float:
-        """Of their shapes, whatever their totals: the part of one's emphasis that the other has elsewhere, 0
-        to
-        1."""
+        """Of their shapes, whatever their totals: the part of one's emphasis that the other has elsewhere, in
+        [0, 1]."""
         return float(np.abs(self.mass_K / self.total - other.mass_K / other.total)[1:].sum() / 2)
 
     def mirrors(self, other: "Density") -> bool:
-        """Whether rates p are drawn as often as the other draws 1 - p, and are not their own mirror image: to
-        a
-        hundredth, since schedules begin where 1e-3 stands for t = 0, or at an eps."""
+        """Whether rates p are drawn as often as the other draws 1 - p, and are not their own mirror image.
+
+        To a hundredth, since schedules begin where 1e-3 stands for t = 0, or at an eps.
+        """
         apart, itself = (np.abs(self.drawn_K - each.drawn_K[::-1]).sum() / 2 for each in (other, self))
         return bool(apart <= MIRROR < itself)
 

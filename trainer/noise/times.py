@@ -8,6 +8,7 @@ importance-sampled times in general: Kingma et al. 2021, arXiv 2107.00630, secti
 A new one is one class and one line in the union at the foot. docs/formulas.md section 2.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
@@ -177,6 +178,8 @@ class TableTime(_Stepped):
             raise ValueError(f"{len(heights)} numbers: 2 to 64 are a table")
         if min(heights) < 0 or max(heights) == 0:
             raise ValueError("a density has no number below 0, and one above it")
+        if not math.isfinite(sum(heights)):
+            raise ValueError("their sum is infinite: any scale will do, take a smaller one")
         return heights
 
     def shape(self) -> tuple[float, ...]:

@@ -43,6 +43,7 @@ class Autoregressive(Objective):
             "ar_weight": 0.0,
             "loss_norm": "tokens",
             "time": UniformTime(),
+            "complementary": False,
         }
         for part, default in unread.items():
             if getattr(phase, part) != default:

@@ -17,14 +17,30 @@ if TYPE_CHECKING:
 class Diffusion(Objective):
     """Abstract: blocks of masked diffusion, each noised at its own time (diffusion_loss.py)."""
 
+    def draw(
+        self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, ...]:
+        """Of complementary masks both views, one behind the other."""
+        from trainer.objectives.complement import complement
+        from trainer.objectives.forward import noise
+
+        first = noise(x0_BL, phase, progress, model.shape.mask_id, generator)
+        if not phase.complementary:
+            return first
+        return *first, *complement(x0_BL, first, phase, progress, model.shape.mask_id)
+
     def drawn_loss(
         self, model: Denoiser, x0_BL: torch.Tensor, drawn: tuple[torch.Tensor, ...], phase: Phase
     ) -> TokenLoss:
+        from trainer.objectives.complement import loss_of_views
         from trainer.objectives.diffusion_loss import diffusion_loss
         from trainer.objectives.next_token import next_token_nats
 
-        xt_BL, masked_BL, _, charge_BN = drawn
-        loss = diffusion_loss(model, x0_BL, xt_BL, masked_BL, charge_BN, block_size=phase.block_size)
+        if phase.complementary:
+            loss = loss_of_views(model, x0_BL, [drawn[:4], drawn[4:]], phase.block_size)
+        else:
+            xt_BL, masked_BL, _, charge_BN = drawn
+            loss = diffusion_loss(model, x0_BL, xt_BL, masked_BL, charge_BN, block_size=phase.block_size)
         if not phase.ar_weight:
             return loss
         return loss._replace(loss_BL=loss.loss_BL + phase.ar_weight * next_token_nats(model, x0_BL))

@@ -33,6 +33,8 @@ class ScoreEntropy(Objective):
             return "reweighting", "sedd's loss takes no weight: leave the reweighting out"
         if phase.ar_weight:
             return "ar_weight", "sedd's network gives scores, no chances of a next token: leave it out"
+        if phase.complementary:
+            return "complementary", "sedd is told one noise level for a sequence, and trained under one mask"
         if phase.time.per == "token":
             return "time.per", "sedd is told one noise level for a sequence: block or sequence"
         return None

@@ -7,6 +7,7 @@ on with the same bits. A new way is one class and its place in the union at the 
 from abc import abstractmethod
 from bisect import bisect_right
 from itertools import accumulate
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -64,6 +65,8 @@ class SeveralBlocks(Blocks):
             raise ValueError(f"{len(self.shares)} shares for {len(self.sizes)} sizes: one for each")
         if any(share <= 0 for share in self.shares):
             raise ValueError(f"shares {list(self.shares)}: each is greater than 0")
+        if not isfinite(sum(self.shares)):
+            raise ValueError(f"shares {list(self.shares)}: their sum is infinite; any unit will do")
         return self
 
     def shares_of(self, block_size: int) -> tuple[tuple[int, float], ...]:

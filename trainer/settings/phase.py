@@ -51,6 +51,12 @@ class Phase(Settings):
         description="What a batch's loss is divided by: maskable tokens, sequences, or masked tokens.",
     )
 
+    complementary: bool = Field(
+        False,
+        description="Train each sequence under a mask and under its complement; rates p and 1 - p must be "
+        "drawn alike. A step costs 1.5 to 2 times as much.",
+    )
+
     @property
     def warmup_steps(self) -> int:
         """Optimizer steps over which the learning rate rises."""
@@ -64,7 +70,21 @@ class Phase(Settings):
 
     def of_diffusion(self) -> "Phase":
         """The same with the loss of diffusion alone, per token: what noise does to it is measured so."""
-        return self.model_copy(update={"ar_weight": 0.0, "loss_norm": "tokens"})
+        return self.model_copy(update={"ar_weight": 0.0, "loss_norm": "tokens", "complementary": False})
+
+    def problem_of_complement(self) -> tuple[str, str] | None:
+        """(field, sentence) where a mask's complement is no draw of what the phase trains, else None."""
+        if not self.complementary:
+            return None
+        mirrored = isinstance(self.schedule, LogLinear) and abs(self.clip.low + self.clip.high - 1) < 1e-9
+        if not mirrored or isinstance(self.clip, AutoClip):
+            sentence = (
+                "a complement is masked at 1 - p: use loglinear, and a clip of low and high that sum to 1"
+            )
+            return "complementary", sentence
+        if self.masking != Uniform() or type(self.time) is not UniformTime or self.time.per == "token":
+            return "complementary", "it is for uniform masks and uniform times of a block or a sequence"
+        return None
 
     def unsaid(self, optimizer: OptimizerConfig, model: ModelConfig) -> Iterator[str]:
         """Dotted names of its fields that leave a run as it was before there were these fields."""
@@ -82,6 +102,8 @@ class Phase(Settings):
             yield "ar_weight"
         if self.loss_norm == "tokens":
             yield "loss_norm"
+        if not self.complementary:
+            yield "complementary"
 
 
 class Pretrain(Phase):

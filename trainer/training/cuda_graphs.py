@@ -44,10 +44,9 @@ def padded_loss(
 
 def pads(config: TrainConfig, phase: Phase) -> bool:
     """Whether the loss is the one that `padded_loss` pads: block diffusion's and MDLM's, of the whole batch
-    at
-    once, of one block size and without an AR term."""
-    padded = type(config.objective).drawn_loss is Diffusion.drawn_loss
-    return padded and config.accumulate == 1 and not phase.ar_weight and phase.blocks == FixedBlocks()
+    at once, of one block size and one mask a sequence, without an AR term."""
+    padded = type(config.objective).drawn_loss is Diffusion.drawn_loss and config.accumulate == 1
+    return padded and not (phase.ar_weight or phase.complementary) and phase.blocks == FixedBlocks()
 
 
 def captures(config: TrainConfig, phase: Phase, device: torch.device) -> bool:

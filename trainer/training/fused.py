@@ -46,7 +46,7 @@ def problem(learners: Sequence[Learner], phases: Sequence[Phase]) -> str | None:
         config = learner.config
         if not pads(config, of):
             name = config.objective.name
-            return f"{name} is not trained fused, nor micro-batches, several block sizes, or an AR term"
+            return f"{name} is not trained fused, nor micro-batches, block sizes, complements, or an AR term"
         if config.objective != first.config.objective or learner.model.shape != first.model.shape:
             return "objectives or shapes differ"
         if (config.model.dropout, config.compute) != (first.config.model.dropout, first.config.compute):

@@ -199,6 +199,7 @@ def test_before_anything_is_ranked_there_is_no_winner(tmp_path: Path) -> None:
     assert result.stderr == "nothing of new is ranked yet, so there is no winner: name a trial\n"
 
 
+ROOT = Path(__file__).parents[3]
 WITHOUT = """
 import sys
 sys.modules["torch"] = None
@@ -209,8 +210,8 @@ app(sys.argv[1:])
 
 def test_without_torch_it_says_what_is_missing(url: str) -> None:
     words = ["evaluate", "schedules", "2", "--db", url]
-    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True)
-    assert done.returncode == 7
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 7, done.stderr
     assert done.stderr == "evaluate needs the Python package torch, which is not installed\n"
 
 

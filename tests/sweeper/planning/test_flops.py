@@ -11,6 +11,7 @@ from sweeper.planning.flops import (
     Rows,
     Shape,
     causal_rows,
+    complementary_rows,
     course,
     flops_of,
     flops_of_run,
@@ -108,9 +109,17 @@ def test_several_block_sizes_count_by_their_shares_and_an_ar_term_as_a_pass_of_i
     assert step(ar_weight=0.1) == step(ar_weight=9.0) == pytest.approx(step() + causal)
 
 
+def test_of_complementary_masks_every_token_has_a_loss_and_the_clean_ones_pass_once():
+    one, both = noised_rows(64, 16, 0.5), complementary_rows(64, 16, 0.5)
+    assert both.scored == 63 == pytest.approx(2 * one.scored)
+    assert (both.tokens, both.read) == (one.tokens + 64, 2 * one.read)
+    clean = one.pairs - one.pairs_read  # of clean tokens, which no copy adds to
+    assert both.pairs - both.pairs_read == clean
+    assert both.pairs_read == 2 * one.pairs_read
+
+
 def test_values_of_before_there_were_such_fields_count_as_they_did():
     values = TrainConfig.from_dotted({}).to_dotted()
-    old = {
-        name: value for name, value in values.items() if ".blocks." not in name and "ar_weight" not in name
-    }
+    newer = (".blocks.", "ar_weight", "complementary")
+    old = {name: value for name, value in values.items() if not any(each in name for each in newer)}
     assert of_step(old, "finetune") == of_step(values, "finetune")

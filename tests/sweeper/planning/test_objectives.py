@@ -91,6 +91,28 @@ def test_what_cannot_be_told_from_a_density_is_no_bound():
     assert trained(settings(pretrain__reweighting__name="edm"), "pretrain").kind == "neither"
 
 
+def test_in_blocks_of_one_token_every_density_is_the_likelihood():
+    """No context of a token is masked: what its rate is changes nothing, and totals alone can differ."""
+    one = {"finetune__block_size": 1}
+    plain, clipped = (trained(settings(**one, **more)) for more in ({}, {"finetune__clip__low": 0.3}))
+    masked = trained(settings(**one, finetune__clip={"low": 1, "high": 1}))
+    token = trained(settings(**one, finetune__time__per="token"))
+    halved = trained(settings(**one, finetune__reweighting__name="simple"))
+    assert {each.kind for each in (plain, clipped, masked, token, halved)} == {"bound"}
+    assert plain.same(clipped)
+    assert plain.same(masked)
+    assert plain.same(token)
+    assert not plain.same(halved)
+    given = ["objective", "finetune.block_size=1", "finetune.clip.low=1"]
+    assert "a bound: in blocks of one token" in CliRunner().invoke(app, given).output
+
+
+def test_several_block_sizes_are_another_objective():
+    fixed, mixed = settings(), settings(finetune__blocks={"name": "mixture", "sizes": [4, 16]})
+    assert not trained(fixed).same(trained(mixed))
+    assert trained(mixed).name == "blocks mixture, blocks.sizes [4, 16]"
+
+
 def test_an_objective_is_named_by_what_differs_from_the_default():
     plain, other = settings(), settings(finetune__schedule__name="gaussian", finetune__clip__low=0.25)
     assert trained(plain).name == "loglinear, no weight, no clip"
@@ -167,6 +189,18 @@ def test_the_command_reads_a_sweep_and_a_trial_of_it(tmp_path):
         (["finetune.time=bell", "finetune.clip=auto"], 3, "auto compares clips under uniform times"),
         (["finetune.shedule.name=cosine"], 3, "unknown"),
         (["objective.name=ar"], 0, "nothing is masked"),
+        (["finetune.clip.low=0", "finetune.clip.high=0"], 0, "neither"),
+        (
+            ["finetune.schedule.name=gaussian", "finetune.schedule.mu=0", "finetune.schedule.sigma=0.001"],
+            0,
+            "neither",
+        ),
+        (["finetune.time={name: table, heights: [1e308, 1e308]}"], 3, "their sum is infinite"),
+        (
+            ["finetune.blocks={name: mixture, sizes: [4, 8], shares: [1e308, 1e308]}"],
+            3,
+            "their sum is infinite",
+        ),
         (["nowhere"], 7, "no database"),
     ],
     ids=str,

@@ -31,6 +31,15 @@ def test_of_two_it_is_a_t_test_and_masks_do_not_average_out() -> None:
     assert found == Resolution("confirm", 2, 5, (0.01,), (pytest.approx(expected, rel=1e-4),))
 
 
+def test_baselines_alone_have_seeds_of_their_own() -> None:
+    spec = make_spec(*STAGED, TWO, "always_seeds=8", "search.trials=0", NO_MASKS)
+    found = resolution(spec, 0, 0.01)
+    times = stats.t.ppf(0.96, 7) + stats.norm.ppf(0.8)
+    expected = times * math.sqrt(2 * 0.01**2 / 8)
+    assert found == Resolution("replicates", 2, 8, (0.01,), (pytest.approx(expected, rel=1e-4),))
+    assert resolution(spec, 3, 0.01).seeds == 1, "what is searched has one"
+
+
 def test_masks_of_a_race_average_out() -> None:
     spec = make_spec(*STAGED, "search.trials=9", "settle={seeds: 5, contenders: 2}")
     found = resolution(spec, 9, 0.01)

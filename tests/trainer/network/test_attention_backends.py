@@ -242,10 +242,10 @@ def test_gradients_through_flash(objective: Objective, flash_attn: FlashAttentio
     assert len(flash_attn.calls) == model.shape.layers
 
 
-def test_flex_is_compiled_for_every_shape_of_a_run(monkeypatch: pytest.MonkeyPatch):
+def test_flex_is_compiled_for_every_shape_of_a_run():
     """torch gives up after a few, and computes every score from then on."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
-    attention_flex.compiled.cache_clear()
-    attention_flex.compiled()
-    assert torch._dynamo.config.recompile_limit == attention_flex.SHAPES
-    attention_flex.compiled.cache_clear()
+    with torch._dynamo.config.patch(recompile_limit=8):  # monkeypatch would leave none behind
+        attention_flex.compiled.cache_clear()
+        attention_flex.compiled()
+        assert torch._dynamo.config.recompile_limit == attention_flex.SHAPES
+        attention_flex.compiled.cache_clear()

@@ -41,6 +41,11 @@ class Branch:
         near, far = self.p(t + h) - self.p(t - h), self.p(t + 2 * h) - self.p(t - 2 * h)
         return (8 * near - far) / (12 * h)
 
+    def smooth(self, t: np.ndarray) -> np.ndarray:
+        """Where p moves, and no kink of a clamp lies between the points of a difference."""
+        slope = self.slope(t)
+        return (slope > 0) & np.isclose(slope, self.slope(t, 5e-4), rtol=1e-5, atol=0)
+
     def time(self, p: np.ndarray) -> np.ndarray:
         """At which it is p, by bisection."""
         low, high = np.full_like(p, self.low), np.full_like(p, self.high)
@@ -68,13 +73,13 @@ def test_what_is_charged_is_the_derivative(kind, data, progress):
     own, mixed = [], []
     for branch in branches:
         p, slope = branch.p(branch.t), branch.slope(branch.t)
-        moves = slope > 0
-        smooth = moves & np.isclose(slope, branch.slope(branch.t, 5e-4), rtol=1e-5, atol=0)
-        assert np.count_nonzero(moves & ~smooth) <= 4, "p has no more kinks than two clamps make"
+        smooth = branch.smooth(branch.t)
+        assert np.count_nonzero((slope > 0) & ~smooth) <= 4, "p has no more kinks than two clamps make"
         charged = schedule(branch.t, progress).loss_scale * p
         width = sum(b - a for a, b in schedule.parts if a <= branch.low and branch.high <= b)
         own.append(np.allclose(charged[smooth], (slope[smooth] * width) ** gamma, rtol=1e-4, atol=0))
-        common = smooth & np.all([other.reaches(p) for other in branches], axis=0)
+        reached = [other.reaches(p) & other.smooth(other.time(p)) for other in branches]
+        common = smooth & np.all(reached, axis=0)
         density = sum(1 / other.slope(other.time(p[common])) for other in branches)
         mixed.append(
             np.allclose(charged[common], density**-gamma, rtol=1e-3, atol=0)

@@ -40,6 +40,7 @@ AXES: dict[str, dict[str, Any]] = {
     "wsd": {"finetune__lr_schedule__name": "wsd", "finetune__lr_schedule__decay": 0.8},
     "mixture": {"finetune__blocks__name": "mixture"},
     "curriculum": {"finetune__blocks__name": "curriculum", "finetune__blocks__sizes": [1, 8, 4]},
+    "complementary": {"finetune__complementary": True},
     "hybrid": {"finetune__ar_weight": 0.5, "finetune__loss_norm": "masked"},
     "regularised": {
         "finetune__weight_decay": 0.1,
@@ -245,7 +246,12 @@ def test_variance_bins_and_clips_are_of_the_diffusion_loss_per_token(corpus: Pat
         ]
 
     usual = measured(plain.finetune)
-    for other in ({"ar_weight": 0.5}, {"loss_norm": "sequences"}, {"loss_norm": "masked"}):
+    for other in (
+        {"ar_weight": 0.5},
+        {"loss_norm": "sequences"},
+        {"loss_norm": "masked"},
+        {"complementary": True},
+    ):
         found = measured(plain.finetune.model_copy(update=other))
         assert found[0].pop("objective") != usual[0]["objective"]
         assert found[0] == {name: value for name, value in usual[0].items() if name != "objective"}
