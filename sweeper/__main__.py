@@ -5,7 +5,6 @@ from pathlib import Path
 
 from trainer.last_resort import last_resort
 
-
 COMPLETION = {"--install-completion", "--show-completion"}  # a shell completes a program: `sweeper`
 
 

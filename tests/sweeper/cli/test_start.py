@@ -18,7 +18,6 @@ from trainer.data.wikitext import WikiText
 from trainer.errors import DataError, JudgeError
 from trainer.evaluation.judges import open_judge
 
-
 ROOT = Path(__file__).parents[3]
 
 
