@@ -115,7 +115,8 @@ def delete(
     if json:
         print_json({"deleted": {"sweep": sweep.name, **gone._asdict()}})
         return
-    spared = f"; {gone.spared} pretrains stay, which other sweeps use" if gone.spared else ""
+    stay = "pretrain stays" if gone.spared == 1 else "pretrains stay"
+    spared = f"; {gone.spared} {stay}, which other sweeps use" if gone.spared else ""
     print_text(f"{sweep.called} is deleted, {count} trials, {in_bytes(gone.bytes)}{spared}")
 
 
