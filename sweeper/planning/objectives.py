@@ -38,11 +38,12 @@ class Trained(NamedTuple):
         """That of its density, where masks are uniform or corrected, a token's context has its rate, and the
         loss is divided by nothing random. Of single tokens always a bound: no context of theirs is masked,
         so that every rate has the same cross-entropy. An AR term is left out: a bound of its own."""
-        if not self.phase.masking.unbiased or self.phase.loss_norm == "masked":
+        it = self.phase
+        if not it.masking.corrected(self.block_size, it.clip) or it.loss_norm == "masked":
             return "neither"
         if self.block_size == 1:
             return "bound"
-        return "neither" if self.phase.time.per == "token" else self.density.kind
+        return "neither" if it.time.per == "token" else self.density.kind
 
     @property
     def variance_factor(self) -> float:

@@ -28,15 +28,6 @@ from trainer.values import Settings, flatten, group, kind_of, named, with_defaul
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 2
 
-# Fields of a phase that came later, by what was done before they did: no part of what identifies a run then.
-LATER = {
-    "time.name": "uniform",
-    "time.per": "block",
-    "schedule.gamma": 1.0,
-    "schedule.outside": "cut",
-    "schedule.coin": "time",
-}
-
 
 class CheckpointConfig(Settings):
     every: float = Field(20.0, gt=0, description="Seconds of training between two checkpoints.")
@@ -220,13 +211,9 @@ class TrainConfig(Settings):
         else:
             del values["samples.batch_size"]  # changes no sample
         for name, phase in (("pretrain", self.pretrain), ("finetune", self.finetune)):
-            if phase.masking == Uniform():
-                del values[f"{name}.masking.name"]
-            for unsaid in phase.unsaid(self.optimizer, self.model):
+            own = {key.removeprefix(f"{name}."): values[key] for key in values if key.startswith(f"{name}.")}
+            for unsaid in phase.unsaid(own, self.optimizer, self.model):
                 del values[f"{name}.{unsaid}"]
-            for field, before in LATER.items():
-                if values.get(f"{name}.{field}") == before:
-                    del values[f"{name}.{field}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
 

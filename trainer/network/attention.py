@@ -5,6 +5,7 @@ Every pass of the network is one `Layout`: K noisy copies of a sequence, then it
     training     noisy = L, clean = L - L'   [x_t ; x_0]; nobody reads the last clean block
     MDLM         noisy = L, clean = 0        the same at L' = L
     evaluation   copies = K                  K masks of one sequence share its clean tokens
+    complement   copies = 2                  a mask and its complement, in training
     AR           clean = L, block_size = 1   causal
 
 Sampling with a `Cache` makes passes of another kind: new blocks after those it has stored, a `Recall`.

@@ -59,6 +59,10 @@ class Masking(Settings):
         """A sentence where it makes no sense for blocks of this size at these times, else None."""
         return None
 
+    def corrected(self, block_size: int, clip: AnyClip) -> bool:
+        """Whether the loss has the mean of uniform masks in blocks of this size at these times."""
+        return self.unbiased
+
     def within(self, clip: Clip) -> Masking:
         """The same with what it needs to know of the interval of time in force: called before `redrawn`."""
         return self
@@ -112,6 +116,9 @@ class Resampled(_Untilted):
                 f"fraction in [{clip.low:g}, {clip.high:g}]"
             )
         return None
+
+    def corrected(self, block_size: int, clip: AnyClip) -> bool:
+        return len(accepted(block_size, *_fractions(clip))) > block_size
 
     def within(self, clip: Clip) -> Resampled:
         same = self.model_copy()

@@ -1,7 +1,7 @@
 """A stretch of training: how long, on which noise, in which blocks, at which rate. No torch."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -15,6 +15,21 @@ from trainer.settings.blocks import AnyBlocks, FixedBlocks
 from trainer.settings.learning_rate import AnyLrSchedule, ConstantRate
 from trainer.settings.sizes import ModelConfig, OptimizerConfig
 from trainer.values import Settings
+
+# Fields that came later, by what was done before they did: no part of what identifies a run then.
+LATER = {
+    "masking.name": "uniform",
+    "blocks.name": "fixed",
+    "lr_schedule.name": "constant",
+    "ar_weight": 0.0,
+    "loss_norm": "tokens",
+    "complementary": False,
+    "time.name": "uniform",
+    "time.per": "block",
+    "schedule.gamma": 1.0,
+    "schedule.outside": "cut",
+    "schedule.coin": "time",
+}
 
 
 class Phase(Settings):
@@ -86,24 +101,15 @@ class Phase(Settings):
             return "complementary", "it is for uniform masks and uniform times of a block or a sequence"
         return None
 
-    def unsaid(self, optimizer: OptimizerConfig, model: ModelConfig) -> Iterator[str]:
-        """Dotted names of its fields that leave a run as it was before there were these fields."""
-        if self.blocks == FixedBlocks():
-            yield "blocks.name"
-        if self.lr_schedule == ConstantRate():
-            yield "lr_schedule.name"
-        if self.weight_decay in (None, optimizer.weight_decay):
-            yield "weight_decay"
-        if self.clip_norm in (None, optimizer.clip_norm):
-            yield "clip_norm"
-        if self.dropout in (None, model.dropout):
-            yield "dropout"
-        if not self.ar_weight:
-            yield "ar_weight"
-        if self.loss_norm == "tokens":
-            yield "loss_norm"
-        if not self.complementary:
-            yield "complementary"
+    def unsaid(
+        self, values: Mapping[str, Any], optimizer: OptimizerConfig, model: ModelConfig
+    ) -> Iterator[str]:
+        """Of its dotted values, those that leave a run as it was before there were such fields."""
+        yield from (field for field, before in LATER.items() if field in values and values[field] == before)
+        the_runs = {"weight_decay": optimizer.weight_decay, "clip_norm": optimizer.clip_norm}
+        for field, the_run in {**the_runs, "dropout": model.dropout}.items():
+            if values[field] in (None, the_run):
+                yield field
 
 
 class Pretrain(Phase):

@@ -83,6 +83,7 @@ def test_what_cannot_be_told_from_a_density_is_no_bound():
     assert not trained(settings(**token)).same(trained(settings()))
     again = settings(finetune__masking__name="resampled", finetune__clip__low=0.2)
     assert trained(again).kind == "neither"
+    assert trained(settings(finetune__masking__name="resampled")).kind == "bound", "it refuses no mask"
     assert trained(settings(finetune__masking__name="frequency")).kind == "bound"
     assert trained(settings(finetune__loss_norm="masked")).kind == "neither"
     assert not trained(settings(finetune__ar_weight=0.3)).same(trained(settings()))
