@@ -77,7 +77,7 @@ def _list(db: str, json: bool) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in each["trials"].items())
         cut_off = " (cut off)" if each["state"] in DRIVEN and each["driver"] is None else ""
         tags = f"  [{', '.join(each['tags'])}]" if each["tags"] else ""
-        described = f"  {each['describe']}" if each["describe"] else ""
+        described = "".join(f"  {line}" for line in each["describe"].splitlines()[:1])
         called = f"{each['display_name']}  {each['state']}{cut_off}"
         print_text(f"{called}  {moment(each['created'])}  {counts}{tags}{described}")
     if not sweeps:

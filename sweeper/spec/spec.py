@@ -73,6 +73,14 @@ class SweepSpec(Settings):
     environment: dict[str, str] = Field({}, description="What `${NAME}` was when the sweep was made.")
     text: str = Field("", exclude=True, repr=False, description="The YAML that it was read from.")
 
+    @field_validator("describe", "tags")
+    @classmethod
+    def _is_shown_in_terminals(cls, said: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for text in (said,) if isinstance(said, str) else said:
+            if not all(letter.isprintable() or (letter in "\n\t" and text is said) for letter in text):
+                raise ValueError(f"has a character that is not printed: {text!r}")
+        return said
+
     @field_validator("metrics")
     @classmethod
     def _may_be_searched_on(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:

@@ -72,17 +72,20 @@ def test_what_a_specification_says_of_its_sweep_is_shown_too(db: str) -> None:
     spec = {
         "name": "described",
         "metric": "val_ppl",
-        "describe": "clip bounds again",
+        "describe": "clip bounds again\nand more",
         "tags": ["night", "paper"],
     }
     store.create_sweep(name="described", spec_text="", spec=spec, code_version="0", folder="files")
     store.close()
     call("tag", "described", "paper", "worth a look")
     told = call("status", "described").stdout
-    assert "\nclip bounds again\ntags: night, paper, worth a look\n" in told
+    assert "\nclip bounds again\nand more\ntags: night, paper, worth a look\n" in told
     assert "  [night, paper, worth a look]  clip bounds again\n" in call("list").stdout
     (shown,) = (each for each in document("list")["sweeps"] if each["name"] == "described")
-    assert (shown["describe"], shown["tags"]) == ("clip bounds again", ["night", "paper", "worth a look"])
+    assert (shown["describe"], shown["tags"]) == (
+        "clip bounds again\nand more",
+        ["night", "paper", "worth a look"],
+    )
 
 
 def test_notes_are_listed_with_whose_they_are(db: str) -> None:

@@ -74,6 +74,8 @@ SAID = ", ".join(map(repr, OTHERS))
         ("resources: {cpu: 0}\n", "1:13: resources.cpu: must be greater than 0"),
         ("always_seeds: 0\n", "1:1: always_seeds: must be greater than or equal to 1, got 0"),
         ("name: ../up\n", "1:1: name: letters, digits"),
+        ('describe: "\\e[31mred"\n', "1:1: describe: has a character that is not printed: '\\x1b[31mred'"),
+        ('tags: ["two\\nlines"]\n', "tags: has a character that is not printed: 'two\\nlines'"),
         ("name: .hidden\n", "1:1: name: letters, digits, spaces and . : + = @ _ -, a letter or digit first; not '.hidden'"),
         ("name: 3\n", "1:1: name: must be text, in quotes where it looks like something else: name: '3'"),
         ("name: " + "x" * 101 + "\n", "1:1: name: at most 100 characters, not 101"),
