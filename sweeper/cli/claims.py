@@ -56,7 +56,7 @@ def claims(
     else:
         print_table(["claim", "verdict", "difference [95%]", "would see", "seeds", "CPU min"], rows(found))
         if missing := specs.keys() - {each.sweep for each in found}:
-            print_text(f"not run: {', '.join(sorted(missing))}")
+            print_text(f"not run to its end: {', '.join(sorted(missing))}")
 
 
 def _run(spec: "SweepSpec", db: str) -> None:
@@ -86,9 +86,10 @@ def _ended(spec: "SweepSpec", db: str) -> bool:
 
 
 def _reports(specs: dict[str, "SweepSpec"], db: str) -> "list[Report]":
+    """Of those that have run to their end: a verdict on half of the seeds would be a look too early."""
     from sweeper.cli.opening import opened
     from sweeper.results.report import report
 
     with opened(db, False) as reader:
-        there = {sweep.name: sweep for sweep in reader.sweeps()}
+        there = {sweep.name: sweep for sweep in reader.sweeps() if sweep.state == "complete"}
         return [report(reader, there[spec.name]) for spec in specs.values() if spec.name in there]

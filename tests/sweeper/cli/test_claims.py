@@ -13,6 +13,7 @@ from sweeper.results.measured import FAILS, HOLDS, UNKNOWN
 from sweeper.shipped import claims
 from sweeper.spec.load import load_spec
 from sweeper.store.queries import Reader
+from sweeper.store.store import Store
 from tests.sweeper.results.test_report import TEXT, fill
 
 STEPS = 60_000  # of nano, in 20 CPU-minutes: 20 ms a step
@@ -42,10 +43,17 @@ def test_what_came_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (tmp_path / f"{name}.yaml").write_text(TEXT.replace("name: table", f"name: {name}"))
     url = f"sqlite:///{tmp_path}/claims.db"
     fill(url, load_spec(tmp_path / "table.yaml"), [5.48, 5.19, 5.20], [1.0, 1.0, 0.78], [10.0, 40.0, 30.0])
+    code, said = call("claims", "--no-run", "--db", url)
+    assert (code, said.strip().splitlines()[-1]) == (0, "not run to its end: other, table"), (
+        "a look too early"
+    )
+    with closing(Store(url)) as store:
+        (sweep,) = store.sweeps()
+        store.writer(sweep.id, "me").set_sweep_state("complete", "")
 
     code, said = call("claims", "--no-run", "--db", url)
     assert code == 0, said
-    assert "not run: other" in said
+    assert "not run to its end: other" in said
     assert [word for word in (HOLDS, FAILS) if word in said] == [HOLDS, FAILS]
 
     code, said = call("claims", "table", "--no-run", "--db", url, "--json")
