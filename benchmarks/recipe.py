@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--slots", nargs="+", type=int, default=list(SLOTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--joint-seeds", type=int, default=JOINT_SEEDS, help="0: no joint re-run.")
+    parser.add_argument("--joint", nargs="+", metavar="SWEEP", help="Held against it; all of them without.")
     given = parser.parse_args()
     if given.quick:
         given.precisions, given.slots, given.seeds, given.joint_seeds = ["float32"], [1], [0], 0
@@ -68,7 +69,8 @@ def main() -> None:
         spent = run(given.place, each.name, each.overrides)
         rows.append({**each._asdict(), **spent, **read(given.place, each.name)})
         print(line(rows[-1]), flush=True)
-    checked = held_against_joint(given.place, [each.name for each in variations], given.joint_seeds)
+    names = [each.name for each in variations if not given.joint or each.name in given.joint]
+    checked = held_against_joint(given.place, names, given.joint_seeds)
     for answer in checked:
         print(joint_line(answer), flush=True)
     summary = {
