@@ -49,14 +49,15 @@ def claims(
             say(f"claim {place} of {len(specs)}: {spec.name}")
             _run(spec, db)
     found = _reports(specs, db)
+    missing = sorted(specs.keys() - {each.sweep for each in found})
     if json:
         print_json({"claims": [each.to_json() for each in found]})
     elif markdown:
-        print_text(page(found).rstrip())
+        print_text(page(found, missing).rstrip())
     else:
         print_table(["claim", "verdict", "difference [95%]", "would see", "seeds", "CPU min"], rows(found))
-        if missing := specs.keys() - {each.sweep for each in found}:
-            print_text(f"not run to its end: {', '.join(sorted(missing))}")
+        if missing:
+            print_text(f"not run to its end: {', '.join(missing)}")
 
 
 def _run(spec: "SweepSpec", db: str) -> None:

@@ -28,8 +28,8 @@ def rows(found: Sequence[Report]) -> list[list[str]]:
     return lines
 
 
-def page(found: Sequence[Report]) -> str:
-    """Markdown."""
+def page(found: Sequence[Report], missing: Sequence[str]) -> str:
+    """Markdown. missing: claims that have not run to their end."""
     lines = ["| claim | verdict | would have seen | seeds | CPU minutes |", "| --- | --- | --- | --- | --- |"]
     for report in found:
         for finding in report.findings:
@@ -42,6 +42,8 @@ def page(found: Sequence[Report]) -> str:
                 f"{60 * report.hours:.1f}",
             )
             lines.append(f"| {' | '.join(cells)} |")
+    if missing:
+        lines += ["", f"Not run to its end: {', '.join(f'`{name}`' for name in missing)}."]
     for report in found:
         lines += ["", f"### {report.sweep}", report.reference.source, ""]
         for finding in report.findings:
