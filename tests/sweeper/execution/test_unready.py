@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.air.execution.resources.fixed import FixedResourceManager
+from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 
 from sweeper.execution.ray_private import Made, actor_of
@@ -63,15 +63,15 @@ def test_where_none_becomes_ready_the_driver_stops_with_a_sentence(tmp_path: Pat
 
 # --- what Tune knows and does not show ------------------------------------------------------------
 def test_a_trial_has_an_actor_from_the_moment_that_it_has_a_place() -> None:
-    manager = RayActorManager(resource_manager=FixedResourceManager({"CPU": 1}))
+    manager = RayActorManager(resource_manager=None)  # type: ignore[arg-type]
     assert manager._live_actors_to_ray_actors_resources == {}
     controller = SimpleNamespace(_trial_to_actor=dict[str, Any](), _actor_manager=manager)
     wrapped: Any = TrialRunnerWrapper(controller, None)  # type: ignore[arg-type]
     assert actor_of(wrapped, "trial") is None, "it is not asked for"
-    tracked = SimpleNamespace(actor_id=7)
+    tracked = TrackedActor(7)
     controller._trial_to_actor["trial"] = tracked
     assert actor_of(wrapped, "trial") is None, "its place is not there"
-    manager._live_actors_to_ray_actors_resources[tracked] = ("actor", "place")  # type: ignore[index,assignment]
+    manager._live_actors_to_ray_actors_resources[tracked] = ("actor", "place")  # type: ignore[assignment]
     assert actor_of(wrapped, "trial") == Made(7, "actor")
 
 
