@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import ray
@@ -64,7 +64,8 @@ class TrialBackend:
         self._made: dict[tuple[str, int], float] = {}  # by that and its actor: since when that is being made
         self._ended: dict[str, Silent | Unready] = {}  # those whose worker was ended, and why
         self._last_news = self._listened = time.monotonic()
-        self._say_that_there_is_no_place = self._listened + PLACELESS
+        self._placeless: dict[str, float] = {}  # by Tune's trial id: since when it waits for a place
+        self._say_so_again = 0.0
         self.failure: Exception | None = None
 
     @property
@@ -142,15 +143,15 @@ class TrialBackend:
         return False
 
     @_contained(None)
-    def wait_for_places(self, trials: int) -> None:
-        """At every turn: how many trials have no place for a worker yet. On a cluster others may use it, or
+    def wait_for_places(self, tune_ids: Set[str]) -> None:
+        """At every turn: the trials that have no place for a worker yet. On a cluster others may use it, or
         its nodes are still to come: that is waited for, and now and then said."""
         now = time.monotonic()
-        if not trials:
-            self._say_that_there_is_no_place = now + PLACELESS
-        elif now > self._say_that_there_is_no_place:
-            self._say_that_there_is_no_place = now + AGAIN
-            self._driver.events.note("waiting", placeless(trials, self._slots))
+        self._placeless = {each: self._placeless.get(each, now) for each in tune_ids}
+        long = sum(now - since > PLACELESS for since in self._placeless.values())
+        if long and now > self._say_so_again:
+            self._say_so_again = now + AGAIN
+            self._driver.events.note("waiting", placeless(long, self._slots))
 
     @_contained(None)
     def turn(self) -> None:
@@ -171,6 +172,7 @@ class TrialBackend:
         if (deaf := now - self._listened) > HALTED:
             self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}
             self._made = {which: at + deaf for which, at in self._made.items()}
+            self._placeless = {tune_id: at + deaf for tune_id, at in self._placeless.items()}
         self._listened = now
 
 

@@ -60,7 +60,7 @@ class SchedulerAdapter(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called at every turn of Tune's loop."""
         self._backend.turn()
-        placeless = 0
+        placeless = set[str]()
         for trial in list(tune_controller.get_live_trials()):
             if trial.is_finished():  # Tune failed to set it up, and has told nobody
                 self._backend.died(trial.trial_id)
@@ -70,8 +70,9 @@ class SchedulerAdapter(FIFOScheduler):
                 tune_controller.stop_trial(trial)  # it has not begun: there is nothing to wait for
             elif trial.status == Trial.PENDING:
                 made = actor_of(tune_controller, trial)
-                placeless += made is None
-                if made is not None and self._backend.is_unready(trial.trial_id, made.number):
+                if made is None:
+                    placeless.add(trial.trial_id)
+                elif self._backend.is_unready(trial.trial_id, made.number):
                     ray.kill(made.actor)  # the same
         self._backend.wait_for_places(placeless)
         return super().choose_trial_to_run(tune_controller)

@@ -154,19 +154,20 @@ def test_that_there_is_no_place_is_said_now_and_then(
     monkeypatch.setattr(trial_backend.ray, "available_resources", lambda: {"CPU": 2.0})
     backend = backend_of(driver, slots=Slots(4, 3, 0.5))
 
-    def wait(seconds: float, trials: int) -> list[str]:
+    def wait(seconds: float, *trials: str) -> list[str]:
         before = len(driver.said)
         for _ in range(int(seconds)):
             driver.now += 1.0
-            backend.wait_for_places(trials)
+            backend.wait_for_places(set(trials))
         return driver.said[before:]
 
-    assert wait(10, 0) == []
-    assert wait(PLACELESS, 2) == []
-    (said,) = wait(AGAIN, 2)
+    assert wait(10) == []
+    assert wait(PLACELESS, "a", "b") == []
+    (said,) = wait(AGAIN, "a", "b")
     free = "of 8 CPUs 2 are free, of 2 GPUs 0 are free"
     assert said == f"waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU: {free}"
-    assert len(wait(3 * AGAIN, 1)) == 3
-    assert wait(1, 0) == []
-    assert wait(PLACELESS, 1) == [], "there was one in between"
+    assert len(wait(3 * AGAIN, "b")) == 3
+    assert wait(1) == []
+    for each in "abcdefgh":  # one after another, as in any sweep: a moment each
+        assert wait(PLACELESS, each) == []
     assert backend.failure is None
