@@ -20,7 +20,9 @@ from sweeper.words import clock
 
 log = logging.getLogger("ray.sweeper")
 QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
-READY = 120.0  # seconds that a worker may take to be made, at least: it imports Ray Tune on a busy machine
+# Seconds that a worker may take to be made. It imports for 4 of a processor's, and Ray has workers step back
+# behind whatever else a machine does: on a busy one minutes were seen.
+READY = 600.0
 PLACELESS, AGAIN = 60.0, 600.0  # seconds without a place until that is said, and until it is said again
 
 
@@ -54,8 +56,8 @@ class TrialBackend:
         time_limit: float,
         keep_usage: Callable[[str, int | None, Usage], object],
     ):
-        """time_limit: seconds in which a worker must give a sign of life. keep_usage: of a worker and the
-        trial that it runs."""
+        """time_limit: seconds in which a worker that has begun must give a sign of life. keep_usage: of a
+        worker and the trial that it runs."""
         self._keep_usage = keep_usage
         self._driver, self._slots, self._trainer, self._watchdog = driver, slots, trainer, watchdog
         self._time_limit = time_limit
@@ -136,9 +138,8 @@ class TrialBackend:
         """Of a trial that has a place, and an actor in it that has not answered yet, at every turn: whether
         that is to be ended, for it seems to hang. No fault of the trial's: it has not begun."""
         since = self._made.setdefault((tune_id, actor), time.monotonic())
-        limit = max(self._time_limit, READY)
-        if time.monotonic() - since > limit and tune_id not in self._ended:
-            self._ended[tune_id] = Unready(f"no sign of life for {clock(limit)}")
+        if time.monotonic() - since > READY and tune_id not in self._ended:
+            self._ended[tune_id] = Unready(f"no sign of life for {clock(READY)}")
             return True
         return False
 

@@ -1,7 +1,7 @@
 """A driver for tests whose workers hang: python -m tests.sweeper.hanging URL FILES SPEC [key=value ...]
 
 FAKE_HANGS names the method that hangs, `setup` of a fresh worker or `reset_config` of one that has served
-another trial, and how often: setup:1. FAKE_READY: seconds that a worker may take to be made, at least."""
+another trial, and how often: setup:1. Nobody else is taken to hang, however slow this machine is."""
 
 import os
 import signal
@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sweeper.execution import trial_backend, tuner
+from sweeper.execution import runner, trial_backend, tuner
+from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.worker import Worker
 from tests.sweeper.drive import main
 
@@ -39,7 +40,21 @@ def hang(method: str) -> None:
             signal.pause()
 
 
+class Patient(TrialBackend):
+    """Looks at who is being made only when one more hangs than it has ended."""
+
+    ended = 0
+
+    def is_unready(self, tune_id: str, actor: int) -> bool:
+        if not Path(f"{os.environ['FAKE_PIDS']}.hangs{self.ended}").exists():
+            return False
+        found = super().is_unready(tune_id, actor)
+        self.ended += found
+        return found
+
+
 if __name__ == "__main__":
-    trial_backend.READY = float(os.environ["FAKE_READY"])
+    trial_backend.READY = 3.0
+    runner.TrialBackend = Patient  # type: ignore[misc]
     tuner.Worker = Hanging  # type: ignore[misc]
     sys.exit(main())

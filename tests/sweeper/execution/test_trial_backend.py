@@ -92,9 +92,9 @@ def test_a_workers_sample_is_kept_with_the_trial_that_it_runs(driver: Waiting) -
 
 
 # --- workers that are being made ----------------------------------------------------------------------
-def backend_of(driver: Any, limit: float = LIMIT, slots: Slots | None = None) -> TrialBackend:
+def backend_of(driver: Any, slots: Slots | None = None) -> TrialBackend:
     slots = slots or Slots(2, 1, 0)
-    return TrialBackend(driver, slots, "tests.fakes", Watchdog("resume"), limit, lambda *said: None)
+    return TrialBackend(driver, slots, "tests.fakes", Watchdog("resume"), LIMIT, lambda *said: None)
 
 
 def unready_at(
@@ -110,23 +110,21 @@ def unready_at(
     return None
 
 
-@pytest.mark.parametrize("limit", [LIMIT, 5.0])
-def test_an_actor_that_has_its_place_and_never_answers_is_ended_once(driver: Waiting, limit: float) -> None:
-    """A short limit is for steps: to be made, a worker has its time all the same."""
-    backend = backend_of(driver, limit)
-    assert unready_at(driver, backend, 1, 1000) == max(limit, READY) + 1
+def test_an_actor_that_has_its_place_and_never_answers_is_ended_once(driver: Waiting) -> None:
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, 1000) == READY + 1
     assert unready_at(driver, backend, 1, 1000) is None, "it is ended already"
 
 
 def test_another_actor_for_the_same_trial_has_time_of_its_own(driver: Waiting) -> None:
     """Tune gives a trial whose actor is being made one that has become free."""
     backend = backend_of(driver)
-    assert unready_at(driver, backend, 1, LIMIT - 1) is None
-    assert unready_at(driver, backend, 2, 1000) == LIMIT + 1
+    assert unready_at(driver, backend, 1, READY - 1) is None
+    assert unready_at(driver, backend, 2, 1000) == READY + 1
 
 
 def test_nobody_is_unready_whom_the_driver_could_not_hear(driver: Waiting) -> None:
-    assert unready_at(driver, backend_of(driver), 1, LIMIT - 1, wait=PATIENCE) is None
+    assert unready_at(driver, backend_of(driver), 1, READY - 1, wait=PATIENCE) is None
 
 
 @pytest.mark.parametrize("ended", ["silent", "unready", None])
@@ -136,14 +134,14 @@ def test_a_job_whose_worker_died_hears_why(driver: Waiting, ended: str | None) -
     backend._jobs = {"a": job}
     if ended == "unready":
         assert not backend.is_unready("a", 1)
-        driver.now += LIMIT + 1
+        driver.now += READY + 1
         assert backend.is_unready("a", 1)
     elif ended == "silent":
         assert not backend.is_silent("a")
         driver.now += LIMIT + 1
         assert backend.is_silent("a")
     backend.died("a")
-    why = {"silent": Silent(), "unready": Unready("no sign of life for 5:00"), None: Lost()}
+    why = {"silent": Silent(), "unready": Unready("no sign of life for 10:00"), None: Lost()}
     assert driver.failed == [(job, why[ended])]
 
 
