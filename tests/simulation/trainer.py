@@ -165,8 +165,8 @@ def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
 
 
 def _replace(file: Path, state: dict[str, Any]) -> None:
-    new, text = file.with_suffix(".new"), json.dumps(state)
-    new.write_text(f"{sha256(text.encode()).hexdigest()}{text}")
+    new, text = file.with_suffix(".new"), json.dumps(state).encode()
+    new.write_bytes(sha256(text).hexdigest().encode() + text)
     os.replace(new, file)
 
 
@@ -191,5 +191,5 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:
-    with open(folder / LOG, "a", encoding="utf-8") as log:
-        log.write(f"{what} {attempt} {step}\n")
+    with open(folder / LOG, "ab", buffering=0) as log:
+        log.write(f"{what} {attempt} {step}\n".encode())
