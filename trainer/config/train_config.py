@@ -21,6 +21,7 @@ from trainer.objectives.union import OBJECTIVES, AnyObjective
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.union import samplers_of
 from trainer.settings.compute import ComputeConfig
+from trainer.settings.learning_rate import ConstantRate
 from trainer.settings.phase import Finetune, Phase, Pretrain
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
 from trainer.values import Settings, flatten, group, kind_of, named, with_defaults
@@ -162,6 +163,18 @@ class TrainConfig(Settings):
     def stage_key(self) -> str:
         """The name of the pretrain that this run branches from: equal keys, equal bits."""
         return content_hash({"trainer": TRAINER_VERSION, **self.stage_content()})
+
+    def until(self, step: int) -> "TrainConfig":
+        """The run whose pretrain is this one's first steps up to `step`: at the peak rate, and no decay.
+
+        Equal to the bit up to pretrain.stable_steps, as far as both go.
+        """
+        changed = {
+            "steps": step,
+            "warmup": float(self.pretrain.warmup_steps),
+            "lr_schedule": ConstantRate(),
+        }
+        return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=changed)})
 
     def published(self) -> str | None:
         """What identifies the checkpoint of pretrain.from: its weights, wherever they lie.

@@ -45,6 +45,7 @@ from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
 from trainer.training.run_end import generated, in_blocks, zero_shot
+from trainer.training.stable import gone_on_from, way_of
 
 
 class Run:
@@ -63,8 +64,12 @@ class Run:
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
-        elif branch is not None:
+        elif branch is not None and part.ends_run:
             self._branch(branch)
+        elif branch is not None and (
+            stood := gone_on_from(branch, folder, config, self.corpus, self.learner)
+        ):
+            self.progress = stood
         elif config.pretrain.from_ is not None:
             self._start_from(Path(config.pretrain.from_))
         self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
@@ -176,6 +181,7 @@ class Run:
             "attempt": self.attempt,
             "config": self.config.to_dotted(),
             "stage_key": self.config.stage_key(),
+            **({} if self.part.ends_run else way_of(self.config)),
             "corpus": identity(self.corpus, "train"),
             "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
