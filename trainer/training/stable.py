@@ -50,7 +50,8 @@ def _lack(facts: dict[str, Any], progress: Progress, config: TrainConfig, corpus
     ours = way_of(config)
     if facts.get("way") != ours["way"]:
         return "not a part of this pretrain"
-    if not progress.recorded == progress.step <= min(facts["stable_steps"], ours["stable_steps"]):
+    most = min(facts["stable_steps"], ours["stable_steps"], config.pretrain.steps - 1)
+    if not progress.recorded == progress.step <= most:
         return f"at step {progress.step}, which is not in the stable part"
     texts: dict[str, Split] = {"corpus": "train", "valid": "valid"}
     for name, split in texts.items():
