@@ -198,8 +198,8 @@ class TrainConfig(Settings):
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
         without one, for uniform masking and what else a phase leaves as it was, for an evaluation of no
-        wanted errors, other corpora or other block sizes, for samples that are not drawn, nor for what is
-        computed as it always was."""
+        wanted errors, other corpora, other block sizes or last step, for samples that are not drawn, nor for
+        what is computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -212,6 +212,8 @@ class TrainConfig(Settings):
         for error in ("error", "rank_error"):
             if values[f"evaluation.{error}"] is None:
                 del values[f"evaluation.{error}"]
+        if not self.evaluation.test_last:
+            del values["evaluation.test_last"]
         if not self.evaluation.block_sizes:
             del values["evaluation.block_sizes"]
         if not self.evaluation.zero_shot:

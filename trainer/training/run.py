@@ -44,7 +44,7 @@ from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
-from trainer.training.run_end import generated, in_blocks, zero_shot
+from trainer.training.run_end import generated, in_blocks, last_on_test, zero_shot
 from trainer.training.stable import gone_on_from, way_of
 
 
@@ -136,6 +136,7 @@ class Run:
                 evaluations.append((yield from self._ranked(evaluations[0], best, best_step)))
             if config.evaluation.test:  # the only reader of the test split
                 evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
+            evaluations += yield from last_on_test(self.learner.average, config, self.corpus, progress.step)
             evaluations += yield from in_blocks(best, config, self.corpus, best_step)
             values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
             values.update((yield from generated(best, config, self.corpus, self.folder)))
