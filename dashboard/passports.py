@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sweeper.store.records import EvaluationRecord
-from trainer.evaluation.record import LAST
 
 SPLITS = {
     "valid": "Evaluation on valid: ranked",
     "test": "Evaluation on test: read once",
-    LAST: "Evaluation on test, of the last step: shown",
+    "last": "Evaluation on test, of the last step: shown",
 }
 
 MEASURED = frozenset({"surprisal_variance"})  # in a provenance: of one trial's values, not how they came
