@@ -15,6 +15,7 @@ from sweeper.driver.failures import (
     Lost,
     Silent,
     Stale,
+    Unready,
     not_finite,
 )
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, StageJob, TrialJob
@@ -201,7 +202,7 @@ class JobQueue:
 
     def try_again(self, job: Job, failure: Again) -> Ended | None:
         """None where it is handed back; else what it is then: that has happened too often."""
-        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent | BrokenDevice):
+        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent | Unready | BrokenDevice):
             return Configuration(failure.error)  # it has no state of its own that another try would mend
         times = self._retries.count(job, failure.kind)
         if times >= failure.most:

@@ -11,7 +11,8 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.stop_reason import StopReason
 from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.results.savings import LEDGER, spent
-from sweeper.spec.budget import NONE, Amount, Budget
+from sweeper.spec.budget import NONE, Amount
+from sweeper.spec.sections import Budget
 from sweeper.store.records import SweepRecord, TrialRecord
 from trainer.evaluation.record import Report
 

@@ -24,7 +24,7 @@ from sweeper.results.ranking import (
     ranking_of,
 )
 from sweeper.results.row import Row
-from sweeper.results.rows import ranked_row, unranked_row, with_fresh, with_optimism
+from sweeper.results.rows import ranked_rows, unranked_row, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
@@ -205,10 +205,8 @@ class Watched:
         test, search = now.evaluations["test"], self._search
         after = fresh(now, trials, self._ranks, search, unscored)
         also = WhenAsked(search.rows, test)
-        rows = [
-            ranked_row(self._unranked[c := each.entry.configuration], each, OfRow(also, c))
-            for each in search.rows
-        ]
+        places = [each.entry.configuration for each in search.rows]
+        rows = ranked_rows([self._unranked[c] for c in places], search.rows, [OfRow(also, c) for c in places])
         rows = with_fresh(rows, after, later)
         if after is not None:
             rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)

@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from sweeper.store.leased import clean
+from sweeper.store.leased import VERSION, clean
 from sweeper.store.places import as_stored
 from sweeper.store.records import MAY_BE_RETRIED, RETRIED
 from sweeper.store.rows import lineage
 from sweeper.store.schema import controls, events, metadata, stages, sweeps, trials
 from sweeper.store.stage_writer import StageWriter
+
+_EVENT = insert(events)
 
 
 class SweepWriter(StageWriter):
@@ -65,8 +67,9 @@ class SweepWriter(StageWriter):
             again = [row.id for row in found]
             new = {"state": "queued", "ended": None, "error": "", "reason": "", "tokens": 0}
             theirs = trials.c.id.in_(again) | trials.c.repeat_of.in_(again)
-            version = self._next_version(connection)
-            connection.execute(update(trials).where(mine & theirs).values(**new, version=version))
+            self._next_version(connection)
+            changed = update(trials).where(mine & theirs).values(**new, version=VERSION)
+            connection.execute(changed, {"sweep_id": self._sweep})
             of_them = stages.c.key.in_({row.stage for row in found}) & (stages.c.state == "failed")
             connection.execute(update(stages).where(of_them).values(state="queued", error=""))
             for row in found:
@@ -96,7 +99,7 @@ class SweepWriter(StageWriter):
 
     def _say(self, connection: Connection, kind: str, text: str, trial: int | None) -> None:
         row = {"time": self._clock.wall(), "sweep": self._sweep, "trial": trial, "kind": kind}
-        connection.execute(insert(events).values(**row, text=clean(text)))
+        connection.execute(_EVENT, {**row, "text": clean(text)})
 
     def finish_control(self, control: int) -> None:
         """Marks a request as done; a request of another sweep is left alone."""
