@@ -1,7 +1,7 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from sweeper.store.records import (
     TrialRecord,
     UsageRecord,
 )
+from sweeper.store.rows import lineage
 from sweeper.store.schema import (
     asks,
     configurations,
@@ -121,12 +122,26 @@ class Reader:
             query = query.where(stages.c.key.in_(keys))
         return [self._found(StageRecord(*row)) for row in self._rows(query)]
 
+    def stages_behind(self, keys: Iterable[str]) -> list[StageRecord]:
+        """Those of the keys that there are, and those that they go on from; in order of key."""
+        line = lineage()
+        found = self._rows(select(line.c.of).where(line.c.stage.in_(list(keys))).distinct())
+        return self.stages([key for (key,) in found])
+
+    def complete_stages(self) -> dict[str, int]:
+        """Their steps by key."""
+        return dict(self._rows(select(stages.c.key, stages.c.steps).where(stages.c.state == "complete")))
+
     def stage_uses(self) -> list[StageUse]:
-        """Who branches from which stage, in every sweep; in order of stage and sweep."""
+        """Who branches from which stage, or from one that goes on from it, in every sweep; in order of stage
+        and sweep."""
+        line = lineage()
+        stage = func.coalesce(line.c.of, trials.c.stage)  # it has no row before it is first run
         unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
-        query = select(trials.c.stage, trials.c.sweep, func.count(), unfinished)
+        query = select(stage, trials.c.sweep, func.count(), unfinished)
+        query = query.select_from(trials.outerjoin(line, line.c.stage == trials.c.stage))
         query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
-        query = query.group_by(trials.c.stage, trials.c.sweep).order_by(trials.c.stage, trials.c.sweep)
+        query = query.group_by(stage, trials.c.sweep).order_by(stage, trials.c.sweep)
         return [StageUse(*row) for row in self._rows(query)]
 
     def drivers(self, sweep: int) -> list[DriverRecord]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import CTE, BindParameter, Connection, bindparam, select
 
 from sweeper.store.engine import insert_or_ignore, upsert
 from sweeper.store.records import LatestRecord, MetricRow
-from sweeper.store.schema import evaluations, latest, metrics
+from sweeper.store.schema import evaluations, latest, metrics, stages
 from trainer.evaluation.record import Evaluation
 from trainer.metrics import BY_NAME
 
@@ -85,3 +85,12 @@ def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestReco
     if (sign * row.value, row.step) < (sign * record.best, record.best_step):
         record = record._replace(best=row.value, best_step=row.step)
     return record
+
+
+def lineage() -> CTE:
+    """(stage, of): each stage, and those that it goes on from, however far back."""
+    own = select(stages.c.key.label("stage"), stages.c.key.label("of")).cte("lineage", recursive=True)
+    behind = select(own.c.stage, stages.c.parent).where(
+        stages.c.key == own.c.of, stages.c.parent.is_not(None)
+    )
+    return own.union(behind)
