@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from trainer.network.attention import Attention, Layout, Recalling
 from trainer.network.backends import fitting, recall_fittingly
 from trainer.network.cross_entropy import linear_cross_entropy
-from trainer.network.layers import Block, Embedding, OutputLayer, Rotary, SigmaMap, cast_linear, heads_joined
+from trainer.network.layers import Block, Embedding, OutputLayer, Rotary, SigmaMap, heads_joined
+from trainer.network.products import cast_linear
 
 MAX_LOGITS = 2**23  # of rows whose logits are made at once: bounds memory
 

@@ -44,7 +44,8 @@ from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
-from trainer.training.run_end import generated, in_blocks, zero_shot
+from trainer.training.run_end import generated, in_blocks, last_on_test, zero_shot
+from trainer.training.stable import gone_on_from, way_of
 
 
 class Run:
@@ -63,8 +64,12 @@ class Run:
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
-        elif branch is not None:
+        elif branch is not None and part.ends_run:
             self._branch(branch)
+        elif branch is not None and (
+            stood := gone_on_from(branch, folder, config, self.corpus, self.learner)
+        ):
+            self.progress = stood
         elif config.pretrain.from_ is not None:
             self._start_from(Path(config.pretrain.from_))
         self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
@@ -131,6 +136,7 @@ class Run:
                 evaluations.append((yield from self._ranked(evaluations[0], best, best_step)))
             if config.evaluation.test:  # the only reader of the test split
                 evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
+            evaluations += yield from last_on_test(self.learner.average, config, self.corpus, progress.step)
             evaluations += yield from in_blocks(best, config, self.corpus, best_step)
             values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
             values.update((yield from generated(best, config, self.corpus, self.folder)))
@@ -176,6 +182,7 @@ class Run:
             "attempt": self.attempt,
             "config": self.config.to_dotted(),
             "stage_key": self.config.stage_key(),
+            **({} if self.part.ends_run else way_of(self.config)),
             "corpus": identity(self.corpus, "train"),
             "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
