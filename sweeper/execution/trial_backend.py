@@ -178,10 +178,10 @@ class TrialBackend:
 
 
 def placeless(trials: int, slots: Slots) -> str:
-    """'2 trials wait for a place of 1 CPU and 1 GPU each: of 8 CPUs 2 are free, of 2 GPUs 0'."""
+    """'2 trials wait for a place of 1 CPU and 1 GPU; free: CPU 2 of 8, GPU 0 of 2'."""
     wanted = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
     there, free = ray.cluster_resources(), ray.available_resources()
     of_each = " and ".join(f"{count:g} {name}" for name, count in wanted.items())
-    left = ", ".join(f"of {there.get(name, 0):g} {name}s {free.get(name, 0):g} are free" for name in wanted)
+    left = ", ".join(f"{name} {free.get(name, 0):g} of {there.get(name, 0):g}" for name in wanted)
     who = "1 trial waits" if trials == 1 else f"{trials} trials wait"
-    return f"{who} for a place of {of_each}: {left}"
+    return f"{who} for a place of {of_each}; free: {left}"

@@ -162,8 +162,7 @@ def test_that_there_is_no_place_is_said_now_and_then(
     assert wait(10) == []
     assert wait(PLACELESS, "a", "b") == []
     (said,) = wait(AGAIN, "a", "b")
-    free = "of 8 CPUs 2 are free, of 2 GPUs 0 are free"
-    assert said == f"waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU: {free}"
+    assert said == "waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU; free: CPU 2 of 8, GPU 0 of 2"
     assert len(wait(3 * AGAIN, "b")) == 3
     assert wait(1) == []
     for each in "abcdefgh":  # one after another, as in any sweep: a moment each
