@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Set
 from typing import Any
@@ -21,8 +22,9 @@ from sweeper.words import clock
 log = logging.getLogger("ray.sweeper")
 QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
 # Seconds that a worker may take to be made. It imports for 4 of a processor's, and Ray has workers step back
-# behind whatever else a machine does: on a busy one minutes were seen.
-READY = 600.0
+# behind all else that a machine does: where more than CROWDED want each core, one may get none for minutes,
+# and that time does not count.
+READY, CROWDED = 600.0, 1.5
 PLACELESS, AGAIN = 60.0, 600.0  # seconds without a place until that is said, and until it is said again
 
 
@@ -168,9 +170,13 @@ class TrialBackend:
                 self._watchdog.give_up("the Ray cluster has died")
 
     def _forgive(self) -> None:
-        """None was silent while nobody listened: this process was halted, or waited for its store's lock."""
+        """None was silent while nobody listened: this process was halted, or waited for its store's lock. Nor
+        is one that is being made, while the machine has no time for it."""
         now = time.monotonic()
-        if (deaf := now - self._listened) > HALTED:
+        deaf = now - self._listened
+        if self._made and deaf <= HALTED and os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1):
+            self._made = {which: at + deaf for which, at in self._made.items()}
+        if deaf > HALTED:
             self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}
             self._made = {which: at + deaf for which, at in self._made.items()}
             self._placeless = {tune_id: at + deaf for tune_id, at in self._placeless.items()}

@@ -1,5 +1,6 @@
 """Who is taken to be silent? Not those whom nobody could hear."""
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ class Waiting:
     stop_reason = None
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now, self.load = 0.0, 0.5  # seconds; how many want each core of this machine
         self.said: list[str] = []
         self.failed: list[tuple[Job, Failure]] = []
         self.events = SimpleNamespace(note=lambda kind, text: self.said.append(f"{kind}: {text}"))
@@ -45,6 +46,7 @@ class Waiting:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Waiting:
     driver = Waiting()
     monkeypatch.setattr(trial_backend, "time", SimpleNamespace(monotonic=lambda: driver.now))
+    monkeypatch.setattr(trial_backend.os, "getloadavg", lambda: (driver.load * os.cpu_count(), 0.0, 0.0))
     return driver
 
 
@@ -125,6 +127,15 @@ def test_another_actor_for_the_same_trial_has_time_of_its_own(driver: Waiting) -
 
 def test_nobody_is_unready_whom_the_driver_could_not_hear(driver: Waiting) -> None:
     assert unready_at(driver, backend_of(driver), 1, READY - 1, wait=PATIENCE) is None
+
+
+def test_nobody_is_unready_whom_the_machine_has_no_time_for(driver: Waiting) -> None:
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, READY - 10) is None
+    driver.load = 2.0
+    assert unready_at(driver, backend, 1, 5000) is None
+    driver.load = 1.0  # all cores train
+    assert unready_at(driver, backend, 1, 5000) == 11
 
 
 @pytest.mark.parametrize("ended", ["silent", "unready", None])
