@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from trainer.checkpoints import checkpoint
+from trainer.checkpoints.causal_lm import load_causal_lm
 from trainer.checkpoints.interchange import load_published
 from trainer.checkpoints.trained import load_weights
 from trainer.config.network import shape_of
@@ -36,6 +37,7 @@ from trainer.evaluation.floors import floors
 from trainer.evaluation.record import Evaluation, Report
 from trainer.evaluation.variance import variance
 from trainer.heartbeat import meanwhile
+from trainer.network.adapted import Adapted
 from trainer.network.hardware import Memory, pick_device
 from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip
@@ -59,7 +61,8 @@ class Run:
         self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
         of_phase = config.within(part.phase)
-        self.learner = Learner(of_phase, shape_of(config, self.corpus.tokenizer), pick_device(device))
+        shape = shape_of(config, self.corpus.tokenizer, config.source())
+        self.learner = Learner(of_phase, shape, pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
@@ -171,6 +174,7 @@ class Run:
         return write
 
     def _facts(self) -> dict[str, Any]:
+        source = self.learner.model.shape.source
         return {
             "phase": self.part.name,
             "attempt": self.attempt,
@@ -179,6 +183,7 @@ class Run:
             "corpus": identity(self.corpus, "train"),
             "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
+            **({"source": source.model_dump(mode="json")} if source else {}),
         }
 
     def _resume(self) -> None:
@@ -220,7 +225,10 @@ class Run:
     def _start_from(self, published: Path) -> None:
         """Its weights are their own moving average; AdamW's moments start at zero."""
         try:
-            weights = load_published(published, self.learner.model)
+            if isinstance(model := self.learner.model, Adapted):
+                weights = load_causal_lm(published, model, self.corpus.tokenizer)
+            else:
+                weights = load_published(published, model)
         except DamagedCheckpoint as error:  # of a file that is not this run's to replace
             raise CheckpointError(str(error)) from None
         self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
