@@ -41,6 +41,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2, untied": ("gpt2", {**GPT2, "tie_word_embeddings": False}),
     "llama": ("llama", LLAMA),
     "llama, tied": ("llama", {**LLAMA, "tie_word_embeddings": True, "head_dim": 8}),
+    "qwen2": ("qwen2", {**LLAMA, "tie_word_embeddings": True}),
+    "qwen3": ("qwen3", {**LLAMA, "head_dim": 10}),
 }
 
 

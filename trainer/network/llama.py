@@ -32,12 +32,19 @@ class SelfAttention(nn.Module):
         self.k_proj = Linear(width, source.kv_heads * size, bias=bias)
         self.v_proj = Linear(width, source.kv_heads * size, bias=bias)
         self.o_proj = Linear(source.heads * size, width, bias=False)
+        self.q_norm = nn.RMSNorm(size, source.rms_norm_eps) if source.qk_norm else None
+        self.k_norm = nn.RMSNorm(size, source.rms_norm_eps) if source.qk_norm else None
 
     def project(self, normed_BSD: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         maps = (self.q_proj, self.k_proj, self.v_proj)
         q, k, v = (x(normed_BSD).unflatten(-1, (-1, self.head_size)).transpose(1, 2) for x in maps)
-        q, k = rotate(q, angles), rotate(k, angles)
+        q, k = rotate(_normed(q, self.q_norm), angles), rotate(_normed(k, self.k_norm), angles)
         return q, k.repeat_interleave(self.group, dim=1), v.repeat_interleave(self.group, dim=1)
+
+
+def _normed(x_BHSK: Tensor, norm: nn.RMSNorm | None) -> Tensor:
+    """Head by head, as exactly as the weights are."""
+    return x_BHSK if norm is None else norm(x_BHSK.to(norm.weight.dtype)).to(x_BHSK.dtype)
 
 
 class SwiGLU(nn.Module):

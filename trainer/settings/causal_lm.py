@@ -163,4 +163,29 @@ class LlamaConfig(LlamaLike):
     model_type: Literal["llama"]
 
 
-AnyCausalLM = Annotated[Gpt2Config | LlamaConfig, Field(discriminator="model_type")]
+class Qwen2Config(LlamaLike):
+    """Qwen2 and 2.5 (arXiv 2407.10671): queries, keys and values have a bias."""
+
+    model_type: Literal["qwen2"]
+    num_key_value_heads: int = Field(ge=1)
+
+    @property
+    def qkv_bias(self) -> bool:
+        return True
+
+
+class Qwen3Config(LlamaLike):
+    """Qwen3 (arXiv 2505.09388): queries and keys are normalised, and a head has a size of its own."""
+
+    model_type: Literal["qwen3"]
+    num_key_value_heads: int = Field(ge=1)
+    head_dim: int = Field(128, ge=2)
+
+    @property
+    def qk_norm(self) -> bool:
+        return True
+
+
+AnyCausalLM = Annotated[
+    Gpt2Config | LlamaConfig | Qwen2Config | Qwen3Config, Field(discriminator="model_type")
+]
