@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from trainer.config.problems import Problem
 from trainer.config.published import weights_file
@@ -13,10 +13,14 @@ from trainer.errors import CheckpointError
 from trainer.objectives.base import Objective
 from trainer.settings.causal_lm import AnyCausalLM, CausalLM
 from trainer.settings.sizes import ModelConfig
-from trainer.values import kinds
+from trainer.values import Settings, kinds
 
 ENDINGS = ("ForCausalLM", "LMHeadModel")  # of the classes of causal models
-READ = tuple(each.model_fields["model_type"].annotation.__args__[0] for each in kinds(AnyCausalLM))
+READ = tuple(each.model_fields["model_type"].default for each in kinds(AnyCausalLM))
+
+
+class _Said(Settings):
+    source: AnyCausalLM
 
 
 def causal_lm_at(path: Path) -> CausalLM | None:
@@ -33,7 +37,7 @@ def causal_lm_at(path: Path) -> CausalLM | None:
 
 def causal_lm_in(said: object) -> CausalLM:
     """What a run's checkpoint keeps of it. Raises ValidationError."""
-    return TypeAdapter(AnyCausalLM).validate_python(said)
+    return _Said.model_validate({"source": said}).source
 
 
 def problems_with(
@@ -73,7 +77,7 @@ def _read(file: Path, size: int, modified: int) -> CausalLM | None:
         source = causal_lm_in(said)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"][1:]))  # behind the architecture's name
+        field = ".".join(map(str, first["loc"][2:]))  # behind the architecture's name
         raise CheckpointError(f"{file}: {f'{field}: ' if field else ''}{first['msg']}") from None
     if problem := source.problem():
         raise CheckpointError(f"{file}: {problem}")

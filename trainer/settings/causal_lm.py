@@ -56,7 +56,7 @@ class CausalLM(Settings):
 class Gpt2Config(CausalLM):
     """GPT-2 (Radford et al. 2019): learned positions, LayerNorm, GELU, biases everywhere but in the head."""
 
-    model_type: Literal["gpt2"]
+    model_type: Literal["gpt2"] = "gpt2"
     n_embd: int = Field(ge=1)
     n_layer: int = Field(ge=1)
     n_head: int = Field(ge=1)
@@ -160,13 +160,13 @@ class LlamaLike(CausalLM):
 class LlamaConfig(LlamaLike):
     """Llama (Touvron et al. 2023, arXiv 2302.13971), and what is built like it: SmolLM, TinyLlama."""
 
-    model_type: Literal["llama"]
+    model_type: Literal["llama"] = "llama"
 
 
 class Qwen2Config(LlamaLike):
     """Qwen2 and 2.5 (arXiv 2407.10671): queries, keys and values have a bias."""
 
-    model_type: Literal["qwen2"]
+    model_type: Literal["qwen2"] = "qwen2"
     num_key_value_heads: int = Field(ge=1)
 
     @property
@@ -177,7 +177,7 @@ class Qwen2Config(LlamaLike):
 class Qwen3Config(LlamaLike):
     """Qwen3 (arXiv 2505.09388): queries and keys are normalised, and a head has a size of its own."""
 
-    model_type: Literal["qwen3"]
+    model_type: Literal["qwen3"] = "qwen3"
     num_key_value_heads: int = Field(ge=1)
     head_dim: int = Field(128, ge=2)
 
