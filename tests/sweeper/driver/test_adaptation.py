@@ -32,8 +32,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("AR_MODEL", str(folder))
     return [
         f"trainer.data={{name: files, train: {corpus}, document: line, length: 16, tokenizer: {folder}}}",
-        "trainer.pretrain={steps: 3, batch_size: 4}",
-        "trainer.finetune={steps: 3, batch_size: 4}",
+        *("trainer.pretrain.steps=3", "trainer.pretrain.batch_size=4"),
+        *("trainer.finetune.steps=3", "trainer.finetune.batch_size=4"),
         "trainer.evaluation={every: 3, sequences: 8, variance_batches: 0, test: false}",
         "search={trials: 3, sampler: random}",
         "always_seeds=1",
