@@ -122,6 +122,7 @@ stages = Table(
     Column("ended", Float),
     Column("cpu_seconds", Float, nullable=False, default=0.0),
     Column("gpu_seconds", Float, nullable=False, default=0.0),
+    Column("parent", String(16)),  # the stage from whose end it goes on; null: it begins at its first step
 )
 
 # What each driver of a sweep has spent, as it last said: with what its trials and its pretrains cost.

@@ -22,6 +22,7 @@ from trainer.paths import absolute_if_there
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.union import samplers_of
 from trainer.settings.compute import ComputeConfig
+from trainer.settings.learning_rate import ConstantRate
 from trainer.settings.phase import Finetune, Phase, Pretrain
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
 from trainer.values import Settings, flatten, group, kind_of, named, with_defaults
@@ -168,6 +169,18 @@ class TrainConfig(Settings):
         """The name of the pretrain that this run branches from: equal keys, equal bits."""
         return content_hash({"trainer": TRAINER_VERSION, **self.stage_content()})
 
+    def until(self, step: int) -> "TrainConfig":
+        """The run whose pretrain is this one's first steps up to `step`: at the peak rate, and no decay.
+
+        Equal to the bit up to pretrain.stable_steps, as far as both go.
+        """
+        changed = {
+            "steps": step,
+            "warmup": float(self.pretrain.warmup_steps),
+            "lr_schedule": ConstantRate(),
+        }
+        return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=changed)})
+
     def source(self) -> "CausalLM | None":
         """The causal model of transformers that pretrain.from is. Raises CheckpointError as it is read."""
         if self.pretrain.from_ is None:
@@ -208,8 +221,8 @@ class TrainConfig(Settings):
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
         without one, for uniform masking and what else a phase leaves as it was, for an evaluation of no
-        wanted errors, other corpora or other block sizes, for samples that are not drawn, nor for what is
-        computed as it always was."""
+        wanted errors, other corpora, other block sizes or last step, for samples that are not drawn, nor for
+        what is computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -222,6 +235,8 @@ class TrainConfig(Settings):
         for error in ("error", "rank_error"):
             if values[f"evaluation.{error}"] is None:
                 del values[f"evaluation.{error}"]
+        if not self.evaluation.test_last:
+            del values["evaluation.test_last"]
         if not self.evaluation.block_sizes:
             del values["evaluation.block_sizes"]
         if not self.evaluation.zero_shot:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.adapted import Adapted, Angles, Layer
-from trainer.network.layers import cast_linear
 from trainer.network.model import Shape
+from trainer.network.products import cast_linear
 from trainer.settings.causal_lm import Gpt2Config
 
 

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.adapted import Adapted, Angles, Layer
-from trainer.network.layers import Rotary, cast_linear, rotate
+from trainer.network.layers import Rotary, rotate
 from trainer.network.model import Shape
+from trainer.network.products import cast_linear
 from trainer.settings.causal_lm import LlamaLike
 
 

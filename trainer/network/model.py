@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from trainer.network.attention import Attention, Layout, Recalling
 from trainer.network.backends import fitting, recall_fittingly
 from trainer.network.cross_entropy import linear_cross_entropy
-from trainer.network.layers import cast_linear
+from trainer.network.products import cast_linear
 
 if TYPE_CHECKING:
     from trainer.settings.causal_lm import CausalLM

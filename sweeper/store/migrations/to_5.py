@@ -1,4 +1,5 @@
-"""Trials carry a version; people tag and note; workers say how busy they are; a request says whose it is."""
+"""Trials carry a version; people tag and note; workers say how busy they are; a request says whose it is; a
+stage may go on from another."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +14,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("version", sa.BigInteger, nullable=False, server_default="0"))
     op.create_index("trials_by_version", "trials", ["sweep", "version"])
     op.add_column("controls", sa.Column("who", sa.String(80), nullable=False, server_default=""))
+    op.add_column("stages", sa.Column("parent", sa.String(16)))
     op.create_table(
         "notes",
         sa.Column("id", id_type, primary_key=True),
