@@ -126,7 +126,8 @@ class Pretrain(Phase):
     from_: Place | None = Field(
         None,
         alias="from",
-        description="A published checkpoint that the weights start from: a folder, or a safetensors file.",
+        description="A checkpoint that the weights start from, a folder or a safetensors file: in the public "
+        "BD3-LM layout, or a causal model of transformers (gpt2, llama, qwen2, qwen3), kept as it is built.",
     )
 
     @field_validator("clip")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.interchange import load_published
+from trainer.checkpoints.starting import starting_weights
 from trainer.checkpoints.trained import load_weights
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
@@ -60,7 +60,8 @@ class Run:
         self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
         of_phase = config.within(part.phase)
-        self.learner = Learner(of_phase, shape_of(config, self.corpus.tokenizer), pick_device(device))
+        shape = shape_of(config, self.corpus.tokenizer, config.source())
+        self.learner = Learner(of_phase, shape, pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
@@ -177,6 +178,7 @@ class Run:
         return write
 
     def _facts(self) -> dict[str, Any]:
+        source = self.learner.model.shape.source
         return {
             "phase": self.part.name,
             "attempt": self.attempt,
@@ -186,6 +188,7 @@ class Run:
             "corpus": identity(self.corpus, "train"),
             "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
+            **({"source": source.model_dump(mode="json")} if source else {}),
         }
 
     def _resume(self) -> None:
@@ -226,10 +229,7 @@ class Run:
 
     def _start_from(self, published: Path) -> None:
         """Its weights are their own moving average; AdamW's moments start at zero."""
-        try:
-            weights = load_published(published, self.learner.model)
-        except DamagedCheckpoint as error:  # of a file that is not this run's to replace
-            raise CheckpointError(str(error)) from None
+        weights = starting_weights(published, self.learner.model, self.corpus.tokenizer)
         self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
 
     def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:
