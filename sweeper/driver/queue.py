@@ -74,6 +74,8 @@ class JobQueue:
         self.unaffordable = None
         if self.to_score:
             return self._hand_out_scoring()
+        entries = map(self._trials.entry, self.waiting)
+        self.stages.want({record.stage: values for record, values in entries if record.stage})
         for trial in list(self.waiting):
             record = self._trials.entry(trial).record
             state = self.stages.state(record.stage) if record.stage else "ready"
@@ -104,11 +106,11 @@ class JobQueue:
         return job
 
     def _start_stage(self, trial: int) -> StageJob:
-        record, values = self._trials.entry(trial)
-        key = str(record.stage)
-        pieces = self._retries.pieces(key) * values.get("accumulate", 1)
-        above = self._above.get(f"pretrain {key}", 0)
+        record, values_of_trial = self._trials.entry(trial)
         with self._writer.together():
+            key, values = self.stages.first(str(record.stage), values_of_trial)
+            pieces = self._retries.pieces(key) * values.get("accumulate", 1)
+            above = self._above.get(f"pretrain {key}", 0)
             job = self.stages.start(key, {**values, "accumulate": pieces}, above)
             self._events.stage_started(job)
         self._spending.begin_stage(job)

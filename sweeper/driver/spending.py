@@ -97,7 +97,8 @@ class Spending:
     def begin_stage(self, job: StageJob) -> None:
         """What an earlier attempt trained, its ledger knows."""
         ledger = Path(job.folder) / LEDGER
-        done = len(set(ledger.read_bytes().split()[1::2])) if ledger.is_file() else 0
+        trained = len(set(ledger.read_bytes().split()[1::2])) if ledger.is_file() else 0
+        done = job.begun + trained
         each = self._estimates.of(job.values, "pretrain", 1).tokens
         self._begin(job, "pretrain", max(0, job.values["pretrain.steps"] - done), done * each)
 

@@ -197,7 +197,7 @@ class Watched:
         now = self.now
         spec, reader = now.sweep.spec, now.reader
         unscored = reader.trials_said(now.sweep.id, UNSCORED) if "settle" in spec else set[int]()
-        made_of = spec, unscored, reader.stages(self._stages)
+        made_of = spec, unscored, reader.stages_behind(self._stages)
         later = [trial for trial in trials if trial.role in AFTER_SEARCH]
         decides = {trial.id for trial in later} | now.scores.keys()
         if not ranked_anew and made_of == self._made_of and not decides & changed:
@@ -214,7 +214,7 @@ class Watched:
         groups = [search.rows] if after is None else after.ranked
         tied = [row for group in groups for row in group if row.standing.tied_with_best or row is group[0]]
         self._stages = sorted({t.stage for row in tied for t in row.entry.trials if t.stage is not None})
-        stages = reader.stages(self._stages)
+        stages = reader.stages_behind(self._stages)
         prices = Prices({stage.key: stage for stage in stages}, now.all_scores())
         limited = limits(groups, kind, now.values, prices)
         rows = [

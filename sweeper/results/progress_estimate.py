@@ -189,7 +189,7 @@ def running_stages(
     """Those that its trials wait for, by the store alone. trials: the sweep's, where they have been read."""
     trials = reader.trials(sweep.id) if trials is None else trials
     waiting = {trial.stage for trial in trials if trial.state in UNFINISHED and trial.stage}
-    return [stage for stage in reader.stages(sorted(map(str, waiting))) if stage.state == "running"]
+    return [stage for stage in reader.stages_behind(map(str, waiting)) if stage.state == "running"]
 
 
 def pretrains(stages: list[StageRecord]) -> list[Pretrain]:

@@ -1,11 +1,11 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
 
 from sweeper.store.engine import parse, transaction
 from sweeper.store.notes import NAME
@@ -27,6 +27,7 @@ from sweeper.store.records import (
     TrialRecord,
     UsageRecord,
 )
+from sweeper.store.rows import keys_behind, uses_of_stages
 from sweeper.store.schema import (
     asks,
     configurations,
@@ -121,13 +122,17 @@ class Reader:
             query = query.where(stages.c.key.in_(keys))
         return [self._found(StageRecord(*row)) for row in self._rows(query)]
 
+    def stages_behind(self, keys: Iterable[str]) -> list[StageRecord]:
+        """Those of the keys that there are, and those that they go on from; in order of key."""
+        return self.stages([key for (key,) in self._rows(keys_behind(keys))])
+
+    def complete_stages(self) -> dict[str, int]:
+        """Their steps by key."""
+        return dict(self._rows(select(stages.c.key, stages.c.steps).where(stages.c.state == "complete")))
+
     def stage_uses(self) -> list[StageUse]:
-        """Who branches from which stage, in every sweep; in order of stage and sweep."""
-        unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
-        query = select(trials.c.stage, trials.c.sweep, func.count(), unfinished)
-        query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
-        query = query.group_by(trials.c.stage, trials.c.sweep).order_by(trials.c.stage, trials.c.sweep)
-        return [StageUse(*row) for row in self._rows(query)]
+        """Who branches from which stage, or from one that goes on from it, in every sweep; in their order."""
+        return [StageUse(*row) for row in self._rows(uses_of_stages())]
 
     def drivers(self, sweep: int) -> list[DriverRecord]:
         """All there have been, in the order they began."""
