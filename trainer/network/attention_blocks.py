@@ -39,14 +39,15 @@ def plan_of(layout: Layout, rows: int, dtype: torch.dtype) -> Plan:
     with torch.inference_mode(False):  # it is kept: made by an evaluation, it must still serve training
         size = layout.block_size
         positions = -(-TILE // size) * size
-        position_R = layout.positions(torch.device("cpu"))[:rows]
+        cpu = torch.device("cpu")
+        position_R = layout.positions(cpu)[:rows]
         order_R = (position_R // positions).argsort(stable=True)
         tiles, first = [], 0
         for count in torch.bincount(position_R // positions).tolist():
             block_T = position_R[order_R[first : first + count]] // size
             clean = min(layout.clean, int(block_T.max()) * size)
-            late_TC = torch.arange(clean) // size >= block_T[:, None]
-            mask_TX = torch.zeros(count, size + clean, dtype=dtype)
+            late_TC = torch.arange(clean, device=cpu) // size >= block_T[:, None]
+            mask_TX = torch.zeros(count, size + clean, dtype=dtype, device=cpu)
             mask_TX[:, size:].masked_fill_(late_TC, -math.inf)
             keys = slice(layout.num_noisy, layout.num_noisy + clean)
             tiles.append(Tile(slice(first, first + count), keys, mask_TX))
