@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.network.products import cast_linear, product
+
 CHUNK = 512  # rows at once: fewer are slower, more are not faster
 WHOLE = 16  # a product whose rows are no multiple of it takes up to half as long again
 
@@ -31,7 +33,7 @@ def linear_cross_entropy(
     dtype, (weight_WD, bias_W) = weight_VD.dtype, whole(weight_VD, bias_V, hidden_MD.dtype)
     nats = []
     for hidden, target in zip(*(in_pieces(x) for x in (hidden_MD, target_M)), strict=True):
-        log_probs = F.linear(hidden, weight_WD, bias_W).log_softmax(dim=-1, dtype=dtype)
+        log_probs = cast_linear(hidden, weight_WD, bias_W).log_softmax(dim=-1, dtype=dtype)
         nats.append(-log_probs.gather(1, target[:, None]).squeeze(1))
     return charge_M * torch.cat(nats)
 
@@ -91,19 +93,19 @@ def _with_gradients(
     d_weight_WD, d_bias_W = (torch.zeros_like(each, dtype=dtype) for each in (weight_WD, bias_W))
     rows = (in_pieces(x) for x in (hidden_MD, target_M, charge_M, nats_M, d_hidden_MD))
     for hidden, target, charge, nats, d_hidden in zip(*rows, strict=True):
-        logits, place = F.linear(hidden, weight_WD, bias_W), target[:, None]
+        logits, place = cast_linear(hidden, weight_WD, bias_W), target[:, None]
         probs = logits.softmax(dim=-1, dtype=dtype)
         nats.copy_(nats_of(logits, probs, place).squeeze(1))
         d_logits = probs.scatter_add_(1, place, -torch.ones_like(place, dtype=dtype))
         d_bias_W.addmv_(d_logits.T, charge)
         # The charge is put on the D-sized side of each product.
         d_logits = d_logits.to(low)
-        torch.mul(d_logits @ weight_WD, charge[:, None], out=d_hidden)
+        torch.mul(product(d_logits, weight_WD), charge[:, None], out=d_hidden)
         charged = (charge[:, None] * hidden).to(low)
         if low == dtype:
             d_weight_WD.addmm_(d_logits.T, charged)
         else:
-            d_weight_WD += d_logits.T @ charged
+            d_weight_WD += product(d_logits.T, charged)
     return nats_M, d_hidden_MD, d_weight_WD[:words], d_bias_W[:words]
 
 
