@@ -18,7 +18,6 @@ from sweeper.store.records import (
     EventRecord,
     ForeignTrial,
     LatestRecord,
-    MetricRow,
     NoteRecord,
     ScoreRecord,
     StageRecord,
@@ -44,7 +43,7 @@ from sweeper.store.schema import (
     trials,
     usage,
 )
-from sweeper.store.source import Source
+from sweeper.store.source import Same, Source, columns_of, fetched, trials_of
 
 Placed = TypeVar("Placed", SweepRecord, StageRecord)
 _ONE_MOMENT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
@@ -80,8 +79,9 @@ class Reader:
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
-        query = _all(trials, TrialRecord).where(trials.c.sweep == sweep).order_by(trials.c.id)
-        return [TrialRecord(*row) for row in self._rows(query)]
+        query = select(*columns_of(trials, TrialRecord)).where(trials.c.sweep == sweep).order_by(trials.c.id)
+        rows = self._fetched(query)
+        return list(trials_of([*zip(*rows, strict=True)], Same())) if rows else []
 
     def trial(self, trial: int) -> TrialRecord | None:
         rows = self._rows(_all(trials, TrialRecord).where(trials.c.id == trial))
@@ -164,12 +164,11 @@ class Reader:
             curves[trial].append((step, value))
         return curves
 
-    def metric_rows(self, trials: Sequence[int]) -> list[tuple[int, MetricRow]]:
-        """Every row of these trials, in order of trial, name and step."""
+    def metric_rows(self, trials: Sequence[int]) -> Sequence[tuple[int, str, int, float]]:
+        """(trial, name, step, value): every row of these trials, in this order."""
         query = select(metrics.c.trial, metrics.c.name, metrics.c.step, metrics.c.value)
         query = query.where(metrics.c.trial.in_(trials))
-        rows = self._rows(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
-        return [(trial, MetricRow(*row)) for trial, *row in rows]
+        return self._fetched(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
 
     def metric_names(self, trial: int) -> list[str]:
         """In alphabetical order."""
@@ -261,6 +260,10 @@ class Reader:
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with transaction(self._source.engine) as connection:
             return connection.execute(query).all()
+
+    def _fetched(self, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
+        with transaction(self._source.engine) as connection:
+            return fetched(connection, query)
 
 
 def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:

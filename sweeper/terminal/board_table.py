@@ -14,7 +14,7 @@ from sweeper.results.answer import NOTHING
 from sweeper.results.leaderboard import Board
 from sweeper.results.row import Row
 from sweeper.statistics.clusters import FEW
-from sweeper.terminal.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
+from sweeper.terminal.board_columns import COLUMNS, Column, chosen, column_of, in_order, of_value, races
 from sweeper.terminal.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
 from sweeper.terminal.grid import Grid
 
@@ -74,7 +74,7 @@ def all_columns(board: Board, searched: Sequence[str]) -> list[Column]:
 
 def _after_numbers(board: Board, rows: Sequence[Row], searched: Sequence[str]) -> list[Column]:
     prefix = common_prefix(searched)
-    more = [column_of(board, name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
+    more = [of_value(name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
     all_ranked = all(row.rank is not None for row in board.rows)
     return more + [COLUMNS[name] for name in ("seeds", *(() if all_ranked else ("state", "step")), "trials")]
 

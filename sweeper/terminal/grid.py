@@ -64,8 +64,8 @@ class Grid:
     def _folded(self) -> Table:
         table = Table(box=None, header_style=HEAD, pad_edge=False)
         for place, (title, right) in enumerate(zip(self._lines[0], self._right, strict=True)):
-            side = "right" if right else "left"
-            table.add_column(title, justify=side, no_wrap=right, style="" if place else FIRST)
+            style = "" if place else FIRST
+            table.add_column(title, justify="right" if right else "left", no_wrap=right, style=style)
         for cells, style in zip(self._lines[1:], self._styles[1:], strict=True):
             table.add_row(*map(Text, cells), style=style)
         return table
