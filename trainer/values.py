@@ -5,7 +5,7 @@ YAML, on the command line, in the store, in the leaderboard and in plots. Where 
 to choose from, a union lists them, and each has a `name`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -73,12 +73,14 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_leaves(nested, ""))
 
 
-def _leaves(nested: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _leaves(nested: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            leaves += _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            leaves.append((f"{prefix}{key}", value))
+    return leaves
 
 
 class TwoMeanings(ValueError):

@@ -82,7 +82,8 @@ class EventLog:
 
     def stage_started(self, job: StageJob) -> None:
         steps = job.values["pretrain.steps"]
-        self.started(None, f"{job.name} started: attempt {job.attempt}, {steps} steps")
+        behind = f", from the end of a shorter one, step {job.begun}" if job.parent else ""
+        self.started(None, f"{job.name} started: attempt {job.attempt}, {steps} steps{behind}")
 
     def trial_started(self, job: TrialJob, record: TrialRecord, *, goes_on: bool) -> None:
         """goes_on: there is a checkpoint."""

@@ -6,7 +6,7 @@ No other file uses one. tests/sweeper/execution/test_ray_private.py holds each a
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray._private import ray_constants
@@ -60,6 +60,25 @@ def take_lost_workers_for_dead() -> None:
         known(self, tracked_actor_task, exception)
 
     setattr(RayActorManager, known.__name__, failed)
+
+
+class Made(NamedTuple):
+    """An actor of Tune's."""
+
+    number: int  # among all of them
+    actor: Any
+
+
+def actor_of(controller: Any, trial: Any) -> Made | None:
+    """The actor that a trial has, which may not have become ready yet; None where its place is not there yet.
+
+    controller: as a scheduler is handed it. Tune keeps a pending trial's place and its actor apart, and shows
+    neither: `trial.status` is PENDING from the first wish for a place to the actor's first answer.
+    """
+    tune = controller._tune_controller
+    tracked = tune._trial_to_actor.get(trial)
+    held = tune._actor_manager._live_actors_to_ray_actors_resources.get(tracked)
+    return None if held is None else Made(tracked.actor_id, held[0])
 
 
 def hear_of_nodes(say: Callable[[str], None]) -> None:

@@ -35,7 +35,7 @@ def export(reader: Reader, sweep: SweepRecord, folder: Path, formats: Sequence[s
     """
     folder.mkdir(parents=True, exist_ok=True)
     trials = reader.trials(sweep.id)
-    stages = reader.stages(sorted({trial.stage for trial in trials if trial.stage}))
+    stages = reader.stages_behind({trial.stage for trial in trials if trial.stage})
     tables = {
         "trials": iter([_records(TrialRecord, trials)]),
         "configurations": iter([_configurations(reader.configurations(sweep.id))]),

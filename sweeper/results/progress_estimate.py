@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from sweeper.results.savings import LEDGER
 from sweeper.spec.race_counts import CertainRace
-from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, UNFINISHED, DriverRecord, StageRecord, SweepRecord, TrialRecord
 from sweeper.strategies.samplers import SAMPLERS
 
+# Words of the space, in the store as in YAML, for what has no end of values.
+CONTINUOUS = ("uniform", "log_uniform")
 TAIL = 256  # bytes, of a ledger's end
 
 
@@ -136,12 +135,23 @@ def _search_is_over(
     reached = len(proposals) if sampler and sampler.lists else proposed
     if reached >= search.get("trials", 0) or reader.said(sweep.id, "search"):
         return True
-    try:
-        spec = SweepSpec.from_resolved(sweep.spec)
-    except ValidationError:  # of another version
+    dimensions = sweep.spec.get("space", {})
+    if any(word in each for each in dimensions.values() for word in CONTINUOUS):
         return False
-    size = spec.space.size() if spec.dimensions else 0
+    size = _size(sweep.spec) if dimensions else 0
     return size is not None and len({trial.configuration for trial in proposals}) >= size
+
+
+def _size(spec: Mapping[str, Any]) -> int | None:
+    """Points of a space that has an end; None where that cannot be said. spec: resolved."""
+    from pydantic import ValidationError  # here: what checks a specification takes a while to be imported
+
+    from sweeper.spec.spec import SweepSpec
+
+    try:
+        return SweepSpec.from_resolved(spec).space.size()
+    except ValidationError:  # of another version
+        return None
 
 
 # --- pretrains that run: the trainer writes a line for each step ----------------------------------
@@ -186,7 +196,7 @@ def running_stages(
     """Those that its trials wait for, by the store alone. trials: the sweep's, where they have been read."""
     trials = reader.trials(sweep.id) if trials is None else trials
     waiting = {trial.stage for trial in trials if trial.state in UNFINISHED and trial.stage}
-    return [stage for stage in reader.stages(sorted(map(str, waiting))) if stage.state == "running"]
+    return [stage for stage in reader.stages_behind(map(str, waiting)) if stage.state == "running"]
 
 
 def pretrains(stages: list[StageRecord]) -> list[Pretrain]:

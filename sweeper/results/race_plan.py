@@ -64,7 +64,8 @@ def _planned(
         for each in contest.contenders
     }
     earlier = [each for each in scores if each.round < begun.get(configuration[each.trial], 0)]
-    before = contests(rows, earlier, configuration, values, settle, left)
+    as_now = len(earlier) == len(scores)
+    before = now if as_now else contests(rows, earlier, configuration, values, settle, left)
     running: list[Place] = []
     for then, contest in zip(before, now, strict=True):
         begun_places = [Place(*each) for each in then.wanted(settle)]

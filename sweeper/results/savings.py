@@ -3,7 +3,9 @@
 Savings are counted in the trainer's ledgers, a line for each step trained. Without sharing, every trial that
 has begun would have trained its own pretrain first. So a stage of P steps from which n trials have branched,
 and which took l steps to train (P, and those that a kill had repeated), saves n P - l steps, at the seconds a
-step that the stage did cost. A stage that had ended before the sweep was made is paid for: there l is 0."""
+step that the stage did cost. A stage that had ended before the sweep was made is paid for: there l is 0.
+A stage that goes on from another has the other's steps among its P, and is not charged with them: the other
+is, from which nothing may branch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -83,9 +85,8 @@ def pruned(
 def savings_by_stage(
     reader: Reader, sweep: SweepRecord, trials: Iterable[TrialRecord] | None = None
 ) -> tuple[int, dict[str, Savings]]:
-    """(steps that its trials trained themselves, by key of the stages that trials have branched from).
-
-    trials: as in savings."""
+    """(steps that its trials trained themselves, by key of the stages that trials have branched from, and of
+    those that these go on from). trials: as in savings."""
     trained, branches, folder = 0, dict[str, int](), f"{sweep.folder}/trials/{sweep.id}"
     for trial in reader.trials(sweep.id) if trials is None else trials:
         if trial.repeat_of is None:
@@ -93,15 +94,19 @@ def savings_by_stage(
             trained += steps
             if trial.stage and steps:
                 branches[trial.stage] = branches.get(trial.stage, 0) + 1
-    stages = reader.stages(list(branches))
-    return trained, {each.key: _of_stage(each, branches[each.key], sweep.created) for each in stages}
+    stages = {each.key: each for each in reader.stages_behind(branches)}
+    found = {
+        key: _of_stage(each, stages.get(each.parent or ""), branches.get(key, 0), sweep.created)
+        for key, each in stages.items()
+    }
+    return trained, found
 
 
-def _of_stage(stage: StageRecord, branches: int, since: float) -> Savings:
+def _of_stage(stage: StageRecord, parent: StageRecord | None, branches: int, since: float) -> Savings:
     lines = _steps(Path(stage.folder) / LEDGER)
     if not lines:  # its folder was deleted, or lies on another machine
         return Savings(0, 0, 0.0, 0.0)
-    unshared = branches * len(set(lines))
+    unshared = branches * (len(set(lines)) + (parent.steps if parent else 0))
     saved = unshared - (0 if paid_before(stage, since) else len(lines))
     share = saved / len(lines)
     return Savings(saved, unshared, stage.cpu_seconds * share, stage.gpu_seconds * share)

@@ -182,7 +182,7 @@ def now(connection: Connection, clock: Clock) -> float:
 def insert_or_ignore(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row whose key is there already is left as it is."""
     if rows:
-        connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), rows)
+        connection.execute(_ignored(connection.dialect.name, table), rows)
 
 
 def _insert(dialect: str, table: Table) -> Any:
@@ -191,6 +191,12 @@ def _insert(dialect: str, table: Table) -> Any:
     from sqlalchemy.dialects import postgresql  # a tenth of a second
 
     return postgresql.insert(table)
+
+
+@cache
+def _ignored(dialect: str, table: Table) -> Executable:
+    statement: Executable = _insert(dialect, table).on_conflict_do_nothing()
+    return statement
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

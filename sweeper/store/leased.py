@@ -4,12 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ScalarSelect, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from sweeper.store.clock import MACHINE, Clock
 from sweeper.store.engine import LeaseLost, StoreError, now, transaction
 from sweeper.store.records import host_and_pid
 from sweeper.store.schema import drivers, sweeps
+
+# Built once: that takes longer than SQLite takes to carry them out.
+_MINE = sweeps.c.id == bindparam("sweep_id")
+# PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
+_LEASE = select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until).where(_MINE)
+_LEASE = _LEASE.with_for_update(key_share=True)
+_CHANGE = update(sweeps).where(_MINE).values(version=sweeps.c.version + 1)
+VERSION = select(sweeps.c.version).where(_MINE).scalar_subquery()  # of the sweep `sweep_id`
+_SPEND = update(drivers).where(drivers.c.id == bindparam("driver_id"))
 
 
 class Leased:
@@ -40,22 +49,15 @@ class Leased:
             yield self._connection
             return
         with transaction(self._engine) as connection:
-            # PostgreSQL: the row stays locked until the end, so that nobody takes the lease in between.
-            sweep = connection.execute(
-                select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until)
-                .where(sweeps.c.id == self._sweep)
-                .with_for_update(key_share=True)
-            ).one_or_none()
+            sweep = connection.execute(_LEASE, {"sweep_id": self._sweep}).one_or_none()
             if sweep is None:
                 raise StoreError(f"there is no sweep {self._sweep} in this database")
             self._may_write(connection, sweep)
             yield connection
 
-    def _next_version(self, connection: Connection) -> ScalarSelect[int]:
-        """Of the sweep, one more than before: what every trial takes that changes in this transaction."""
-        mine = sweeps.c.id == self._sweep
-        connection.execute(update(sweeps).where(mine).values(version=sweeps.c.version + 1))
-        return select(sweeps.c.version).where(mine).scalar_subquery()
+    def _next_version(self, connection: Connection) -> None:
+        """Of the sweep, one more than before: VERSION, which every trial takes that changes now."""
+        connection.execute(_CHANGE, {"sweep_id": self._sweep})
 
     def _may_write(self, connection: Connection, sweep: Any) -> None:
         """sweep: its row. Raises LeaseLost."""
@@ -91,7 +93,7 @@ class Leased:
         """All that the driver has spent so far."""
         new = {"seconds": seconds, "gpu_seconds": gpu_seconds, "tokens": tokens}
         with self._transaction() as connection:
-            connection.execute(update(drivers).where(drivers.c.id == driver).values(new))
+            connection.execute(_SPEND, {**new, "driver_id": driver})
 
 
 def clean(text: str) -> str:

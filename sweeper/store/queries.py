@@ -1,11 +1,11 @@
 """Reads, for the driver, the command line and the dashboard. Opens read-only; never creates a file."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, case, func, or_, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
 
 from sweeper.store.engine import parse, transaction
 from sweeper.store.notes import NAME
@@ -26,6 +26,7 @@ from sweeper.store.records import (
     TrialRecord,
     UsageRecord,
 )
+from sweeper.store.rows import keys_behind, uses_of_stages
 from sweeper.store.schema import (
     asks,
     configurations,
@@ -70,7 +71,7 @@ class Reader:
 
     def sweep(self, name: str) -> SweepRecord | None:
         """By the name that it was made under."""
-        rows = self._rows(_sweeps().where(sweeps.c.name == name))
+        rows = self._rows(_SWEEP, name=name)
         return self._found(SweepRecord(*rows[0])) if rows else None
 
     def sweep_called(self, name: str) -> SweepRecord | None:
@@ -79,8 +80,7 @@ class Reader:
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
-        query = select(*columns_of(trials, TrialRecord)).where(trials.c.sweep == sweep).order_by(trials.c.id)
-        rows = self._fetched(query)
+        rows = self._fetched(_TRIALS, sweep=sweep)
         return list(trials_of([*zip(*rows, strict=True)], Same())) if rows else []
 
     def trial(self, trial: int) -> TrialRecord | None:
@@ -122,13 +122,17 @@ class Reader:
             query = query.where(stages.c.key.in_(keys))
         return [self._found(StageRecord(*row)) for row in self._rows(query)]
 
+    def stages_behind(self, keys: Iterable[str]) -> list[StageRecord]:
+        """Those of the keys that there are, and those that they go on from; in order of key."""
+        return self.stages([key for (key,) in self._rows(keys_behind(keys))])
+
+    def complete_stages(self) -> dict[str, int]:
+        """Their steps by key."""
+        return dict(self._rows(select(stages.c.key, stages.c.steps).where(stages.c.state == "complete")))
+
     def stage_uses(self) -> list[StageUse]:
-        """Who branches from which stage, in every sweep; in order of stage and sweep."""
-        unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
-        query = select(trials.c.stage, trials.c.sweep, func.count(), unfinished)
-        query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
-        query = query.group_by(trials.c.stage, trials.c.sweep).order_by(trials.c.stage, trials.c.sweep)
-        return [StageUse(*row) for row in self._rows(query)]
+        """Who branches from which stage, or from one that goes on from it, in every sweep; in their order."""
+        return [StageUse(*row) for row in self._rows(uses_of_stages())]
 
     def drivers(self, sweep: int) -> list[DriverRecord]:
         """All there have been, in the order they began."""
@@ -149,25 +153,14 @@ class Reader:
         self, trials: Sequence[int], name: str, points: int = 2000
     ) -> dict[int, list[tuple[int, float]]]:
         """(step, value) by trial, in order of step. Longer ones are thinned evenly; the last point stays."""
-        # One pass over the covering key, numbered within each trial.
-        order = func.row_number().over(partition_by=metrics.c.trial, order_by=metrics.c.step)
-        count = func.count().over(partition_by=metrics.c.trial)
-        rows = select(
-            metrics.c.trial, metrics.c.step, metrics.c.value, order.label("order"), count.label("count")
-        )
-        numbered = rows.where(metrics.c.trial.in_(trials), metrics.c.name == name).subquery()
-        stride = (numbered.c["count"] + points - 1) // points
-        kept = or_((numbered.c["count"] - numbered.c.order) % stride == 0, numbered.c.order == 1)
-        query = select(numbered.c.trial, numbered.c.step, numbered.c.value).where(kept)
         curves: dict[int, list[tuple[int, float]]] = {trial: [] for trial in trials}
-        for trial, step, value in self._rows(query.order_by(numbered.c.trial, numbered.c.step)):
+        for trial, step, value in self._rows(_CURVE, trials=trials, name=name, points=points):
             curves[trial].append((step, value))
         return curves
 
     def metric_rows(self, trials: Sequence[int]) -> Sequence[tuple[int, str, int, float]]:
         """(trial, name, step, value): every row of these trials, in this order."""
-        query = select(metrics.c.trial, metrics.c.name, metrics.c.step, metrics.c.value)
-        query = query.where(metrics.c.trial.in_(trials))
+        query = select(metrics).where(metrics.c.trial.in_(trials))
         return self._fetched(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
 
     def metric_names(self, trial: int) -> list[str]:
@@ -177,7 +170,7 @@ class Reader:
 
     def last_step(self, trial: int) -> int:
         """0 where nothing is stored: what the trainer need not yield again."""
-        ((step,),) = self._rows(select(func.max(latest.c.step)).where(latest.c.trial == trial))
+        ((step,),) = self._rows(_LAST_STEP, trial=trial)
         return step or 0
 
     def evaluations(self, sweep: int, split: str) -> list[EvaluationRecord]:
@@ -189,17 +182,13 @@ class Reader:
     def scores(self, sweep: int) -> list[ScoreRecord]:
         """In order of trial, round and split."""
         query = _all(scores, ScoreRecord).join(trials, trials.c.id == scores.c.trial)
-        order = (scores.c.trial, scores.c.round, scores.c.split)
-        return [
-            ScoreRecord(*row) for row in self._rows(query.where(trials.c.sweep == sweep).order_by(*order))
-        ]
+        query = query.where(trials.c.sweep == sweep).order_by(scores.c.trial, scores.c.round, scores.c.split)
+        return [ScoreRecord(*row) for row in self._rows(query)]
 
     def events(self, sweep: int, trial: int | None = None, limit: int = 200) -> list[EventRecord]:
         """The newest `limit`, oldest first."""
-        query = _all(events, EventRecord).where(events.c.sweep == sweep)
-        if trial is not None:
-            query = query.where(events.c.trial == trial)
-        rows = self._rows(query.order_by(events.c.id.desc()).limit(limit))
+        mine = {"sweep": sweep, "most": limit}
+        rows = self._rows(_EVENTS, **mine) if trial is None else self._rows(_ITS_EVENTS, **mine, trial=trial)
         return [EventRecord(*row) for row in reversed(rows)]
 
     def said(self, sweep: int, kind: str) -> bool:
@@ -214,10 +203,7 @@ class Reader:
 
     def controls(self, sweep: int, undone: bool = True) -> list[ControlRecord]:
         """In the order they were asked."""
-        query = _all(controls, ControlRecord).where(controls.c.sweep == sweep)
-        if undone:
-            query = query.where(controls.c.done.is_(None))
-        return [ControlRecord(*row) for row in self._rows(query.order_by(controls.c.id))]
+        return [ControlRecord(*row) for row in self._rows(_UNDONE if undone else _CONTROLS, sweep=sweep)]
 
     def notes(self, sweep: int) -> list[NoteRecord]:
         """In the order they were said; which tags stand: sweeper.store.notes.standing."""
@@ -257,18 +243,17 @@ class Reader:
         """With the place where its files are."""
         return record._replace(folder=as_found(record.folder, self._store))
 
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+    def _rows(self, query: Select[Any], **values: Any) -> Sequence[Any]:
         with transaction(self._source.engine) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
-    def _fetched(self, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
+    def _fetched(self, query: Select[Any], **values: Any) -> Sequence[tuple[Any, ...]]:
         with transaction(self._source.engine) as connection:
-            return fetched(connection, query)
+            return fetched(connection, query, **values)
 
 
 def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
-    """The trial that people call so: by its number in the sweep, in sweeps that are older than these by its
-    id."""
+    """The trial that people call so (TrialRecord.called)."""
     return next((trial for trial in reader.trials(sweep) if trial.called == number), None)
 
 
@@ -282,3 +267,32 @@ def _sweeps() -> Select[Any]:
 def _all(table: Table, record: type[Any], but: Sequence[str] = ()) -> Select[Any]:
     """The table's columns in the order of the record's fields."""
     return select(*(table.c[field] for field in record._fields if field not in but))
+
+
+# What a driver asks often is built once: that takes longer than SQLite takes to carry it out.
+_SWEEP = _sweeps().where(sweeps.c.name == bindparam("name"))
+_TRIALS = select(*columns_of(trials, TrialRecord)).where(trials.c.sweep == bindparam("sweep"))
+_TRIALS = _TRIALS.order_by(trials.c.id)
+_LAST_STEP = select(func.max(latest.c.step)).where(latest.c.trial == bindparam("trial"))
+_EVENTS = _all(events, EventRecord).where(events.c.sweep == bindparam("sweep"))
+_EVENTS = _EVENTS.order_by(events.c.id.desc()).limit(bindparam("most"))
+_ITS_EVENTS = _EVENTS.where(events.c.trial == bindparam("trial"))
+_CONTROLS = _all(controls, ControlRecord).where(controls.c.sweep == bindparam("sweep"))
+_CONTROLS = _CONTROLS.order_by(controls.c.id)
+_UNDONE = _CONTROLS.where(controls.c.done.is_(None))
+
+
+def _curve() -> Select[Any]:
+    """One pass over the covering key, numbered within each trial."""
+    order = func.row_number().over(partition_by=metrics.c.trial, order_by=metrics.c.step)
+    count = func.count().over(partition_by=metrics.c.trial)
+    rows = select(*metrics.c["trial", "step", "value"], order.label("order"), count.label("count"))
+    mine = metrics.c.trial.in_(bindparam("trials", expanding=True))
+    numbered = rows.where(mine, metrics.c.name == bindparam("name")).subquery()
+    stride = (numbered.c["count"] + bindparam("points") - 1) // bindparam("points")
+    kept = or_((numbered.c["count"] - numbered.c.order) % stride == 0, numbered.c.order == 1)
+    query = select(numbered.c.trial, numbered.c.step, numbered.c.value).where(kept)
+    return query.order_by(numbered.c.trial, numbered.c.step)
+
+
+_CURVE = _curve()

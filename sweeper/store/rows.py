@@ -1,39 +1,42 @@
-"""Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in."""
+"""Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in. And
+which stage is behind which."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import CTE, BindParameter, Connection, Select, bindparam, case, func, select
 
 from sweeper.store.engine import insert_or_ignore, upsert
 from sweeper.store.records import LatestRecord, MetricRow
-from sweeper.store.schema import evaluations, latest, metrics
+from sweeper.store.schema import evaluations, latest, metrics, stages, trials
 from trainer.evaluation.record import Evaluation
 from trainer.metrics import BY_NAME
+
+# Built once: that takes longer than SQLite takes to carry them out.
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_STEPS = select(metrics.c.name, metrics.c.step).where(
+    metrics.c.trial == bindparam("trial"), metrics.c.name.in_(_NAMES), metrics.c.step >= bindparam("first")
+)
+_LATEST = select(latest).where(latest.c.trial == bindparam("trial"), latest.c.name.in_(_NAMES))
+_BEST = select(evaluations.c.nelbo, evaluations.c.step, evaluations.c.provenance).where(
+    evaluations.c.trial == bindparam("trial"), evaluations.c.split == bindparam("split")
+)
 
 
 def add_metrics(connection: Connection, trial: int, rows: Sequence[MetricRow]) -> None:
     """Inserts the rows that are not there and brings `latest` up to date with them alone."""
     if not rows:
         return
-    names = sorted({row.name for row in rows})
-    there = set(
-        connection.execute(
-            select(metrics.c.name, metrics.c.step).where(
-                metrics.c.trial == trial,
-                metrics.c.name.in_(names),
-                metrics.c.step >= min(row.step for row in rows),
-            )
-        ).tuples()
-    )
+    mine = {"trial": trial, "names": sorted({row.name for row in rows})}
+    first = min(row.step for row in rows)
+    there = set(connection.execute(_STEPS, {**mine, "first": first}).tuples())
     new: dict[tuple[str, int], MetricRow] = {}
     for row in rows:
         if (row.name, row.step) not in there:
             new.setdefault((row.name, row.step), row)
     insert_or_ignore(connection, metrics, [{"trial": trial, **row._asdict()} for row in new.values()])
 
-    stored = connection.execute(select(latest).where(latest.c.trial == trial, latest.c.name.in_(names)))
-    summary = {row.name: LatestRecord(*row) for row in stored}
+    summary = {row.name: LatestRecord(*row) for row in connection.execute(_LATEST, mine)}
     for row in new.values():
         summary[row.name] = _with(summary.get(row.name), trial, row)
     upsert(connection, latest, [record._asdict() for record in summary.values()])
@@ -44,11 +47,7 @@ def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Ev
     one given last."""
     for each in given:
         if each.split == "valid":
-            stored = connection.execute(
-                select(evaluations.c.nelbo, evaluations.c.step, evaluations.c.provenance).where(
-                    evaluations.c.trial == trial, evaluations.c.split == each.split
-                )
-            ).one_or_none()
+            stored = connection.execute(_BEST, {"trial": trial, "split": each.split}).one_or_none()
             if stored is not None and _goes_before(stored, each):
                 continue
         upsert(connection, evaluations, [{"trial": trial, **row_of(each), "exact": each.exact_nats_D}])
@@ -87,3 +86,29 @@ def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestReco
     if (sign * row.value, row.step) < (sign * record.best, record.best_step):
         record = record._replace(best=row.value, best_step=row.step)
     return record
+
+
+def lineage() -> CTE:
+    """(stage, of): each stage, and those that it goes on from, however far back."""
+    own = select(stages.c.key.label("stage"), stages.c.key.label("of")).cte("lineage", recursive=True)
+    behind = select(own.c.stage, stages.c.parent).where(
+        stages.c.key == own.c.of, stages.c.parent.is_not(None)
+    )
+    return own.union(behind)
+
+
+def keys_behind(keys: Iterable[str]) -> Select[tuple[str]]:
+    """Of stages and those that they go on from."""
+    line = lineage()
+    return select(line.c.of).where(line.c.stage.in_(list(keys))).distinct()
+
+
+def uses_of_stages() -> Select[tuple[str, int, int, int]]:
+    """(stage, sweep, trials, those not ended) of those that branch from it, or from what goes on from it."""
+    line = lineage()
+    stage = func.coalesce(line.c.of, trials.c.stage)  # it has no row before it is first run
+    unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
+    query = select(stage, trials.c.sweep, func.count(), unfinished)
+    query = query.select_from(trials.outerjoin(line, line.c.stage == trials.c.stage))
+    query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
+    return query.group_by(stage, trials.c.sweep).order_by(stage, trials.c.sweep)

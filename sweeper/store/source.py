@@ -103,9 +103,9 @@ def columns_of(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElemen
         yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
 
 
-def fetched(connection: Connection, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
-    """query: no column is a JSON one, that would need more."""
-    found = connection.execute(query).cursor
+def fetched(connection: Connection, query: Select[Any], **values: Any) -> Sequence[tuple[Any, ...]]:
+    """query: no column is a JSON one, that would need more. values: that it has names for."""
+    found = connection.execute(query, values).cursor
     assert found is not None
     return found.fetchall()
 

@@ -6,11 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from sweeper.store.leased import clean
+from sweeper.store.leased import VERSION, clean
 from sweeper.store.places import as_stored
 from sweeper.store.records import MAY_BE_RETRIED, RETRIED
+from sweeper.store.rows import lineage
 from sweeper.store.schema import controls, events, metadata, stages, sweeps, trials
 from sweeper.store.stage_writer import StageWriter
+
+_EVENT = insert(events)
 
 
 class SweepWriter(StageWriter):
@@ -64,8 +67,9 @@ class SweepWriter(StageWriter):
             again = [row.id for row in found]
             new = {"state": "queued", "ended": None, "error": "", "reason": "", "tokens": 0}
             theirs = trials.c.id.in_(again) | trials.c.repeat_of.in_(again)
-            version = self._next_version(connection)
-            connection.execute(update(trials).where(mine & theirs).values(**new, version=version))
+            self._next_version(connection)
+            changed = update(trials).where(mine & theirs).values(**new, version=VERSION)
+            connection.execute(changed, {"sweep_id": self._sweep})
             of_them = stages.c.key.in_({row.stage for row in found}) & (stages.c.state == "failed")
             connection.execute(update(stages).where(of_them).values(state="queued", error=""))
             for row in found:
@@ -73,12 +77,13 @@ class SweepWriter(StageWriter):
             return again
 
     def delete(self) -> None:
-        """Every row of the sweep, and of the pretrains that no other sweep's trials branch from."""
+        """Every row of the sweep, and of the pretrains that no other sweep's trials branch from, nor any that
+        these go on from."""
         with self._transaction() as connection:
-            own = select(trials.c.id).where(trials.c.sweep == self._sweep)
-            branched = select(trials.c.stage).where(trials.c.stage.is_not(None))
+            own, line = select(trials.c.id).where(trials.c.sweep == self._sweep), lineage()
+            branched = select(line.c.of).join(trials, trials.c.stage == line.c.stage)
             ours = branched.where(trials.c.sweep == self._sweep)
-            alone = ours.where(trials.c.stage.not_in(branched.where(trials.c.sweep != self._sweep)))
+            alone = ours.where(line.c.of.not_in(branched.where(trials.c.sweep != self._sweep)))
             keys = connection.execute(alone.distinct()).scalars().all()
             for table in reversed(metadata.sorted_tables):  # what refers to others goes before them
                 if "sweep" in table.c:
@@ -94,7 +99,7 @@ class SweepWriter(StageWriter):
 
     def _say(self, connection: Connection, kind: str, text: str, trial: int | None) -> None:
         row = {"time": self._clock.wall(), "sweep": self._sweep, "trial": trial, "kind": kind}
-        connection.execute(insert(events).values(**row, text=clean(text)))
+        connection.execute(_EVENT, {**row, "text": clean(text)})
 
     def finish_control(self, control: int) -> None:
         """Marks a request as done; a request of another sweep is left alone."""

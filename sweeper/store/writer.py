@@ -4,15 +4,26 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from sweeper.store import rows as tables
 from sweeper.store.engine import StoreError, insert_or_ignore, upsert
-from sweeper.store.leased import clean
+from sweeper.store.leased import VERSION, clean
 from sweeper.store.records import ENDS, ForeignTrial, MetricRow, NewTrial, TrialRecord
 from sweeper.store.schema import configurations, foreign_trials, scores, trials
 from sweeper.store.sweep_writer import SweepWriter
 from trainer.evaluation.record import Evaluation
+
+# Built once: that takes longer than SQLite takes to carry them out.
+_OF_MINE = trials.c.sweep == bindparam("sweep_id")
+_TRIAL = select(trials).where(trials.c.id == bindparam("trial_id"), _OF_MINE)
+_CHANGE = update(trials).where(trials.c.id == bindparam("trial_id")).values(version=VERSION)
+_ADD = insert(trials).values(version=VERSION)
+_WITHOUT_NUMBER = select(trials.c.id).where(_OF_MINE, trials.c.trial_number.is_(None)).limit(1)
+_LAST_NUMBER = select(func.max(trials.c.trial_number)).where(_OF_MINE)
+_CONFIGURATION = select(configurations.c.id).where(
+    configurations.c.sweep == bindparam("sweep_id"), configurations.c.hash == bindparam("hash")
+)
 
 
 class Writer(SweepWriter):
@@ -25,8 +36,8 @@ class Writer(SweepWriter):
         with self._transaction() as connection:
             row = {"sweep": self._sweep, "hash": hash, "values": dict(values)}
             insert_or_ignore(connection, configurations, [row])
-            mine = (configurations.c.sweep == self._sweep) & (configurations.c.hash == hash)
-            return connection.execute(select(configurations.c.id).where(mine)).scalar_one()
+            mine = {"sweep_id": self._sweep, "hash": hash}
+            return int(connection.execute(_CONFIGURATION, mine).scalar_one())
 
     def add_trial(self, **fields: Any) -> TrialRecord:
         """One, of NewTrial's fields. A repeat is added in the state that it repeats, and never runs."""
@@ -54,19 +65,18 @@ class Writer(SweepWriter):
             "gpu_seconds": 0.0,
             "tokens": 0,
         }
-        version = self._next_version(connection)
-        key = connection.execute(insert(trials).values(**row, version=version)).inserted_primary_key
+        self._next_version(connection)
+        key = connection.execute(_ADD, {**row, "sweep_id": self._sweep}).inserted_primary_key
         assert key is not None
         return TrialRecord(id=key[0], **row)
 
     def _next_number(self, connection: Connection) -> int | None:
         """From 1; None in a sweep that was begun before trials had numbers, whose ids people have written
         down."""
-        mine = trials.c.sweep == self._sweep
-        without = select(trials.c.id).where(mine, trials.c.trial_number.is_(None)).limit(1)
-        if connection.execute(without).first() is not None:
+        mine = {"sweep_id": self._sweep}
+        if connection.execute(_WITHOUT_NUMBER, mine).first() is not None:
             return None
-        return (connection.execute(select(func.max(trials.c.trial_number)).where(mine)).scalar() or 0) + 1
+        return (connection.execute(_LAST_NUMBER, mine).scalar() or 0) + 1
 
     def start_trial(self, trial: int, worker: str = "", above: int = 0) -> int:
         """queued, paused or running -> running; returns the new attempt number (1, 2, ...).
@@ -195,8 +205,9 @@ class Writer(SweepWriter):
         before, after = ("queued", "paused") if paused else ("paused", "queued")
         mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep) & (trials.c.state == before)
         with self._transaction() as connection:
-            version = self._next_version(connection)
-            connection.execute(update(trials).where(mine).values(state=after, version=version))
+            self._next_version(connection)
+            changed = update(trials).where(mine).values(state=after, version=VERSION)
+            connection.execute(changed, {"sweep_id": self._sweep})
 
     def add_foreign_trials(self, given: Iterable[ForeignTrial]) -> None:
         """What the search is to know before its number 0; once, before there are trials."""
@@ -205,12 +216,11 @@ class Writer(SweepWriter):
             insert_or_ignore(connection, foreign_trials, rows)
 
     def _change(self, connection: Connection, trial: int, new: Mapping[str, Any]) -> None:
-        version = self._next_version(connection)
-        connection.execute(update(trials).where(trials.c.id == trial).values(**new, version=version))
+        self._next_version(connection)
+        connection.execute(_CHANGE, {**new, "trial_id": trial, "sweep_id": self._sweep})
 
     def _trial(self, connection: Connection, trial: int) -> Any:
-        mine = (trials.c.id == trial) & (trials.c.sweep == self._sweep)
-        row = connection.execute(select(trials).where(mine)).one_or_none()
+        row = connection.execute(_TRIAL, {"trial_id": trial, "sweep_id": self._sweep}).one_or_none()
         if row is None:
             raise StoreError(f"there is no trial {trial} in this sweep")
         return row

@@ -24,8 +24,27 @@ DOCUMENTS = 6
 world = World(0, Path())  # of the sweep that is simulated now; one at a time in a process
 
 
+class Curve:
+    """What a step makes of a value: in a pretrain the seed matters, in a fine-tune its values, as in
+    earnest."""
+
+    def __init__(self, config: TrainConfig, phase: str):
+        said = config.to_dotted()
+        self._said = repr([config.seed, *(each for each in sorted(said.items()) if _is_of(phase, each[0]))])
+        mu = said.get("finetune.schedule.mu", 0.9) if phase == "finetune" else 0.4
+        self._more = (mu - 0.4) ** 2
+
+    def after(self, value: float) -> float:
+        drawn = int.from_bytes(sha256(f"({self._said}, {value!r})".encode()).digest()[:4]) / 2**32
+        return 0.7 * value + 1 + self._more + 0.05 * drawn
+
+
+def _is_of(phase: str, name: str) -> bool:
+    return name.startswith(f"{phase}.")
+
+
 class Phase(NamedTuple):
-    name: str
+    curve: Curve
     steps: int
     first: int  # step of the run at which it begins
     start: float  # what it branches from
@@ -43,13 +62,13 @@ def train(
     device: str = "auto",
 ) -> Iterator[Report | None]:
     start = _start_of(pretrained) if pretrained else 1.0
-    yield from _run(config, finetune(config, start), folder, attempt, acknowledged)
+    yield from _run(finetune(config, start), folder, attempt, acknowledged)
 
 
 def pretrain(
-    config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
+    config: TrainConfig, folder: Path, *, parent: Path | None = None, attempt: int = 1, device: str = "auto"
 ) -> Iterator[Report | None]:
-    yield from _run(config, pretraining(config), folder, attempt, 0)
+    yield from _run(pretraining(config), folder, attempt, 0)
 
 
 def score(
@@ -74,42 +93,29 @@ def score(
 
 
 def finetune(config: TrainConfig, start: float) -> Phase:
-    tokens = config.finetune.batch_size * config.data.length
-    return Phase(
-        "finetune", config.finetune.steps, config.pretrain.steps, start, tokens, config.evaluation.every
-    )
+    curve, tokens = Curve(config, "finetune"), config.finetune.batch_size * config.data.length
+    return Phase(curve, config.finetune.steps, config.pretrain.steps, start, tokens, config.evaluation.every)
 
 
 def pretraining(config: TrainConfig) -> Phase:
-    tokens = config.pretrain.batch_size * config.data.length
-    return Phase("pretrain", config.pretrain.steps, 0, 1.0, tokens, config.evaluation.every)
-
-
-def value_after(config: TrainConfig, phase: str, value: float) -> float:
-    """One step: of a pretrain the seed matters, of a fine-tune its values, as in earnest."""
-    said = config.to_dotted()
-    values = [config.seed, *(item for item in sorted(said.items()) if item[0].startswith(f"{phase}."))]
-    drawn = int.from_bytes(sha256(repr((values, value)).encode()).digest()[:4]) / 2**32
-    mu = said.get("finetune.schedule.mu", 0.9) if phase == "finetune" else 0.4
-    return 0.7 * value + 1 + (mu - 0.4) ** 2 + 0.05 * drawn
+    curve, tokens = Curve(config, "pretrain"), config.pretrain.batch_size * config.data.length
+    return Phase(curve, config.pretrain.steps, 0, 1.0, tokens, config.evaluation.every)
 
 
 def rows_of(config: TrainConfig) -> dict[int, float]:
     """val_ppl by step, as it is to be in the store once the trial is complete."""
-    value, rows = 1.0, {}
+    value, rows, pretrained = 1.0, dict[int, float](), Curve(config, "pretrain")
     for _ in range(config.pretrain.steps):
-        value = value_after(config, "pretrain", value)
+        value = pretrained.after(value)
     phase = finetune(config, value)
     for step in range(phase.first + 1, phase.first + phase.steps + 1):
-        value = value_after(config, phase.name, value)
+        value = phase.curve.after(value)
         if step % phase.every == 0 or step == phase.first + phase.steps:
             rows[step] = value
     return rows
 
 
-def _run(
-    config: TrainConfig, phase: Phase, folder: Path, attempt: int, acknowledged: int
-) -> Iterator[Report | None]:
+def _run(phase: Phase, folder: Path, attempt: int, acknowledged: int) -> Iterator[Report | None]:
     last = phase.first + phase.steps
     file = folder / LAST
     state = _read(file) if file.is_file() else {"step": phase.first, "value": phase.start}
@@ -121,7 +127,7 @@ def _run(
         while state["step"] < last:
             world.point(STEP)
             step = state["step"] + 1
-            value = value_after(config, phase.name, state["value"])
+            value = phase.curve.after(state["value"])
             world.sleep(world.random.choice([0.1, 1.0, 10.0]))
             _log(folder, "train", attempt, step)
             rows = state["rows"]
@@ -159,8 +165,8 @@ def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
 
 
 def _replace(file: Path, state: dict[str, Any]) -> None:
-    new, text = file.with_suffix(".new"), json.dumps(state)
-    new.write_text(f"{sha256(text.encode()).hexdigest()}{text}")
+    new, text = file.with_suffix(".new"), json.dumps(state).encode()
+    new.write_bytes(sha256(text).hexdigest().encode() + text)
     os.replace(new, file)
 
 
@@ -185,5 +191,5 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:
-    with open(folder / LOG, "a", encoding="utf-8") as log:
-        log.write(f"{what} {attempt} {step}\n")
+    with open(folder / LOG, "ab", buffering=0) as log:
+        log.write(f"{what} {attempt} {step}\n".encode())

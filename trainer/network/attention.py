@@ -21,8 +21,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from trainer.network.products import attention_kernel, widened
 
 
 class Layout(NamedTuple):
@@ -105,8 +106,9 @@ def softmax_attention(
     Forward and backward of a layer at L = 128, batch 8, on a processor with AMX: products 21 ms, the kernel
     39 (in float32 25).
     """
-    if q_BHRK.dtype != torch.bfloat16 or not q_BHRK.is_cpu or not q_BHRK.requires_grad:
-        return F.scaled_dot_product_attention(q_BHRK, k_BHSK, v_BHSK, attn_mask=allowed_RS)
+    products = q_BHRK.dtype == torch.bfloat16 and q_BHRK.is_cpu and q_BHRK.requires_grad
+    if not products or widened(q_BHRK):
+        return attention_kernel(q_BHRK, k_BHSK, v_BHSK, allowed_RS)
     batch, heads, rows, size = q_BHRK.shape
     scores_RS = q_BHRK.new_zeros(rows, k_BHSK.shape[2])
     if allowed_RS is not None:

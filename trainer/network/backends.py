@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.errors import TrainingError
@@ -20,6 +19,7 @@ from trainer.network.attention import (
     tiled,
 )
 from trainer.network.attention_flash import flash, installed, recall_by_flash
+from trainer.network.products import attention_kernel
 
 SHORT = 512  # tokens of a pass, up to which a GPU computes the whole mask as fast as its blocks
 HALF = (torch.bfloat16, torch.float16)
@@ -70,7 +70,7 @@ def place_of(x: Tensor) -> Place:
 def unmasked(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
     """torch's kernel, told that the layout is causal or full, R = S: it is faster without a mask."""
     q, k, v = (by_copy(x, layout.copies) for x in (q_BHRK, k_BHSK, v_BHSK))
-    return in_a_row(F.scaled_dot_product_attention(q, k, v, is_causal=layout.causal), layout.copies)
+    return in_a_row(attention_kernel(q, k, v, is_causal=layout.causal), layout.copies)
 
 
 def flexible(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:

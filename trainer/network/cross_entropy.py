@@ -8,8 +8,9 @@ Shapes: M rows, D width, V vocabulary.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from trainer.network.products import cast_linear, product
 
 CHUNK = 512  # rows at once: fewer are slower, more are not faster
 
@@ -97,18 +98,18 @@ def _with_gradients(
         d_bias_V.addmv_(d_logits.T, charge)
         # The charge is put on the D-sized side of each product.
         d_logits = d_logits.to(low)
-        torch.mul(d_logits @ weight_VD, charge[:, None], out=d_hidden)
+        torch.mul(product(d_logits, weight_VD), charge[:, None], out=d_hidden)
         charged = (charge[:, None] * hidden).to(low)
         if low == dtype:
             d_weight_VD.addmm_(d_logits.T, charged)
         else:
-            d_weight_VD += d_logits.T @ charged
+            d_weight_VD += product(d_logits.T, charged)
     return nats_M, d_hidden_MD, d_weight_VD, d_bias_V
 
 
 def _log_probs(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, dtype: torch.dtype) -> Tensor:
     """log_probs_MV, of dtype."""
-    return F.linear(hidden_MD, weight_VD, bias_V).log_softmax(dim=-1, dtype=dtype)
+    return cast_linear(hidden_MD, weight_VD, bias_V).log_softmax(dim=-1, dtype=dtype)
 
 
 def _of_targets(log_probs_MV: Tensor, target_M: Tensor) -> Tensor:

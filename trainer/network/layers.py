@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.network.products import cast_linear
+
 FREQUENCIES = 128  # of the sinusoids that embed sigma
 
 
@@ -197,8 +199,3 @@ def _gated_linear(x: Tensor, linear: nn.Linear, gate: Tensor) -> Tensor:
         bias = None if linear.bias is None else gate * linear.bias
         return cast_linear(x, gate[:, None] * linear.weight, bias)
     return gate * cast_linear(x, linear.weight, linear.bias)
-
-
-def cast_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Weights cast to what they are multiplied with; in float32 nothing is."""
-    return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))

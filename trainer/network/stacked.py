@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.network.attention import Layout
+from trainer.network.dit import DiT
 from trainer.network.layers import rotate
-from trainer.network.model import Denoiser
 from trainer.network.stacked_cross_entropy import stacked_cross_entropy
 
 Drop = Callable[[Tensor, bool], Tensor]  # dropout of (J, N, D), or where true of (J, M, D)
@@ -24,7 +24,7 @@ Drop = Callable[[Tensor, bool], Tensor]  # dropout of (J, N, D), or where true o
 class Stacked:
     """Their forward pass, on parameters that lie elsewhere."""
 
-    def __init__(self, model: Denoiser, parameters: Mapping[str, Tensor]):
+    def __init__(self, model: DiT, parameters: Mapping[str, Tensor]):
         """model: any of them, for all that they have in common. parameters: by its names, each (J, ...)."""
         assert model.sigma_map is not None, "only networks with a condition are stacked"
         self._model, self._parameters = model, parameters
