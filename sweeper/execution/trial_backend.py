@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Set
 from typing import Any
@@ -21,8 +22,9 @@ from sweeper.words import clock
 log = logging.getLogger("ray.sweeper")
 QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
 # Seconds that a worker may take to be made. It imports for 4 of a processor's, and Ray has workers step back
-# behind whatever else a machine does: on a busy one minutes were seen.
-READY = 600.0
+# behind all else that a machine does: where more than CROWDED want each core, one may get none for minutes,
+# and that time does not count.
+READY, CROWDED = 600.0, 1.5
 PLACELESS, AGAIN = 60.0, 600.0  # seconds without a place until that is said, and until it is said again
 
 
@@ -168,9 +170,13 @@ class TrialBackend:
                 self._watchdog.give_up("the Ray cluster has died")
 
     def _forgive(self) -> None:
-        """None was silent while nobody listened: this process was halted, or waited for its store's lock."""
+        """None was silent while nobody listened: this process was halted, or waited for its store's lock. Nor
+        is one that is being made, while the machine has no time for it."""
         now = time.monotonic()
-        if (deaf := now - self._listened) > HALTED:
+        deaf = now - self._listened
+        if self._made and deaf <= HALTED and os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1):
+            self._made = {which: at + deaf for which, at in self._made.items()}
+        if deaf > HALTED:
             self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}
             self._made = {which: at + deaf for which, at in self._made.items()}
             self._placeless = {tune_id: at + deaf for tune_id, at in self._placeless.items()}
@@ -178,10 +184,10 @@ class TrialBackend:
 
 
 def placeless(trials: int, slots: Slots) -> str:
-    """'2 trials wait for a place of 1 CPU and 1 GPU each: of 8 CPUs 2 are free, of 2 GPUs 0'."""
+    """'2 trials wait for a place of 1 CPU and 1 GPU; free: CPU 2 of 8, GPU 0 of 2'."""
     wanted = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
     there, free = ray.cluster_resources(), ray.available_resources()
     of_each = " and ".join(f"{count:g} {name}" for name, count in wanted.items())
-    left = ", ".join(f"of {there.get(name, 0):g} {name}s {free.get(name, 0):g} are free" for name in wanted)
+    left = ", ".join(f"{name} {free.get(name, 0):g} of {there.get(name, 0):g}" for name in wanted)
     who = "1 trial waits" if trials == 1 else f"{trials} trials wait"
-    return f"{who} for a place of {of_each}: {left}"
+    return f"{who} for a place of {of_each}; free: {left}"

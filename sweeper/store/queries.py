@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
 
 from sweeper.store.engine import parse, transaction
 from sweeper.store.notes import NAME
@@ -27,7 +27,7 @@ from sweeper.store.records import (
     TrialRecord,
     UsageRecord,
 )
-from sweeper.store.rows import lineage
+from sweeper.store.rows import keys_behind, uses_of_stages
 from sweeper.store.schema import (
     asks,
     configurations,
@@ -124,25 +124,15 @@ class Reader:
 
     def stages_behind(self, keys: Iterable[str]) -> list[StageRecord]:
         """Those of the keys that there are, and those that they go on from; in order of key."""
-        line = lineage()
-        found = self._rows(select(line.c.of).where(line.c.stage.in_(list(keys))).distinct())
-        return self.stages([key for (key,) in found])
+        return self.stages([key for (key,) in self._rows(keys_behind(keys))])
 
     def complete_stages(self) -> dict[str, int]:
         """Their steps by key."""
         return dict(self._rows(select(stages.c.key, stages.c.steps).where(stages.c.state == "complete")))
 
     def stage_uses(self) -> list[StageUse]:
-        """Who branches from which stage, or from one that goes on from it, in every sweep; in order of stage
-        and sweep."""
-        line = lineage()
-        stage = func.coalesce(line.c.of, trials.c.stage)  # it has no row before it is first run
-        unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
-        query = select(stage, trials.c.sweep, func.count(), unfinished)
-        query = query.select_from(trials.outerjoin(line, line.c.stage == trials.c.stage))
-        query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
-        query = query.group_by(stage, trials.c.sweep).order_by(stage, trials.c.sweep)
-        return [StageUse(*row) for row in self._rows(query)]
+        """Who branches from which stage, or from one that goes on from it, in every sweep; in their order."""
+        return [StageUse(*row) for row in self._rows(uses_of_stages())]
 
     def drivers(self, sweep: int) -> list[DriverRecord]:
         """All there have been, in the order they began."""

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 5  # a change to a table is one more, and a step in sweeper/store/migrations
+SCHEMA_VERSION = 6  # a change to a table is one more, and a step in sweeper/store/migrations
 
 metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.

@@ -3,6 +3,7 @@
 FAKE_HANGS names the method that hangs, `setup` of a fresh worker or `reset_config` of one that has served
 another trial, and how often: setup:1. Nobody else is taken to hang, however slow this machine is."""
 
+import math
 import os
 import signal
 import sys
@@ -54,7 +55,7 @@ class Patient(TrialBackend):
 
 
 if __name__ == "__main__":
-    trial_backend.READY = 3.0
+    trial_backend.READY, trial_backend.CROWDED = 3.0, math.inf
     runner.TrialBackend = Patient  # type: ignore[misc]
     tuner.Worker = Hanging  # type: ignore[misc]
     sys.exit(main())

@@ -1,5 +1,4 @@
-"""Trials carry a version; people tag and note; workers say how busy they are; a request says whose it is; a
-stage may go on from another."""
+"""Trials carry a version; people tag and note; workers say how busy they are; a request says whose it is."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +13,6 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("version", sa.BigInteger, nullable=False, server_default="0"))
     op.create_index("trials_by_version", "trials", ["sweep", "version"])
     op.add_column("controls", sa.Column("who", sa.String(80), nullable=False, server_default=""))
-    op.add_column("stages", sa.Column("parent", sa.String(16)))
     op.create_table(
         "notes",
         sa.Column("id", id_type, primary_key=True),

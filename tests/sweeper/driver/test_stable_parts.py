@@ -4,6 +4,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sweeper.driver.jobs import StageJob
 from sweeper.files.kept_stages import kept_stages, refusal
@@ -12,6 +14,7 @@ from sweeper.store.records import StageRecord
 from sweeper.store.store import Store
 from tests import fakes
 from tests.sweeper.driving import drive, make_spec, opened, run_to_end, run_until_killed, told
+from trainer.training.train import train
 
 TEXT = """
 name: test
@@ -181,3 +184,27 @@ def test_with_the_last_sweep_that_uses_it_it_goes(place: tuple[str, Path]) -> No
             store.take_lease(sweep.id, "us", 60.0)
             store.writer(sweep.id, "us").delete()
             assert set(stages_of(url)) == left
+
+
+@pytest.mark.long
+def test_a_real_trainer_ends_with_the_bits_of_runs_in_one_piece(
+    place: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, files = place
+    few = ("trainer.evaluation.sequences=8", "trainer.evaluation.variance_batches=0")
+    spec = make_spec(*few, "space.pretrain.steps.choice=[4, 8]", "search.trials=2", text=TEXT)
+    with opened(url, spec, files) as driver:
+        drive(driver, train="trainer.training.train")
+    assert trained(url) == sorted([*range(1, 5), *range(3, 5), *range(5, 9)])
+    with closing(Reader(url)) as reader:
+        (sweep,) = reader.sweeps()
+        for trial in reader.trials(sweep.id):
+            config = spec.train_config(trial.params, trial.seed)
+            for _ in train(config, tmp_path / str(trial.id), device="cpu"):
+                pass
+            ours, alone = (
+                load_file(folder / str(trial.id) / "last.safetensors")
+                for folder in (files / "trials" / str(sweep.id), tmp_path)
+            )
+            assert ours.keys() == alone.keys()
+            assert all(torch.equal(ours[name], alone[name]) for name in ours)

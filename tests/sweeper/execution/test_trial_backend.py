@@ -1,5 +1,6 @@
 """Who is taken to be silent? Not those whom nobody could hear."""
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ class Waiting:
     stop_reason = None
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now, self.load = 0.0, 0.5  # seconds; how many want each core of this machine
         self.said: list[str] = []
         self.failed: list[tuple[Job, Failure]] = []
         self.events = SimpleNamespace(note=lambda kind, text: self.said.append(f"{kind}: {text}"))
@@ -45,6 +46,7 @@ class Waiting:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Waiting:
     driver = Waiting()
     monkeypatch.setattr(trial_backend, "time", SimpleNamespace(monotonic=lambda: driver.now))
+    monkeypatch.setattr(trial_backend.os, "getloadavg", lambda: (driver.load * os.cpu_count(), 0.0, 0.0))
     return driver
 
 
@@ -127,6 +129,15 @@ def test_nobody_is_unready_whom_the_driver_could_not_hear(driver: Waiting) -> No
     assert unready_at(driver, backend_of(driver), 1, READY - 1, wait=PATIENCE) is None
 
 
+def test_nobody_is_unready_whom_the_machine_has_no_time_for(driver: Waiting) -> None:
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, READY - 10) is None
+    driver.load = 2.0
+    assert unready_at(driver, backend, 1, 5000) is None
+    driver.load = 1.0  # all cores train
+    assert unready_at(driver, backend, 1, 5000) == 11
+
+
 @pytest.mark.parametrize("ended", ["silent", "unready", None])
 def test_a_job_whose_worker_died_hears_why(driver: Waiting, ended: str | None) -> None:
     backend = backend_of(driver)
@@ -162,8 +173,7 @@ def test_that_there_is_no_place_is_said_now_and_then(
     assert wait(10) == []
     assert wait(PLACELESS, "a", "b") == []
     (said,) = wait(AGAIN, "a", "b")
-    free = "of 8 CPUs 2 are free, of 2 GPUs 0 are free"
-    assert said == f"waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU: {free}"
+    assert said == "waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU; free: CPU 2 of 8, GPU 0 of 2"
     assert len(wait(3 * AGAIN, "b")) == 3
     assert wait(1) == []
     for each in "abcdefgh":  # one after another, as in any sweep: a moment each
