@@ -33,7 +33,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def raced(url: str) -> None:
     """Three rows, searched and then raced over two rounds, which turn the first two about."""
     with closing(Store(url)) as store:
-        spec = {"settle": {"within": 0.01, "seeds": 8, "contenders": 3}}
+        spec = {"settle": {"within": 0.01, "until": "answer", "seeds": 8, "contenders": 3}}
         sweep = store.create_sweep(name="raced", spec_text="", spec=spec, code_version="1", folder="")
         store.take_lease(sweep.id, "me", 3600)
         writer = store.writer(sweep.id, "me")
