@@ -20,6 +20,7 @@ from tests.simulation.workers import CPU, GPU, TOGETHER
 from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
+DECISIONS = ("repeat", "confirm", "warm start", "score")  # events that tell of one
 MOST = {each.kind: each.most for each in (Damaged, Stale)}
 SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
@@ -54,6 +55,7 @@ def equal(sweep: Sweep, undisturbed: Sweep) -> None:
     name = sweep.spec.name
     ours, theirs = told(sweep.url, name), told(undisturbed.url, name)
     ours["scores"], theirs["scores"] = _scores(sweep), _scores(undisturbed)
+    ours["lines"], theirs["lines"] = _lines(sweep), _lines(undisturbed)
     for name, value in theirs.items():
         if ours[name] != value:
             difference = _first_difference(ours[name], value)
@@ -74,6 +76,13 @@ def same(once: Sweep, again: Sweep) -> None:
 
 def _scores(sweep: Sweep) -> list[Any]:
     return sorted(tables.rows(sweep.store, "SELECT trial, round, nelbo, nats FROM scores"))
+
+
+def _lines(sweep: Sweep) -> list[Any]:
+    """What is said of a decision stands there once, as the decision does."""
+    return sorted(
+        row for row in tables.rows(sweep.store, "SELECT kind, text FROM events") if row[0] in DECISIONS
+    )
 
 
 def _first_difference(ours: Any, theirs: Any) -> str:
