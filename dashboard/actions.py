@@ -89,8 +89,10 @@ def panel() -> None:
     """In the sidebar. A store that cannot be read now has no panel; the page says why."""
     allowed = doors.actions_allowed(st.context.cookies)
     try:
-        with st.expander("Actions" if allowed else "Commands"):
-            _draw(allowed)
+        # Drawn when it is opened: the first line of code on a page costs a browser nearly a second.
+        with st.expander("Actions" if allowed else "Commands", key="commands", on_change="rerun") as panel:
+            if panel.open:
+                _draw(allowed)
     except StoreError as error:
         st.text(f"The store cannot be read now: {error}.")
 

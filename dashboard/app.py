@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dashboard import actions, data, state
+from dashboard import actions, data, state, zoom
 from dashboard.data import Found
 
 PAGES = (
@@ -114,6 +114,7 @@ if sweeps:
     with st.sidebar:
         pick(sweeps)
         actions.panel()
+        zoom.listen()
     page.run()
 else:
     wait()

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures.style import CONFIG
+from dashboard.zoom import zoomed
 
 
 def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
@@ -13,4 +14,4 @@ def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
 
     options: st.plotly_chart's, such as on_select; then what is selected is returned.
     """
-    return st.plotly_chart(figure, key=key, alt=alt, config=CONFIG, **options)
+    return st.plotly_chart(zoomed(figure, key), key=key, alt=alt, config=CONFIG, **options)

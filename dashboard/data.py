@@ -224,20 +224,21 @@ class Held:
             watched = Watched(reader, name)
         with _uncollected():
             board, now = watched.board(), watched.now
-        if anew:
-            gc.freeze()  # what was read stays: to look through it at each refresh would double the cost
+            trials = list(now.trials.values())
+            snapshot = Snapshot(
+                sweep=now.sweep,
+                board=board,
+                trials=dict(now.trials),
+                latest=_Records(dict(now.latest)),
+                progress=stored_progress(reader, now.sweep, time.time(), trials),
+                stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
+                values=dict(now.values),
+                evaluations={split: dict(mine) for split, mine in now.evaluations.items()},
+            )
+            if anew:
+                gc.freeze()  # what was read stays: to look through it at each refresh would double the cost
         self._watched = watched
-        trials = list(now.trials.values())
-        return Snapshot(
-            sweep=now.sweep,
-            board=board,
-            trials=dict(now.trials),
-            latest=_Records(dict(now.latest)),
-            progress=stored_progress(reader, now.sweep, time.time(), trials),
-            stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
-            values=dict(now.values),
-            evaluations={split: dict(mine) for split, mine in now.evaluations.items()},
-        )
+        return snapshot
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def overview(sweeps: list[Found]) -> list[Line]:
 def _line(found: Found, began: float) -> Line:
     reader, sweep, now = data.reader_of(found.url), found.sweep, time.time()
     trials = reader.trials(sweep.id)
-    stages = reader.stages(sorted({trial.stage for trial in trials if trial.stage}))
+    stages = reader.stages_behind({trial.stage for trial in trials if trial.stage})
     progress, driver = stored_progress(reader, sweep, now), sweep.driver(now)
     state = sweep.state
     if driver is None and state in ("running", "paused"):

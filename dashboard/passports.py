@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 from sweeper.store.records import EvaluationRecord
 
-SPLITS = {"valid": "Evaluation on valid: ranked", "test": "Evaluation on test: read once"}
+SPLITS = {
+    "valid": "Evaluation on valid: ranked",
+    "test": "Evaluation on test: read once",
+    "last": "Evaluation on test, of the last step: shown",
+}
 
 MEASURED = frozenset({"surprisal_variance"})  # in a provenance: of one trial's values, not how they came
 
 
 def title_of(split: str) -> str:
-    """Of valid, of test, or of valid in blocks of another size ('L4')."""
+    """Of valid, of test by the best checkpoint or the last step, or of valid in other blocks ('L4')."""
     return SPLITS.get(split, f"Evaluation on valid in blocks of {split.removeprefix('L')}: shown")
 
 

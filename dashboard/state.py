@@ -52,8 +52,9 @@ ROWS = Kept("rows")  # configurations that are selected
 PINNED = Kept("pinned")  # the configuration that others are held against
 TRIAL = Kept("trial")
 COLUMNS = Kept("columns")  # of the leaderboard
-ALL = (ROWS, PINNED, TRIAL, COLUMNS)
-OF_A_SWEEP = (ROWS, PINNED, TRIAL)  # ids, which mean nothing in another sweep
+ZOOM = Kept("zoom")  # axes of figures
+ALL = (ROWS, PINNED, TRIAL, COLUMNS, ZOOM)
+OF_A_SWEEP = (ROWS, PINNED, TRIAL, ZOOM)  # ids and values, which mean nothing in another sweep
 
 
 def carry(sweep: str) -> None:

@@ -32,7 +32,7 @@ trap 'kill -TERM "$driver" 2>/dev/null' TERM
 wait "$driver"; code=$?
 while kill -0 "$driver" 2>/dev/null; do wait "$driver"; code=$?; done
 
-if [ "$code" -eq 143 ] || [ "$code" -eq 7 ]; then
+if [ "$code" -eq 143 ] || { [ "$code" -eq 7 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; }; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

@@ -22,8 +22,9 @@ trap 'kill -TERM "$driver" 2>/dev/null' TERM
 wait "$driver"; code=$?
 while kill -0 "$driver" 2>/dev/null; do wait "$driver"; code=$?; done   # the trap cut the first wait short
 
-# 143: ended by SIGTERM; 7: the machine lacked something for a while. All else is the sweep's own end.
-if [ "$code" -eq 143 ] || [ "$code" -eq 7 ]; then
+# 143: ended by SIGTERM; 7: the machine lacked something, for a while or for good: so that is tried ten times, no more.
+# All else is the sweep's own end.
+if [ "$code" -eq 143 ] || { [ "$code" -eq 7 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; }; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

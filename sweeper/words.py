@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PRECISION = "compute.precision"  # where a sweep's spec says the one of all its trials
+
 
 def in_bytes(count: float) -> str:
     """'1.2 GB'."""

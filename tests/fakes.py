@@ -45,9 +45,11 @@ def train(
 
 
 def pretrain(
-    config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
+    config: TrainConfig, folder: Path, *, parent: Path | None = None, attempt: int = 1, device: str = "auto"
 ) -> Iterator[Report | None]:
     batch_size, steps = config.pretrain.batch_size, config.pretrain.steps
+    if parent is not None and not _load(folder) and (state := _load(parent)):
+        _save(folder, state, attempt)
     yield from _run(config, folder, batch_size, 0, steps, 1.0, attempt, 0, 3 + config.seed / 1000)
 
 

@@ -1,4 +1,5 @@
-"""Who shares which pretrain? A tree: pretrains at the left, the runs that branch from each at the right."""
+"""Who shares which pretrain? A tree: pretrains at the left, what branches from each at the right: runs, and
+pretrains that go on from its end."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +20,7 @@ LEFT, RIGHT, END = 0.34, 0.44, 1.0  # of the width: a trunk, its branches, the e
 
 
 class Branch(NamedTuple):
-    """A run."""
+    """A run, or a pretrain."""
 
     label: str
     state: str

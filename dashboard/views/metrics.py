@@ -46,8 +46,9 @@ def metrics_page() -> None:
     st.caption("More in docs/metrics.md.")
     st.subheader("This sweep", anchor=False)
     st.dataframe(tables.sweep_table(now.sweep), hide_index=True, alt="This sweep, as it was begun")
-    with st.expander("Specification as it was written"):
-        st.code(now.sweep.spec_text, language="yaml")
+    with st.expander("Specification as it was written", key="written", bind="query-params") as written:
+        if written.open:
+            st.code(now.sweep.spec_text, language="yaml")
 
 
 metrics_page()

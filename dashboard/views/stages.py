@@ -38,11 +38,13 @@ def differing(stages: list[StageRecord]) -> dict[str, str]:
 
 def table(now: Snapshot, stages: list[StageRecord]) -> pd.DataFrame:
     """A row a pretrain."""
-    here = [trial.stage for trial in now.trials.values() if trial.repeat_of is None]
+    here: dict[str, int] = {}
     names = {each.sweep.id: each.sweep.name for each in data.sweeps()[0] if each.url == data.url()}
     others: dict[str, list[str]] = {}
     for use in data.reader().stage_uses():
-        if use.sweep != now.sweep.id:
+        if use.sweep == now.sweep.id:
+            here[use.stage] = use.trials
+        else:
             others.setdefault(use.stage, []).append(f"{names.get(use.sweep, '?')} ({use.trials})")
     saving, apart = saved(data.url(), now.sweep.name, now.sweep.state), differing(stages)
     rows = []
@@ -54,10 +56,11 @@ def table(now: Snapshot, stages: list[StageRecord]) -> pd.DataFrame:
                 "state": [stage.state],
                 "steps": stage.steps,
                 "differs": apart[stage.key],
-                "trials": here.count(stage.key),
+                "trials": here.get(stage.key, 0),
+                "from": stage.parent or "",
                 "cost": hours(stage.cpu_seconds, stage.gpu_seconds),
                 "saved": "" if mine is None or mine.steps <= 0 else hours(mine.cpu_seconds, mine.gpu_seconds),
-                "saved steps": None if mine is None else mine.steps,
+                "saved steps": None if mine is None or not mine.unshared else mine.steps,
                 "before": "made before this sweep" if paid_before(stage, now.sweep.created) else "",
                 "others": ", ".join(others.get(stage.key, [])),
                 "error": stage.error.partition("\n")[0],
@@ -78,19 +81,25 @@ def tree(now: Snapshot, stages: list[StageRecord]) -> None:
     for stage in stages:
         mine = sorted(branches.get(stage.key, []), key=lambda trial: place.get(trial.configuration, 0))
         cost = hours(stage.cpu_seconds, stage.gpu_seconds)
+        going_on = [_going_on(each, apart[each.key]) for each in stages if each.parent == stage.key]
         trunks.append(
             figures.Trunk(
                 f"{apart[stage.key] or stage.key} · {stage.steps:,} steps · {cost}",
                 stage.state,
                 f"pretrain {stage.key}, {stage.state}: {len(mine):,} runs branch from it",
-                [_branch(trial, labels.get(trial.configuration, "")) for trial in mine],
+                [*going_on, *(_branch(trial, labels.get(trial.configuration, "")) for trial in mine)],
             )
         )
-    runs = sum(len(trunk.branches) for trunk in trunks)
+    runs = sum(map(len, branches.values()))
     alt = f"{len(trunks)} pretrains and the {runs} runs that branch from them"
     chart(figures.tree(trunks), key="stages", alt=alt)
     if len(trunks) > figures.MOST_TRUNKS:
         st.caption(f"The first {figures.MOST_TRUNKS} of {len(trunks):,} pretrains are drawn.")
+
+
+def _going_on(stage: StageRecord, differs: str) -> figures.Branch:
+    label = f"pretrain · {differs or stage.key} · {stage.steps:,} steps"
+    return figures.Branch(label, stage.state, f"pretrain {stage.key} goes on from its end: {stage.state}")
 
 
 def _branch(trial: TrialRecord, label: str) -> figures.Branch:
@@ -106,19 +115,19 @@ def stages_page() -> None:
     now = data.chosen()
     st.header("Stages", anchor=False)
     keys = {trial.stage for trial in now.trials.values() if trial.stage and trial.repeat_of is None}
-    stages = data.reader().stages(sorted(keys))[:MOST]
+    stages = data.reader().stages_behind(keys)[:MOST]
     if not stages:
         st.text("No trial of this sweep branches from a pretrain." if now.trials else "No trial yet.")
         return
     rows = table(now, stages)
     shared = int((rows["trials"] > 1).sum())
     st.text(
-        f"{len(keys):,} pretrains, {shared:,} of them shared by several trials. One is trained "
-        "once; every trial that needs it branches from it."
+        f"{max(len(keys), len(stages)):,} pretrains, {shared:,} of them shared by several trials. One is "
+        "trained once; every trial that needs it branches from it."
     )
     tree(now, stages)
     rows = rows.drop(
-        columns=[name for name in ("before", "others", "error", "saved") if not rows[name].any()]
+        columns=[name for name in ("before", "others", "error", "saved", "from") if not rows[name].any()]
     )
     column = st.column_config
     st.dataframe(
@@ -137,6 +146,7 @@ def stages_page() -> None:
             "steps": column.NumberColumn("steps", format="localized", width=80),
             "differs": column.TextColumn("differs in"),
             "trials": column.NumberColumn("trials here", width=90),
+            "from": column.TextColumn("goes on from"),
             "cost": column.TextColumn("cost"),
             "saved": column.TextColumn("saved"),
             "saved steps": column.NumberColumn("steps saved", format="localized", width=100),

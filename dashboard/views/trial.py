@@ -136,15 +136,7 @@ def value_table(values: dict, searched: list[str], every: bool) -> pd.DataFrame:
 
 
 def left_behind(now: Snapshot, trial: TrialRecord) -> None:
-    st.subheader("Files", anchor=False)
-    st.code("\n".join(files_of(now.sweep, trial).in_words()), language=None, wrap_lines=True)
-    st.subheader("Made again", anchor=False)
-    try:
-        line = _line(data.url(), now.sweep.name, trial.id)
-    except ValueError as error:  # this version has no such run any more
-        st.text(f"This version cannot make it again: {error}")
-    else:
-        st.code(line, language="bash", wrap_lines=True)
+    """What is long, or costs a browser much, is drawn when it is opened."""
     st.subheader("Events", anchor=False)
     st.dataframe(
         tables.event_table(data.reader().events(now.sweep.id, trial.id, MOST_EVENTS)),
@@ -154,13 +146,28 @@ def left_behind(now: Snapshot, trial: TrialRecord) -> None:
         placeholder="",
         alt="What happened to the trial",
     )
-    with st.expander("Log of the sweep's workers"):
+    with st.expander("Files, and how it is made again", key="trial_files", bind="query-params") as files:
+        if files.open:
+            st.code("\n".join(files_of(now.sweep, trial).in_words()), language=None, wrap_lines=True)
+            made_again(now, trial)
+    with st.expander("Log of the sweep's workers", key="trial_log_open", bind="query-params") as shown_log:
+        if not shown_log.open:
+            return
         log = run_folder.log_of(now.sweep).splitlines()
         word = st.text_input("Search", key="trial_log", bind="query-params")
         found = [line for line in log if word.lower() in line.lower()]
         st.caption(f"{len(found):,} of the last {len(log):,} lines of ray.log." if log else "No log is here.")
         if found:
             st.code("\n".join(found[-MOST_LINES:]), language=None, height=300)
+
+
+def made_again(now: Snapshot, trial: TrialRecord) -> None:
+    try:
+        line = _line(data.url(), now.sweep.name, trial.id)
+    except ValueError as error:  # this version has no such run any more
+        st.text(f"This version cannot make it again: {error}")
+    else:
+        st.code(line, language="bash", wrap_lines=True)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

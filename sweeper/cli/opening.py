@@ -4,7 +4,7 @@ Imported by the command line before anything else, so everything heavy is import
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sweeper.cli.options import DEFAULT_URL, LOUDNESS
-from sweeper.words import clock, command, in_precisions
+from sweeper.words import PRECISION, clock, command, in_precisions
 
 if TYPE_CHECKING:
     from sweeper.spec.environment import Environment
@@ -134,7 +134,7 @@ def opened_sweep(
 
 
 def sweep_named(reader: "Reader", name: str, json: bool) -> "SweepRecord":
-    from trainer.config.names import did_you_mean, nearest
+    from trainer.nearest import did_you_mean, nearest
 
     sweep = reader.sweep_called(name)
     if sweep is None:
@@ -166,18 +166,21 @@ def trial_of(reader: "Reader", sweep: "SweepRecord", trial: int, json: bool) -> 
     return record
 
 
-def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
-    """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
+def summary(
+    reader: "Reader", sweep: "SweepRecord", trials: "Sequence[TrialRecord] | None" = None
+) -> dict[str, Any]:
+    """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is.
+
+    trials: its own, where they have been read."""
     from time import time
 
-    from sweeper.planning.precision import KEY
     from sweeper.results.progress_estimate import stored_progress
     from sweeper.store.notes import tags_of_sweep
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
-    so_far = stored_progress(reader, sweep, now := time())
-    precision = (sweep.spec.get("trainer") or {}).get(KEY)
+    so_far = stored_progress(reader, sweep, now := time(), trials)
+    precision = (sweep.spec.get("trainer") or {}).get(PRECISION)
     return {
         **{key: said[key] for key in kept},
         "display_name": sweep.called,

@@ -34,11 +34,14 @@ def stages(context: typer.Context, db: Database = DEFAULT_URL, json: AsJson = Fa
         print_json({"stages": [_document(each) for each in found]})
         return
     rows = []
+    tree = any(each.stage.parent for each in found)
     for stage, size, uses, _, _ in found:
         cost = hours(stage.cpu_seconds, stage.gpu_seconds)
         used_by = ", ".join(f"{name} ({trials})" for name, trials in uses.items())
-        rows.append([stage.key, stage.state, f"{stage.steps:,}", cost, in_bytes(size), used_by])
-    print_table(["stage", "state", "steps", "cost", "on disk", "used by (trials)"], rows, right=(2, 3, 4))
+        row = [stage.key, stage.state, f"{stage.steps:,}", cost, in_bytes(size), used_by]
+        rows.append([*row, stage.parent or ""] if tree else row)
+    headings = ["stage", "state", "steps", "cost", "on disk", "used by (trials)", *["goes on from"] * tree]
+    print_table(headings, rows, right=(2, 3, 4))
     print_text(*(f"{each.stage.key} failed: {each.stage.error}" for each in found if each.stage.error))
 
 

@@ -24,7 +24,7 @@ def init(
     Example: python -m sweeper init mine && python -m sweeper run mine
     """
     from sweeper.shipped import begun, shipped
-    from trainer.config.names import did_you_mean, nearest
+    from trainer.nearest import did_you_mean, nearest
 
     name = name.removesuffix(".yaml")
     if not NAME.fullmatch(name):

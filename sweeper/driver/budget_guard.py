@@ -8,7 +8,8 @@ watched as well: once it is reached, everything that runs saves and stops. Neith
 import time
 from collections.abc import Callable
 
-from sweeper.spec.budget import NONE, UNITS, Amount, Budget
+from sweeper.spec.budget import NONE, UNITS, Amount
+from sweeper.spec.sections import Budget
 
 TIMES = ("hours", "gpu_hours")  # what a job will take of them is a guess, or not known at all
 

@@ -54,13 +54,13 @@ class Driver:
         self._held, self._progress, self._slots = held, progress, settings.slots
         self._has_ended, clock = False, settings.clock.steady
         self._trials = Trials(held)
-        self._events = EventLog(held.writer, progress, self._trials.called)
+        self.events = EventLog(held.writer, progress, self._trials.called)
         self._spending = Spending(held, allowance, self._trials.own, clock)
         self._glance = Glance(held, self._trials, settings.slots, clock)
-        self._queue = JobQueue(held, self._trials, self._events, self._spending)
-        self._requests = ControlRequests(held, self._trials, self._events)
-        self._source = TrialSource(held, self._trials, self._events, self._requests)
-        self._upkeep = Upkeep(held, self._events, settings.lease_seconds, settings.poll_seconds, clock)
+        self._queue = JobQueue(held, self._trials, self.events, self._spending)
+        self._requests = ControlRequests(held, self._trials, self.events)
+        self._source = TrialSource(held, self._trials, self.events, self._requests)
+        self._upkeep = Upkeep(held, self.events, settings.lease_seconds, settings.poll_seconds, clock)
         self._breaker = CircuitBreaker(settings.slots, self._trials.ended)
         self._paused = False  # the whole sweep
         self.stop_reason: StopReason | None = None  # why this driver is to stop before the sweep has ended
@@ -203,11 +203,11 @@ class Driver:
         with self._held.writer.together():
             if why and self._trials.entry(trial).record.steps:  # what is no run at all has failed for good
                 self._trials.hand_back_alike(self._breaker.tripped_by, cost, why)
-                self._events.trial_ended(*said)
+                self.events.trial_ended(*said)
                 return
             record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
             self._requests.fulfilled(trial)
-            self._events.trial_ended(*said)
+            self.events.trial_ended(*said)
             self._source.tell(record, state)
         self._upkeep.retention.due = True
 
@@ -241,7 +241,7 @@ class Driver:
         if paused != self._paused:
             self._paused = paused
             self._spending.pause(paused)
-            self._events.sweep_paused(paused, self._held.spec.name)
+            self.events.sweep_paused(paused, self._held.spec.name)
 
     def drop(self, trial: int) -> None:
         self._queue.discard(trial)
@@ -266,7 +266,7 @@ class Driver:
             self._queue.hand_back(job)
         self._spending.write()
         with self._held.writer.together():
-            self._events.record("interrupt", reason)
+            self.events.record("interrupt", reason)
             self._held.writer.set_sweep_state("interrupted", reason)
             self._held.writer.give_up_lease()
 
@@ -281,7 +281,7 @@ class Driver:
             self._spending.write()
             with self._held.writer.together():
                 if not self._requests.want_more():
-                    self._events.sweep_ended(self.states(), self._source.search_over)
+                    self.events.sweep_ended(self.states(), self._source.search_over)
                     self._held.writer.give_up_lease()
                     self._has_ended = True
                     return True

@@ -98,6 +98,21 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class Unready:
+    """The worker that was made for it never became one, and was ended: it has run nothing of the job."""
+
+    error: str = "no sign of life"
+    kind: ClassVar[str] = "unready"
+    most: ClassVar[int] = 2
+
+    def said(self, beginning: str) -> str:
+        return f"waits for another worker: its own never became ready ({self.error}) and was ended"
+
+    def given_up(self, times: int) -> Ended:
+        return Environment(f"no worker becomes ready: {times}, one after another, gave no sign of life")
+
+
+@dataclass(frozen=True)
 class BrokenDevice:
     """What its worker's process has of a GPU is of no use any more: that process ends."""
 
@@ -171,7 +186,7 @@ class Stale:
         return Environment(self.error)
 
 
-Again = Lost | Silent | BrokenDevice | OutOfMemory | Damaged | BranchGone | Stale
+Again = Lost | Silent | Unready | BrokenDevice | OutOfMemory | Damaged | BranchGone | Stale
 Failure = Ended | Again
 
 

@@ -70,6 +70,8 @@ class StageJob(NamedTuple):
     attempt: int
     values: dict[str, Any]
     folder: str
+    parent: str | None = None  # the folder of the stage from whose end it goes on
+    begun: int = 0  # the steps of that
 
     @property
     def name(self) -> str:
@@ -79,12 +81,18 @@ class StageJob(NamedTuple):
         config, folder = TrainConfig.from_dotted(self.values), Path(self.folder)
         discard_damaged(folder)
         with _damage_set_aside(folder):
-            yield from import_module(trainer).pretrain(config, folder, attempt=self.attempt, device=device)
+            yield from import_module(trainer).pretrain(
+                config,
+                folder,
+                parent=Path(self.parent) if self.parent else None,
+                attempt=self.attempt,
+                device=device,
+            )
         seal(folder)
 
     @property
     def beginning(self) -> str:
-        return "its first step"
+        return f"step {self.begun + 1}" if self.begun else "its first step"
 
 
 class ScoringJob(NamedTuple):

@@ -15,6 +15,7 @@ from sweeper.driver.failures import (
     Lost,
     Silent,
     Stale,
+    Unready,
     not_finite,
 )
 from sweeper.driver.jobs import NOTHING, Cost, Job, ScoringJob, StageJob, TrialJob
@@ -79,6 +80,8 @@ class JobQueue:
         self.unaffordable = None
         if self.to_score:
             return self._hand_out_scoring()
+        entries = map(self._trials.entry, self.waiting)
+        self.stages.want({record.stage: values for record, values in entries if record.stage})
         for trial in list(self.waiting):
             record = self._trials.entry(trial).record
             state = self.stages.state(record.stage) if record.stage else "ready"
@@ -109,11 +112,11 @@ class JobQueue:
         return job
 
     def _start_stage(self, trial: int) -> StageJob:
-        record, values = self._trials.entry(trial)
-        key = str(record.stage)
-        pieces = self._retries.pieces(key) * values.get("accumulate", 1)
-        above = self._above.get(f"pretrain {key}", 0)
+        record, values_of_trial = self._trials.entry(trial)
         with self._writer.together():
+            key, values = self.stages.first(str(record.stage), values_of_trial)
+            pieces = self._retries.pieces(key) * values.get("accumulate", 1)
+            above = self._above.get(f"pretrain {key}", 0)
             job = self.stages.start(key, {**values, "accumulate": pieces}, above)
             self._events.stage_started(job)
         self._spending.begin_stage(job)
@@ -206,7 +209,7 @@ class JobQueue:
 
     def try_again(self, job: Job, failure: Again) -> Ended | None:
         """None where it is handed back; else what it is then: that has happened too often."""
-        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent | BrokenDevice):
+        if isinstance(job, ScoringJob) and not isinstance(failure, Lost | Silent | Unready | BrokenDevice):
             return Configuration(failure.error)  # it has no state of its own that another try would mend
         times = self._retries.count(job, failure.kind)
         if times >= failure.most:

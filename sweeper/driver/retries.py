@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable
 
 from sweeper.driver.event_log import PROGRESS, EventLog
-from sweeper.driver.failures import Again, BranchGone, BrokenDevice, Damaged, OutOfMemory, Stale
+from sweeper.driver.failures import Again, BranchGone, BrokenDevice, Damaged, OutOfMemory, Stale, Unready
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.store.records import RETRIED, TrialRecord
 
 ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
 NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
-SINCE_PROGRESS = tuple(each.kind for each in (BrokenDevice, Damaged, BranchGone, Stale))
+SINCE_PROGRESS = tuple(each.kind for each in (Unready, BrokenDevice, Damaged, BranchGone, Stale))
 NOTHING_TO_RANK = 5  # exit code
 
 

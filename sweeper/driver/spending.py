@@ -11,7 +11,8 @@ from sweeper.driver.lease import HeldSweep
 from sweeper.driver.stop_reason import StopReason
 from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.results.savings import LEDGER, spent
-from sweeper.spec.budget import NONE, Amount, Budget
+from sweeper.spec.budget import NONE, Amount
+from sweeper.spec.sections import Budget
 from sweeper.store.records import SweepRecord, TrialRecord
 from trainer.evaluation.record import Report
 
@@ -96,7 +97,8 @@ class Spending:
     def begin_stage(self, job: StageJob) -> None:
         """What an earlier attempt trained, its ledger knows."""
         ledger = Path(job.folder) / LEDGER
-        done = len(set(ledger.read_bytes().split()[1::2])) if ledger.is_file() else 0
+        trained = len(set(ledger.read_bytes().split()[1::2])) if ledger.is_file() else 0
+        done = job.begun + trained
         each = self._estimates.of(job.values, "pretrain", 1).tokens
         self._begin(job, "pretrain", max(0, job.values["pretrain.steps"] - done), done * each)
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from sweeper.driver.jobs import Job, Reports, ScoringJob, StageJob, TrialJob
-from sweeper.files.remote import name_of
+from sweeper.files.remote import is_remote, name_of
 from sweeper.files.snapshots import Damaged, Snapshots, Superseded
 from sweeper.files.stage_cache import LAST
 from trainer.disk import cache_root
@@ -51,6 +51,8 @@ def _stage(job: StageJob, trainer: str, device: str, here: Path) -> Reports:
     """Who makes it already is waited for; who was taken for dead goes on with what the other has made."""
     turn = Turn(job.folder)
     try:
+        if job.parent is not None and is_remote(job.parent):
+            job = job._replace(parent=(yield from _fetched_if_whole(job.parent)))
         while True:
             yield from turn.wait()
             try:
@@ -107,6 +109,15 @@ def _fetched(uri: str) -> Generator[None, None, Path]:
     finally:
         lock.release()
     return here
+
+
+def _fetched_if_whole(uri: str) -> Generator[None, None, str | None]:
+    """Nothing depends on a stage from whose end another goes on: without it, that begins at its first
+    step."""
+    try:
+        return str((yield from _fetched(uri)))
+    except DamagedBranch:
+        return None
 
 
 def patiently(action: Callable[[], T]) -> Generator[None, None, T]:

@@ -6,7 +6,7 @@ No other file uses one. tests/sweeper/execution/test_ray_private.py holds each a
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray._private import ray_constants
@@ -15,6 +15,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune.experiment import Trial
 
 READ_FROM = "2.60"
 
@@ -61,6 +62,25 @@ def take_lost_workers_for_dead() -> None:
     setattr(RayActorManager, known.__name__, failed)
 
 
+class Made(NamedTuple):
+    """An actor of Tune's."""
+
+    number: int  # among all of them
+    actor: Any
+
+
+def actor_of(controller: Any, trial: Any) -> Made | None:
+    """The actor that a trial has, which may not have become ready yet; None where its place is not there yet.
+
+    controller: as a scheduler is handed it. Tune keeps a pending trial's place and its actor apart, and shows
+    neither: `trial.status` is PENDING from the first wish for a place to the actor's first answer.
+    """
+    tune = controller._tune_controller
+    tracked = tune._trial_to_actor.get(trial)
+    held = tune._actor_manager._live_actors_to_ray_actors_resources.get(tracked)
+    return None if held is None else Made(tracked.actor_id, held[0])
+
+
 def hear_of_nodes(say: Callable[[str], None]) -> None:
     """What Ray would print on stdout, that a node has died and how, is said instead. After ray.init."""
 
@@ -68,3 +88,16 @@ def hear_of_nodes(say: Callable[[str], None]) -> None:
         say("\n".join(data["lines"]))
 
     ray_worker.print_to_stdstream = heard
+
+
+def lighten(trial: Trial) -> None:
+    """Tune keeps each of its trials until the run ends, with all that it was given, all that it said last and
+    what each number in it was before: some 60 kB. Of one that has ended nobody asks for any of it here."""
+    trial.config.clear()
+    trial.evaluated_params.clear()
+    trial.experiment_tag = ""
+    said = trial.run_metadata
+    # Not empty: for a trial without a result Tune asks its worker, which has another one by now.
+    said.last_result = {"done": True}
+    said.metric_analysis.clear()
+    said.metric_n_steps.clear()

@@ -148,10 +148,10 @@ def _moved(record: SweepRecord, said: str | None, reader: Reader) -> str | None:
 def _has_begun(record: SweepRecord, reader: Reader) -> bool:
     """Whether something was trained in its folder: of a trial, or of a pretrain that no trial has had yet."""
     trials = reader.trials(record.id)
-    needed = {trial.stage for trial in trials}
+    needed = {trial.stage for trial in trials if trial.stage}
     return any(trial.attempt for trial in trials) or any(
-        stage.attempt and stage.key in needed and Path(stage.folder).is_relative_to(record.folder)
-        for stage in reader.stages()
+        stage.attempt and Path(stage.folder).is_relative_to(record.folder)
+        for stage in reader.stages_behind(needed)
     )
 
 

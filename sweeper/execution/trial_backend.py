@@ -2,23 +2,30 @@
 
 import functools
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import ray
 from ray.tune.search import Searcher
 
 from sweeper.driver.driver import EXHAUSTED, Driver
-from sweeper.driver.failures import BrokenDevice, Lost, Silent
+from sweeper.driver.failures import BrokenDevice, Lost, Silent, Unready
 from sweeper.driver.jobs import Job, StageJob
 from sweeper.driver.stop_reason import by_signal
 from sweeper.execution.watchdog import HALTED, Watchdog
 from sweeper.planning.machine import Slots
 from sweeper.store.records import Usage
+from sweeper.words import clock
 
 log = logging.getLogger("ray.sweeper")
 QUIET = 10.0  # seconds without any news before the cluster is asked whether it still is one
+# Seconds that a worker may take to be made. It imports for 4 of a processor's, and Ray has workers step back
+# behind all else that a machine does: where more than CROWDED want each core, one may get none for minutes,
+# and that time does not count.
+READY, CROWDED = 600.0, 1.5
+PLACELESS, AGAIN = 60.0, 600.0  # seconds without a place until that is said, and until it is said again
 
 
 def _contained(otherwise: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -58,8 +65,11 @@ class TrialBackend:
         self._time_limit = time_limit
         self._jobs: dict[str, Job] = {}  # by Tune's trial id
         self._heard: dict[str, float] = {}  # by the same: when it last gave a sign of life
-        self._silent: set[str] = set()  # those that were ended because it had given none
+        self._made: dict[tuple[str, int], float] = {}  # by that and its actor: since when that is being made
+        self._ended: dict[str, Silent | Unready] = {}  # those whose worker was ended, and why
         self._last_news = self._listened = time.monotonic()
+        self._placeless: dict[str, float] = {}  # by Tune's trial id: since when it waits for a place
+        self._say_so_again = 0.0
         self.failure: Exception | None = None
 
     @property
@@ -110,24 +120,43 @@ class TrialBackend:
         if result and "news" in result and result["news"].over:
             self.receive(tune_id, result)
         self._jobs.pop(tune_id, None)
+        self._heard.pop(tune_id, None)
 
     @_contained(None)
     def died(self, tune_id: str) -> None:
         job = self._jobs.pop(tune_id, None)
+        self._heard.pop(tune_id, None)
         if job is None or self.stopping:
             return
-        if tune_id in self._silent:
-            self._driver.fail(job, Silent())
-        else:
-            self._driver.fail(job, Lost())
+        self._driver.fail(job, self._ended.get(tune_id, Lost()))
 
     def is_silent(self, tune_id: str) -> bool:
         """Of a trial that has begun, at every turn: whether it is to be ended, for it seems to hang."""
         heard = self._heard.setdefault(tune_id, time.monotonic())
-        if time.monotonic() - heard > self._time_limit and tune_id not in self._silent:
-            self._silent.add(tune_id)
+        if time.monotonic() - heard > self._time_limit and tune_id not in self._ended:
+            self._ended[tune_id] = Silent()
             return True
         return False
+
+    def is_unready(self, tune_id: str, actor: int) -> bool:
+        """Of a trial that has a place, and an actor in it that has not answered yet, at every turn: whether
+        that is to be ended, for it seems to hang. No fault of the trial's: it has not begun."""
+        since = self._made.setdefault((tune_id, actor), time.monotonic())
+        if time.monotonic() - since > READY and tune_id not in self._ended:
+            self._ended[tune_id] = Unready(f"no sign of life for {clock(READY)}")
+            return True
+        return False
+
+    @_contained(None)
+    def wait_for_places(self, tune_ids: Set[str]) -> None:
+        """At every turn: the trials that have no place for a worker yet. On a cluster others may use it, or
+        its nodes are still to come: that is waited for, and now and then said."""
+        now = time.monotonic()
+        self._placeless = {each: self._placeless.get(each, now) for each in tune_ids}
+        long = sum(now - since > PLACELESS for since in self._placeless.values())
+        if long and now > self._say_so_again:
+            self._say_so_again = now + AGAIN
+            self._driver.events.note("waiting", placeless(long, self._slots))
 
     @_contained(None)
     def turn(self) -> None:
@@ -143,8 +172,24 @@ class TrialBackend:
                 self._watchdog.give_up("the Ray cluster has died")
 
     def _forgive(self) -> None:
-        """None was silent while nobody listened: this process was halted, or waited for its store's lock."""
+        """None was silent while nobody listened: this process was halted, or waited for its store's lock. Nor
+        is one that is being made, while the machine has no time for it."""
         now = time.monotonic()
-        if (deaf := now - self._listened) > HALTED:
+        deaf = now - self._listened
+        if self._made and deaf <= HALTED and os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1):
+            self._made = {which: at + deaf for which, at in self._made.items()}
+        if deaf > HALTED:
             self._heard = {tune_id: at + deaf for tune_id, at in self._heard.items()}
+            self._made = {which: at + deaf for which, at in self._made.items()}
+            self._placeless = {tune_id: at + deaf for tune_id, at in self._placeless.items()}
         self._listened = now
+
+
+def placeless(trials: int, slots: Slots) -> str:
+    """'2 trials wait for a place of 1 CPU and 1 GPU; free: CPU 2 of 8, GPU 0 of 2'."""
+    wanted = {"CPU": slots.cpu, **({"GPU": slots.gpu} if slots.gpu else {})}
+    there, free = ray.cluster_resources(), ray.available_resources()
+    of_each = " and ".join(f"{count:g} {name}" for name, count in wanted.items())
+    left = ", ".join(f"{name} {free.get(name, 0):g} of {there.get(name, 0):g}" for name in wanted)
+    who = "1 trial waits" if trials == 1 else f"{trials} trials wait"
+    return f"{who} for a place of {of_each}; free: {left}"

@@ -11,6 +11,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeper.execution.ray_private import actor_of, lighten
 from sweeper.execution.trial_backend import TrialBackend
 
 
@@ -59,6 +60,7 @@ class SchedulerAdapter(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called at every turn of Tune's loop."""
         self._backend.turn()
+        placeless = set[str]()
         for trial in list(tune_controller.get_live_trials()):
             if trial.is_finished():  # Tune failed to set it up, and has told nobody
                 self._backend.died(trial.trial_id)
@@ -66,15 +68,26 @@ class SchedulerAdapter(FIFOScheduler):
                 ray.kill(trial.temporary_state.ray_actor)  # Tune sees it die
             elif trial.status == Trial.PENDING and self._backend.stopping:
                 tune_controller.stop_trial(trial)  # it has not begun: there is nothing to wait for
+            elif trial.status == Trial.PENDING:
+                made = actor_of(tune_controller, trial)
+                if made is None:
+                    placeless.add(trial.trial_id)
+                elif self._backend.is_unready(trial.trial_id, made.number):
+                    ray.kill(made.actor)  # the same
+        self._backend.wait_for_places(placeless)
         return super().choose_trial_to_run(tune_controller)
 
 
 class NoProgress(TrialProgressCallback):
     """Tune adds a reporter of its own where it is given none, and that says on stdout, however quiet it was
-    told to be, that a trial which was stopped before its first result has "completed"."""
+    told to be, that a trial which was stopped before its first result has "completed".
+
+    It is the last that Tune tells of a trial's end: what Tune keeps of it is made light."""
 
     def on_trial_result(self, *_: Any, **__: Any) -> None: ...
 
-    def on_trial_error(self, *_: Any, **__: Any) -> None: ...
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        lighten(trial)
 
-    def on_trial_complete(self, *_: Any, **__: Any) -> None: ...
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        lighten(trial)

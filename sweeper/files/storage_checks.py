@@ -36,7 +36,8 @@ def store(url: str) -> Iterator[Finding]:
         yield Finding("problem", "store", str(error), "correct it, or give another database by --db")
         return
     else:
-        text = f"{found.sweeps} sweeps, schema {found.schema}, {found.how}, can be read and written"
+        sweeps = f"{found.sweeps} sweep{'s' * (found.sweeps != 1)}"
+        text = f"{sweeps}, schema {found.schema}, {found.how}, can be read and written"
         yield Finding("ok", "store", text)
     if parse(url).password and url in " ".join(sys.argv):
         text = "the password stands in this command's arguments, which other users of this machine can read"

@@ -8,7 +8,8 @@ from sweeper.planning.calibration import Shape, Tried
 from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import Plan, examples
-from sweeper.spec.budget import UNITS, Budget
+from sweeper.spec.budget import UNITS
+from sweeper.spec.sections import Budget
 from sweeper.spec.spec import SweepSpec
 from sweeper.words import clock, in_bytes
 from trainer.config.train_config import TrainConfig

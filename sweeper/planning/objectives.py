@@ -53,7 +53,7 @@ class Trained(NamedTuple):
         """Whatever the model, one mean: in blocks of one size, under masks of one kind."""
         if self._beside() != other._beside():
             return False
-        if self.kind == other.kind == "bound" and self.block_size == 1:
+        if self.block_size == 1 and self.kind == other.kind == "bound":
             return isclose(self.density.total, other.density.total, rel_tol=SAME)
         return self.density.same(other.density)
 

@@ -28,7 +28,8 @@ def plan(spec: SweepSpec) -> Plan:
     size, sampler = spec.space.size() if spec.dimensions else 0, spec.search.strategy
     trials = spec.search.trials if size is None else min(spec.search.trials, size)
     seed = spec.search.seed
-    search = examples(spec, seed) if trials else []
+    every = examples(spec, seed)
+    search = every if trials else []
     always = [spec.train_config(values, seed) for values in spec.always]
 
     of_baselines = set(product(spec.always_seed_values, _pretrains(always)))
@@ -42,7 +43,7 @@ def plan(spec: SweepSpec) -> Plan:
     least, most = race_runs(spec, trials)
     rounds = spec.race_seed_values if most else range(0)
     again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values, rounds]
-    anew = _pretrains([*examples(spec, seed), *always])
+    anew = _pretrains([*every, *always])
     later = {each for seeds in again for each in product(seeds, anew)}
     distinct += replicates + confirmed + most if stages and open_stages else len(later - stages)
     return Plan(

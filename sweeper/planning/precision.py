@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 from sweeper.planning.machine import visible_gpus
 from sweeper.spec.spec import SweepSpec
+from sweeper.words import PRECISION
 from trainer.config.train_config import TrainConfig
 from trainer.errors import EnvironmentFault
 from trainer.training import precision as rule
 
-KEY = "compute.precision"
 PATIENCE = 300  # seconds that the question may take; torch is imported to ask a GPU
 
 
@@ -20,22 +20,22 @@ def in_one_precision(
     spec: SweepSpec, stored: SweepSpec | None, choose: Callable[[SweepSpec], str] | None = None
 ) -> SweepSpec:
     """The spec with its precision said: by itself, by the sweep that it goes on with, else by the rule."""
-    if spec.trainer.get(KEY, "auto") != "auto":
+    if spec.trainer.get(PRECISION, "auto") != "auto":
         return spec
-    said = (choose or chosen)(spec) if stored is None else stored.trainer.get(KEY)
+    said = (choose or chosen)(spec) if stored is None else stored.trainer.get(PRECISION)
     return spec if said is None else with_precision(spec, said)
 
 
 def as_it_had(spec: SweepSpec, evaluated: Mapping[str, int]) -> SweepSpec:
     """Of a sweep from before specs said it: what most of its trials were evaluated in goes on, whatever the
     rule says here. evaluated: how many trials in each precision; none: float32, as everything was then."""
-    if spec.trainer.get(KEY, "auto") != "auto":
+    if spec.trainer.get(PRECISION, "auto") != "auto":
         return spec
     return with_precision(spec, max(evaluated, key=lambda each: evaluated[each], default="float32"))
 
 
 def with_precision(spec: SweepSpec, precision: str) -> SweepSpec:
-    return spec.model_copy(update={"trainer": {**spec.trainer, KEY: precision}})
+    return spec.model_copy(update={"trainer": {**spec.trainer, PRECISION: precision}})
 
 
 def chosen(spec: SweepSpec) -> str:

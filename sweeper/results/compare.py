@@ -11,7 +11,7 @@ wider one, for all pairs of the board at once (Tukey and Kramer)."""
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,6 +123,19 @@ def compare(
 def pair_of(reader: Reader, sweep: SweepRecord, a: int, b: int, *, split: str = "valid") -> Pair:
     """Of the configurations of two trials. Raises NotComparable."""
     return Comparisons(reader, sweep, split).pair(a, b)
+
+
+def paired(sides: Iterable[Sequence[EvaluationRecord]]) -> tuple[float, float]:
+    """(difference of the first to the second, half of its 95% interval): looks by common seed, that nothing
+    else of a board is known of. The half is infinite with one seed. Raises NotComparable."""
+    first, second = sides
+    _check_same([*first, *second])
+    seeds = range(len(first))
+    both = [Run(place, seed, side[seed].nats) for place, side in enumerate((first, second)) for seed in seeds]
+    spread = pooled(field_of(both, first[0].tokens)[1].value_CS)
+    found = _difference((first, second), seeds, Others(2, spread, 2))
+    half = _half(found, lambda degrees: student(degrees, CONFIDENCE), True)
+    return float(found.mean_CK[0, 0]), half if np.isfinite(found.seeds_CK[0, 0]) else math.inf
 
 
 class Others(NamedTuple):

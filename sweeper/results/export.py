@@ -35,7 +35,7 @@ def export(reader: Reader, sweep: SweepRecord, folder: Path, formats: Sequence[s
     """
     folder.mkdir(parents=True, exist_ok=True)
     trials = reader.trials(sweep.id)
-    stages = reader.stages(sorted({trial.stage for trial in trials if trial.stage}))
+    stages = reader.stages_behind({trial.stage for trial in trials if trial.stage})
     tables = {
         "trials": iter([_records(TrialRecord, trials)]),
         "configurations": iter([_configurations(reader.configurations(sweep.id))]),
@@ -102,6 +102,6 @@ def _column(values: Sequence[Any]) -> pa.Array:
 
 def _metrics(reader: Reader, trials: Sequence[int]) -> Iterator[pa.Table]:
     for start in range(0, max(1, len(trials)), BATCH):
-        rows = [(trial, *row) for trial, row in reader.metric_rows(trials[start : start + BATCH])]
+        rows = reader.metric_rows(trials[start : start + BATCH])
         columns = list(zip(*rows, strict=True)) or [()] * len(METRICS)
         yield pa.table([pa.array(c, f.type) for c, f in zip(columns, METRICS, strict=True)], schema=METRICS)

@@ -24,7 +24,7 @@ from sweeper.results.ranking import (
     ranking_of,
 )
 from sweeper.results.row import Row
-from sweeper.results.rows import ranked_row, unranked_row, with_fresh, with_optimism
+from sweeper.results.rows import ranked_rows, unranked_row, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
@@ -197,7 +197,7 @@ class Watched:
         now = self.now
         spec, reader = now.sweep.spec, now.reader
         unscored = reader.trials_said(now.sweep.id, UNSCORED) if "settle" in spec else set[int]()
-        made_of = spec, unscored, reader.stages(self._stages)
+        made_of = spec, unscored, reader.stages_behind(self._stages)
         later = [trial for trial in trials if trial.role in AFTER_SEARCH]
         decides = {trial.id for trial in later} | now.scores.keys()
         if not ranked_anew and made_of == self._made_of and not decides & changed:
@@ -205,10 +205,8 @@ class Watched:
         test, search = now.evaluations["test"], self._search
         after = fresh(now, trials, self._ranks, search, unscored)
         also = WhenAsked(search.rows, test)
-        rows = [
-            ranked_row(self._unranked[c := each.entry.configuration], each, OfRow(also, c))
-            for each in search.rows
-        ]
+        places = [each.entry.configuration for each in search.rows]
+        rows = ranked_rows([self._unranked[c] for c in places], search.rows, [OfRow(also, c) for c in places])
         rows = with_fresh(rows, after, later)
         if after is not None:
             rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
@@ -216,7 +214,7 @@ class Watched:
         groups = [search.rows] if after is None else after.ranked
         tied = [row for group in groups for row in group if row.standing.tied_with_best or row is group[0]]
         self._stages = sorted({t.stage for row in tied for t in row.entry.trials if t.stage is not None})
-        stages = reader.stages(self._stages)
+        stages = reader.stages_behind(self._stages)
         prices = Prices({stage.key: stage for stage in stages}, now.all_scores())
         limited = limits(groups, kind, now.values, prices)
         rows = [

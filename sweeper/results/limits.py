@@ -36,6 +36,9 @@ class Prices(NamedTuple):
         """(CPU-seconds, GPU-seconds) of one seed of all these rows and the pretrains that they share."""
         runs = [[t for t in row.entry.trials if t.state == "complete"] for row in rows]
         keys = {mine[0].stage for mine in runs if mine and mine[0].stage is not None}
+        for key in tuple(keys):  # and what it goes on from
+            while (stage := self.stages.get(key)) is not None and stage.parent is not None:
+                keys.add(key := stage.parent)
         stages = [self.stages[key] for key in keys if key in self.stages]
         if len(stages) < len(keys) or not all(t.cpu_seconds for mine in runs for t in mine):
             return None

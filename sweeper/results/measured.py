@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from sweeper.results.compare import NotComparable, compare, finite
+from sweeper.results.compare import NotComparable, compare, finite, paired
 from sweeper.results.ranking import quantity
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.field import Run
@@ -18,9 +18,10 @@ from sweeper.statistics.standings import standings
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
 from trainer.config.train_config import content_hash
+from trainer.evaluation.record import LAST
 
 PERPLEXITIES = {"test_ppl": "test", "val_ppl": "valid"}
-SPLITS = {**PERPLEXITIES, "test_nelbo": "test", "val_nelbo": "valid"}
+SPLITS = {**PERPLEXITIES, "test_nelbo": "test", "val_nelbo": "valid", "test_nelbo/last": LAST}
 STEPS = (
     "steps"  # of two: those until the first has come to the second's last val_nelbo, over all of the second's
 )
@@ -120,6 +121,26 @@ def weights(reader: Reader, sweep: SweepRecord, trials: Trials) -> list[Measured
         ratios = [a.value / b.value for a, b in pairs if a and b and a.step == b.step]
         found.append(_mean(ratios) if ratios else None)
     return found
+
+
+def of_two_metrics(
+    reader: Reader,
+    sweep: SweepRecord,
+    metrics: tuple[str, str],
+    a: Sequence[TrialRecord],
+    b: Sequence[TrialRecord],
+) -> tuple[float, float]:
+    """As `difference`, of a's first metric over b's second: looks at one text, which may be of one run."""
+    looks = [{each.trial: each for each in reader.evaluations(sweep.id, SPLITS[name])} for name in metrics]
+    sides = [
+        {trial.seed: of_trial[trial.id] for trial in side if trial.id in of_trial}
+        for side, of_trial in zip((a, b), looks, strict=True)
+    ]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    try:
+        return paired([side[seed] for seed in seeds] for side in sides) if seeds else (0.0, math.inf)
+    except NotComparable:
+        return 0.0, math.inf
 
 
 def difference(

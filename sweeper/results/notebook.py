@@ -154,8 +154,8 @@ class Results:
         return DataFrame(columns).rename_axis(index="step", columns="trial").sort_index()
 
     def _refuse_unless_a_metric(self, metric: str, trials: Sequence[int]) -> None:
-        from trainer.config.names import did_you_mean, nearest
         from trainer.metrics import BY_NAME
+        from trainer.nearest import did_you_mean, nearest
 
         there = {*BY_NAME, *(name for trial in trials for name in self._reader.metric_names(trial))}
         if metric not in there:

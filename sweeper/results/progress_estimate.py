@@ -5,19 +5,19 @@ A driver knows what it has come to; `status` and the dashboard read the same fac
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from sweeper.results.savings import LEDGER
 from sweeper.spec.race_counts import CertainRace
-from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, UNFINISHED, DriverRecord, StageRecord, SweepRecord, TrialRecord
 from sweeper.strategies.samplers import SAMPLERS
 
+# Words of the space, in the store as in YAML, for what has no end of values.
+CONTINUOUS = ("uniform", "log_uniform")
 TAIL = 256  # bytes, of a ledger's end
 
 
@@ -68,35 +68,41 @@ class Pace(NamedTuple):
 
 
 def progress_estimate(
-    runs: Collection[Run], planned: Planned, proposed: int | None, pace: Pace, seconds: float | None
+    runs: Counter[Run], planned: Planned, proposed: int | None, pace: Pace, seconds: float | None
 ) -> ProgressEstimate:
-    """Of a sweep that goes on. proposed: configurations, by the search; None: it is over. seconds: since its
-    driver began; None: nobody drives it."""
-    ended = sum(run.state in ENDS for run in runs)
+    """Of a sweep that goes on. runs: how many of each. proposed: configurations, by the search; None: it is
+    over. seconds: since its driver began; None: nobody drives it."""
+    ended = ended_of(runs)
     unproposed = 0 if proposed is None else max(0, planned.configurations - proposed)
-    live = sum(run.role == "search" and run.state not in ENDS for run in runs)
+    live = sum(n for run, n in runs.items() if run.role == "search" and run.state not in ENDS)
     # What is complete has its replicates already; what is pruned or fails gets none.
-    total = len(runs) + unproposed + (planned.replicates - 1) * (unproposed + live)
+    total = runs.total() + unproposed + (planned.replicates - 1) * (unproposed + live)
     if not any(run.role == "confirm" for run in runs):
         total += planned.confirmations
     if planned.race:
         certain = planned.race.runs(unproposed + _may_race(runs, planned.race))
-        total += max(0, certain - sum(run.role == "race" for run in runs))
+        total += max(0, certain - sum(n for run, n in runs.items() if run.role == "race"))
     left = total - ended
     paced = seconds is not None and pace.ended and left
     return ProgressEstimate(ended, total, seconds, pace.seconds / pace.ended * left if paced else None)
 
 
-def _may_race(runs: Collection[Run], race: CertainRace) -> int:
+def ended_of(runs: Counter[Run]) -> int:
+    return sum(n for run, n in runs.items() if run.state in ENDS)
+
+
+def _may_race(runs: Counter[Run], race: CertainRace) -> int:
     """Configurations that are there and may be ranked yet: what was pruned or failed never races."""
-    alive = [run.role for run in runs if run.state in (*UNFINISHED, "complete")]
-    baselines = alive.count("baseline") if any(run.role == "baseline" for run in runs) else race.baselines
-    return alive.count("search") + min(baselines, race.baselines)
+    alive = Counter[str]()
+    for run, n in runs.items():
+        alive[run.role] += n if run.state in (*UNFINISHED, "complete") else 0
+    baselines = alive["baseline"] if any(run.role == "baseline" for run in runs) else race.baselines
+    return alive["search"] + min(baselines, race.baselines)
 
 
-def of_ended(runs: Collection[Run], seconds: float | None) -> ProgressEstimate:
+def of_ended(runs: Counter[Run], seconds: float | None) -> ProgressEstimate:
     """Of a sweep that has come to its end."""
-    return ProgressEstimate(sum(run.state in ENDS for run in runs), len(runs), seconds, None)
+    return ProgressEstimate(ended_of(runs), runs.total(), seconds, None)
 
 
 def stored_progress(
@@ -105,7 +111,7 @@ def stored_progress(
     """By the store alone. now: seconds since 1970. trials: the sweep's, where they have been read."""
     trials = reader.trials(sweep.id) if trials is None else trials
     own = [trial for trial in trials if trial.repeat_of is None]
-    runs = [Run(trial.role, trial.state) for trial in own]
+    runs = Counter(Run(trial.role, trial.state) for trial in own)
     drivers, seconds = reader.drivers(sweep.id), None
     if sweep.driver(now) is not None:
         began = [each.began for each in drivers if each.holder == sweep.lease_holder]
@@ -129,12 +135,23 @@ def _search_is_over(
     reached = len(proposals) if sampler and sampler.lists else proposed
     if reached >= search.get("trials", 0) or reader.said(sweep.id, "search"):
         return True
-    try:
-        spec = SweepSpec.from_resolved(sweep.spec)
-    except ValidationError:  # of another version
+    dimensions = sweep.spec.get("space", {})
+    if any(word in each for each in dimensions.values() for word in CONTINUOUS):
         return False
-    size = spec.space.size() if spec.dimensions else 0
+    size = _size(sweep.spec) if dimensions else 0
     return size is not None and len({trial.configuration for trial in proposals}) >= size
+
+
+def _size(spec: Mapping[str, Any]) -> int | None:
+    """Points of a space that has an end; None where that cannot be said. spec: resolved."""
+    from pydantic import ValidationError  # here: what checks a specification takes a while to be imported
+
+    from sweeper.spec.spec import SweepSpec
+
+    try:
+        return SweepSpec.from_resolved(spec).space.size()
+    except ValidationError:  # of another version
+        return None
 
 
 # --- pretrains that run: the trainer writes a line for each step ----------------------------------
@@ -179,7 +196,7 @@ def running_stages(
     """Those that its trials wait for, by the store alone. trials: the sweep's, where they have been read."""
     trials = reader.trials(sweep.id) if trials is None else trials
     waiting = {trial.stage for trial in trials if trial.state in UNFINISHED and trial.stage}
-    return [stage for stage in reader.stages(sorted(map(str, waiting))) if stage.state == "running"]
+    return [stage for stage in reader.stages_behind(map(str, waiting)) if stage.state == "running"]
 
 
 def pretrains(stages: list[StageRecord]) -> list[Pretrain]:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sweeper.results.ranking import AFTER_SEARCH, Entry, Ranked, entries_of, quantity, ranked_by, ranking
-from sweeper.spec.sections import LEAST, Settle
+from sweeper.spec.race_counts import LEAST
+from sweeper.spec.sections import Settle
 from sweeper.statistics.chances import Chances, chances
 from sweeper.statistics.differences import Pooled, pooled
 from sweeper.statistics.field import Field, Run, field_of

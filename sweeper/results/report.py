@@ -30,6 +30,7 @@ from sweeper.results.measured import (
     complete,
     difference,
     measure,
+    of_two_metrics,
     weights,
 )
 from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Claim, Reference
@@ -185,7 +186,7 @@ def report(reader: Reader, sweep: SweepRecord) -> Report:
     everything = reader.trials(sweep.id)
     seconds = math.fsum(max(trial.cpu_seconds, trial.gpu_seconds) for trial in everything)
     stages = {trial.stage for trial in everything if trial.stage}
-    seconds += math.fsum(stage.cpu_seconds for stage in reader.stages(sorted(stages)))
+    seconds += math.fsum(stage.cpu_seconds for stage in reader.stages_behind(stages))
     return Report(sweep.name, spec.reference, rows, findings, spec.always_seeds, seconds / 3600)
 
 
@@ -289,5 +290,9 @@ def _finding(
     found = []
     for less, more in claim.less:
         a, b = trials[place[less]], trials[place[more]]
-        found.append(Difference(less, more, *difference(reader, sweep, claim.by, a, b)))
+        if claim.over is None:
+            found.append(Difference(less, more, *difference(reader, sweep, claim.by, a, b)))
+        else:
+            names, metrics = (f"{less}, {claim.by}", f"{more}, {claim.over}"), (claim.by, claim.over)
+            found.append(Difference(*names, *of_two_metrics(reader, sweep, metrics, a, b)))
     return Finding(claim, found)

@@ -11,9 +11,9 @@ from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.records import ForeignTrial
-from trainer.config.names import did_you_mean, nearest
 from trainer.config.problems import InvalidConfig, Problem
 from trainer.config.train_config import TrainConfig
+from trainer.nearest import did_you_mean, nearest
 
 # With data.*, what an evaluation's identity is made of: the rest says how the same number is estimated.
 MEASURED_ON = ("evaluation.sequences", "evaluation.seed")

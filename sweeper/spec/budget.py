@@ -1,25 +1,6 @@
-"""What a sweep may spend: the section `budget` of a specification, and amounts in its units."""
+"""What may a sweep spend? Amounts, and the units of its caps. The section of a specification: sections.py."""
 
 from typing import NamedTuple
-
-from pydantic import Field, model_validator
-
-from trainer.values import Settings
-
-
-class Budget(Settings):
-    """The most that a sweep may spend, over all its drivers. It may be raised, or lifted."""
-
-    hours: float | None = Field(None, gt=0, description="Of running time; while it is paused none passes.")
-    gpu_hours: float | None = Field(None, gt=0, description="Of all its workers, by their shares of GPUs.")
-    trials: int | None = Field(None, ge=1, description="Runs begun: baselines, replicates and all.")
-    tokens: int | None = Field(None, ge=1, description="Trained on, pretrains included.")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "Budget":
-        if all(value is None for value in self.model_dump().values()):
-            raise ValueError(f"says nothing: {', '.join(Budget.model_fields)}")
-        return self
 
 
 class Amount(NamedTuple):

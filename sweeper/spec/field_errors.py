@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sweeper.spec.problems import Problems
 from sweeper.spec.sections import SECTIONS
 from sweeper.strategies.pruners import PRUNERS
-from trainer.config.names import did_you_mean, nearest
+from trainer.nearest import did_you_mean, nearest
 
 NAMED = "letters, digits, spaces and . : + = @ _ -, a letter or digit first"  # what a sweep's name may be
 MISSING = {

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sweeper.spec.sections import LEAST, Settle
-
+LEAST = 8  # contenders of a race, where there are so many: baselines may be calmer than the rest
 MOST_RACES = 16  # values of the dimension that `settle.by` names: each has contenders of its own
 
 
@@ -21,14 +20,14 @@ class CertainRace(NamedTuple):
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> "CertainRace | None":
         """spec: resolved, as the store has it."""
-        if (section := spec.get("settle")) is None:
+        if (settle := spec.get("settle")) is None:
             return None
-        settle, baselines = Settle.model_validate(section), spec.get("always", [])
-        rounds = 1 if settle.until == "chance" else 2
+        baselines, by = spec.get("always", []), settle.get("by")
+        rounds = 1 if settle["until"] == "chance" else 2
         seeds = spec.get("always_seeds", 3) - spec.get("replicates", 1)
         return cls(
-            min(settle.contenders, LEAST),
-            _races(settle.by, spec) if settle.by else 1,
+            min(settle["contenders"], LEAST),
+            _races(by, spec) if by else 1,
             rounds,
             len(baselines),
             min(rounds, max(0, seeds)),

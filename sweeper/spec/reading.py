@@ -14,7 +14,8 @@ from sweeper.spec.space_section import SpaceSection
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.trainer_keys import TrainerKeys
 from sweeper.spec.yaml_source import Document
-from trainer.config.names import did_you_mean, nearest, spelt_out
+from trainer.config.names import spelt_out
+from trainer.nearest import did_you_mean, nearest
 from trainer.values import Scalar, nest
 
 READ_HERE = ("trainer", "space", "constraints", "always")

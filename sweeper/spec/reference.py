@@ -8,15 +8,27 @@ from pydantic import BeforeValidator, Field, model_validator
 from trainer.values import Settings
 
 ROW, EXACT, OVER, SAME, DRAWN = "row", "bound", "over", "same", "drawn"
+LOOKS = ("val_nelbo", "test_nelbo", "test_nelbo/last")  # by document: two of them can be held together
 NOT_MEASURED = "none"  # a column that no run of the sweep measures
 
 
 class Claim(Settings):
-    """A sentence that was printed, as comparisons of rows: in each pair the first has less of the metric."""
+    """A sentence that was printed, as comparisons of rows: in each pair the first has less of the metric `by`
+    than the second has of `over`, which is the same one where nothing is said."""
 
     says: str
     by: str = "test_nelbo"
+    over: str | None = Field(
+        None,
+        description="Of two metrics of one row, test_nelbo and test_nelbo/last: that of the second side.",
+    )
     less: tuple[tuple[str, str], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _two_looks(self) -> "Claim":
+        if self.over is not None and not {self.by, self.over} <= set(LOOKS):
+            raise ValueError(f"by {self.by}, over {self.over}: with `over` both are of {', '.join(LOOKS)}")
+        return self
 
 
 class Reference(Settings):

@@ -5,9 +5,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from sweeper.spec.budget import Budget
 from sweeper.spec.dimensions import as_list
 from sweeper.spec.reference import Reference
 from sweeper.strategies.samplers import SAMPLERS, Sampler, Tpe
@@ -53,9 +52,6 @@ class Confirm(Settings):
     seeds: int = Field(ge=2, le=MOST_SEEDS, description="Of each; the interval is over them.")
 
 
-LEAST = 8  # contenders of a race, where there are so many: baselines may be calmer than the rest
-
-
 class Settle(Settings):
     """A race of the search's best on fresh seeds, once it has ended, until there is an answer
     (sweeper/statistics/race.py). It may change between run and resume."""
@@ -96,6 +92,21 @@ class Settle(Settings):
     def margin(self) -> float:
         """Nats per token."""
         return math.log1p(self.within)
+
+
+class Budget(Settings):
+    """The most that a sweep may spend, over all its drivers. It may be raised, or lifted."""
+
+    hours: float | None = Field(None, gt=0, description="Of running time; while it is paused none passes.")
+    gpu_hours: float | None = Field(None, gt=0, description="Of all its workers, by their shares of GPUs.")
+    trials: int | None = Field(None, ge=1, description="Runs begun: baselines, replicates and all.")
+    tokens: int | None = Field(None, ge=1, description="Trained on, pretrains included.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Budget":
+        if all(value is None for value in self.model_dump().values()):
+            raise ValueError(f"says nothing: {', '.join(Budget.model_fields)}")
+        return self
 
 
 class Resources(Settings):

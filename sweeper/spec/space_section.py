@@ -11,7 +11,7 @@ from sweeper.spec.dimensions import BESIDE, KINDS
 from sweeper.spec.problems import Problems
 from sweeper.spec.space import ConditionCycle, Space
 from sweeper.spec.trainer_keys import TrainerKeys
-from trainer.config.names import did_you_mean, nearest
+from trainer.nearest import did_you_mean, nearest
 from trainer.values import Scalar
 
 HOW_TO_VARY = "{choice: [...]}, or uniform, log_uniform, int or log_int with [low, high]"

@@ -9,16 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_serializer, field_validator
 
-from sweeper.spec.budget import Budget
 from sweeper.spec.constraints import Constraint
 from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
-from sweeper.spec.sections import MOST_SEEDS, Confirm, Keep, Notify, Resources, Search, Settle, Values
+from sweeper.spec.sections import MOST_SEEDS, Budget, Confirm, Keep, Notify, Resources, Search, Settle, Values
 from sweeper.spec.space import Space
 from sweeper.strategies.pruners import AnyPruner
-from trainer.config.names import did_you_mean, nearest
 from trainer.config.train_config import TrainConfig
 from trainer.metrics import ALSO_SEARCHED, RANKABLE
+from trainer.nearest import did_you_mean, nearest
 from trainer.values import Settings, flatten
 
 # Sections that may change between run and resume.

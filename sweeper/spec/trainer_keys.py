@@ -1,7 +1,8 @@
 """Is a dotted name one of a trainer's settings, and may it be searched? If not, why."""
 
 from sweeper.spec.problems import Problems
-from trainer.config.names import did_you_mean, train_names
+from trainer.config.names import train_names
+from trainer.nearest import did_you_mean
 
 NOT_SEARCHED = {
     "data": "rows measured on different text cannot be compared",

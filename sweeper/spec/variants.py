@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeper.spec.yaml_source import Document
-from trainer.config.names import did_you_mean, nearest
+from trainer.nearest import did_you_mean, nearest
 
 SECTION = "variants"
 Knobs = dict[str, dict[str, dict[str, Any]]]  # by knob and choice: values by dotted path

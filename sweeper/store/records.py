@@ -102,10 +102,12 @@ class StageRecord(NamedTuple):
     ended: float | None
     cpu_seconds: float
     gpu_seconds: float
+    parent: str | None = None  # key of the stage from whose end it goes on
 
 
 class StageUse(NamedTuple):
-    """Trials of one sweep that branch from a stage; repeats are not counted."""
+    """Trials of one sweep that branch from a stage, or from one that goes on from it; repeats are not
+    counted."""
 
     stage: str
     sweep: int

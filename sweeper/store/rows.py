@@ -1,13 +1,14 @@
-"""Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in."""
+"""Metric rows and what follows from them: `latest` is a function of `metrics`, however rows came in. And
+which stage is behind which."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import CTE, BindParameter, Connection, Select, bindparam, case, func, select
 
 from sweeper.store.engine import insert_or_ignore, upsert
 from sweeper.store.records import LatestRecord, MetricRow
-from sweeper.store.schema import evaluations, latest, metrics
+from sweeper.store.schema import evaluations, latest, metrics, stages, trials
 from trainer.evaluation.record import Evaluation
 from trainer.metrics import BY_NAME
 
@@ -85,3 +86,29 @@ def _with(record: LatestRecord | None, trial: int, row: MetricRow) -> LatestReco
     if (sign * row.value, row.step) < (sign * record.best, record.best_step):
         record = record._replace(best=row.value, best_step=row.step)
     return record
+
+
+def lineage() -> CTE:
+    """(stage, of): each stage, and those that it goes on from, however far back."""
+    own = select(stages.c.key.label("stage"), stages.c.key.label("of")).cte("lineage", recursive=True)
+    behind = select(own.c.stage, stages.c.parent).where(
+        stages.c.key == own.c.of, stages.c.parent.is_not(None)
+    )
+    return own.union(behind)
+
+
+def keys_behind(keys: Iterable[str]) -> Select[tuple[str]]:
+    """Of stages and those that they go on from."""
+    line = lineage()
+    return select(line.c.of).where(line.c.stage.in_(list(keys))).distinct()
+
+
+def uses_of_stages() -> Select[tuple[str, int, int, int]]:
+    """(stage, sweep, trials, those not ended) of those that branch from it, or from what goes on from it."""
+    line = lineage()
+    stage = func.coalesce(line.c.of, trials.c.stage)  # it has no row before it is first run
+    unfinished = func.sum(case((trials.c.state.in_(("queued", "running", "paused")), 1), else_=0))
+    query = select(stage, trials.c.sweep, func.count(), unfinished)
+    query = query.select_from(trials.outerjoin(line, line.c.stage == trials.c.stage))
+    query = query.where(trials.c.stage.is_not(None), trials.c.repeat_of.is_(None))
+    return query.group_by(stage, trials.c.sweep).order_by(stage, trials.c.sweep)

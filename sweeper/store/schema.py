@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 5  # a change to a table is one more, and a step in sweeper/store/migrations
+SCHEMA_VERSION = 6  # a change to a table is one more, and a step in sweeper/store/migrations
 
 metadata = MetaData()
 # SQLite numbers rows by itself only where the key is plainly INTEGER.
@@ -122,6 +122,7 @@ stages = Table(
     Column("ended", Float),
     Column("cpu_seconds", Float, nullable=False, default=0.0),
     Column("gpu_seconds", Float, nullable=False, default=0.0),
+    Column("parent", String(16)),  # the stage from whose end it goes on; null: it begins at its first step
 )
 
 # What each driver of a sweep has spent, as it last said: with what its trials and its pretrains cost.

@@ -14,19 +14,21 @@ from sweeper.store.usage import UsageWriter
 
 
 class StageWriter(UsageWriter):
-    def add_stage(self, *, key: str, steps: int, values: Mapping[str, Any], folder: str) -> StageRecord:
-        """The stage's row; the one there is where another sweep made it."""
+    def add_stage(
+        self, *, key: str, steps: int, values: Mapping[str, Any], folder: str, parent: str | None = None
+    ) -> StageRecord:
+        """The stage's row; the one there is where another sweep made it. parent: of which it is to go on."""
         with self._transaction() as connection:
-            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values)}
+            row = {"key": key, "state": "queued", "steps": steps, "values": dict(values), "parent": parent}
             row["folder"] = as_stored(folder, self._engine.url)
             insert_or_ignore(connection, stages, [row])
             return self._stage(connection, key)
 
-    def start_stage(self, key: str, above: int = 0) -> int:
+    def start_stage(self, key: str, above: int = 0, parent: str | None = None) -> int:
         """-> running, from any state (a complete one's files may be gone); returns the new attempt number.
 
-        above: an attempt that has been in its folder, and that this store may not know.
-        """
+        above: an attempt that has been in its folder, and that this store may not know. parent: from whose
+        end it goes on, where it has not begun."""
         with self._transaction() as connection:
             stage = self._stage(connection, key)
             attempt = max(stage.attempt, above) + 1
@@ -36,6 +38,7 @@ class StageWriter(UsageWriter):
                 "error": "",
                 "started": stage.started or self._clock.wall(),
                 "ended": None,
+                "parent": parent,
             }
             connection.execute(update(stages).where(stages.c.key == key).values(new))
             return attempt

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sweeper.store.leased import VERSION, clean
 from sweeper.store.places import as_stored
 from sweeper.store.records import MAY_BE_RETRIED, RETRIED
+from sweeper.store.rows import lineage
 from sweeper.store.schema import controls, events, metadata, stages, sweeps, trials
 from sweeper.store.stage_writer import StageWriter
 
@@ -76,12 +77,13 @@ class SweepWriter(StageWriter):
             return again
 
     def delete(self) -> None:
-        """Every row of the sweep, and of the pretrains that no other sweep's trials branch from."""
+        """Every row of the sweep, and of the pretrains that no other sweep's trials branch from, nor any that
+        these go on from."""
         with self._transaction() as connection:
-            own = select(trials.c.id).where(trials.c.sweep == self._sweep)
-            branched = select(trials.c.stage).where(trials.c.stage.is_not(None))
+            own, line = select(trials.c.id).where(trials.c.sweep == self._sweep), lineage()
+            branched = select(line.c.of).join(trials, trials.c.stage == line.c.stage)
             ours = branched.where(trials.c.sweep == self._sweep)
-            alone = ours.where(trials.c.stage.not_in(branched.where(trials.c.sweep != self._sweep)))
+            alone = ours.where(line.c.of.not_in(branched.where(trials.c.sweep != self._sweep)))
             keys = connection.execute(alone.distinct()).scalars().all()
             for table in reversed(metadata.sorted_tables):  # what refers to others goes before them
                 if "sweep" in table.c:

@@ -27,7 +27,9 @@ def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened() -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["commands"] = True  # the panel, which is drawn when it is opened
+    app.run()
     assert not app.exception, app.exception[0].message
     return app
 
@@ -39,6 +41,14 @@ def buttons(app: AppTest) -> list[str]:
 def controls(url: str) -> list[ControlRecord]:
     with closing(Reader(url)) as reader:
         return reader.controls(1)
+
+
+def test_the_panel_is_drawn_when_it_is_opened(url: str) -> None:
+    fill(url)
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.sidebar.code
+    app.session_state["commands"] = True
+    assert app.run().sidebar.code
 
 
 def test_without_the_option_there_are_lines_to_copy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,8 @@ def test_a_failed_trial_shows_its_error_events_and_that_its_files_are_gone(url: 
         failed = next(trial for trial in reader.trials(1) if trial.state == "failed")
     app = opened("trial", trial=str(failed.called))
     assert "the loss is nan at step 1587" in words(app)
+    assert "which is not there" not in words(app)  # is drawn when it is opened
+    app = opened("trial", trial=str(failed.called), trial_files="true")
     assert "which is not there" in words(app)
     assert any("failed" in list(table.value.get("kind", [])) for table in app.dataframe)
 
@@ -124,7 +126,7 @@ def test_samples_are_played_and_are_text(run: Path) -> None:
 
 def test_the_log_is_searched(run: Path) -> None:
     (run.parent / "ray.log").write_text("one apple\ntwo pears\nthree Apples\n")
-    app = opened("trial", trial="1")
+    app = opened("trial", trial="1", trial_log_open="true")
     app.text_input(key="trial_log").set_value("apple").run()
     assert "2 of the last 3 lines" in words(app)
     assert "one apple\nthree Apples" in words(app)

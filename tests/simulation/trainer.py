@@ -76,7 +76,7 @@ def train(
 
 
 def pretrain(
-    config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto"
+    config: TrainConfig, folder: Path, *, parent: Path | None = None, attempt: int = 1, device: str = "auto"
 ) -> Iterator[Report | None]:
     yield from _run(pretraining(config), folder, attempt, 0)
 

@@ -18,7 +18,8 @@ from trainer.checkpoints.interchange import (
     read_public_config,
     save_published,
 )
-from trainer.checkpoints.trained import open_trained
+from trainer.checkpoints.trained import open_trained, source_in
+from trainer.config.causal_lm import causal_lm_at
 from trainer.config.names import SHORT
 from trainer.config.network import shape_of
 from trainer.config.published import WEIGHTS, weights_file
@@ -43,6 +44,11 @@ def import_checkpoint(path: Path, out: Path, settings: Mapping[str, Any]) -> Non
     settings: dotted values that go before what the checkpoint says. They name the corpus, and where the
     checkpoint brings no tokenizer, data.tokenizer. Raises CheckpointError, DataError or InvalidConfig.
     """
+    if source := causal_lm_at(path):
+        raise CheckpointError(
+            f"{path}: a {source.model_type} of transformers is no run yet; to train from it: "
+            f"python -m trainer train pretrain.from={path}"
+        )
     public = read_public_config(path)
     values = {**_unless_said(run_values(public), settings), **settings, "pretrain.from": str(path.absolute())}
     config = TrainConfig.from_dotted(values)
@@ -89,6 +95,12 @@ def export_run(
     """
     check_place(out, replace)  # before anything takes long
     config, path = read_config(folder), folder / f"{name}.safetensors"
+    with checkpoint.Checkpoint(path) as file:
+        if source := source_in(file):
+            raise CheckpointError(
+                f"{path}: its network is a {source.model_type} of transformers, for which the public layout "
+                "has no place; its weights are in this file, those of its moving average under ema."
+            )
     model, corpus, block_size, _ = open_trained(config, path, device="cpu")
     facts = checkpoint.read_facts(path)
     if facts["corpus"]["tokenizer"] != corpus.tokenizer.fingerprint:

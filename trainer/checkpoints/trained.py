@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from trainer.checkpoints.checkpoint import Checkpoint
+from trainer.config.causal_lm import causal_lm_in
 from trainer.config.network import network_of, shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import Corpus, load
 from trainer.errors import CheckpointError
 from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.network.model import Denoiser
+from trainer.settings.causal_lm import CausalLM
 from trainer.settings.compute import ComputeConfig
 
 
@@ -24,7 +28,7 @@ def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: 
     """raw: the weights themselves instead of their moving average. Raises CheckpointError."""
     with Checkpoint(path) as file:
         corpus = load(config.data)
-        shape = shape_of(config, corpus.tokenizer)
+        shape = shape_of(config, corpus.tokenizer, source_in(file))
         model = network_of(computed_here(config, device), shape, pick_device(device))
         _put(model, file, raw)
     try:
@@ -35,6 +39,18 @@ def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: 
     except (KeyError, TypeError):
         raise CheckpointError(f"{path}: damaged, for it does not say what its run was") from None
     return Trained(model.eval(), corpus, block_size, step)
+
+
+def source_in(file: Checkpoint) -> CausalLM | None:
+    """The causal model of transformers that a checkpoint's run went on from, if it did."""
+    if (said := file.facts.get("source")) is None:
+        return None
+    try:
+        return causal_lm_in(said)
+    except ValidationError:
+        raise CheckpointError(
+            f"{file.path}: damaged, or of another version: its network is not known"
+        ) from None
 
 
 def computed_here(config: TrainConfig, device: str) -> TrainConfig:

@@ -80,7 +80,8 @@ def _sentences(kind: type[Settings], error: InvalidConfig) -> list[str]:
 
 def sentence(kind: type[Settings], key: str, problem: str) -> str:
     """`finetune.shedule: unknown; did you mean finetune.schedule?`"""
-    from trainer.config.names import did_you_mean, names_of
+    from trainer.config.names import names_of
+    from trainer.nearest import did_you_mean
 
     if problem != "unknown":
         return f"{key}: {problem}" if key else problem

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainer.data.union import AnyCorpus
 from trainer.values import Settings
@@ -29,6 +29,11 @@ class EvaluationConfig(Settings):
     batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
     variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
     test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
+    test_last: bool = Field(
+        False,
+        description="Score the last step's average on test, too: rows test_nelbo/last, beside the best "
+        "checkpoint's.",
+    )
     block_sizes: tuple[int, ...] = Field(
         (),
         description="Block sizes that the best checkpoint's bound on valid is read at then, beside its own: "
@@ -39,6 +44,12 @@ class EvaluationConfig(Settings):
         description="Other corpora that it is scored on then, with the run's own tokenizer, length and "
         "forced_eos: on test, or valid where a corpus has no test.",
     )
+
+    @model_validator(mode="after")
+    def _last_beside_best(self) -> "EvaluationConfig":
+        if self.test_last and not self.test:
+            raise ValueError("test_last is beside the best checkpoint's row, which `test: false` leaves out")
+        return self
 
     @field_validator("block_sizes", mode="before")
     @classmethod

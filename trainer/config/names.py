@@ -1,8 +1,6 @@
 """The dotted names of settings, a run's above all, and the nearest right one for a wrong one. No torch."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -10,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from trainer.config.train_config import TrainConfig
+from trainer.nearest import nearest
 from trainer.values import kind_of, kinds
 
 
@@ -72,15 +71,6 @@ SHORT = ("finetune.clip",)
 def spelt_out(name: str, value: Any) -> str:
     """The name of the field that `name: value` sets."""
     return f"{name}.name" if name in SHORT and isinstance(value, str) else name
-
-
-def nearest(word: str, right: Iterable[str]) -> str | None:
-    close = get_close_matches(word, list(right), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def did_you_mean(suggestion: str | None) -> str:
-    return f"; did you mean {suggestion}?" if suggestion else ""
 
 
 def train_names() -> Names:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from trainer.network.model import Denoiser, Shape
+    from trainer.settings.causal_lm import CausalLM
 
 
 def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoiser:
@@ -35,7 +36,8 @@ def network_of(config: TrainConfig, shape: Shape, device: torch.device) -> Denoi
     return model
 
 
-def shape_of(config: TrainConfig, tokenizer: Tokenizer) -> Shape:
+def shape_of(config: TrainConfig, tokenizer: Tokenizer, source: CausalLM | None = None) -> Shape:
+    """source: the causal model that the run goes on from, whose network is its own."""
     from trainer.network.model import Shape
 
     model = config.model
@@ -47,4 +49,5 @@ def shape_of(config: TrainConfig, tokenizer: Tokenizer) -> Shape:
         length=config.data.length,
         vocab_size=tokenizer.vocab_size,
         mask_id=tokenizer.mask_id,
+        source=source,
     )

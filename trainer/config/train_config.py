@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from trainer.config.evaluation import EvaluationConfig
-from trainer.config.problems import MissingFiles, Problem, checked, refusal
+from trainer.config.problems import InvalidConfig, MissingFiles, Problem, checked, refusal
 from trainer.config.published import weights_hash
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import CORPORA, AnyDataSet
@@ -18,12 +18,17 @@ from trainer.noise.masking import Uniform
 from trainer.objectives.base import Objective
 from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.union import OBJECTIVES, AnyObjective
+from trainer.paths import absolute_if_there
 from trainer.sampling.config import SamplesConfig
 from trainer.sampling.union import samplers_of
 from trainer.settings.compute import ComputeConfig
+from trainer.settings.learning_rate import ConstantRate
 from trainer.settings.phase import Finetune, Phase, Pretrain
 from trainer.settings.sizes import ModelConfig, OptimizerConfig, fill_from_size
 from trainer.values import Settings, flatten, group, kind_of, named, with_defaults
+
+if TYPE_CHECKING:
+    from trainer.settings.causal_lm import CausalLM
 
 # Part of every stage's key: raise it when a change makes an old pretrain differ from a new one.
 TRAINER_VERSION = 2
@@ -58,7 +63,8 @@ class TrainConfig(Settings):
         """Defaults that depend on another field are resolved here, so that a config is complete."""
         if not isinstance(raw, Mapping):
             return raw
-        filled = fill_from_size(raw)
+        source = _source(group(raw, "pretrain").get("from"))
+        filled = fill_from_size(raw if source is None else with_defaults(raw, "model", source.shape()))
         data, objective = group(filled, "data"), group(filled, "objective")
         corpus = named(data.get("name"), CORPORA) or PyDocs
         said = str(data.get("length", ""))
@@ -163,17 +169,47 @@ class TrainConfig(Settings):
         """The name of the pretrain that this run branches from: equal keys, equal bits."""
         return content_hash({"trainer": TRAINER_VERSION, **self.stage_content()})
 
-    def published(self) -> str | None:
-        """What identifies the checkpoint of pretrain.from: its weights, wherever they lie.
+    def until(self, step: int) -> "TrainConfig":
+        """The run whose pretrain is this one's first steps up to `step`: at the peak rate, and no decay.
 
-        Raises MissingFiles where it is not there.
+        Equal to the bit up to pretrain.stable_steps, as far as both go.
+        """
+        changed = {
+            "steps": step,
+            "warmup": float(self.pretrain.warmup_steps),
+            "lr_schedule": ConstantRate(),
+        }
+        return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=changed)})
+
+    def source(self) -> "CausalLM | None":
+        """The causal model of transformers that pretrain.from is. Raises CheckpointError as it is read."""
+        if self.pretrain.from_ is None:
+            return None
+        from trainer.config.causal_lm import causal_lm_at
+
+        return causal_lm_at(Path(self.pretrain.from_))
+
+    def published(self) -> str | None:
+        """What identifies the checkpoint of pretrain.from: its weights, wherever they lie, and of a causal
+        model of transformers how they are put together.
+
+        Raises MissingFiles where it is not there, InvalidConfig where the run cannot go on from it.
         """
         if self.pretrain.from_ is None:
             return None
         try:
-            return weights_hash(Path(self.pretrain.from_))
+            source, weights = self.source(), weights_hash(Path(self.pretrain.from_))
         except CheckpointError as error:
             raise MissingFiles([Problem("pretrain.from", str(error))]) from None
+        if source is None:
+            return weights
+        from trainer.config.causal_lm import problems_with
+
+        length, samples = self.data.length, self.samples
+        drawn = samples.tokens(self.objective, length, self.finetune.block_size) if samples.num else None
+        if problems := list(problems_with(source, self.model, self.objective, length, drawn)):
+            raise InvalidConfig(problems)
+        return content_hash({"weights": weights, **source.model_dump(mode="json")})
 
     def check_files(self) -> None:
         """Raises MissingFiles where a checkpoint or a judge is not there that is named by its place."""
@@ -185,8 +221,8 @@ class TrainConfig(Settings):
     def _identified(self) -> dict[str, Any]:
         """The dotted values; no key for an EOS that the tokenizer names itself, for a published checkpoint
         without one, for uniform masking and what else a phase leaves as it was, for an evaluation of no
-        wanted errors, other corpora or other block sizes, for samples that are not drawn, nor for what is
-        computed as it always was."""
+        wanted errors, other corpora, other block sizes or last step, for samples that are not drawn, nor for
+        what is computed as it always was."""
         said = self.compute.identified()
         values = {
             key: value
@@ -199,6 +235,8 @@ class TrainConfig(Settings):
         for error in ("error", "rank_error"):
             if values[f"evaluation.{error}"] is None:
                 del values[f"evaluation.{error}"]
+        if not self.evaluation.test_last:
+            del values["evaluation.test_last"]
         if not self.evaluation.block_sizes:
             del values["evaluation.block_sizes"]
         if not self.evaluation.zero_shot:
@@ -216,6 +254,18 @@ class TrainConfig(Settings):
                 del values[f"{name}.{unsaid}"]
         published = self.published()
         return values if published is None else {**values, "pretrain.from": published}
+
+
+def _source(place: object) -> "CausalLM | None":
+    """The causal model there; None where there is none, or none that is read: `published` says why."""
+    if not isinstance(place, str):
+        return None
+    from trainer.config.causal_lm import causal_lm_at
+
+    try:
+        return causal_lm_at(Path(absolute_if_there(place)))
+    except CheckpointError:
+        return None
 
 
 def _without_eos(corpus: Mapping[str, Any]) -> dict[str, Any]:

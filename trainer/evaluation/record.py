@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 MAX_NELBO = 700.0  # nats per token; beyond, its exponential is not a float any more
 
 
+LAST = "last"  # the test split, read by the last step's average and not by the best checkpoint
+
+
 def split_of_blocks(block_size: int) -> str:
     """'L4': the valid split, read in blocks of 4 whatever a run trained."""
     return f"L{block_size}"
@@ -19,7 +22,7 @@ class Evaluation(NamedTuple):
     shown. nats_D, tokens_D: sums per document, in the fixed order of the evaluation set: the unit of every
     interval and of every paired difference."""
 
-    split: str  # valid, test, or one of split_of_blocks
+    split: str  # valid, test, LAST, or one of split_of_blocks
     step: int
     nelbo: float  # nats per maskable token
     se: float  # clustered by document
@@ -36,7 +39,7 @@ class Evaluation(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """The rows of this evaluation, by the names of trainer/metrics.py. Finite numbers only."""
         valid = "ranked" if self.ranks else "val"
-        prefix = {"valid": valid, "test": "test"}.get(self.split, "val")
+        prefix = {"valid": valid, "test": "test", LAST: "test"}.get(self.split, "val")
         ending = "" if self.split in ("valid", "test") else f"/{self.split}"
         rows = {f"{prefix}_nelbo": self.nelbo}
         if self.nelbo < MAX_NELBO:

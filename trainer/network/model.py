@@ -1,27 +1,27 @@
-"""The transformer: the denoiser of BD3-LM, MDLM and SEDD, and with causal=True the AR baseline.
+"""The contract of a denoiser: tokens to logits, under a layout that says who reads whom.
 
-Names and shapes of the parameters are the public checkpoints' (Arriola et al. 2025, arXiv 2503.09573;
-its DiT is Peebles & Xie 2023 with rotary positions), so that their weights load as they are.
-
-A condition is a vector of C: one for every token (C), or one for each sequence (B1C) or row (MC) where
-the network is told its noise.
-Shapes: B batch, S tokens of a pass, R rows that are read off, M chosen rows, D width, H heads, K head size,
-C width of the conditioning, V vocabulary.
+Two kinds keep it: DiT (dit.py), which is trained here from its first step, and Adapted (adapted.py), a causal
+language model of transformers that goes on as a denoiser.
+Shapes: B batch, S tokens of a pass, R rows that are read off, M chosen rows, D width, V vocabulary.
 """
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.attention import Attention, Layout, Recalling
 from trainer.network.backends import fitting, recall_fittingly
 from trainer.network.cross_entropy import linear_cross_entropy
-from trainer.network.layers import Block, Embedding, OutputLayer, Rotary, SigmaMap, heads_joined
 from trainer.network.products import cast_linear
+
+if TYPE_CHECKING:
+    from trainer.settings.causal_lm import CausalLM
 
 MAX_LOGITS = 2**23  # of rows whose logits are made at once: bounds memory
 
@@ -36,41 +36,36 @@ class Shape(NamedTuple):
     length: int
     vocab_size: int
     mask_id: int
+    source: CausalLM | None = None  # the causal model that it goes on from; None: a DiT
 
 
-class Denoiser(nn.Module):
-    """Tokens to logits. Not told the time, its conditioning is a trained constant (sigma = 0); SEDD tells it
-    sigma = -log(1 - p) of each sequence.
+class Denoiser(nn.Module, ABC):
+    """Abstract. causal: trained on the next token, without noise."""
 
-    Weights are drawn from torch's global generator, dropout too: the caller seeds it. Gates and head
-    start at zero, so that a fresh network is uniform over the vocabulary without the mask.
-    In bfloat16 are products, what goes between them, and attention. The residual stream, norms, what the
-    condition makes of the layers (vectors of D, whose gradients are sums over all tokens), softmax and losses
-    stay as the weights are.
-    """
-
-    def __init__(self, shape: Shape, *, causal: bool, dropout: float, attention: Attention = fitting):
+    def __init__(self, shape: Shape, *, causal: bool, attention: Attention = fitting):
         super().__init__()
         self.shape = shape
         self.causal = causal
         self.attention = attention
         self.recalling: Recalling = recall_fittingly
         self.low_precision = False
-        self._project, self._transform = Block.project, Block.transform
-        cond_width = None if causal else shape.cond_width
-        self.vocab_embed = Embedding(shape.vocab_size, shape.width)
-        self.sigma_map = None if causal else SigmaMap(shape.cond_width)
-        self.rotary_emb = Rotary(shape.width // shape.heads)
-        self.blocks = nn.ModuleList(
-            Block(shape.width, shape.heads, cond_width, dropout) for _ in range(shape.layers)
-        )
-        self.output_layer = OutputLayer(shape.width, shape.vocab_size, cond_width)
+
+    @property
+    def weights_dtype(self) -> torch.dtype:
+        """Of parameters, norms, softmax and losses."""
+        return next(self.parameters()).dtype
 
     @property
     def dtype(self) -> torch.dtype:
         """Of products and attention."""
-        return torch.bfloat16 if self.low_precision else self.vocab_embed.embedding.dtype
+        return torch.bfloat16 if self.low_precision else self.weights_dtype
 
+    @property
+    def most_positions(self) -> int | None:
+        """Tokens of a text at most, where positions are learned; None: no limit."""
+        return None
+
+    @abstractmethod
     def hidden(
         self,
         tokens_BS: Tensor,
@@ -80,32 +75,17 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """hidden_BRD of the rows that the layout reads off, or hidden_MD of those chosen among B * R.
 
-        `logits` of any of them are its predictions. The last layer computes no more than is asked for:
-        the other tokens serve it as keys and values alone.
+        `logits` of any of them are its predictions: of a noisy token its own, of a clean one the next.
+        sigma_B: of each sequence, for a network that is told its noise.
         """
-        rotary = self.rotary_emb(layout.positions(tokens_BS.device), self.dtype)
-        cond = self.conditioning(None if sigma_B is None else sigma_B[:, None])
-        x_BSD = self.vocab_embed(tokens_BS)
-        *layers, last = cast(list[Block], list(self.blocks))
-        for layer in layers:
-            modulation = layer.modulation(cond)
-            o_BHSK = self.attention(*self._project(layer, x_BSD, x_BSD, modulation, rotary), layout)
-            x_BSD = self._transform(layer, x_BSD, heads_joined(o_BHSK), modulation)
-        x_BRD = x_BSD[:, : layout.num_read]
-        modulation = last.modulation(cond)
-        o_BHRK = self.attention(*self._project(last, x_BRD, x_BSD, modulation, rotary), layout)
-        attended_BRD = heads_joined(o_BHRK)
-        if chosen_M is None:
-            return self._transform(last, x_BRD, attended_BRD, modulation)
-        x_MD, attended_MD = (x.flatten(0, 1).index_select(0, chosen_M) for x in (x_BRD, attended_BRD))
-        if sigma_B is not None:
-            modulation = modulation.of_sequences(chosen_M // layout.num_read)
-        return self._transform(last, x_MD, attended_MD, modulation)
 
+    @abstractmethod
+    def head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """normed_MD, weight_VD and bias_V, which make logits_MV; the mask's bias is -inf."""
+
+    @abstractmethod
     def compile_layers(self) -> None:
         """One compiled layer serves all: what stands before and after attention, which has its backends."""
-        self._project = torch.compile(Block.project)
-        self._transform = torch.compile(Block.transform)
 
     def logits(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> Tensor:
         """logits_MV, the mask's at -inf: so that its probability is 0 (SUBS, Sahoo et al. 2024)."""
@@ -115,16 +95,6 @@ class Denoiser(nn.Module):
     def cross_entropy(self, hidden_MD: Tensor, target_M: Tensor, charge_M: Tensor) -> Tensor:
         """loss_M = charge * -log p(target), the mask's probability being 0; no logits are kept."""
         return linear_cross_entropy(*self.head(hidden_MD), target_M, charge_M)
-
-    def head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """normed_MD, weight_VD and bias_V, which make logits_MV."""
-        cond = self.conditioning(sigma_M)
-        normed_MD, weight_VD, bias_V = self.output_layer(hidden_MD, cond, self.shape.mask_id)
-        return normed_MD.to(self.dtype), weight_VD, bias_V
-
-    def conditioning(self, sigma: Tensor | None = None) -> Tensor | None:
-        """(..., C) of sigma (...), by default of 0; AR has none."""
-        return None if self.sigma_map is None else F.silu(self.sigma_map(sigma))
 
 
 @contextmanager

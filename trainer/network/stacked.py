@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.network.attention import Layout
+from trainer.network.dit import DiT
+from trainer.network.gelu import gelu
 from trainer.network.layers import rotate
-from trainer.network.model import Denoiser
 from trainer.network.stacked_cross_entropy import stacked_cross_entropy
 
 Drop = Callable[[Tensor, bool], Tensor]  # dropout of (J, N, D), or where true of (J, M, D)
@@ -24,7 +25,7 @@ Drop = Callable[[Tensor, bool], Tensor]  # dropout of (J, N, D), or where true o
 class Stacked:
     """Their forward pass, on parameters that lie elsewhere."""
 
-    def __init__(self, model: Denoiser, parameters: Mapping[str, Tensor]):
+    def __init__(self, model: DiT, parameters: Mapping[str, Tensor]):
         """model: any of them, for all that they have in common. parameters: by its names, each (J, ...)."""
         assert model.sigma_map is not None, "only networks with a condition are stacked"
         self._model, self._parameters = model, parameters
@@ -116,7 +117,7 @@ class _Layer:
         own, by = self._own, self._modulation
         x_JND = x_JND + drop(_linear(attended_JND, by.gate1[..., None] * own["attn_out.weight"]), chosen)
         normed_JND = _norm(x_JND, own["norm2.weight"], by.shift2, by.scale2, self._eps).to(self._dtype)
-        widened = F.gelu(_linear(normed_JND, own["mlp.0.weight"], own["mlp.0.bias"]), approximate="tanh")
+        widened = gelu(_linear(normed_JND, own["mlp.0.weight"], own["mlp.0.bias"]))
         weight, bias = by.gate2[..., None] * own["mlp.2.weight"], by.gate2 * own["mlp.2.bias"]
         return x_JND + drop(_linear(widened, weight, bias), chosen)
 

@@ -11,7 +11,7 @@ Array: TypeAlias = Any  # a float, a numpy array or a torch tensor, of any shape
 def is_numpy(x: Array) -> bool:
     import numpy as np  # here, as below: who only reads a specification needs no arrays
 
-    return isinstance(x, float | int | np.ndarray | np.generic)
+    return isinstance(x, (np.ndarray, float, int, np.generic))  # a tuple: no union is made each time
 
 
 def namespace(x: Array) -> Any:

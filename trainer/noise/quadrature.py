@@ -1,6 +1,7 @@
 """Integrals over what training draws: nodes and weights over u in [0, 1], a panel for every smooth
 stretch."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -12,6 +13,8 @@ from trainer.noise.schedules import NoiseSchedule
 # Panels halve towards both ends of a stretch, where p' and w may have poles.
 _HALVES = 0.5 ** np.arange(1, 40)
 PANELS = np.concatenate([[0.0], _HALVES[::-1], 1 - _HALVES[1:], [1.0]])
+_HALVINGS = 3  # of a bracket, at once
+_EDGES = np.linspace(0.0, 1.0, 2**_HALVINGS + 1)[:, None]
 GAUSS, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 Stretch = tuple[float, float, float, float]  # as Interval.rising has it
@@ -64,10 +67,13 @@ def extremes(p: Callable[[np.ndarray], np.ndarray], start: float, end: float) ->
 def crossings(
     p: Callable[[np.ndarray], np.ndarray], start: float, end: float, targets: np.ndarray
 ) -> np.ndarray:
-    """Where p, which rises from start to end, reaches each target: by bisection; end where it does not."""
-    low, high = np.full_like(targets, start), np.full_like(targets, end)
-    for _ in range(64):
-        middle = (low + high) / 2
-        under = p(middle) < targets
-        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    """Where p, which rises from start to end, reaches each target, T of them; end where it does not.
+
+    By bisection, several halvings at once: p takes little longer for many places than for one."""
+    low, high, every = np.full_like(targets, start), np.full_like(targets, end), np.arange(len(targets))
+    for _ in range(math.ceil(64 / _HALVINGS)):
+        edges_ET = low + (high - low) * _EDGES
+        edges_ET[-1] = high
+        under_T = (p(edges_ET[1:-1]) < targets).sum(axis=0)
+        low, high = edges_ET[under_T, every], edges_ET[under_T + 1, every]
     return high

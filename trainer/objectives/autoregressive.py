@@ -75,6 +75,6 @@ class Autoregressive(Objective):
 
     def decoder(self, model: Denoiser, block_size: int) -> Decoder:
         from trainer.sampling.decoder import CausalDecoder
-        from trainer.sampling.reader import Reader
+        from trainer.sampling.reader import reader_of
 
-        return CausalDecoder(Reader(model))
+        return CausalDecoder(reader_of(model))

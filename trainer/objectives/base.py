@@ -50,9 +50,13 @@ class Objective(Sampled):
 
         Its weights are drawn from torch's global generator: the caller seeds it.
         """
-        from trainer.network.model import Denoiser
+        if shape.source is not None:
+            from trainer.network.adapted_union import adapted
 
-        return Denoiser(shape, causal=not self.noisy, dropout=dropout)
+            return adapted(shape, causal=not self.noisy, dropout=dropout)
+        from trainer.network.dit import DiT
+
+        return DiT(shape, causal=not self.noisy, dropout=dropout)
 
     def draw(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator

@@ -26,7 +26,6 @@ class BlockDiffusion(Diffusion):
         return None
 
     def decoder(self, model: Denoiser, block_size: int) -> Decoder:
-        from trainer.sampling.decoder import BlockDecoder
-        from trainer.sampling.reader import Reader
+        from trainer.sampling.decoder import decoder_of_blocks
 
-        return BlockDecoder(Reader(model), block_size)
+        return decoder_of_blocks(model, block_size)

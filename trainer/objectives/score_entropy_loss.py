@@ -78,7 +78,7 @@ def score_bound(model: Denoiser, x0_BL: Tensor, draws: int, seeds_B: list[int]) 
     masked_RL = torch.cat([masked_KL for _, masked_KL in drawn]).to(x0_BL.device)
     x0_RL = x0_BL.repeat_interleave(draws, dim=0)
     xt_RL = torch.where(masked_RL, model.shape.mask_id, x0_RL)
-    told_R = p_R.to(model.vocab_embed.embedding.dtype)
+    told_R = p_R.to(model.weights_dtype)
     group = max(1, MAX_TOKENS // length)
     with evaluating(model):
         nats_M = torch.cat(
@@ -98,7 +98,7 @@ def fine_score_bound(
 ) -> Generator[None, None, Tensor]:
     """The same bound from many masks, by fine_bound.py. Yields None after each pass of about `at_once`
     tokens."""
-    length, dtype = x0_BL.shape[1], model.vocab_embed.embedding.dtype
+    length, dtype = x0_BL.shape[1], model.weights_dtype
 
     def nats(x0_GL: Tensor, drawn: FineDraws) -> Tensor:
         masked_RL = drawn.masked_KL.flatten(0, 1)

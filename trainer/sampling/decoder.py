@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.network.adapted import Adapted
 from trainer.network.attention import Cache, noised
 from trainer.network.model import Denoiser
 from trainer.network.score import sigma_of
-from trainer.sampling.reader import Reader
+from trainer.sampling.reader import AnyReader, reader_of
 
 
 class Decoder(ABC):
@@ -49,7 +50,7 @@ class Decoder(ABC):
 class CachedDecoder(Decoder):
     """Abstract. Final tokens are stored by the pass that first needs them, beside what it predicts."""
 
-    def __init__(self, reader: Reader, window: int, block_size: int):
+    def __init__(self, reader: AnyReader, window: int, block_size: int):
         super().__init__(reader.model)
         self._reader = reader
         self._cache = Cache(window, block_size, reader.model.recalling)
@@ -76,7 +77,7 @@ class CachedDecoder(Decoder):
 class BlockDecoder(CachedDecoder):
     """BD3-LM: the block reads itself and the blocks before it."""
 
-    def __init__(self, reader: Reader, block_size: int):
+    def __init__(self, reader: AnyReader, block_size: int):
         super().__init__(reader, reader.model.shape.length // block_size * block_size, block_size)
         self._block_size = block_size
 
@@ -92,10 +93,48 @@ class BlockDecoder(CachedDecoder):
         return BlockDecoder(self._reader, self._block_size)
 
 
+class ShiftedBlockDecoder(BlockDecoder):
+    """BD3-LM of an adapted causal model: a token is predicted by the row before it, the first of a block by
+    the last of the text before, which stays the same while the block is filled."""
+
+    def __init__(self, reader: AnyReader, block_size: int):
+        super().__init__(reader, block_size)
+        self._before_B1D: Tensor | None = None
+
+    def hidden(self, block_BP: Tensor, chosen_BP: Tensor, move_chance: float) -> Tensor:
+        tokens_BS = torch.cat([*self._unread, block_BP], dim=1)
+        final = tokens_BS.shape[1] - block_BP.shape[1]
+        read_BS = torch.zeros_like(tokens_BS, dtype=torch.bool)
+        read_BS[:, max(final - 1, 0) :] = True
+        hidden_MD = self._reader.hidden(tokens_BS, self._cache, rows(read_BS))
+        hidden_BRD = hidden_MD.unflatten(0, (len(tokens_BS), -1))
+        if final:
+            self._before_B1D = hidden_BRD[:, :1]
+            hidden_BRD = hidden_BRD[:, 1:]
+        self._cache.advance(final)
+        self._unread = []
+        # At the start of a text there is no row before: BOS is given, and asked for by nobody.
+        before_B1D = hidden_BRD[:, :1] if self._before_B1D is None else self._before_B1D
+        return torch.cat([before_B1D, hidden_BRD[:, :-1]], dim=1)[chosen_BP]
+
+    def keep(self, rows_B: Tensor) -> None:
+        super().keep(rows_B)
+        if self._before_B1D is not None:
+            self._before_B1D = self._before_B1D[rows_B]
+
+    def fresh(self) -> "ShiftedBlockDecoder":
+        return ShiftedBlockDecoder(self._reader, self._block_size)
+
+
+def decoder_of_blocks(model: Denoiser, block_size: int) -> BlockDecoder:
+    kind = ShiftedBlockDecoder if isinstance(model, Adapted) else BlockDecoder
+    return kind(reader_of(model), block_size)
+
+
 class CausalDecoder(CachedDecoder):
     """AR: a token predicts the next one, in the pass that stores it."""
 
-    def __init__(self, reader: Reader):
+    def __init__(self, reader: AnyReader):
         # In training the last token of a sequence is read by nobody.
         super().__init__(reader, reader.model.shape.length - 1, block_size=1)
 

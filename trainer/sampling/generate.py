@@ -63,6 +63,7 @@ def sample(
     problem = (
         _problem_of_number(num)
         or problem_of_size(length, block_size, len(given), model.shape.length, source)
+        or _problem_of_positions(length, model.most_positions)
         or _problem_of_words(given, model.shape.vocab_size, model.shape.mask_id)
         or problem_of_sampler(source, sampler)
         or _problem_of_stopping(stopping, eos_id)
@@ -136,6 +137,12 @@ class _Text:
 
 def _problem_of_number(num: int) -> str | None:
     return f"num must be at least 1, not {num}" if num < 1 else None
+
+
+def _problem_of_positions(length: int, most: int | None) -> str | None:
+    if most is None or length <= most:
+        return None
+    return f"this model has {most:,} positions, which are learned: no sample of {length:,} tokens"
 
 
 def _problem_of_words(given: list[int], vocab_size: int, mask_id: int) -> str | None:

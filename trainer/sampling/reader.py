@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.network.adapted import Adapted
 from trainer.network.attention import Cache
+from trainer.network.dit import DiT
 from trainer.network.layers import Block, rotate
 from trainer.network.model import Denoiser
 
@@ -22,7 +24,7 @@ from trainer.network.model import Denoiser
 class Reader:
     """Of a network that is not told its noise, as it was when this was made."""
 
-    def __init__(self, model: Denoiser):
+    def __init__(self, model: DiT):
         self.model = model
         with torch.no_grad():
             cond, dtype = model.conditioning(), model.dtype
@@ -51,6 +53,34 @@ class Reader:
         """logits_MV, the mask's at -inf; of the dtype of the parameters."""
         head = self._head
         return torch.addmm(head.bias_V, head.norm(hidden_MD), head.weight_DV).to(head.norm.weight_D.dtype)
+
+
+class AdaptedReader:
+    """Of a causal model of transformers, as it is: nothing in it depends on a condition."""
+
+    def __init__(self, model: Adapted):
+        self.model = model
+
+    def hidden(self, tokens_BS: Tensor, cache: Cache, chosen_M: Tensor) -> Tensor:
+        """As `Reader.hidden`. A row is a token's own, which predicts the next one."""
+        new = tokens_BS.shape[1]
+        positions_S = torch.arange(cache.length, cache.length + new, device=tokens_BS.device)
+        cache.make_room(new)
+        return self.model.read(tokens_BS, positions_S, cache.attend, chosen_M)
+
+    def logits(self, hidden_MD: Tensor) -> Tensor:
+        """logits_MV, the mask's at -inf."""
+        return self.model.logits(hidden_MD)
+
+
+AnyReader = Reader | AdaptedReader
+
+
+def reader_of(model: Denoiser) -> AnyReader:
+    if isinstance(model, Adapted):
+        return AdaptedReader(model)
+    assert isinstance(model, DiT)
+    return Reader(model)
 
 
 class _Norm(NamedTuple):
@@ -117,7 +147,7 @@ def _layer(block: Block, cond_C: Tensor | None, dtype: torch.dtype) -> _Layer:
     )
 
 
-def _head(model: Denoiser, cond_C: Tensor | None) -> _Head:
+def _head(model: DiT, cond_C: Tensor | None) -> _Head:
     output = model.output_layer
     shift, scale = output.modulation(cond_C)
     norm = _norm(output.norm_final, shift, scale, model.dtype)

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from itertools import accumulate
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,9 @@ from trainer.values import Settings
 
 class Blocks(Settings):
     """Abstract. A subclass is final and carries a Literal `name`."""
+
+    # Whether the size depends on how far the phase has come.
+    moves: ClassVar[bool] = False
 
     @abstractmethod
     def shares_of(self, block_size: int) -> tuple[tuple[int, float], ...]:
@@ -84,6 +87,7 @@ class Curriculum(SeveralBlocks):
     """One size after the other: up by steps (T*, Xia et al. 2026, arXiv 2601.11214: 4, 8, 16, 32), or up, and
     then down to the size that is used (LLaDA2.0)."""
 
+    moves: ClassVar[bool] = True
     name: Literal["curriculum"] = "curriculum"
 
     def size(self, block_size: int, seed: int, step: int, steps: int) -> int:

@@ -21,6 +21,10 @@ class LrSchedule(Settings):
     def factor(self, done: int, steps: int, warmup: int) -> float:
         """In [0, 1]: what the peak is multiplied by at the step before which `done` of `steps` are done."""
 
+    @abstractmethod
+    def stable(self, steps: int) -> int:
+        """How many of the phase's steps, from its first, would have the same rate in a longer one."""
+
 
 class ConstantRate(LrSchedule):
     """The peak, to the end."""
@@ -29,6 +33,9 @@ class ConstantRate(LrSchedule):
 
     def factor(self, done: int, steps: int, warmup: int) -> float:
         return 1.0
+
+    def stable(self, steps: int) -> int:
+        return steps
 
 
 class CosineRate(LrSchedule):
@@ -42,6 +49,9 @@ class CosineRate(LrSchedule):
     def factor(self, done: int, steps: int, warmup: int) -> float:
         come = max(0, done - warmup) / max(1, steps - warmup)
         return self.final + (1 - self.final) * _cosine(come)
+
+    def stable(self, steps: int) -> int:
+        return 0
 
 
 def _linear(come: float) -> float:
@@ -77,9 +87,12 @@ class WarmupStableDecay(LrSchedule):
     final: float = Field(0.0, ge=0, lt=1, description="Fraction of the peak that it falls to.")
 
     def factor(self, done: int, steps: int, warmup: int) -> float:
-        decaying = max(1, round(self.decay * steps))
-        come = max(0, done - (steps - decaying)) / decaying
+        stable = self.stable(steps)
+        come = max(0, done - stable) / max(1, steps - stable)
         return self.final + (1 - self.final) * SHAPES[self.shape](come)
+
+    def stable(self, steps: int) -> int:
+        return steps - max(1, round(self.decay * steps))
 
 
 AnyLrSchedule = Annotated[ConstantRate | CosineRate | WarmupStableDecay, Field(discriminator="name")]

@@ -77,6 +77,12 @@ class Phase(Settings):
         """Optimizer steps over which the learning rate rises."""
         return round(self.warmup * self.steps if self.warmup < 1 else self.warmup)
 
+    @property
+    def stable_steps(self) -> int:
+        """Steps, from the first, that a longer phase of as many steps of warm-up would have, too."""
+        moves = self.schedule.moves or self.blocks.moves
+        return 0 if moves else self.lr_schedule.stable(self.steps)
+
     def at_size(self, seed: int, step: int) -> "Phase":
         """The same at the block size that a step trains. seed: the phase's; step counts from 1."""
         return self.model_copy(
@@ -120,7 +126,8 @@ class Pretrain(Phase):
     from_: Place | None = Field(
         None,
         alias="from",
-        description="A published checkpoint that the weights start from: a folder, or a safetensors file.",
+        description="A checkpoint that the weights start from, a folder or a safetensors file: in the public "
+        "BD3-LM layout, or a causal model of transformers (gpt2, llama, qwen2, qwen3), kept as it is built.",
     )
 
     @field_validator("clip")

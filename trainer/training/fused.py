@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trainer.errors import TrainingError
 from trainer.network.attention import noised
+from trainer.network.dit import DiT
 from trainer.network.stacked import Stacked
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
@@ -47,6 +48,8 @@ def problem(learners: Sequence[Learner], phases: Sequence[Phase]) -> str | None:
         if not pads(config, of):
             name = config.objective.name
             return f"{name} is not trained fused, nor micro-batches, block sizes, complements, or an AR term"
+        if not isinstance(learner.model, DiT):
+            return "a causal model of transformers is not trained fused"
         if config.objective != first.config.objective or learner.model.shape != first.model.shape:
             return "objectives or shapes differ"
         if (config.model.dropout, config.compute) != (first.config.model.dropout, first.config.compute):
@@ -84,6 +87,7 @@ class Fused:
         ]
         leaves = {name: each.detach().requires_grad_() for name, each in views[0].items()}
         self._leaves, self._gradients_of = list(leaves.values()), list(views[1].values())
+        assert isinstance(first.model, DiT)
         self._stacked = Stacked(first.model, leaves)
         self._clip_J = torch.tensor([each.config.optimizer.clip_norm for each in learners], device=device)
         self._captures = captures(first.config, phases[0], device)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trainer.checkpoints import checkpoint
-from trainer.checkpoints.interchange import load_published
+from trainer.checkpoints.starting import starting_weights
 from trainer.checkpoints.trained import load_weights
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
@@ -44,7 +44,8 @@ from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows
-from trainer.training.run_end import generated, in_blocks, zero_shot
+from trainer.training.run_end import generated, in_blocks, last_on_test, zero_shot
+from trainer.training.stable import gone_on_from, way_of
 
 
 class Run:
@@ -59,12 +60,17 @@ class Run:
         self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
         self._memory = Memory(pick_device(device))
         of_phase = config.within(part.phase)
-        self.learner = Learner(of_phase, shape_of(config, self.corpus.tokenizer), pick_device(device))
+        shape = shape_of(config, self.corpus.tokenizer, config.source())
+        self.learner = Learner(of_phase, shape, pick_device(device))
         self.progress = Progress(part.before, part.before)
         if (folder / "last.safetensors").exists():
             self._resume()
-        elif branch is not None:
+        elif branch is not None and part.ends_run:
             self._branch(branch)
+        elif branch is not None and (
+            stood := gone_on_from(branch, folder, config, self.corpus, self.learner)
+        ):
+            self.progress = stood
         elif config.pretrain.from_ is not None:
             self._start_from(Path(config.pretrain.from_))
         self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
@@ -131,6 +137,7 @@ class Run:
                 evaluations.append((yield from self._ranked(evaluations[0], best, best_step)))
             if config.evaluation.test:  # the only reader of the test split
                 evaluations.append((yield from self._evaluate("test", best, best_step, ranks=ranks)))
+            evaluations += yield from last_on_test(self.learner.average, config, self.corpus, progress.step)
             evaluations += yield from in_blocks(best, config, self.corpus, best_step)
             values.update((yield from zero_shot(best, config, self.corpus, config.scoring, best_step)))
             values.update((yield from generated(best, config, self.corpus, self.folder)))
@@ -171,14 +178,17 @@ class Run:
         return write
 
     def _facts(self) -> dict[str, Any]:
+        source = self.learner.model.shape.source
         return {
             "phase": self.part.name,
             "attempt": self.attempt,
             "config": self.config.to_dotted(),
             "stage_key": self.config.stage_key(),
+            **({} if self.part.ends_run else way_of(self.config)),
             "corpus": identity(self.corpus, "train"),
             "valid": identity(self.corpus, "valid"),
             "progress": asdict(self.progress),
+            **({"source": source.model_dump(mode="json")} if source else {}),
         }
 
     def _resume(self) -> None:
@@ -219,10 +229,7 @@ class Run:
 
     def _start_from(self, published: Path) -> None:
         """Its weights are their own moving average; AdamW's moments start at zero."""
-        try:
-            weights = load_published(published, self.learner.model)
-        except DamagedCheckpoint as error:  # of a file that is not this run's to replace
-            raise CheckpointError(str(error)) from None
+        weights = starting_weights(published, self.learner.model, self.corpus.tokenizer)
         self.learner.put({f"{part}.{name}": w for part in ("model", "ema") for name, w in weights.items()})
 
     def _check_corpus(self, path: Path, facts: dict[str, Any]) -> None:

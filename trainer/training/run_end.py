@@ -23,7 +23,7 @@ from trainer.evaluation.bound import evaluate
 from trainer.evaluation.generative import NoText, judging
 from trainer.evaluation.judges import check_judge, open_judge
 from trainer.evaluation.lengths import sample_lengths
-from trainer.evaluation.record import MAX_NELBO, Evaluation, split_of_blocks
+from trainer.evaluation.record import LAST, MAX_NELBO, Evaluation, split_of_blocks
 from trainer.evaluation.zero_shot import as_trained, other_corpus
 from trainer.heartbeat import meanwhile
 from trainer.network.model import Denoiser
@@ -67,6 +67,19 @@ def in_blocks(
         if math.isfinite(look.nelbo):
             found.append(look._replace(split=split_of_blocks(size), ranks=False))
     return found
+
+
+def last_on_test(
+    model: Denoiser, config: TrainConfig, corpus: Corpus, step: int
+) -> Generator[None, None, list[Evaluation]]:
+    """The bound of the last step's average on test, where evaluation.test_last asks for it: on the text and
+    under the masks of the best checkpoint's. Yields None after each pass."""
+    if not config.evaluation.test_last:
+        return []
+    size, ranks = config.finetune.block_size, config.evaluation.rank_error is not None
+    scoring = config.evaluation
+    look = yield from evaluate(model, config.objective, size, "test", corpus, scoring, step, ranks=ranks)
+    return [look._replace(split=LAST, ranks=False)] if math.isfinite(look.nelbo) else []
 
 
 def zero_shot(

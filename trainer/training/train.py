@@ -57,10 +57,15 @@ def train(
     return _paced(_train(config, folder, pretrained, attempt, acknowledged, device))
 
 
-def pretrain(config: TrainConfig, folder: Path, *, attempt: int = 1, device: str = "auto") -> Reports:
-    """The pretrain phase alone: a folder that runs of the same stage_key branch from. Else as `train`."""
+def pretrain(
+    config: TrainConfig, folder: Path, *, parent: Path | None = None, attempt: int = 1, device: str = "auto"
+) -> Reports:
+    """The pretrain phase alone: a folder that runs of the same stage_key branch from. Else as `train`.
+
+    parent: the folder of a shorter one of the same stable part, from whose end this goes on. No bit changes.
+    """
     config = settled(config, folder, device)
-    return _paced(_run(pretrain_of(config), config, folder, None, attempt, 0, device))
+    return _paced(_run(pretrain_of(config), config, folder, parent, attempt, 0, device))
 
 
 def score(

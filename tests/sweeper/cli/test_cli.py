@@ -78,6 +78,21 @@ def test_help_is_light_and_quick() -> None:
     assert min(seconds) < 0.3
 
 
+def test_status_builds_no_specification(db: str) -> None:
+    """Of sweeps that are over, and of those whose space is a continuum: nothing there needs its settings."""
+    heavy = ("sweeper.spec.spec", "trainer.config.train_config", "numpy", "pandas")
+    for words in (["status", "--db", db], ["status", "schedules", "--db", db]):
+        code = (
+            f"import sys, runpy; sys.argv = ['sweeper', *{words!r}]\n"
+            "try: runpy.run_module('sweeper', run_name='__main__')\n"
+            f"except SystemExit as end: print(end.code, [m for m in {heavy!r} if m in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "0 []", words
+
+
 COMMANDS = get_command(cli.app).commands  # type: ignore[attr-defined]
 
 

@@ -68,7 +68,7 @@ def test_a_machine_that_can_run_a_sweep(url: str, tmp_path: Path) -> None:
     problems = [each for part in found.values() for each in part if each["level"] == "problem"]
     assert (code, problems) == (0, [])
     assert set(found) >= {"machine", "python", "packages", "gpu", "ray", "store", "files", "cache", "hub"}
-    assert f"1 sweeps, schema {SCHEMA_VERSION}, journal mode wal" in found["store"][0]["text"]
+    assert f"1 sweep, schema {SCHEMA_VERSION}, journal mode wal" in found["store"][0]["text"]
     assert found["hub"][0]["level"] == "note"
     assert not (tmp_path / "sweeps.files").exists()
 

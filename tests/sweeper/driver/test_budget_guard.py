@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.driver.budget_guard import BudgetGuard
-from sweeper.spec.budget import Amount, Budget
+from sweeper.spec.budget import Amount
+from sweeper.spec.sections import Budget
 from sweeper.spec.spec import SweepSpec, differences
 from sweeper.spec.yaml_source import InvalidSpec
 from tests.sweeper.driving import make_spec

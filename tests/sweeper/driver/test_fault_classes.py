@@ -19,6 +19,7 @@ from sweeper.driver.failures import (
     OutOfMemory,
     Silent,
     Stale,
+    Unready,
     failure_of,
 )
 from sweeper.store.queries import Reader
@@ -90,7 +91,16 @@ def test_what_is_not_known_is_the_trials_with_the_end_of_its_traceback() -> None
 
 @pytest.mark.parametrize(
     "failure",
-    [Lost(), Silent(), BrokenDevice("c"), OutOfMemory("m"), Damaged("d"), BranchGone("b"), Stale("s", 4)],
+    [
+        Lost(),
+        Silent(),
+        Unready(),
+        BrokenDevice("c"),
+        OutOfMemory("m"),
+        Damaged("d"),
+        BranchGone("b"),
+        Stale("s", 4),
+    ],
 )
 def test_what_is_tried_again_is_given_up_one_day(failure: Again, place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
@@ -111,7 +121,7 @@ def test_what_is_tried_again_is_given_up_one_day(failure: Again, place: tuple[st
     assert isinstance(ended, Configuration | GivenUp | Environment)
 
 
-@pytest.mark.parametrize("failure", [BrokenDevice("c"), Damaged("d"), BranchGone("b")])
+@pytest.mark.parametrize("failure", [Unready(), BrokenDevice("c"), Damaged("d"), BranchGone("b")])
 def test_what_happens_to_a_long_trial_now_and_then_does_not_add_up(
     failure: Again, place: tuple[str, Path]
 ) -> None:

@@ -14,7 +14,8 @@ from sweeper.driver.failures import Configuration, Lost
 from sweeper.driver.jobs import Cost, StageJob, TrialJob
 from sweeper.driver.stop_reason import StopReason
 from sweeper.execution import runner
-from sweeper.spec.budget import Amount, Budget
+from sweeper.spec.budget import Amount
+from sweeper.spec.sections import Budget
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store

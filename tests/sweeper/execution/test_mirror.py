@@ -132,6 +132,23 @@ def test_a_stage_is_made_once_and_branched_from(
     assert [r.step for r in mirrored(trial, "tests.fakes", "cpu") if r is not None][-1] == 16
 
 
+@pytest.mark.parametrize(("there", "begins"), [(True, 5), (False, 1)])
+def test_a_stage_goes_on_from_another_one_that_is_there(
+    remote: str, tmp_path: Path, there: bool, begins: int
+) -> None:
+    parent = stage(remote)
+    if there:
+        for _ in mirrored(parent, "tests.fakes", "cpu"):
+            pass
+    longer = stage(remote)._replace(key="l", folder=within(remote, "stages", "l"), parent=parent.folder)
+    longer = longer._replace(values={**parent.values, "pretrain.steps": 6})
+    for _ in mirrored(longer, "tests.fakes", "cpu"):
+        pass
+    assert Snapshots(longer.folder).fetch(tmp_path / "look")
+    steps = (tmp_path / "look" / "ledger.txt").read_text().split()[1::2]
+    assert steps == [str(step) for step in range(begins, 7)]
+
+
 def test_who_is_dead_keeps_nobody_waiting(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "LOOK", 0.01)
     monkeypatch.setattr(mirror, "SILENT", 0.2)

@@ -1,14 +1,16 @@
 """Who is taken to be silent? Not those whom nobody could hear."""
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sweeper.driver.jobs import NOTHING, News, StageJob, TrialJob
+from sweeper.driver.failures import Failure, Lost, Silent, Unready
+from sweeper.driver.jobs import NOTHING, Job, News, StageJob, TrialJob
 from sweeper.execution import trial_backend
-from sweeper.execution.trial_backend import TrialBackend
+from sweeper.execution.trial_backend import AGAIN, PLACELESS, READY, TrialBackend
 from sweeper.execution.watchdog import Watchdog
 from sweeper.planning.machine import Slots
 from sweeper.store.records import Usage
@@ -23,11 +25,17 @@ class Waiting:
     stop_reason = None
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now, self.load = 0.0, 0.5  # seconds; how many want each core of this machine
+        self.said: list[str] = []
+        self.failed: list[tuple[Job, Failure]] = []
+        self.events = SimpleNamespace(note=lambda kind, text: self.said.append(f"{kind}: {text}"))
         self.waits: Iterator[float] = iter(())
 
     def take(self, *said: Any) -> bool:
         return True
+
+    def fail(self, job: Job, failure: Failure) -> None:
+        self.failed.append((job, failure))
 
     def poll(self) -> bool:
         self.now += next(self.waits, 0.0)
@@ -38,6 +46,7 @@ class Waiting:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Waiting:
     driver = Waiting()
     monkeypatch.setattr(trial_backend, "time", SimpleNamespace(monotonic=lambda: driver.now))
+    monkeypatch.setattr(trial_backend.os, "getloadavg", lambda: (driver.load * os.cpu_count(), 0.0, 0.0))
     return driver
 
 
@@ -82,3 +91,91 @@ def test_a_workers_sample_is_kept_with_the_trial_that_it_runs(driver: Waiting) -
             news = News((), NOTHING, False, None, f"host:{tune_id}", usage)
             assert backend.receive(tune_id, {"news": news})
     assert kept == [("host:a", 7, busy), ("host:b", None, busy)]
+
+
+# --- workers that are being made ----------------------------------------------------------------------
+def backend_of(driver: Any, slots: Slots | None = None) -> TrialBackend:
+    slots = slots or Slots(2, 1, 0)
+    return TrialBackend(driver, slots, "tests.fakes", Watchdog("resume"), LIMIT, lambda *said: None)
+
+
+def unready_at(
+    driver: Waiting, backend: TrialBackend, actor: int, seconds: float, wait: float = 0.0
+) -> int | None:
+    """The second, of so many, at which the actor is said to be ended. wait: of the driver, in the store."""
+    for second in range(int(seconds)):
+        if backend.is_unready("a", actor):
+            return second
+        driver.waits = iter([wait])
+        driver.now += 1.0
+        backend.turn()
+    return None
+
+
+def test_an_actor_that_has_its_place_and_never_answers_is_ended_once(driver: Waiting) -> None:
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, 1000) == READY + 1
+    assert unready_at(driver, backend, 1, 1000) is None, "it is ended already"
+
+
+def test_another_actor_for_the_same_trial_has_time_of_its_own(driver: Waiting) -> None:
+    """Tune gives a trial whose actor is being made one that has become free."""
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, READY - 1) is None
+    assert unready_at(driver, backend, 2, 1000) == READY + 1
+
+
+def test_nobody_is_unready_whom_the_driver_could_not_hear(driver: Waiting) -> None:
+    assert unready_at(driver, backend_of(driver), 1, READY - 1, wait=PATIENCE) is None
+
+
+def test_nobody_is_unready_whom_the_machine_has_no_time_for(driver: Waiting) -> None:
+    backend = backend_of(driver)
+    assert unready_at(driver, backend, 1, READY - 10) is None
+    driver.load = 2.0
+    assert unready_at(driver, backend, 1, 5000) is None
+    driver.load = 1.0  # all cores train
+    assert unready_at(driver, backend, 1, 5000) == 11
+
+
+@pytest.mark.parametrize("ended", ["silent", "unready", None])
+def test_a_job_whose_worker_died_hears_why(driver: Waiting, ended: str | None) -> None:
+    backend = backend_of(driver)
+    job = TrialJob(7, 1, {}, "", None, 0)
+    backend._jobs = {"a": job}
+    if ended == "unready":
+        assert not backend.is_unready("a", 1)
+        driver.now += READY + 1
+        assert backend.is_unready("a", 1)
+    elif ended == "silent":
+        assert not backend.is_silent("a")
+        driver.now += LIMIT + 1
+        assert backend.is_silent("a")
+    backend.died("a")
+    why = {"silent": Silent(), "unready": Unready("no sign of life for 10:00"), None: Lost()}
+    assert driver.failed == [(job, why[ended])]
+
+
+def test_that_there_is_no_place_is_said_now_and_then(
+    driver: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_backend.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    monkeypatch.setattr(trial_backend.ray, "available_resources", lambda: {"CPU": 2.0})
+    backend = backend_of(driver, slots=Slots(4, 3, 0.5))
+
+    def wait(seconds: float, *trials: str) -> list[str]:
+        before = len(driver.said)
+        for _ in range(int(seconds)):
+            driver.now += 1.0
+            backend.wait_for_places(set(trials))
+        return driver.said[before:]
+
+    assert wait(10) == []
+    assert wait(PLACELESS, "a", "b") == []
+    (said,) = wait(AGAIN, "a", "b")
+    assert said == "waiting: 2 trials wait for a place of 3 CPU and 0.5 GPU; free: CPU 2 of 8, GPU 0 of 2"
+    assert len(wait(3 * AGAIN, "b")) == 3
+    assert wait(1) == []
+    for each in "abcdefgh":  # one after another, as in any sweep: a moment each
+        assert wait(PLACELESS, each) == []
+    assert backend.failure is None

@@ -186,7 +186,7 @@ def test_a_store_without_room_keeps_what_it_had(
         _one_trial(driver)
         fill(small)
         with pytest.raises(StoreError, match="cannot be used: database or disk is full"):
-            driver._events.record("note", "x" * 100_000)
+            driver.events.record("note", "x" * 100_000)
         (small / "filler").unlink()
     run_to_end(url, spec, tmp_path / "files")
     assert told(url) == told(undisturbed)

@@ -3,11 +3,11 @@
 import pytest
 
 from sweeper.planning import precision
-from sweeper.planning.precision import KEY, in_one_precision
+from sweeper.planning.precision import in_one_precision
 from sweeper.spec.load import read_spec
 from sweeper.spec.spec import SweepSpec, differences
 from sweeper.spec.yaml_source import InvalidSpec
-from sweeper.words import in_precisions
+from sweeper.words import PRECISION, in_precisions
 
 TEXT = """
 trainer: {data: {name: pydocs, length: 32}}
@@ -23,31 +23,31 @@ def spec_of(text: str = TEXT, *overrides: str) -> SweepSpec:
 
 def test_a_new_sweep_is_asked_for_once_and_its_trials_say_so():
     spec = in_one_precision(spec_of(), None, lambda _: "bfloat16")
-    assert spec.trainer[KEY] == "bfloat16"
+    assert spec.trainer[PRECISION] == "bfloat16"
     assert spec.train_config({"finetune.lr": 1e-3}, seed=0).compute.precision == "bfloat16"
 
 
 def test_a_sweep_goes_on_in_its_own_precision_where_another_would_be_chosen():
     stored = in_one_precision(spec_of(), None, lambda _: "bfloat16")
     again = in_one_precision(spec_of(), stored, lambda _: "float32")
-    assert again.trainer[KEY] == "bfloat16"
+    assert again.trainer[PRECISION] == "bfloat16"
     assert not differences(stored.resolved(), again.resolved())
 
 
 def test_another_precision_is_another_sweep():
     stored = in_one_precision(spec_of(), None, lambda _: "bfloat16")
-    other = in_one_precision(spec_of(TEXT, f"trainer.{KEY}=float32"), stored)
-    assert differences(stored.resolved(), other.resolved()) == [f"trainer.{KEY}: bfloat16 -> float32"]
+    other = in_one_precision(spec_of(TEXT, f"trainer.{PRECISION}=float32"), stored)
+    assert differences(stored.resolved(), other.resolved()) == [f"trainer.{PRECISION}: bfloat16 -> float32"]
 
 
 def test_a_sweep_from_before_this_was_known_stays_the_same_sweep():
     before = spec_of()
-    assert KEY not in before.trainer
+    assert PRECISION not in before.trainer
     assert in_one_precision(spec_of(), before, lambda _: "bfloat16") == before
 
 
 def test_what_the_spec_says_is_not_asked_for():
-    spec = spec_of(TEXT, f"trainer.{KEY}=bfloat16")
+    spec = spec_of(TEXT, f"trainer.{PRECISION}=bfloat16")
     assert in_one_precision(spec, None, pytest.fail) is spec
 
 
@@ -61,7 +61,7 @@ def test_a_sweep_that_never_said_it_goes_on_in_what_its_trials_had():
     old, new = (each.train_config({"finetune.lr": 1e-3}, seed=0) for each in (before, float32))
     assert old.content() == new.content()
     assert old.stage_key() == new.stage_key()
-    said = spec_of(TEXT, f"trainer.{KEY}=bfloat16")
+    said = spec_of(TEXT, f"trainer.{PRECISION}=bfloat16")
     assert precision.as_it_had(said, {"float32": 9}) is said
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from sweeper.cli.main import app
 from sweeper.driver.driver import EXHAUSTED, Driver
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.results.progress_estimate import (
+    CONTINUOUS,
     Pace,
     Planned,
     Pretrain,
@@ -27,6 +29,7 @@ from sweeper.results.progress_estimate import (
     running_stages,
     stored_progress,
 )
+from sweeper.spec.dimensions import KINDS
 from sweeper.spec.race_counts import CertainRace
 from sweeper.store.controls import request
 from sweeper.store.queries import Reader
@@ -114,9 +117,9 @@ ROLES = {"s": "search", "r": "replicate", "b": "baseline", "c": "confirm", "x": 
 STATES = {"+": "complete", "-": "failed", "/": "pruned", "~": "running", ".": "queued"}
 
 
-def runs(*said: str) -> list[Run]:
+def runs(*said: str) -> Counter[Run]:
     """'s+': a run of the search that is complete."""
-    return [Run(ROLES[role], STATES[state]) for role, state in said]
+    return Counter(Run(ROLES[role], STATES[state]) for role, state in said)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,13 @@ def test_all_that_will_be_run_is_counted(said: str, proposed: int | None, total:
     planned = Planned(configurations=6, replicates=2, confirmations=3)
     found = progress_estimate(runs(*said.split()), planned, proposed, Pace(0, 0.0), None)
     assert (found.ended, found.total) == (sum(said.count(state) for state in "+-/"), total)
+
+
+def test_what_has_no_end_of_values_is_known_by_its_word() -> None:
+    made = {
+        word: kind.model_validate({word: [1] if word == "choice" else [1, 2]}) for word, kind in KINDS.items()
+    }
+    assert {word for word, each in made.items() if each.values() is None} == set(CONTINUOUS)
 
 
 RACE = CertainRace(contenders=8, races=1, rounds=2, baselines=0, known=0)

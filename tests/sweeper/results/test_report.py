@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,6 +31,7 @@ from sweeper.store.store import Store
 from sweeper.terminal.report_text import markdown
 from tests.sweeper.filled import evaluation
 from trainer.config.train_config import content_hash
+from trainer.evaluation.record import Evaluation
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("SHARED", ROOT.parent / "shared"))
@@ -141,8 +143,12 @@ def fill(
     objectives: list[float],
     variances: list[float],
     seeds: int = 3,
+    looks: Callable[[Evaluation], list[Evaluation]] = lambda test: [test],
 ) -> None:
-    """Complete runs of `always`, with documents and seeds as in tests/sweeper/filled.py."""
+    """Complete runs of `always`, with documents and seeds as in tests/sweeper/filled.py.
+
+    looks: what is stored of a look at test.
+    """
     with closing(Store(url)) as store:
         sweep = store.create_sweep(
             name=made.name, spec_text="", spec=made.resolved(), code_version="1", folder="f"
@@ -168,7 +174,7 @@ def fill(
                 last["objective"] = objectives[place] * (1 + 0.01 * seed) * last["val_nelbo"]
                 last["var_nelbo"] = variances[place] * (1 + 0.01 * seed)
                 rows = [MetricRow(name, 200, value) for name, value in last.items()]
-                writer.add_rows(trial.id, attempt, rows, [test])
+                writer.add_rows(trial.id, attempt, rows, looks(test))
                 writer.end_trial(trial.id, attempt, "complete", cpu_seconds=36.0)
 
 

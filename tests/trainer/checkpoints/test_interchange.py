@@ -38,6 +38,7 @@ from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError, DataError
 from trainer.evaluation.bound import evaluate
 from trainer.network.attention import block_causal, noised
+from trainer.network.dit import DiT
 from trainer.network.model import Denoiser, Shape
 from trainer.settings.sizes import SIZES
 
@@ -85,7 +86,7 @@ def shape_of_size(name: str, vocab_size: int, layers: int | None = None) -> Shap
 
 
 def denoiser(shape: Shape) -> Denoiser:
-    return Denoiser(shape, causal=False, dropout=0.0)
+    return DiT(shape, causal=False, dropout=0.0)
 
 
 def word_level(vocab_size: int) -> Tokenizer:

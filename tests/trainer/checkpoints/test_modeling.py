@@ -19,6 +19,7 @@ from trainer.checkpoints.trained import open_trained
 from trainer.config.stored import read_config
 from trainer.errors import CheckpointError
 from trainer.network.attention import block_causal, noised
+from trainer.network.dit import DiT
 from trainer.network.model import Denoiser, Shape, evaluating
 
 V, L = 40, 16
@@ -74,7 +75,7 @@ def exported_class(kind: str, block_size: int, **changes: Any) -> Any:
 
 def of_ours(kind: str, block_size: int = 4) -> tuple[Denoiser, Any]:
     """Ours with random weights, and the exported code with the same."""
-    ours = randomised(Denoiser(SHAPE, causal=kind == "ar", dropout=0.0))
+    ours = randomised(DiT(SHAPE, causal=kind == "ar", dropout=0.0))
     theirs = exported_class(kind, block_size)
     theirs.backbone.load_state_dict(ours.state_dict())  # strict: the same names and shapes
     return ours, theirs

@@ -7,7 +7,8 @@ from tests.reference import attention as slow
 from tests.reference.model import logits as slow_logits
 from tests.trainer.networks import network
 from trainer.network.attention import Layout, block_causal, dense, dense_mask, noised
-from trainer.network.model import Denoiser, Shape, evaluating
+from trainer.network.dit import DiT
+from trainer.network.model import Shape, evaluating
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
 
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 )
 def test_tiny_is_the_public_network(causal, entries, parameters):
     with torch.device("meta"):
-        model = Denoiser(Shape(256, 8, 8, 64, 128, 30_522, 103), causal=causal, dropout=0.1)
+        model = DiT(Shape(256, 8, 8, 64, 128, 30_522, 103), causal=causal, dropout=0.1)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert len(shapes) == entries
     assert sum(p.numel() for p in model.parameters()) == parameters

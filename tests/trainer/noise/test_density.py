@@ -111,7 +111,8 @@ def test_a_density_of_times_moves_the_variance_alone(schedule, weight, clip, tim
     plain, drawn = (density(schedule, clip, weight, each) for each in (EVEN, time))
     np.testing.assert_allclose(drawn.mass_K, plain.mass_K, atol=SAME * plain.total)
     assert drawn.same(plain)
-    if clip.high - clip.low > 0.05:
+    # Where p stands still over the whole clip, all times have one rate, however they are drawn.
+    if clip.high - clip.low > 0.05 and np.count_nonzero(plain.drawn_K) > 1:
         assert not np.allclose(drawn.drawn_K, plain.drawn_K)
         freed = time.model_copy(update={"importance": False})
         assert not density(schedule, clip, weight, freed).same(plain)

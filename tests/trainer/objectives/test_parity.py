@@ -11,7 +11,8 @@ from safetensors import safe_open
 
 from tests.reference.attention import mask
 from trainer.network.attention import block_causal, noised
-from trainer.network.model import Denoiser, Shape
+from trainer.network.dit import DiT
+from trainer.network.model import Shape
 from trainer.network.score import sigma_of
 from trainer.objectives.autoregressive import Autoregressive
 from trainer.objectives.block_diffusion import BlockDiffusion
@@ -45,7 +46,7 @@ class Fixture:
             vocab_size=vocab_size,
             mask_id=self.settings["mask_index"],
         )
-        self.model = Denoiser(shape, causal=causal, dropout=0.0).eval()
+        self.model = DiT(shape, causal=causal, dropout=0.0).eval()
         self.model.load_state_dict(weights, strict=True)
         self.words = torch.arange(vocab_size) != shape.mask_id
 

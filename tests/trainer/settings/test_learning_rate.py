@@ -90,3 +90,11 @@ def test_every_shape_can_be_said():
 def test_a_decay_alone_begins_at_the_rate_that_the_stable_part_ended_with():
     branch = rates(WarmupStableDecay(decay=1, shape="linear"), 4)
     assert branch == pytest.approx([1.0, 0.75, 0.5, 0.25])
+
+
+@given(any_of(SCHEDULES), st.integers(1, 100), st.integers(0, 100), st.integers(0, 20))
+def test_the_stable_part_has_the_rates_of_a_constant_one_to_the_bit(schedule, steps, more, warmup):
+    stable = schedule.stable(steps)
+    assert 0 <= stable <= steps
+    for given_steps in (steps, steps + more):
+        assert rates(schedule, given_steps, warmup)[:stable] == rates(ConstantRate(), steps, warmup)[:stable]

@@ -22,6 +22,7 @@ from trainer.data.tokenizer import Tokenizer
 from trainer.evaluation import bound
 from trainer.evaluation.record import Evaluation
 from trainer.heartbeat import meanwhile
+from trainer.network.dit import DiT
 from trainer.network.model import Denoiser, Shape
 from trainer.noise.clips import Clip
 from trainer.noise.reweighting import REWEIGHTINGS, Sigmoid
@@ -42,7 +43,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_small_is_the_public_network() -> None:
     with torch.device("meta"):
-        model = Denoiser(Shape(768, 12, 12, 128, 1024, 50_258, 50_257), causal=False, dropout=0.1)
+        model = DiT(Shape(768, 12, 12, 128, 1024, 50_258, 50_257), causal=False, dropout=0.1)
     assert sum(p.numel() for p in model.parameters()) == 169_627_218
     assert len(model.state_dict()) == 131
 
@@ -248,7 +249,7 @@ def test_an_evaluation_too_large_for_a_heartbeat_is_split(
 def test_a_pass_of_the_largest_sizes_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """`tiny` at BERT's vocabulary: a sequence at a time on a CPU, all of them on a GPU."""
     with torch.device("meta"):
-        model = Denoiser(Shape(256, 8, 8, 64, 128, 30_522, 103), causal=False, dropout=0.1)
+        model = DiT(Shape(256, 8, 8, 64, 128, 30_522, 103), causal=False, dropout=0.1)
     assert bound._sequences_a_pass(model, masks=15) == 1
     monkeypatch.setattr(bound, "PASS_ON_CPU", bound.PASS_ON_GPU)
     assert bound._sequences_a_pass(model, masks=15) > 64

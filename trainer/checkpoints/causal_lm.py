@@ -1,0 +1,121 @@
+"""Weights of a causal language model of transformers, as a denoiser takes them over.
+
+A folder as transformers saves it: config.json, model.safetensors, and where it has one the tokenizer. Weights
+pass unchanged, widened to float32. The vocabulary is the run's: words keep their rows; the mask's row, in the
+embedding and in an untied head, is the mean of the words'; rows behind the last word, which pad a vocabulary
+to a round number, are left out.
+Shapes: W rows in the file, V vocabulary with the mask, D width.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from trainer.checkpoints.tensors_file import TensorsFile
+from trainer.config.published import weights_file
+from trainer.data.tokenizer import Tokenizer
+from trainer.errors import CheckpointError
+from trainer.network.adapted import Adapted
+from trainer.settings.causal_lm import CausalLM
+
+PREFIXES = ("model.", "transformer.")  # before a bare name: Llama's and its like, GPT-2's
+BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")  # old files hold them: made anew here
+HEAD = "lm_head.weight"
+PADDING = 127  # rows behind the last word: to a multiple of 128, or in a large vocabulary a hundredth
+
+
+def load_causal_lm(path: Path, model: Adapted, tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
+    """All of `model`'s parameters by their names, in float32, on the CPU. tokenizer: the run's.
+
+    Raises CheckpointError, which names the first mismatch.
+    """
+    source = model.shape.source
+    assert source is not None, "an adapted network has a source"
+    weights = weights_file(path)
+    _check_words(weights, source, tokenizer)
+    parameters = dict(model.named_parameters())
+    with TensorsFile(weights) as file:
+        stored = {bare(name): name for name in file.entries if not name.endswith(BUFFERS)}
+        _check_head(file, stored, source, model)
+        for name, parameter in parameters.items():
+            if name not in stored:
+                raise CheckpointError(f"{weights}: {name} is missing; its first name is {min(file.entries)}")
+            rows = [source.vocab_size] if name in model.vocabulary else list(parameter.shape[:1])
+            found, wanted = file.entries[stored[name]].shape, [*rows, *parameter.shape[1:]]
+            if found != wanted:
+                raise CheckpointError(f"{weights}: {name} is {found}, by config.json it is {wanted}")
+        if strange := sorted(stored.keys() - parameters.keys() - {HEAD}):
+            raise CheckpointError(f"{weights}: {strange[0]} is not part of a {source.model_type} network")
+        tensors = {name: file.tensor(stored[name]) for name in parameters}
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise CheckpointError(f"{weights}: {name} holds {str(tensor.dtype).removeprefix('torch.')}")
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{weights}: {name} is not finite")
+    return {
+        name: with_mask(tensor.float(), tokenizer) if name in model.vocabulary else tensor.float()
+        for name, tensor in tensors.items()
+    }
+
+
+def with_mask(rows_WD: torch.Tensor, tokenizer: Tokenizer) -> torch.Tensor:
+    """rows_VD: the words' as they are, the mask's their mean."""
+    word_V = torch.arange(tokenizer.vocab_size) != tokenizer.mask_id
+    rows_VD = rows_WD.new_empty(tokenizer.vocab_size, rows_WD.shape[1])
+    rows_VD[word_V] = rows_WD[: tokenizer.vocab_size][word_V[: len(rows_WD)]]
+    rows_VD[tokenizer.mask_id] = rows_VD[word_V].mean(dim=0)
+    return rows_VD
+
+
+def bare(name: str) -> str:
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _check_head(file: TensorsFile, stored: Mapping[str, str], source: CausalLM, model: Adapted) -> None:
+    """A tied head is the embedding, and an untied one is there."""
+    if HEAD not in stored:
+        if not source.tie_word_embeddings:
+            raise CheckpointError(
+                f"{file.path}: {HEAD} is missing, and by config.json the head is not tied to the embedding"
+            )
+        return
+    (embedding,) = (name for name in model.vocabulary if name != HEAD)
+    if source.tie_word_embeddings and embedding in stored:
+        head, words = (file.tensor(stored[name]) for name in (HEAD, embedding))
+        if not torch.equal(head, words):
+            raise CheckpointError(
+                f"{file.path}: by config.json its head is tied to the embedding, but {HEAD} is another"
+            )
+
+
+def _check_words(weights: Path, source: CausalLM, tokenizer: Tokenizer) -> None:
+    """Every word of the tokenizer has a row, and few rows have no word; where its own tokenizer lies beside
+    the weights, words have the same ids."""
+    words = tokenizer.vocab_size - (tokenizer.mask_id == tokenizer.vocab_size - 1)
+    spare = source.vocab_size - words
+    if not 0 <= spare <= max(PADDING, source.vocab_size // 100):
+        raise CheckpointError(
+            f"{weights}: its vocabulary has {source.vocab_size:,} rows, the tokenizer {words:,} words: set "
+            "data.tokenizer to the one it was trained with"
+        )
+    own = weights.with_name("tokenizer.json")
+    if not own.is_file():
+        return
+    ids = _words_in(own)
+    ours = tokenizer.backend.get_vocab(with_added_tokens=True)
+    if wrong := sorted(word for word, i in ours.items() if ids.get(word) != i):
+        raise CheckpointError(
+            f"{own}: has {wrong[0]!r} in another place, or not at all: set data.tokenizer to {own.parent}"
+        )
+
+
+def _words_in(path: Path) -> dict[str, int]:
+    from tokenizers import Tokenizer as Backend
+
+    try:
+        return Backend.from_file(str(path)).get_vocab(with_added_tokens=True)
+    except Exception as error:  # the library has no kind of its own
+        raise CheckpointError(f"{path}: damaged ({error})") from None
