@@ -71,7 +71,8 @@ class ControlRequests:
             if request.verb == RETRY:
                 self._retry(request, driver)
                 continue
-            with self._held.writer.together():  # it is done, and marked as done
+            with self._held.writer.together():  # it is said and done, and marked as done
+                self._say(request)
                 if request.trial is None:
                     self._of_sweep(request, driver)
                 else:
@@ -124,12 +125,12 @@ class ControlRequests:
 
     def _new(self) -> list[ControlRecord]:
         """In the order they were asked."""
-        new = [each for each in self._undone() if each.verb in VERBS and each.id not in self._said]
-        for request in new:
-            self._said.add(request.id)
-            what = "the sweep" if request.trial is None else f"trial {self._trials.called(request.trial)}"
-            self._events.record("control", f"asked to {request.verb} {what}{request.by}", request.trial)
-        return new
+        return [each for each in self._undone() if each.verb in VERBS and each.id not in self._said]
+
+    def _say(self, request: ControlRecord) -> None:
+        self._said.add(request.id)
+        what = "the sweep" if request.trial is None else f"trial {self._trials.called(request.trial)}"
+        self._events.record("control", f"asked to {request.verb} {what}{request.by}", request.trial)
 
     def _done(self, request: ControlRecord) -> None:
         self._held.writer.finish_control(request.id)
@@ -137,6 +138,7 @@ class ControlRequests:
     def _retry(self, request: ControlRecord, driver: Controlled) -> None:
         chosen = list(self._trials.states) if request.trial is None else [request.trial]
         with self._held.writer.together():
+            self._say(request)
             again = self._held.writer.retry(chosen, "asked to retry it")
             self._done(request)
         driver.run_again(again)

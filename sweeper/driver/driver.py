@@ -68,8 +68,7 @@ class Driver:
         held.writer.set_sweep_state("running")
         self._source.extend()
         self._requests.forget_old()
-        self.events.resumed(self._trials.own)
-        self._queue.add(self._trials.hand_back_all())
+        self._queue.resume()
         self._queue.add(self._source.baselines())
         self._requests.hear(self)
 
@@ -108,14 +107,14 @@ class Driver:
         self._queue.to_score += self._source.scorings()
 
     def _propose(self) -> None:
-        proposed = self._source.propose()
-        if proposed is None:
+        if (asked := self._source.ask()) is None:
             return
-        record, error = proposed
-        if error:
-            self._end(record.id, "failed", error)
-        else:
-            self._queue.add([record.id])
+        with self._held.writer.together():
+            record, error = self._source.add(asked)
+            if error:
+                self._end(record.id, "failed", error)
+            elif record.repeat_of is None:
+                self._queue.add([record.id])
 
     def _settle(self) -> bool:
         """Whether there is something to do once the search has ended: to confirm, to race."""

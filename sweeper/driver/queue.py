@@ -38,7 +38,7 @@ class JobQueue:
         self._trials, self._events, self._spending = trials, events, spending
         self._writer = held.writer
         self._files = within(held.record.folder, "trials", str(held.record.id))
-        self._scored: dict[str, float] = {}  # by the live job's name: nats per token
+        self._scored: set[str] = set()  # names of the jobs whose score is in the store, and said
         self.stages = Stages(held, trials.stored)
         self._retries = Retries(held, events)
         self._above: dict[str, int] = {}  # by the job's name: an attempt that the store does not know
@@ -53,6 +53,12 @@ class JobQueue:
     def add(self, trials: Iterable[int]) -> None:
         """Behind those that wait."""
         self.waiting += trials
+
+    def resume(self) -> None:
+        """What the last driver left unfinished is queued again, and that is said."""
+        with self._writer.together():
+            self._events.resumed(self._trials.own)
+            self.add(self._trials.hand_back_all())
 
     def of_the_search(self) -> int:
         """How many of those that wait were proposed."""
@@ -157,10 +163,12 @@ class JobQueue:
         for report in reports:
             if wrong := not_finite(report):
                 return wrong
-            self._writer.add_scores(job.trial, job.round, report.evaluations, cost.cpu_seconds)
-            for each in report.evaluations:
-                if each.split == "valid":
-                    self._scored[job.name] = each.nelbo
+            with self._writer.together():
+                self._writer.add_scores(job.trial, job.round, report.evaluations, cost.cpu_seconds)
+                for each in report.evaluations:
+                    if each.split == "valid" and job.name not in self._scored:
+                        self._scored.add(job.name)
+                        self._events.scored(job, each.nelbo)
         return ""
 
     def finish(self, job: StageJob | ScoringJob) -> None:
@@ -171,7 +179,6 @@ class JobQueue:
                 self._events.stage_ended(job, "complete")
         elif job.name in self._scored:
             self.forget(job, complete=True)
-            self._events.scored(job, self._scored.pop(job.name))
         else:
             self.fail(job, "it ended without a score")
 

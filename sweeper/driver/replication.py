@@ -9,6 +9,7 @@ of them: its own numbers flatter it. Runs on fresh seeds do not know that it was
 
 from collections.abc import Iterator
 
+from sweeper.driver.event_log import EventLog
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials
 from sweeper.results.ranking import best_of_search
@@ -68,19 +69,19 @@ class Replication:
 class Confirmation:
     """The trials of role confirm are the record of what was decided; all of a decision come at once."""
 
-    def __init__(self, held: HeldSweep, trials: Trials):
-        self._spec, self._sweep, self._reader = held.spec, held.record, held.reader
-        self._trials = trials
+    def __init__(self, held: HeldSweep, trials: Trials, events: EventLog):
+        self._held, self._spec, self._trials, self._events = held, held.spec, trials, events
 
     def due(self) -> list[int]:
         """To be asked for when nothing else is left to run: the trials to be queued, which are added."""
         if self._spec.confirm is None:
             return []
-        stored = self._reader.trials(self._sweep.id)
+        reader, sweep = self._held.reader, self._held.record.id
+        stored = reader.trials(sweep)
         confirming = [trial.id for trial in stored if trial.role == "confirm"]
         if confirming and max(confirming) > max(trial.id for trial in stored if trial.role != "confirm"):
             return []  # decided since the search has ended
-        chosen = best_of_search(self._reader, self._sweep.id, self._spec.confirm.top)
+        chosen = best_of_search(reader, sweep, self._spec.confirm.top)
         params = {trial.configuration: trial.params for trial in reversed(stored) if trial.role != "confirm"}
         runs = []
         for seed in self._spec.confirm_seed_values:  # all on one seed first: they share its pretrain
@@ -88,4 +89,10 @@ class Confirmation:
                 config = self._spec.train_config(params[configuration], seed)
                 if self._trials.equal_to(content_hash(config.content()), seed) is None:
                     runs.append((params[configuration], config))
-        return self._trials.add_outside("confirm", runs)
+        if not runs:
+            return []
+        with self._held.writer.together():
+            self._events.note(
+                "confirm", f"the search has ended; {len(runs)} runs confirm its best on new seeds"
+            )
+            return self._trials.add_outside("confirm", runs)

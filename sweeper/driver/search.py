@@ -1,16 +1,26 @@
 """What does the search try, and when is it over? Proposals become trials, repeats are told what is known."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.trials import Trials, steps
 from sweeper.search.proposals import AT_RANDOM, SAMPLED, UNFINISHED, Proposal, Proposals
 from sweeper.store.records import ForeignTrial, TrialRecord
 from trainer.config.problems import InvalidConfig, MissingFiles
-from trainer.config.train_config import content_hash
+from trainer.config.train_config import TrainConfig, content_hash
 
 ENDED_EARLY = "the search has ended: "  # what a sentence begins with that says why it tries no more
 MOST_REPEATS = 200  # proposals in a row that were made before: the space is as good as exhausted
+
+
+class Asked(NamedTuple):
+    """A proposal, and the run that it is."""
+
+    proposal: Proposal
+    config: TrainConfig | None
+    hash: str
+    error: str  # why it is no run; '' where it is one
 
 
 class Search:
@@ -51,31 +61,32 @@ class Search:
         """
         return slots if self._spec.search.strategy.learns else 4 * slots
 
-    def propose(self) -> tuple[TrialRecord, str] | None:
-        """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run.
-
-        None where nothing was found that satisfies the constraints: the search is over. Raises MissingFiles,
-        with nothing written: what can be run one day is no trial that failed.
+    def ask(self) -> Asked | None:
+        """None where nothing was found that satisfies the constraints: the search is over. Raises
+        MissingFiles: what can be run one day is no trial that failed. Nothing is written.
         """
-        proposal, seed = self._proposals.ask(), self._spec.search.seed
+        proposal = self._proposals.ask()
         if proposal is None:
             self._impossible = True
             return None
-        error = ""
         try:
-            config = self._spec.train_config(proposal.params, seed)
-            hash = content_hash(config.content())
+            config = self._spec.train_config(proposal.params, self._spec.search.seed)
         except MissingFiles:
             raise
         except InvalidConfig as invalid:
-            error, hash = str(invalid), content_hash({"impossible": proposal.params})
-        original = self._trials.equal_to(hash, seed)
+            return Asked(proposal, None, content_hash({"impossible": proposal.params}), str(invalid))
+        return Asked(proposal, config, content_hash(config.content()), "")
+
+    def add(self, asked: Asked) -> tuple[TrialRecord, str]:
+        """A new trial: queued; or repeating another; or with the sentence that says why it cannot be run."""
+        proposal, config, hash, error = asked
+        original = self._trials.equal_to(hash, self._spec.search.seed)
         if original is not None:
             configuration = self._writer.add_configuration(hash, proposal.params)
-            record = self._repeat(proposal, original, configuration, 0 if error else steps(config))
-        elif error:
+            record = self._repeat(proposal, original, configuration, 0 if config is None else steps(config))
+        elif config is None:
             # It counts, or a space of nothing else would never end.
-            record = self._trials.add_impossible(hash, seed, proposal, error)
+            record = self._trials.add_impossible(hash, self._spec.search.seed, proposal, error)
         else:
             record = self._trials.add(config, "search", proposal)
         self._tried.add(record.configuration)

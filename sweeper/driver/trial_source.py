@@ -5,7 +5,7 @@ from sweeper.driver.event_log import EventLog
 from sweeper.driver.jobs import ScoringJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.replication import Confirmation, Replication
-from sweeper.driver.search import Search
+from sweeper.driver.search import Asked, Search
 from sweeper.driver.settling import Settling
 from sweeper.driver.trials import Trials
 from sweeper.results.progress_estimate import Planned
@@ -21,7 +21,7 @@ class TrialSource:
         self._held, self._spec = held, held.spec
         self._trials, self._events, self._requests = trials, events, requests
         self.look_again()
-        self._confirmation = Confirmation(held, trials)
+        self._confirmation = Confirmation(held, trials, events)
         self._settling = Settling(held, trials, events)
         self.planned = Planned.of(held.spec.resolved())
 
@@ -53,12 +53,14 @@ class TrialSource:
             self._events.note("search", why)
         return False
 
-    def propose(self) -> tuple[TrialRecord, str] | None:
-        """A trial that is to be run; or one that cannot be, and why. None: the proposal was another thing."""
-        proposed = self._search.propose()
-        if proposed is None:
-            return None
-        record, error = proposed
+    def ask(self) -> Asked | None:
+        """What the search is to try next; nothing is written. None: it is over."""
+        return self._search.ask()
+
+    def add(self, asked: Asked) -> tuple[TrialRecord, str]:
+        """A trial that is to be run; one that cannot be, and why; or one that repeats another, which is said.
+        To be called in a transaction: a kill leaves all of it, or nothing."""
+        record, error = self._search.add(asked)
         self._replication.want(record)
         values = {} if record.repeat_of else self._trials.entry(record.id).values
         self.early_stopping.add(record, values)
@@ -66,16 +68,11 @@ class TrialSource:
             return record, error
         original = self._trials.called(record.repeat_of)
         self._events.record("repeat", f"proposal {record.number} repeats trial {original}", record.id)
-        return None
+        return record, ""
 
     def confirmations(self) -> list[int]:
         """To be asked for once the search and its replicates have ended."""
-        added = self._confirmation.due()
-        if added:
-            self._events.note(
-                "confirm", f"the search has ended; {len(added)} runs confirm its best on new seeds"
-            )
-        return added
+        return self._confirmation.due()
 
     def race(self) -> list[int]:
         """To be asked for once nothing else is left: what runs in its next round."""
@@ -120,7 +117,8 @@ def _warm_start(held: HeldSweep, events: EventLog) -> list[ForeignTrial]:
     if known := held.reader.foreign_trials(held.record.id):
         return known
     chosen = foreign_trials(held.spec, held.reader)
-    held.writer.add_foreign_trials(chosen)
     from_where = ", ".join(held.spec.search.warm_start)
-    events.note("warm start", f"the search begins with {len(chosen)} trials of {from_where}")
+    with held.writer.together():
+        held.writer.add_foreign_trials(chosen)
+        events.note("warm start", f"the search begins with {len(chosen)} trials of {from_where}")
     return chosen

@@ -1,9 +1,12 @@
-"""What may become of a checkpoint on disk that its sweep knows nothing of?"""
+"""What may become of a checkpoint on disk that its sweep knows nothing of? And what does somebody do then?"""
 
+import re
 import shutil
 from pathlib import Path
 
 from tests.simulation import trainer
+
+ANOTHER = re.compile(r"(\S+) holds another run")
 
 
 def damage(file: Path, how: str) -> None:
@@ -21,3 +24,10 @@ def damage(file: Path, how: str) -> None:
         middle = len(whole) // 2
         flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
         file.write_bytes({"cut": whole[:middle], "emptied": b"", "flipped": flipped}[how])
+    trainer.look(file.parent)
+
+
+def heed(ending: str) -> None:
+    """Of a driver, which says what stands in its way: somebody takes it away."""
+    if found := ANOTHER.search(ending):
+        shutil.rmtree(found[1])

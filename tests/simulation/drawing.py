@@ -1,6 +1,7 @@
-"""Which faults are drawn? Of all kinds; asked for by name, of kinds that are not promised to be borne."""
+"""Which faults are drawn? Of all kinds; of each tenth sweep, one more that it need not end after as the
+undisturbed one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -10,19 +11,27 @@ from tests.simulation.world import BETWEEN, STEP, TURN, World
 if TYPE_CHECKING:
     from tests.simulation.sweep import Sweep
 
+SOON = 50  # points, after which a checkpoint is damaged once more
+TENTH = 7  # of ten seeds this one
+
 
 @dataclass(frozen=True)
 class TrialDamaged(AtAPoint):
-    """With its driver a trial's checkpoint is gone: deleted, cut, emptied, or one bit is another."""
+    """With its driver a trial's checkpoint is gone: deleted, cut, emptied, an older one, or one bit is
+    another. more: so often once more, of the same trial if it has one again."""
 
     how: str
+    more: int
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "TrialDamaged":
-        return cls(world.some_point(random), random.choice(("deleted", "cut", "emptied", "flipped")))
+        how = random.choice(("deleted", "cut", "emptied", "flipped", "older"))
+        return cls(world.some_point(random), how, random.choice((0, 0, 1, 3)))
 
     def plant(self, sweep: "Sweep") -> None:
-        sweep.world.strike(self, (STEP, TURN), lambda: sweep.crash("trials/*/*", self.how))
+        for time in range(1 + self.more):
+            fault = replace(self, at=self.at + time * SOON)
+            sweep.world.strike(fault, (STEP, TURN), lambda: sweep.crash("trials/*/*", self.how, again=True))
 
 
 @dataclass(frozen=True)
@@ -41,15 +50,17 @@ class StoreOlder(AtAPoint):
         sweep.before(self, sweep.put_back_store)
 
 
-NotPromised = TrialDamaged | StoreOlder
-NOT_PROMISED: tuple[type[NotPromised], ...] = get_args(NotPromised)
+Damage = TrialDamaged | StoreOlder
+DAMAGES: tuple[type[Damage], ...] = get_args(Damage)
 
 
-def draw(seed: int, world: World, also: tuple[type[NotPromised], ...] = ()) -> list[Fault | NotPromised]:
-    """Two to five of any kind; of every third sweep, kills alone. also: of kinds that are not promised, one.
+def draw(seed: int, world: World, also: tuple[type[Damage], ...] = ()) -> list[Fault | Damage]:
+    """Two to five of any kind; of every third sweep, kills alone. also: one of these kinds, whatever the
+    seed.
 
     world: of the undisturbed sweep."""
     random = Random(f"faults {seed}")
     kinds: tuple[type[Fault], ...] = (Kill,) if seed % 3 == 0 else FAULTS
     planned = [random.choice(kinds).draw(random, world) for _ in range(random.randint(2, 5))]
-    return [*planned, *([random.choice(also).draw(random, world)] if also else [])]
+    damages = also or (DAMAGES if seed % 10 == TENTH else ())
+    return [*planned, *([random.choice(damages).draw(random, world)] if damages else [])]

@@ -5,23 +5,27 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from sweeper.driver.event_log import PROGRESS
+from sweeper.driver.failures import Damaged, Stale
 from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
-from sweeper.store.records import ENDS, SweepRecord, TrialRecord
+from sweeper.store.records import ENDS, RETRIED, SweepRecord, TrialRecord
 from tests.simulation import tables, trainer
-from tests.simulation.drawing import NotPromised
+from tests.simulation.drawing import Damage, StoreOlder
 from tests.simulation.faults import Asleep, Fault, TakenOver
 from tests.simulation.sweep import Sweep, Violation
 from tests.simulation.workers import CPU, GPU, TOGETHER
 from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
+DECISIONS = ("repeat", "confirm", "warm start", "score")  # events that tell of one
+MOST = {each.kind: each.most for each in (Damaged, Stale)}
 SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
 
-def check(sweep: Sweep, faults: Sequence[Fault | NotPromised] = ()) -> None:
+def check(sweep: Sweep, faults: Sequence[Fault | Damage] = ()) -> None:
     """Of a sweep that has run, with these faults."""
     with closing(Reader(sweep.url)) as reader:
         record = reader.sweep(sweep.spec.name)
@@ -33,7 +37,9 @@ def check(sweep: Sweep, faults: Sequence[Fault | NotPromised] = ()) -> None:
             _every_trial_has_ended(record, trials)
             _as_many_as_were_asked_for(sweep, reader, record)
         unscored = reader.trials_said(record.id, UNSCORED)
-        _scored(sweep, unscored)
+        if not any(isinstance(each, StoreOlder) for each in faults):  # it may miss what `keep` has deleted
+            _scored(sweep, unscored)
+        _begun_again(reader, record, own)
         _none_twice(reader, record, [trial for trial in own if trial.id not in unscored])
         _rows(reader, record, own)
         for trial in own:
@@ -49,6 +55,7 @@ def equal(sweep: Sweep, undisturbed: Sweep) -> None:
     name = sweep.spec.name
     ours, theirs = told(sweep.url, name), told(undisturbed.url, name)
     ours["scores"], theirs["scores"] = _scores(sweep), _scores(undisturbed)
+    ours["lines"], theirs["lines"] = _lines(sweep), _lines(undisturbed)
     for name, value in theirs.items():
         if ours[name] != value:
             difference = _first_difference(ours[name], value)
@@ -69,6 +76,13 @@ def same(once: Sweep, again: Sweep) -> None:
 
 def _scores(sweep: Sweep) -> list[Any]:
     return sorted(tables.rows(sweep.store, "SELECT trial, round, nelbo, nats FROM scores"))
+
+
+def _lines(sweep: Sweep) -> list[Any]:
+    """What is said of a decision stands there once, as the decision does."""
+    return sorted(
+        row for row in tables.rows(sweep.store, "SELECT kind, text FROM events") if row[0] in DECISIONS
+    )
 
 
 def _first_difference(ours: Any, theirs: Any) -> str:
@@ -174,6 +188,18 @@ def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
         raise Violation("wrong", f"trial {trial.id} was pruned, and nothing prunes")
 
 
+def _begun_again(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """Because its checkpoint was damaged, or of a later attempt: a few times, unless it came further."""
+    for trial in own:
+        times = Counter[str]()
+        for event in reader.events(record.id, trial.id, limit=100_000):
+            times.update([event.kind] if event.kind in MOST else ())
+            if event.kind in (PROGRESS, RETRIED):
+                times.clear()
+            if said := [kind for kind, most in MOST.items() if times[kind] > most]:
+                raise Violation("repeated", f"trial {trial.id} was begun again too often: {said}")
+
+
 def _scored(sweep: Sweep, unscored: set[int]) -> None:
     """What a race wants scored can be, unless a worker of it died."""
     if unscored and not any(name.startswith("score of") for name in sweep.lost):
@@ -188,9 +214,7 @@ def _costs(sweep: Sweep, reader: Reader, own: list[TrialRecord], disturbed: bool
             raise Violation("wrong", f"trial {trial.id} took {took} CPU seconds, {said} were written down")
 
 
-def _budget(
-    sweep: Sweep, reader: Reader, own: list[TrialRecord], faults: Sequence[Fault | NotPromised]
-) -> None:
+def _budget(sweep: Sweep, reader: Reader, own: list[TrialRecord], faults: Sequence[Fault | Damage]) -> None:
     """Never exceeded by more than one report of each worker."""
     budget = sweep.spec.budget
     if budget is None or not own:
@@ -227,7 +251,7 @@ def _steps(sweep: Sweep) -> None:
             what, _, step = line.split()
             if what == "save":
                 saved = int(step)
-            elif int(step) <= saved and log.parent.name not in sweep.damaged:
+            elif int(step) <= saved:
                 said = f"{log.parent.name}: step {step} was trained again, {saved} was saved"
                 raise Violation("repeated", said)
 

@@ -27,6 +27,8 @@ SAID = {
     "Doubled": "a report or an end comes twice, or once its job is another worker's",
     "StageDamaged": "the driver dies, and a finished pretrain is cut, flipped, deleted or an older copy",
     "SpecChanged": "trials, budget, keep or settle are others for the next driver",
+    "TrialDamaged": "the driver dies, and a trial's checkpoint is cut, flipped, deleted or an older copy",
+    "StoreOlder": "the store is an older copy of itself, beside newer folders",
 }
 
 
@@ -56,9 +58,10 @@ def _simulation() -> list[str]:
         f"| --- | --- | --- |{' --- |' * len(HOW)}",
     ]
     for kind, says in SAID.items():
-        row = by_kind.get(kind, {})
-        counts = " | ".join(str(row.get(how, 0)) for how in HOW)
-        lines.append(f"| {kind} | {says} | {row.get('times', 0):,} | {counts} |")
+        if (row := by_kind.get(kind)) is None:
+            continue  # it was not tried yet
+        counts = " | ".join(str(row[how]) for how in HOW)
+        lines.append(f"| {kind} | {says} | {row['times']:,} | {counts} |")
     within = ", ".join(f"{name} {times}" for name, times in summary["with"].items())
     return [*lines, "", f"Sweeps with each section, sampler and pruner: {within}."]
 

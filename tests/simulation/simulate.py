@@ -27,7 +27,7 @@ from tests.simulation.world import cheap
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
 HOW = ("lost", "doubled", "repeated", "wrong", "hung")
 TWICE = 10  # of so many seeds one is run twice with its faults: both are to be the same
-Planned = Sequence[faults.Fault | drawing.NotPromised]
+Planned = Sequence[faults.Fault | drawing.Damage]
 
 
 class Outcome(NamedTuple):
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     within: frozenset[str]  # what the specification has
 
 
-def simulate(seed: int, also: tuple[type[drawing.NotPromised], ...] = ()) -> Outcome:
+def simulate(seed: int, also: tuple[type[drawing.Damage], ...] = ()) -> Outcome:
     began = time.process_time()
     base = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="simulated-", dir=base) as place, cheap():
@@ -93,7 +93,7 @@ def _run_with(sweep: Sweep, planned: Planned) -> None:
 
 
 def outcomes(
-    seeds: range, jobs: int, also: tuple[type[drawing.NotPromised], ...] = (), minutes: float = math.inf
+    seeds: range, jobs: int, also: tuple[type[drawing.Damage], ...] = (), minutes: float = math.inf
 ) -> Iterator[Outcome]:
     """In the order of the seeds; none is begun once the minutes are over."""
     until, one = time.monotonic() + 60 * minutes, partial(simulate, also=also)
@@ -136,13 +136,13 @@ class Tally:
 
 
 def main() -> int:
-    by_name = {kind.__name__: kind for kind in drawing.NOT_PROMISED}
+    by_name = {kind.__name__: kind for kind in drawing.DAMAGES}
     parser = options("simulation", __doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=math.inf, help="Then no further seed is begun.")
-    parser.add_argument("--also", action="append", default=[], choices=by_name, help="Not promised yet.")
+    parser.add_argument("--also", action="append", default=[], choices=by_name, help="With every seed.")
     parser.add_argument("--until-found", action="store_true", help="No further than the first violation.")
     given = parser.parse_args()
     also, tally = tuple(by_name[name] for name in given.also), Tally()

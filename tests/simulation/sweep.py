@@ -18,7 +18,7 @@ from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.simulation import tables, trainer
-from tests.simulation.damage import damage
+from tests.simulation.damage import damage, heed
 from tests.simulation.memory import forgets
 from tests.simulation.scenario import Scenario
 from tests.simulation.workers import Workers, take_turns
@@ -49,18 +49,15 @@ class Early(Protocol):
 class Sweep:
     def __init__(self, scenario: Scenario, place: Path):
         self.scenario, self.place, self.spec = scenario, place, scenario.spec
-        self.url, self.files, self.store = (
-            f"sqlite:///{place}/sweeps.db",
-            place / "files",
-            place / "sweeps.db",
-        )
+        self.url, self.files = f"sqlite:///{place}/sweeps.db", place / "files"
+        self.store = place / "sweeps.db"
         self.world = World(scenario.seed, place)
         self._between: dict[int, list[Callable[[], None]]] = {}
         self._once_it_is_dead: list[Callable[[], None]] = []
         self.endings: list[str] = []  # of each driver
         self.lost: dict[str, int] = {}  # by the job's name: how often its worker died
         self.spent: dict[str, float] = {}  # by the job's name: CPU seconds of its workers
-        self.damaged: set[str] = set()  # stages
+        self.damaged: set[str] = set()  # stages and trials, by their folders' names
         self.asked_for: list[tuple[str, int | None]] = []
         self.ran = 0.0  # seconds, of all drivers
         self.workers: Workers | None = None
@@ -84,6 +81,7 @@ class Sweep:
                 while self._once_it_is_dead:
                     self._once_it_is_dead.pop()()
                 self.endings.append(self._one_driver())
+                heed(self.endings[-1])
         raise Violation("hung", f"it does not end: {self.endings[-5:]}")
 
     def _one_driver(self) -> str:
@@ -234,15 +232,16 @@ class Sweep:
         request(self.url, there[0][0], verb, trial, self.world.clock)
         return True
 
-    def crash(self, folders: str, how: str) -> bool:
+    def crash(self, folders: str, how: str, *, again: bool = False) -> bool:
         """The driver dies, and with it a checkpoint: of a finished stage, or of a trial. False: there is
-        none."""
+        none. again: rather of one that was damaged before."""
         name = SEAL if folders.startswith("stages") else trainer.LAST
         found = sorted(file.parent / trainer.LAST for file in self.files.glob(f"{folders}/{name}"))
-        found = [file for file in found if file.is_file()]
+        found = [file for file in found if file.is_file() and (not again or trainer.is_whole(file))]
         if not found or not self._leads:
             return False
-        file = self.world.random.choice(found)
+        before = [file for file in found if again and file.parent.name in self.damaged]
+        file = self.world.random.choice(before or found)
         self.damaged.add(file.parent.name)
         self._once_it_is_dead.append(lambda: damage(file, how))
         self.world.kill()

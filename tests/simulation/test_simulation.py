@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from sweeper.driver.failures import Damaged
 from sweeper.store.controls import request_of_driver
 from sweeper.store.engine import transaction
 from sweeper.store.leased import Leased
 from sweeper.store.queries import Reader
 from sweeper.store.writer import Writer
-from tests.simulation import oracle, reliability, simulate
+from tests.simulation import drawing, oracle, reliability, simulate
+from tests.simulation.drawing import DAMAGES, TrialDamaged
 from tests.simulation.faults import FAULTS, Fault, Kill, Theft
 from tests.simulation.scenario import draw
 from tests.simulation.simulate import Outcome
@@ -73,6 +75,27 @@ def _ask_for_more(sweep: Sweep, heard: list[bool]) -> None:
     heard.append(request_of_driver(sweep.url, 1, "extend +2", clock=sweep.world.clock))
 
 
+@pytest.mark.parametrize("seed", [7, pytest.param(17, marks=pytest.mark.long)])
+def test_each_tenth_sweep_has_something_damaged_and_the_others_have_what_they_had(
+    seed: int, tmp_path: Path
+) -> None:
+    world = Sweep(draw(seed), tmp_path).run().world
+    with_damage, without = (drawing.draw(each, world) for each in (seed, seed + 1))
+    assert [type(each) in DAMAGES for each in with_damage].count(True) == 1
+    assert not any(type(each) in DAMAGES for each in without)
+    assert simulate.simulate(seed).violation == ""
+
+
+def test_damage_that_nobody_counts_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that lets a trial begin again however often its checkpoint was damaged."""
+    monkeypatch.setattr(Damaged, "most", 99)
+    fault = TrialDamaged(600, "cut", 5)
+    sweep = Sweep(draw(5), tmp_path)
+    fault.plant(sweep)
+    with pytest.raises(AssertionError, match="begun again too often: \\['damaged'\\]"):
+        oracle.check(sweep.run(), [fault])
+
+
 def test_a_lease_that_is_not_asked_for_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that writes on under a stolen lease."""
     monkeypatch.setattr(Leased, "_transaction", lambda self: transaction(self._engine))
@@ -109,7 +132,7 @@ def test_the_table_of_the_document_is_what_was_simulated() -> None:
 
 
 def test_every_kind_of_fault_is_said_in_the_document() -> None:
-    assert set(reliability.SAID) == {kind.__name__ for kind in FAULTS}
+    assert set(reliability.SAID) == {kind.__name__ for kind in (*FAULTS, *DAMAGES)}
 
 
 def _any_violation(points: range, place: Path, fault: type[Fault]) -> bool:

@@ -13,9 +13,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from sweeper.files.stage_cache import SEAL
 from tests.simulation.world import STEP, World
 from trainer.config.train_config import TrainConfig
-from trainer.errors import DamagedBranch, DamagedCheckpoint, MissingCheckpoint
+from trainer.errors import DamagedBranch, DamagedCheckpoint, MissingCheckpoint, OtherRun, StaleAttempt
 from trainer.evaluation.record import Evaluation, Report
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
@@ -38,6 +39,10 @@ class Curve:
         drawn = int.from_bytes(sha256(f"({self._said}, {value!r})".encode()).digest()[:4]) / 2**32
         return 0.7 * value + 1 + self._more + 0.05 * drawn
 
+    @property
+    def name(self) -> str:
+        return sha256(self._said.encode()).hexdigest()[:8]
+
 
 def _is_of(phase: str, name: str) -> bool:
     return name.startswith(f"{phase}.")
@@ -50,6 +55,11 @@ class Phase(NamedTuple):
     start: float  # what it branches from
     tokens: int  # of a step
     every: int  # steps between two reports
+
+    @property
+    def run(self) -> str:
+        """Which one it is: its folder holds no other."""
+        return f"{self.curve.name} {self.start}"
 
 
 def train(
@@ -117,9 +127,7 @@ def rows_of(config: TrainConfig) -> dict[int, float]:
 
 def _run(phase: Phase, folder: Path, attempt: int, acknowledged: int) -> Iterator[Report | None]:
     last = phase.first + phase.steps
-    file = folder / LAST
-    state = _read(file) if file.is_file() else {"step": phase.first, "value": phase.start}
-    state.setdefault("rows", [])
+    state = _state(phase, folder, attempt)
     for row in state["rows"]:
         if row["step"] > acknowledged:
             yield _report(row)
@@ -134,13 +142,27 @@ def _run(phase: Phase, folder: Path, attempt: int, acknowledged: int) -> Iterato
             reports = step % phase.every == 0 or step == last
             if reports:
                 rows = [*rows, {"step": step, "value": value, "tokens": (step - phase.first) * phase.tokens}]
-            state = {"step": step, "value": value, "rows": rows}
+            state |= {"step": step, "value": value, "rows": rows}
             if reports or world.random.random() < 0.2:
                 _save(folder, state, attempt)
             yield _report(rows[-1]) if reports else None
     finally:
         if world.saves and not world.dead and state["step"] > phase.first:
             _save(folder, state, attempt)
+
+
+def _state(phase: Phase, folder: Path, attempt: int) -> dict[str, Any]:
+    """What the attempt goes on from. Raises OtherRun and StaleAttempt as the trainer does."""
+    new = {"step": phase.first, "value": phase.start, "rows": [], "run": phase.run, "attempt": attempt}
+    if not (folder / LAST).is_file():
+        return new
+    state = _read(folder / LAST)
+    if state["run"] != phase.run:
+        raise OtherRun(f"{folder} holds another run: {state['run']} there, {phase.run} here")
+    if state["attempt"] > attempt:
+        said = f"{folder}: attempt {state['attempt']} has been here, {attempt} is too late"
+        raise StaleAttempt(said, state["attempt"])
+    return {**state, "attempt": attempt}
 
 
 def _report(row: dict[str, float]) -> Report:
@@ -188,6 +210,21 @@ def _read(file: Path) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{file} is damaged")
     state: dict[str, Any] = json.loads(whole[64:])
     return state
+
+
+def look(folder: Path) -> None:
+    """What of the folder's last checkpoint is whole, the log says: what comes after it is trained again. A
+    pretrain that was finished begins anew."""
+    whole = not (folder / SEAL).is_file() and is_whole(folder / LAST)
+    if folder.is_dir():
+        _log(folder, "save", 0, _read(folder / LAST)["step"] if whole else 0)
+
+
+def is_whole(file: Path) -> bool:
+    try:
+        return bool(_read(file))
+    except (MissingCheckpoint, DamagedCheckpoint):
+        return False
 
 
 def _log(folder: Path, what: str, attempt: int, step: object) -> None:
