@@ -112,7 +112,7 @@ def show_board(
     columns: str | None = None,
     sort: str | None = None,
 ) -> None:
-    from sweeper.results.leaderboard import leaderboard as make_board
+    from sweeper.results.leaderboard import Watched
     from sweeper.results.savings import savings
     from sweeper.store.notes import standing, tags_of
     from sweeper.terminal import console
@@ -122,8 +122,10 @@ def show_board(
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
-        board = make_board(reader, sweep.name)
-        saved, stand = savings(reader, sweep), standing(reader.notes(sweep.id))
+        watched = Watched(reader, sweep.name)
+        board = watched.board()
+        saved = savings(reader, sweep, watched.now.trials.values())
+        stand = standing(reader.notes(sweep.id))
     if json:
         with failing(NoColumn, USAGE, json):
             shown = in_order(board, sort)[:limit]

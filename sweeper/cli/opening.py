@@ -4,7 +4,7 @@ Imported by the command line before anything else, so everything heavy is import
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -166,8 +166,12 @@ def trial_of(reader: "Reader", sweep: "SweepRecord", trial: int, json: bool) -> 
     return record
 
 
-def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
-    """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is."""
+def summary(
+    reader: "Reader", sweep: "SweepRecord", trials: "Sequence[TrialRecord] | None" = None
+) -> dict[str, Any]:
+    """A sweep as a JSON object: what it is, its trials by state, who drives it and how far it is.
+
+    trials: its own, where they have been read."""
     from time import time
 
     from sweeper.results.progress_estimate import stored_progress
@@ -175,7 +179,7 @@ def summary(reader: "Reader", sweep: "SweepRecord") -> dict[str, Any]:
 
     said = sweep._asdict()
     kept = ("id", "name", "state", "note", "created", "ended", "folder", "code_version")
-    so_far = stored_progress(reader, sweep, now := time())
+    so_far = stored_progress(reader, sweep, now := time(), trials)
     precision = (sweep.spec.get("trainer") or {}).get(PRECISION)
     return {
         **{key: said[key] for key in kept},

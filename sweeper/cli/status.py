@@ -27,12 +27,13 @@ def status(name: MaybeName = None, db: Database = DEFAULT_URL, json: AsJson = Fa
         _list(db, json)
         return
     with opened_sweep(db, name, json) as (reader, sweep):
-        document, events = summary(reader, sweep), reader.events(sweep.id, limit=5)
-        running = [trial for trial in reader.trials(sweep.id) if trial.state == "running"]
+        own = reader.trials(sweep.id)  # once: a sweep may have thousands
+        document, events = summary(reader, sweep, own), reader.events(sweep.id, limit=5)
+        running = [trial for trial in own if trial.state == "running"]
         trials = [RunningTrial.of(trial, reader.last_step(trial.id)) for trial in running]
-        stages = pretrains(running_stages(reader, sweep)) if document["driver"] else []
-        saved, disk = savings(reader, sweep), use(reader, sweep, db)
-        spent, said = spent_in_words(reader, sweep), said_of_sweep(sweep, reader.notes(sweep.id))
+        stages = pretrains(running_stages(reader, sweep, own)) if document["driver"] else []
+        saved, disk = savings(reader, sweep, own), use(reader, sweep, db)
+        spent, said = spent_in_words(reader, sweep, own), said_of_sweep(sweep, reader.notes(sweep.id))
     if json:
         last, saving = [event._asdict() for event in events], saved and saved._asdict()
         running_now = [stage._asdict() for stage in stages]

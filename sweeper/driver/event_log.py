@@ -8,7 +8,14 @@ from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.driver.progress import Progress, Status
 from sweeper.driver.trials import Trials
-from sweeper.results.progress_estimate import Pace, Planned, Pretrain, of_ended, progress_estimate
+from sweeper.results.progress_estimate import (
+    Pace,
+    Planned,
+    Pretrain,
+    ended_of,
+    of_ended,
+    progress_estimate,
+)
 from sweeper.results.race_plan import UNSCORED
 from sweeper.search.proposals import UNFINISHED
 from sweeper.store.records import ENDS, TrialRecord
@@ -161,7 +168,7 @@ class Glance:
         """planned, proposed: as in progress_estimate. spent: seconds, of all drivers. live: what workers do.
         ended: the sweep has."""
         runs, seconds = self._trials.runs(), self._clock() - self._began
-        pace = Pace(sum(run.state in ENDS for run in runs) - self._untimed, spent)
+        pace = Pace(ended_of(runs) - self._untimed, spent)
         estimate = progress_estimate(runs, planned, proposed, pace, seconds)
         leader = self._leader()
         return Status(
@@ -181,11 +188,8 @@ class Glance:
 
     def _leader(self) -> int | None:
         """The run that is lowest so far; not what was pruned, failed or stopped."""
-        ranked = [
-            (self._trials.sign * best, trial)
-            for trial, best in self._trials.best.items()
-            if self._trials.states[trial] in (*UNFINISHED, "complete")
-        ]
+        states, sign, ranks = self._trials.states, self._trials.sign, {*UNFINISHED, "complete"}
+        ranked = [(sign * best, trial) for trial, best in self._trials.best.items() if states[trial] in ranks]
         return min(ranked)[1] if ranked else None
 
 

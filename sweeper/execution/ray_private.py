@@ -15,6 +15,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune.experiment import Trial
 
 READ_FROM = "2.60"
 
@@ -87,3 +88,16 @@ def hear_of_nodes(say: Callable[[str], None]) -> None:
         say("\n".join(data["lines"]))
 
     ray_worker.print_to_stdstream = heard
+
+
+def lighten(trial: Trial) -> None:
+    """Tune keeps each of its trials until the run ends, with all that it was given, all that it said last and
+    what each number in it was before: some 60 kB. Of one that has ended nobody asks for any of it here."""
+    trial.config.clear()
+    trial.evaluated_params.clear()
+    trial.experiment_tag = ""
+    said = trial.run_metadata
+    # Not empty: for a trial without a result Tune asks its worker, which has another one by now.
+    said.last_result = {"done": True}
+    said.metric_analysis.clear()
+    said.metric_n_steps.clear()

@@ -120,10 +120,12 @@ class TrialBackend:
         if result and "news" in result and result["news"].over:
             self.receive(tune_id, result)
         self._jobs.pop(tune_id, None)
+        self._heard.pop(tune_id, None)
 
     @_contained(None)
     def died(self, tune_id: str) -> None:
         job = self._jobs.pop(tune_id, None)
+        self._heard.pop(tune_id, None)
         if job is None or self.stopping:
             return
         self._driver.fail(job, self._ended.get(tune_id, Lost()))

@@ -11,7 +11,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeper.execution.ray_private import actor_of
+from sweeper.execution.ray_private import actor_of, lighten
 from sweeper.execution.trial_backend import TrialBackend
 
 
@@ -80,10 +80,14 @@ class SchedulerAdapter(FIFOScheduler):
 
 class NoProgress(TrialProgressCallback):
     """Tune adds a reporter of its own where it is given none, and that says on stdout, however quiet it was
-    told to be, that a trial which was stopped before its first result has "completed"."""
+    told to be, that a trial which was stopped before its first result has "completed".
+
+    It is the last that Tune tells of a trial's end: what Tune keeps of it is made light."""
 
     def on_trial_result(self, *_: Any, **__: Any) -> None: ...
 
-    def on_trial_error(self, *_: Any, **__: Any) -> None: ...
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        lighten(trial)
 
-    def on_trial_complete(self, *_: Any, **__: Any) -> None: ...
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        lighten(trial)

@@ -102,6 +102,6 @@ def _column(values: Sequence[Any]) -> pa.Array:
 
 def _metrics(reader: Reader, trials: Sequence[int]) -> Iterator[pa.Table]:
     for start in range(0, max(1, len(trials)), BATCH):
-        rows = [(trial, *row) for trial, row in reader.metric_rows(trials[start : start + BATCH])]
+        rows = reader.metric_rows(trials[start : start + BATCH])
         columns = list(zip(*rows, strict=True)) or [()] * len(METRICS)
         yield pa.table([pa.array(c, f.type) for c, f in zip(columns, METRICS, strict=True)], schema=METRICS)

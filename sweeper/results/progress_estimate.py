@@ -5,7 +5,8 @@ A driver knows what it has come to; `status` and the dashboard read the same fac
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,35 +68,41 @@ class Pace(NamedTuple):
 
 
 def progress_estimate(
-    runs: Collection[Run], planned: Planned, proposed: int | None, pace: Pace, seconds: float | None
+    runs: Counter[Run], planned: Planned, proposed: int | None, pace: Pace, seconds: float | None
 ) -> ProgressEstimate:
-    """Of a sweep that goes on. proposed: configurations, by the search; None: it is over. seconds: since its
-    driver began; None: nobody drives it."""
-    ended = sum(run.state in ENDS for run in runs)
+    """Of a sweep that goes on. runs: how many of each. proposed: configurations, by the search; None: it is
+    over. seconds: since its driver began; None: nobody drives it."""
+    ended = ended_of(runs)
     unproposed = 0 if proposed is None else max(0, planned.configurations - proposed)
-    live = sum(run.role == "search" and run.state not in ENDS for run in runs)
+    live = sum(n for run, n in runs.items() if run.role == "search" and run.state not in ENDS)
     # What is complete has its replicates already; what is pruned or fails gets none.
-    total = len(runs) + unproposed + (planned.replicates - 1) * (unproposed + live)
+    total = runs.total() + unproposed + (planned.replicates - 1) * (unproposed + live)
     if not any(run.role == "confirm" for run in runs):
         total += planned.confirmations
     if planned.race:
         certain = planned.race.runs(unproposed + _may_race(runs, planned.race))
-        total += max(0, certain - sum(run.role == "race" for run in runs))
+        total += max(0, certain - sum(n for run, n in runs.items() if run.role == "race"))
     left = total - ended
     paced = seconds is not None and pace.ended and left
     return ProgressEstimate(ended, total, seconds, pace.seconds / pace.ended * left if paced else None)
 
 
-def _may_race(runs: Collection[Run], race: CertainRace) -> int:
+def ended_of(runs: Counter[Run]) -> int:
+    return sum(n for run, n in runs.items() if run.state in ENDS)
+
+
+def _may_race(runs: Counter[Run], race: CertainRace) -> int:
     """Configurations that are there and may be ranked yet: what was pruned or failed never races."""
-    alive = [run.role for run in runs if run.state in (*UNFINISHED, "complete")]
-    baselines = alive.count("baseline") if any(run.role == "baseline" for run in runs) else race.baselines
-    return alive.count("search") + min(baselines, race.baselines)
+    alive = Counter[str]()
+    for run, n in runs.items():
+        alive[run.role] += n if run.state in (*UNFINISHED, "complete") else 0
+    baselines = alive["baseline"] if any(run.role == "baseline" for run in runs) else race.baselines
+    return alive["search"] + min(baselines, race.baselines)
 
 
-def of_ended(runs: Collection[Run], seconds: float | None) -> ProgressEstimate:
+def of_ended(runs: Counter[Run], seconds: float | None) -> ProgressEstimate:
     """Of a sweep that has come to its end."""
-    return ProgressEstimate(sum(run.state in ENDS for run in runs), len(runs), seconds, None)
+    return ProgressEstimate(ended_of(runs), runs.total(), seconds, None)
 
 
 def stored_progress(
@@ -104,7 +111,7 @@ def stored_progress(
     """By the store alone. now: seconds since 1970. trials: the sweep's, where they have been read."""
     trials = reader.trials(sweep.id) if trials is None else trials
     own = [trial for trial in trials if trial.repeat_of is None]
-    runs = [Run(trial.role, trial.state) for trial in own]
+    runs = Counter(Run(trial.role, trial.state) for trial in own)
     drivers, seconds = reader.drivers(sweep.id), None
     if sweep.driver(now) is not None:
         began = [each.began for each in drivers if each.holder == sweep.lease_holder]

@@ -29,9 +29,13 @@ class Savings(NamedTuple):
         return f"saved {self.steps:,} of {self.unshared:,} steps, {hours(self.cpu_seconds, self.gpu_seconds)}"
 
 
-def savings(reader: Reader, sweep: SweepRecord) -> Savings | None:
-    """None where no trial has branched from a stage yet, or sharing has saved nothing."""
-    trained, by_stage = savings_by_stage(reader, sweep)
+def savings(
+    reader: Reader, sweep: SweepRecord, trials: Iterable[TrialRecord] | None = None
+) -> Savings | None:
+    """None where no trial has branched from a stage yet, or sharing has saved nothing.
+
+    trials: the sweep's, where they have been read."""
+    trained, by_stage = savings_by_stage(reader, sweep, trials)
     found = by_stage.values()
     saved = sum(each.steps for each in found)
     if saved <= 0:
@@ -78,14 +82,15 @@ def pruned(
     return Pruned(ended, steps, whole, cpu, gpu) if ended else None
 
 
-def savings_by_stage(reader: Reader, sweep: SweepRecord) -> tuple[int, dict[str, Savings]]:
+def savings_by_stage(
+    reader: Reader, sweep: SweepRecord, trials: Iterable[TrialRecord] | None = None
+) -> tuple[int, dict[str, Savings]]:
     """(steps that its trials trained themselves, by key of the stages that trials have branched from, and of
-    those that these go on from)."""
-    trained, branches = 0, dict[str, int]()
-    for trial in reader.trials(sweep.id):
+    those that these go on from). trials: as in savings."""
+    trained, branches, folder = 0, dict[str, int](), f"{sweep.folder}/trials/{sweep.id}"
+    for trial in reader.trials(sweep.id) if trials is None else trials:
         if trial.repeat_of is None:
-            ledger = Path(sweep.folder) / "trials" / str(sweep.id) / str(trial.id) / LEDGER
-            steps = _lines(ledger)
+            steps = _lines(f"{folder}/{trial.id}/{LEDGER}")
             trained += steps
             if trial.stage and steps:
                 branches[trial.stage] = branches.get(trial.stage, 0) + 1
@@ -141,12 +146,13 @@ def spent(reader: Reader, sweep: int, own: Sequence[TrialRecord]) -> Amount:
     )
 
 
-def spent_in_words(reader: Reader, sweep: SweepRecord) -> str:
-    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget."""
+def spent_in_words(reader: Reader, sweep: SweepRecord, trials: Iterable[TrialRecord] | None = None) -> str:
+    """'0.52 of 8 hours, 3 of 50 trials'; '' of a sweep without a budget. trials: as in savings."""
     budget = sweep.spec.get("budget") or {}
     if not budget:
         return ""
-    own = [trial for trial in reader.trials(sweep.id) if trial.repeat_of is None]
+    trials = reader.trials(sweep.id) if trials is None else trials
+    own = [trial for trial in trials if trial.repeat_of is None]
     parts = [
         f"{used / unit:.3g} of {budget[name]:g} {name.replace('_', ' ').replace('gpu', 'GPU')}"
         for (name, unit), used in zip(UNITS.items(), spent(reader, sweep.id, own), strict=True)
@@ -163,9 +169,11 @@ def hours(cpu_seconds: float, gpu_seconds: float) -> str:
     return f"{seconds / 3600:,.1f} {unit}-hours"
 
 
-def _lines(ledger: Path) -> int:
+def _lines(ledger: str) -> int:
+    """Of a ledger of each trial: no Path is made of ten thousand."""
     try:
-        return ledger.read_bytes().count(b"\n")
+        with open(ledger, "rb") as file:
+            return file.read().count(b"\n")
     except OSError:
         return 0
 

@@ -2,21 +2,20 @@
 
 Arrays, not objects: ten thousand trials have a quarter of a million latest values, and as many nats."""
 
-import json
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Select, Table, Text, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Table, Text, cast, func, select
 
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, LatestRecord, ScoreRecord, SweepRecord, TrialRecord
 from sweeper.store.schema import configurations, evaluations, latest, scores, trials
+from sweeper.store.source import AT_ONCE, Same, columns_of, fetched, parsed, trials_of
 
-AT_ONCE = 1000  # JSON texts that are parsed as one: equal keys in them are one string
 EVER = -1  # a version below all
 
 
@@ -61,7 +60,8 @@ class Followed:
         self.latest: dict[int, Latest] = {}
         self.evaluations: dict[str, dict[int, EvaluationRecord]] = {"valid": {}, "test": {}}  # by split
         self.scores: dict[int, list[ScoreRecord]] = {}  # in order of round and split
-        self._shared: dict[str, Any] = {}  # what equal texts say
+        self._same = Same()
+        self._shared: dict[str, tuple[str, ...]] = {}  # names of metrics
 
     def refresh(self) -> set[int] | None:
         """The trials that have changed since the last one; None: all is as if never read before.
@@ -106,14 +106,11 @@ class Followed:
         return changed
 
     def _read_trials(self, connection: Connection, since: ColumnElement[bool]) -> set[int]:
-        query = select(trials.c.version, *_columns(trials, TrialRecord)).where(since).order_by(trials.c.id)
-        if not (rows := _rows(connection, query)):
+        query = select(trials.c.version, *columns_of(trials, TrialRecord)).where(since).order_by(trials.c.id)
+        if not (rows := fetched(connection, query)):
             return set()
         versions, *columns = zip(*rows, strict=True)
-        fields: dict[str, Any] = dict(zip(TrialRecord._fields, columns, strict=True))
-        fields["params"], fields["system_attrs"] = map(_parsed, (fields["params"], fields["system_attrs"]))
-        fields["distributions"] = list(map(self._same, fields["distributions"]))
-        found = dict(zip(fields["id"], map(TrialRecord, *fields.values()), strict=True))
+        found = {trial.id: trial for trial in trials_of(columns, self._same)}
         self.trials |= found
         self._versions |= dict(zip(found, versions, strict=True))
         return set(found)
@@ -123,15 +120,15 @@ class Followed:
         last = max(self.values, default=0)
         new = (configurations.c.sweep == self.sweep.id) & (configurations.c.id > last)
         query = select(configurations.c.id, cast(configurations.c["values"], Text)).where(new)
-        rows = _rows(connection, query.order_by(configurations.c.id))
-        self.values |= zip((id for id, _ in rows), _parsed([text for _, text in rows]), strict=True)
+        rows = fetched(connection, query.order_by(configurations.c.id))
+        self.values |= zip((id for id, _ in rows), parsed([text for _, text in rows]), strict=True)
 
     def _read_latest(self, connection: Connection, since: ColumnElement[bool]) -> None:
         # No join: SQLite would sort a quarter of a million rows that lie in this order already.
-        query = select(*_columns(latest, LatestRecord)).where(
+        query = select(*columns_of(latest, LatestRecord)).where(
             latest.c.trial.in_(select(trials.c.id).where(since))
         )
-        rows = _rows(connection, query.order_by(latest.c.trial, latest.c.name))
+        rows = fetched(connection, query.order_by(latest.c.trial, latest.c.name))
         if not rows:
             return
         of, names, step, value, best, best_step = zip(*rows, strict=True)
@@ -156,42 +153,14 @@ class Followed:
     def _evaluated(
         self, connection: Connection, table: Table, record: Any, since: ColumnElement[bool]
     ) -> Iterator[Any]:
-        query = select(*_columns(table, record)).join(trials, trials.c.id == table.c.trial).where(since)
-        rows = _rows(connection, query)
+        query = select(*columns_of(table, record)).join(trials, trials.c.id == table.c.trial).where(since)
+        rows = fetched(connection, query)
         for at in range(0, len(rows), AT_ONCE):
             fields: dict[str, Any] = dict(
                 zip(record._fields, zip(*rows[at : at + AT_ONCE], strict=True), strict=True)
             )
             for name in {"identity", "tokens", "exact"} & fields.keys():
                 fields[name] = map(self._same, fields[name])
-            fields["provenance"] = _parsed(fields["provenance"])
-            fields["nats"] = [array("d", each) for each in _parsed(fields["nats"])]
+            fields["provenance"] = parsed(fields["provenance"])
+            fields["nats"] = [array("d", each) for each in parsed(fields["nats"])]
             yield from map(record, *fields.values())
-
-    def _same(self, text: str | None) -> Any:
-        """Of JSON that many rows have alike: one value."""
-        text = text or "null"
-        if text not in self._shared:
-            self._shared[text] = json.loads(text)
-        return self._shared[text]
-
-
-def _columns(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElement[Any]]:
-    """In the order of the record's fields; JSON as text."""
-    for field in record._fields:
-        column = table.c[field]
-        yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
-
-
-def _rows(connection: Connection, query: Select[Any]) -> Sequence[tuple[Any, ...]]:
-    """As the database's driver gives them: no column is a JSON one, that would need more."""
-    found = connection.execute(query).cursor
-    assert found is not None
-    return found.fetchall()
-
-
-def _parsed(texts: Sequence[str | None]) -> list[Any]:
-    found: list[Any] = []
-    for at in range(0, len(texts), AT_ONCE):
-        found += json.loads(f"[{','.join(text or 'null' for text in texts[at : at + AT_ONCE])}]")
-    return found

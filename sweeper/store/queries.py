@@ -18,7 +18,6 @@ from sweeper.store.records import (
     EventRecord,
     ForeignTrial,
     LatestRecord,
-    MetricRow,
     NoteRecord,
     ScoreRecord,
     StageRecord,
@@ -45,7 +44,7 @@ from sweeper.store.schema import (
     trials,
     usage,
 )
-from sweeper.store.source import Source
+from sweeper.store.source import Same, Source, columns_of, fetched, trials_of
 
 Placed = TypeVar("Placed", SweepRecord, StageRecord)
 _ONE_MOMENT = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
@@ -81,7 +80,8 @@ class Reader:
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
-        return [TrialRecord(*row) for row in self._rows(_TRIALS, sweep=sweep)]
+        rows = self._fetched(_TRIALS, sweep=sweep)
+        return list(trials_of([*zip(*rows, strict=True)], Same())) if rows else []
 
     def trial(self, trial: int) -> TrialRecord | None:
         rows = self._rows(_all(trials, TrialRecord).where(trials.c.id == trial))
@@ -158,12 +158,10 @@ class Reader:
             curves[trial].append((step, value))
         return curves
 
-    def metric_rows(self, trials: Sequence[int]) -> list[tuple[int, MetricRow]]:
-        """Every row of these trials, in order of trial, name and step."""
-        query = select(metrics.c.trial, metrics.c.name, metrics.c.step, metrics.c.value)
-        query = query.where(metrics.c.trial.in_(trials))
-        rows = self._rows(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
-        return [(trial, MetricRow(*row)) for trial, *row in rows]
+    def metric_rows(self, trials: Sequence[int]) -> Sequence[tuple[int, str, int, float]]:
+        """(trial, name, step, value): every row of these trials, in this order."""
+        query = select(metrics).where(metrics.c.trial.in_(trials))
+        return self._fetched(query.order_by(metrics.c.trial, metrics.c.name, metrics.c.step))
 
     def metric_names(self, trial: int) -> list[str]:
         """In alphabetical order."""
@@ -184,10 +182,8 @@ class Reader:
     def scores(self, sweep: int) -> list[ScoreRecord]:
         """In order of trial, round and split."""
         query = _all(scores, ScoreRecord).join(trials, trials.c.id == scores.c.trial)
-        order = (scores.c.trial, scores.c.round, scores.c.split)
-        return [
-            ScoreRecord(*row) for row in self._rows(query.where(trials.c.sweep == sweep).order_by(*order))
-        ]
+        query = query.where(trials.c.sweep == sweep).order_by(scores.c.trial, scores.c.round, scores.c.split)
+        return [ScoreRecord(*row) for row in self._rows(query)]
 
     def events(self, sweep: int, trial: int | None = None, limit: int = 200) -> list[EventRecord]:
         """The newest `limit`, oldest first."""
@@ -251,10 +247,13 @@ class Reader:
         with transaction(self._source.engine) as connection:
             return connection.execute(query, values).all()
 
+    def _fetched(self, query: Select[Any], **values: Any) -> Sequence[tuple[Any, ...]]:
+        with transaction(self._source.engine) as connection:
+            return fetched(connection, query, **values)
+
 
 def trial_called(reader: Reader, sweep: int, number: int) -> TrialRecord | None:
-    """The trial that people call so: by its number in the sweep, in sweeps that are older than these by its
-    id."""
+    """The trial that people call so (TrialRecord.called)."""
     return next((trial for trial in reader.trials(sweep) if trial.called == number), None)
 
 
@@ -272,7 +271,8 @@ def _all(table: Table, record: type[Any], but: Sequence[str] = ()) -> Select[Any
 
 # What a driver asks often is built once: that takes longer than SQLite takes to carry it out.
 _SWEEP = _sweeps().where(sweeps.c.name == bindparam("name"))
-_TRIALS = _all(trials, TrialRecord).where(trials.c.sweep == bindparam("sweep")).order_by(trials.c.id)
+_TRIALS = select(*columns_of(trials, TrialRecord)).where(trials.c.sweep == bindparam("sweep"))
+_TRIALS = _TRIALS.order_by(trials.c.id)
 _LAST_STEP = select(func.max(latest.c.step)).where(latest.c.trial == bindparam("trial"))
 _EVENTS = _all(events, EventRecord).where(events.c.sweep == bindparam("sweep"))
 _EVENTS = _EVENTS.order_by(events.c.id.desc()).limit(bindparam("most"))
@@ -286,9 +286,7 @@ def _curve() -> Select[Any]:
     """One pass over the covering key, numbered within each trial."""
     order = func.row_number().over(partition_by=metrics.c.trial, order_by=metrics.c.step)
     count = func.count().over(partition_by=metrics.c.trial)
-    rows = select(
-        metrics.c.trial, metrics.c.step, metrics.c.value, order.label("order"), count.label("count")
-    )
+    rows = select(*metrics.c["trial", "step", "value"], order.label("order"), count.label("count"))
     mine = metrics.c.trial.in_(bindparam("trials", expanding=True))
     numbered = rows.where(mine, metrics.c.name == bindparam("name")).subquery()
     stride = (numbered.c["count"] + bindparam("points") - 1) // bindparam("points")

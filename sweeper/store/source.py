@@ -1,13 +1,16 @@
-"""What is read: a database; or, of an SQLite file of an older version, a copy that is brought up to date."""
+"""What is read: a database; or, of an SQLite file of an older version, a copy that is brought up to date. And
+how thousands of its rows are: as the database's driver gives them, their JSON parsed together."""
 
 import hashlib
+import json
 import sqlite3
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Select, Table, Text, cast, text
 
 from sweeper.store.engine import (
     OldStore,
@@ -18,7 +21,10 @@ from sweeper.store.engine import (
     transaction,
 )
 from sweeper.store.migrate import copy_brought_up_to_date
+from sweeper.store.records import TrialRecord
 from sweeper.store.sqlite_files import log_of
+
+AT_ONCE = 1000  # JSON texts that are parsed as one: equal keys in them are one string
 
 
 class Source:
@@ -88,3 +94,45 @@ class Source:
 
 def _digest(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6])
+
+
+def columns_of(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElement[Any]]:
+    """In the order of the record's fields; JSON as text."""
+    for field in record._fields:
+        column = table.c[field]
+        yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
+
+
+def fetched(connection: Connection, query: Select[Any], **values: Any) -> Sequence[tuple[Any, ...]]:
+    """query: no column is a JSON one, that would need more. values: that it has names for."""
+    found = connection.execute(query, values).cursor
+    assert found is not None
+    return found.fetchall()
+
+
+def parsed(texts: Sequence[str | None]) -> list[Any]:
+    found: list[Any] = []
+    for at in range(0, len(texts), AT_ONCE):
+        found += json.loads(f"[{','.join(text or 'null' for text in texts[at : at + AT_ONCE])}]")
+    return found
+
+
+class Same:
+    """Of JSON that many rows have alike: one value."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def __call__(self, text: str | None) -> Any:
+        text = text or "null"
+        if text not in self._values:
+            self._values[text] = json.loads(text)
+        return self._values[text]
+
+
+def trials_of(columns: Sequence[Sequence[Any]], same: Same) -> Iterator[TrialRecord]:
+    """columns: as columns_of names them."""
+    fields: dict[str, Any] = dict(zip(TrialRecord._fields, columns, strict=True))
+    fields["params"], fields["system_attrs"] = map(parsed, (fields["params"], fields["system_attrs"]))
+    fields["distributions"] = map(same, fields["distributions"])
+    return map(TrialRecord, *fields.values())

@@ -138,6 +138,11 @@ class NoColumn(ValueError):
     """There is no such column, as one sentence."""
 
 
+def of_value(name: str) -> Column:
+    """Of what a configuration says, by its dotted name."""
+    return Column(name, lambda row: shown(row.values.get(name)), lambda row: row.values.get(name), False)
+
+
 def column_of(board: Board, name: str) -> Column:
     """One of those above, a metric that a row has, or a value. Raises NoColumn."""
     if name in COLUMNS:
@@ -150,7 +155,7 @@ def column_of(board: Board, name: str) -> Column:
         show = perplexity if name.endswith("_ppl") else number
         return Column(name, lambda row: show(row.metrics.get(name)), lambda row: row.metrics.get(name))
     if any(name in row.values for row in board.rows):
-        return Column(name, lambda row: shown(row.values.get(name)), lambda row: row.values.get(name), False)
+        return of_value(name)
     metrics = sorted({metric for row in board.rows for metric in row.metrics})
     names = ", ".join([*COLUMNS, *metrics])
     raise NoColumn(

@@ -8,15 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 from rich.segment import Segment, Segments
-from rich.table import Table
 from rich.text import Text
 
 from sweeper.results.answer import NOTHING
 from sweeper.results.leaderboard import Board
 from sweeper.results.row import Row
 from sweeper.statistics.clusters import FEW
-from sweeper.terminal.board_columns import COLUMNS, Column, chosen, column_of, in_order, races
+from sweeper.terminal.board_columns import COLUMNS, Column, chosen, column_of, in_order, of_value, races
 from sweeper.terminal.console import COLOURS, PIPE_WIDTH, common_prefix, perplexity, shown
+from sweeper.terminal.grid import Grid
 
 INDENT = 6  # of the values below a row
 
@@ -42,7 +42,7 @@ def print_board(
     for line in board.said:
         console.print(Text(line))
     if asked is not None:
-        console.print(board_table(board, rows, asked))
+        board_table(board, rows, asked).print_on(console)
     elif rows:
         _print_with_values(console, board, rows, searched)
     for line in legend(board, columns):
@@ -53,10 +53,10 @@ def _print_with_values(console: Console, board: Board, rows: Sequence[Row], sear
     numbers = [column_of(board, name) for name in chosen(board)]
     more = _after_numbers(board, rows, searched)
     wide = board_table(board, rows, numbers + more)
-    if console.measure(wide, options=console.options.update(width=PIPE_WIDTH)).maximum <= console.width:
-        console.print(wide)
+    if console.width >= PIPE_WIDTH or wide.fits(console.width):
+        wide.print_on(console)
         return
-    head, *lines = console.render_lines(board_table(board, rows, numbers), pad=False)
+    head, *lines = board_table(board, rows, numbers).lines(console)
     console.print(Segments([*head, Segment.line()]), end="")
     for line, row in zip(lines, rows, strict=True):
         console.print(Segments([*line, Segment.line()]), end="")
@@ -74,7 +74,7 @@ def all_columns(board: Board, searched: Sequence[str]) -> list[Column]:
 
 def _after_numbers(board: Board, rows: Sequence[Row], searched: Sequence[str]) -> list[Column]:
     prefix = common_prefix(searched)
-    more = [column_of(board, name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
+    more = [of_value(name)._replace(title=name.removeprefix(prefix)) for name in _of(rows, searched)]
     all_ranked = all(row.rank is not None for row in board.rows)
     return more + [COLUMNS[name] for name in ("seeds", *(() if all_ranked else ("state", "step")), "trials")]
 
@@ -84,18 +84,15 @@ def _of(rows: Sequence[Row], searched: Sequence[str]) -> list[str]:
     return [name for name in searched if any(name in row.values for row in rows)]
 
 
-def board_table(board: Board, rows: Sequence[Row], columns: Sequence[Column]) -> Table:
+def board_table(board: Board, rows: Sequence[Row], columns: Sequence[Column]) -> Grid:
     """A row's place on the board stands before all else: the answer names it so."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("", justify="right", no_wrap=True, style="dim")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.right)
     place = {row.configuration: i for i, row in enumerate(board.rows, start=1)}
-    for row in rows:
-        cells = [str(place[row.configuration]), *(column.cell(row) for column in columns)]
-        style = COLOURS.get(row.state, "") if row.rank is None else ""
-        table.add_row(*(Text(cell) for cell in cells), style=style)
-    return table
+    return Grid(
+        ["", *(column.title for column in columns)],
+        [True, *(column.right for column in columns)],
+        [[str(place[row.configuration]), *(column.cell(row) for column in columns)] for row in rows],
+        [COLOURS.get(row.state, "") if row.rank is None else "" for row in rows],
+    )
 
 
 def in_words(row: Row, searched: Sequence[str]) -> str:

@@ -5,12 +5,13 @@ run that may have more.
 """
 
 from collections.abc import Callable
+from itertools import starmap
 
 from sweeper.results.leaderboard import leaderboard
 from sweeper.store.followed import Followed
 from sweeper.store.notes import standing
 from sweeper.store.queries import Reader
-from sweeper.store.records import SweepRecord, TrialRecord
+from sweeper.store.records import MetricRow, SweepRecord, TrialRecord
 from sweeper.trackers.base import Run, Tracker
 
 ENDED = ("complete", "failed")  # states of a sweep that runs no more
@@ -62,7 +63,8 @@ class Mirror:
             there = self._tracker.mirrored(run)
         if there is None:
             return False
-        rows = [row for _, row in self._reader.metric_rows([trial]) if row.step > there.get(row.name, -1)]
+        stored = starmap(MetricRow, (row[1:] for row in self._reader.metric_rows([trial])))
+        rows = [row for row in stored if row.step > there.get(row.name, -1)]
         if not rows and run == self._told.get(trial):
             return False
         self._tracker.send(run, sorted(rows, key=lambda row: row.step))

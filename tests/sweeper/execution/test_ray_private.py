@@ -13,8 +13,9 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
 from ray.air.execution.resources.fixed import FixedResourceManager
+from ray.tune.experiment import Trial
 
-from sweeper.execution.ray_private import take_lost_workers_for_dead
+from sweeper.execution.ray_private import lighten, take_lost_workers_for_dead
 from tests.sweeper.processes import ROOT
 
 HOME = "sweeper/execution/ray_private.py"
@@ -124,3 +125,23 @@ def test_a_worker_that_is_lost_in_another_way_is_dead_to_tune(lost: Exception) -
     for _, why in told:
         assert isinstance(why, ray.exceptions.RayActorError)
         assert str(lost) in str(why)
+
+
+def test_of_a_trial_that_has_ended_tune_keeps_little() -> None:
+    """Neither what it was given, nor what it said; and Tune asks no worker for it."""
+    much = "w" * 10_000
+    given = {"job": much}
+    trial = Trial("worker", stub=True, config=dict(given), evaluated_params=dict(given), experiment_tag=much)
+    for step in range(3):
+        trial.update_last_result({"news": much, "config": given, "number": step, "training_iteration": step})
+    assert much in str(_kept_by(trial)), f"Tune keeps none of it by itself: {LOOK}"
+    trial.temporary_state.ray_actor = worker = mock.Mock()
+    lighten(trial)
+    assert len(str(_kept_by(trial))) < 2000, LOOK
+    assert trial.last_result["done"]
+    assert not worker.mock_calls
+    assert not trial.metric_analysis
+
+
+def _kept_by(trial: Trial) -> list[dict[str, Any]]:
+    return [vars(trial), vars(trial.run_metadata)]

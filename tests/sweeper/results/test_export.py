@@ -68,7 +68,7 @@ def test_every_table_holds_what_the_store_has(driven: str, reader: Reader, tmp_p
     assert [json.loads(text) for text in read["trials"].column("params").to_pylist()] == [
         trial.params for trial in trials
     ]
-    rows = [(trial, *row) for trial, row in reader.metric_rows([trial.id for trial in trials])]
+    rows = reader.metric_rows([trial.id for trial in trials])
     assert rows
     assert [tuple(row.values()) for row in read["metrics"].to_pylist()] == rows
     found = {

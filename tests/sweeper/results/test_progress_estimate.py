@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -116,9 +117,9 @@ ROLES = {"s": "search", "r": "replicate", "b": "baseline", "c": "confirm", "x": 
 STATES = {"+": "complete", "-": "failed", "/": "pruned", "~": "running", ".": "queued"}
 
 
-def runs(*said: str) -> list[Run]:
+def runs(*said: str) -> Counter[Run]:
     """'s+': a run of the search that is complete."""
-    return [Run(ROLES[role], STATES[state]) for role, state in said]
+    return Counter(Run(ROLES[role], STATES[state]) for role, state in said)
 
 
 @pytest.mark.parametrize(

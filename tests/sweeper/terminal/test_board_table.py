@@ -203,8 +203,8 @@ def test_the_front_of_several_metrics_is_marked_beside_their_values(monkeypatch:
     dominated = row(2, 2)._replace(metrics={"seconds": 95.25}, pareto=False)
     both = board(good, dominated)._replace(also=("seconds",))
     table = tables.board_table(both, both.rows, [column_of(both, name) for name in chosen(both)])
-    columns = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
-    assert columns["seconds"] == ["90.5", "95.25"]
-    assert columns["front"] == ["*", ""]
+    columns = dict(zip(table.titles, zip(*table.rows, strict=True), strict=True))
+    assert columns["seconds"] == ("90.5", "95.25")
+    assert columns["front"] == ("*", "")
     assert any("front: " in line for line in tables.legend(both))
     assert "front" not in drawn([good, dominated], [], 120, monkeypatch)

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sweeper.driver.progress import Lines, Status
 from sweeper.results.progress_estimate import Pace, Planned, Pretrain, Run, progress_estimate
 from sweeper.terminal import console
 
-RUNS = [Run("search", state) for state in ("complete", "failed", "complete", "running")]
+RUNS = Counter(Run("search", state) for state in ("complete", "failed", "complete", "running"))
 COUNTS = {"complete": 2, "running": 1, "failed": 1}
 SO_FAR = progress_estimate(RUNS, Planned(9, 1, 0), 4, Pace(3, 90.0), 90.0)
 STATUS = Status("mine", COUNTS, SO_FAR, "val_ppl", 231.44, 7, 2)
@@ -20,7 +21,7 @@ STATUS = Status("mine", COUNTS, SO_FAR, "val_ppl", 231.44, 7, 2)
 
 def test_the_headline_counts_and_estimates() -> None:
     assert console.headline(STATUS) == "mine: 3 of 9 ended, 1 running, 1 failed; 1:30, about 3:00 to go"
-    nothing = progress_estimate([], Planned(9, 1, 0), 0, Pace(0, 90.0), 90.0)
+    nothing = progress_estimate(Counter(), Planned(9, 1, 0), 0, Pace(0, 90.0), 90.0)
     assert console.headline(STATUS._replace(states={}, progress=nothing)) == "mine: 0 of 9 ended; 1:30"
 
 

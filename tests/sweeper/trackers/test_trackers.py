@@ -208,7 +208,7 @@ def check(word: str, url: str, folder: Path, names: set[str] | None = None) -> N
         values, tags = reader.configurations(sweep.id), notes.standing(reader.notes(sweep.id))
         for name, seen in found.items():
             trial = wanted[name]
-            rows = sorted((row.name, row.step, row.value) for _, row in reader.metric_rows([trial.id]))
+            rows = sorted(row[1:] for row in reader.metric_rows([trial.id]))
             assert [row[:2] for row in seen.rows] == [row[:2] for row in rows], name
             stored = [row[2] for row in rows]
             assert [row[2] for row in seen.rows] == pytest.approx(stored, rel=1e-6)  # TensorBoard: float32
