@@ -2,12 +2,13 @@
 
 Runs search_spaces/schedules.yaml with each precision, number of slots and search seed, in one store, so that
 pretrains are shared; then all rows that raced, on seeds that no race has seen (the joint re-run, in
-float32). Printed are, of each sweep, its first row's block size, its best row beside the add-one bigram,
-the CPU-seconds of all its processes, and its answers; of each answer, whether the joint re-run contradicts
-its bound: whether the 95% interval of the difference of the row to be taken to another raced one lies wholly
-above what it was said to lose at most. A run that was cut off goes on; one that has ended is only read again.
-"""
+float32; a race whose rows an earlier one has is held against that). Printed are, of each sweep, its first
+row's block size, its best row beside the add-one bigram, the CPU-seconds of all its processes, and its
+answers; of each answer, whether the joint re-run contradicts its bound: whether the 95% interval of the
+difference of the row to be taken to another raced one lies wholly above what it was said to lose at most. A
+run that was cut off goes on; one that has ended is only read again."""
 
+import hashlib
 import json
 import math
 import sys
@@ -149,25 +150,64 @@ def most(loss: float | None) -> str:
 
 
 # --- the joint re-run ---------------------------------------------------------------------------
+class Held(NamedTuple):
+    """An answer, and the rows of its race."""
+
+    sweep: str
+    board: Board
+    answer: Answer
+
+    @property
+    def keys(self) -> set[str]:
+        contest = contest_of(self.board, self.answer)
+        return {key_of(row) for row in self.board.rows if row.configuration in contest.contenders}
+
+
 def held_against_joint(place: Path, names: Sequence[str], seeds: int) -> list[dict[str, Any]]:
-    """A row of each answer. seeds: of the joint re-run; 0: there is none."""
+    """A row of each answer. Races whose rows no joint re-run has all of are run in one more.
+    seeds: of a joint re-run; 0: there is none."""
     if not seeds:
         return []
-    boards = {each: board_of(place, each) for each in names}
-    raced = {key_of(row): row for board in boards.values() for row in raced_in(board)}
-    always = json.dumps([json.loads(key) for key in sorted(raced)])
-    name, rest = f"joint-{len(raced)}-{seeds}", ["search.trials=0", "settle=null"]
-    run(place, name, [f"always={always}", f"always_seeds={seeds}", *rest, *JOINT])
-    trial = {key_of(row): row.trials[0] for row in board_of(place, name).rows}
+    boards = {name: board_of(place, name) for name in names}
+    every = [Held(name, board, answer) for name, board in boards.items() for answer in board.answers]
+    joints = joints_in(place, seeds)
+    if missing := {key for each in every if serving(joints, each) is None for key in each.keys}:
+        always = json.dumps([json.loads(key) for key in sorted(missing)])
+        name, rest = joint_name(sorted(missing), seeds), ["search.trials=0", "settle=null"]
+        run(place, name, [f"always={always}", f"always_seeds={seeds}", *rest, *JOINT])
+        joints = joints_in(place, seeds)
     with closing(Reader(url_of(place))) as reader:
-        joint = reader.sweep(name)
-        assert joint is not None
-        return [
-            {"sweep": each, "value": answer.value, "winner": answer.winner, "loss": answer.loss}
-            | worst(reader, joint, trial, board, answer)
-            for each, board in boards.items()
-            for answer in board.answers
-        ]
+        return [against(reader, joints, each) for each in every]
+
+
+def joint_name(keys: Sequence[str], seeds: int) -> str:
+    return f"joint-{hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:8]}-{seeds}"
+
+
+def joints_in(place: Path, seeds: int) -> dict[str, dict[str, int]]:
+    """Of each joint re-run that has ended: the first trial of each row."""
+    with closing(Reader(url_of(place))) as reader:
+        kept = [(each.name, each.state) for each in reader.sweeps()]
+    return {
+        name: {key_of(row): row.trials[0] for row in board_of(place, name).rows}
+        for name, state in kept
+        if name.startswith("joint-") and name.endswith(f"-{seeds}") and state == "complete"
+    }
+
+
+def serving(joints: Mapping[str, Mapping[str, int]], held: Held) -> str | None:
+    """The joint re-run that has all rows of the race."""
+    return next((name for name, trials in joints.items() if held.keys <= trials.keys()), None)
+
+
+def against(reader: Reader, joints: Mapping[str, Mapping[str, int]], held: Held) -> dict[str, Any]:
+    name = serving(joints, held)
+    assert name is not None
+    joint = reader.sweep(name)
+    assert joint is not None
+    answer = held.answer
+    said = {"sweep": held.sweep, "value": answer.value, "winner": answer.winner, "loss": answer.loss}
+    return {**said, "joint": name, **worst(reader, joint, joints[name], held.board, answer)}
 
 
 def worst(
@@ -175,8 +215,7 @@ def worst(
 ) -> dict[str, Any]:
     """Of the row to be taken less each other one of its race, as the joint re-run has them, what says most
     against the bound. Shares of perplexity."""
-    raced = {row.configuration: row for row in raced_in(board)}
-    (contest,) = (each for each in contests_of(board) if each.value == answer.value)
+    raced, contest = {row.configuration: row for row in board.rows}, contest_of(board, answer)
     first = trial[key_of(raced[contest.first])]
     others = [trial[key_of(raced[each])] for each in contest.contenders if each != contest.first]
     found = [compare(reader, joint, first, other) for other in others]
@@ -195,13 +234,10 @@ def board_of(place: Path, name: str) -> Board:
         return leaderboard(reader, name)
 
 
-def contests_of(board: Board) -> Sequence[Contest]:
-    return board.fresh.contests if board.fresh else ()
-
-
-def raced_in(board: Board) -> list[Row]:
-    contenders = {each for contest in contests_of(board) for each in contest.contenders}
-    return [row for row in board.rows if row.configuration in contenders]
+def contest_of(board: Board, answer: Answer) -> Contest:
+    assert board.fresh is not None
+    (contest,) = (each for each in board.fresh.contests if each.value == answer.value)
+    return contest
 
 
 def key_of(row: Row) -> str:

@@ -138,3 +138,12 @@ def test_every_file_of_the_driver_has_its_question() -> None:
     named = {*re.findall(r"`(\w+\.py)`", text), *re.findall(r"`sweeper/driver/(\w+\.py)`", text)}
     there = {path.name for path in (ROOT / "sweeper" / "driver").glob("*.py")} - {"__init__.py"}
     assert named == there
+
+
+def test_it_takes_as_long_to_read_as_is_said() -> None:
+    said = re.findall(r"((?:`[\w/]+/`(?: and )?)+), some ([\d,]+) lines", TEXT)
+    assert len(said) == 2
+    for folders, lines in said:
+        files = [path for each in FILE.findall(folders) for path in (ROOT / each).glob("*.py")]
+        count = sum(len(path.read_text().splitlines()) for path in files)
+        assert count == pytest.approx(int(lines.replace(",", "")), rel=0.1), folders

@@ -35,12 +35,22 @@ GPT2 = {
     "n_inner": 40,
     "initializer_range": 0.3,
 }
+# Of the six angles of a head some turn often in 60 tokens, some in between, some hardly.
+STRETCHED = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 60,
+}
 # By name: transformers' model type, and what its configuration is made with.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", GPT2),
     "gpt2, untied": ("gpt2", {**GPT2, "tie_word_embeddings": False}),
     "llama": ("llama", LLAMA),
     "llama, tied": ("llama", {**LLAMA, "tie_word_embeddings": True, "head_dim": 8}),
+    "llama, stretched": ("llama", {**LLAMA, "head_dim": 12, "rope_parameters": STRETCHED}),
     "qwen2": ("qwen2", {**LLAMA, "tie_word_embeddings": True}),
     "qwen3": ("qwen3", {**LLAMA, "head_dim": 10}),
 }

@@ -77,8 +77,8 @@ def _read(file: Path, size: int, modified: int) -> CausalLM | None:
         source = causal_lm_in(said)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"][2:]))  # behind the architecture's name
-        raise CheckpointError(f"{file}: {f'{field}: ' if field else ''}{first['msg']}") from None
+        field = "".join(f"{part}: " for part in first["loc"][2:])  # behind the architecture's name
+        raise CheckpointError(f"{file}: {field}{first['msg'].removeprefix('Value error, ')}") from None
     if problem := source.problem():
         raise CheckpointError(f"{file}: {problem}")
     return source

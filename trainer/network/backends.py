@@ -18,10 +18,13 @@ from trainer.network.attention import (
     tile_size,
     tiled,
 )
+from trainer.network.attention_blocks import blocks
 from trainer.network.attention_flash import flash, installed, recall_by_flash
 from trainer.network.products import attention_kernel
 
 SHORT = 512  # tokens of a pass, up to which a GPU computes the whole mask as fast as its blocks
+KEPT = 256  # tokens of a text, up to which a CPU keeps the weights of attention for the backward pass
+SMALL = 4  # a CPU's products of smaller blocks take as long as the whole mask
 HALF = (torch.bfloat16, torch.float16)
 
 
@@ -41,10 +44,14 @@ class Place(NamedTuple):
 def backend_for(layout: Layout, place: Place) -> str:
     """The name of the fastest.
 
-    CPU: tiles where there are several, for calls are cheap. GPU: no mask where none is needed; else a block
-    mask, which needs Triton, hence Volta or later, or where the pass is short a dense one.
+    CPU: blocks where there are noisy ones and the text is short; else tiles where there are several, for
+    calls are cheap. GPU: no mask where none is needed; else a block mask, which needs Triton, hence Volta or
+    later, or where the pass is short a dense one.
     """
     if place.device != "cuda":
+        short = SMALL <= layout.block_size < layout.noisy <= KEPT
+        if short and place.dtype not in HALF:
+            return "blocks"
         return "tiles" if max(layout.noisy, layout.clean) > tile_size(layout) else "dense"
     if layout.causal or layout.full:
         return "flash" if place.flashes else "unmasked"
@@ -83,6 +90,7 @@ ATTENTION: dict[str, Attention] = {
     "auto": fitting,
     "dense": dense,
     "tiles": tiled,
+    "blocks": blocks,
     "unmasked": unmasked,
     "flex": flexible,
     "flash": flash,

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.network.gelu import TanhGELU
 from trainer.network.products import cast_linear
 
 FREQUENCIES = 128  # of the sinusoids that embed sigma
@@ -73,6 +74,8 @@ class Rotary(nn.Module):
 def rotate(x_BHSK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
     """x_BHSK, queries or keys, turned by the angles of the first S positions of a `Rotary`'s tables."""
     cos_SK, sin_SK = (table[: x_BHSK.shape[2]] for table in rotary)
+    if x_BHSK.is_cpu:  # whose loops are as long as what lies in a row
+        x_BHSK = x_BHSK.contiguous()
     return torch.addcmul(x_BHSK * cos_SK, x_BHSK.roll(x_BHSK.shape[-1] // 2, dims=-1), sin_SK)
 
 
@@ -107,9 +110,7 @@ class Block(nn.Module):
         self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
         self.attn_out = nn.Linear(width, width, bias=False)
         self.norm2 = nn.LayerNorm(width, bias=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), TanhGELU(), nn.Linear(4 * width, width))
         self.adaLN_modulation = _zero_linear(cond_width, 6 * width) if cond_width else None
 
     def modulation(self, cond: Tensor | None) -> Modulation:

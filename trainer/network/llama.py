@@ -3,6 +3,7 @@
 Shapes: as in trainer/network/adapted.py; G query heads of a group, which share keys and values.
 """
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,7 +15,7 @@ from trainer.network.adapted import Adapted, Angles, Layer
 from trainer.network.layers import Rotary, rotate
 from trainer.network.model import Shape
 from trainer.network.products import cast_linear
-from trainer.settings.causal_lm import LlamaLike
+from trainer.settings.causal_lm import Llama3Rope, LlamaLike
 
 
 class Linear(nn.Linear):
@@ -81,6 +82,14 @@ class LlamaLayer(Layer):
         return x + self.drop(self.mlp(self.post_attention_layernorm(x).to(attended.dtype)))
 
 
+def stretched(frequency: Tensor, by: Llama3Rope) -> Tensor:
+    """Angles per token: fast ones as they are, slow ones divided by the factor, between them in between."""
+    turns = by.original_max_position_embeddings * frequency / (2 * math.pi)
+    fast = (turns - by.low_freq_factor) / (by.high_freq_factor - by.low_freq_factor)
+    fast = fast.clamp(0, 1)
+    return frequency * (fast + (1 - fast) / by.factor)
+
+
 class Llama(Adapted):
     """Rotary positions, RMSNorm, SwiGLU, grouped-query attention."""
 
@@ -88,6 +97,8 @@ class Llama(Adapted):
         super().__init__(shape, source, causal=causal, layer=LlamaLayer)
         self.embed_tokens = nn.Embedding(shape.vocab_size, source.width)
         self.rotary_emb = Rotary(source.head_size, source.rope_theta)
+        if source.rope_scaling is not None:
+            self.rotary_emb.inv_freq = stretched(self.rotary_emb.inv_freq, source.rope_scaling)
         self.layers = nn.ModuleList(LlamaLayer(source, dropout) for _ in range(source.layers))
         self.norm = nn.RMSNorm(source.width, source.rms_norm_eps)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trainer.network.attention import Layout
 from trainer.network.dit import DiT
+from trainer.network.gelu import gelu
 from trainer.network.layers import rotate
 from trainer.network.stacked_cross_entropy import stacked_cross_entropy
 
@@ -116,7 +117,7 @@ class _Layer:
         own, by = self._own, self._modulation
         x_JND = x_JND + drop(_linear(attended_JND, by.gate1[..., None] * own["attn_out.weight"]), chosen)
         normed_JND = _norm(x_JND, own["norm2.weight"], by.shift2, by.scale2, self._eps).to(self._dtype)
-        widened = F.gelu(_linear(normed_JND, own["mlp.0.weight"], own["mlp.0.bias"]), approximate="tanh")
+        widened = gelu(_linear(normed_JND, own["mlp.0.weight"], own["mlp.0.bias"]))
         weight, bias = by.gate2[..., None] * own["mlp.2.weight"], by.gate2 * own["mlp.2.bias"]
         return x_JND + drop(_linear(widened, weight, bias), chosen)
 

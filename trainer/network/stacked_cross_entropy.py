@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.network.cross_entropy import CHUNK
+from trainer.network.cross_entropy import in_pieces, nats_of
 
 
 def stacked_cross_entropy(
@@ -37,14 +37,12 @@ class _StackedCrossEntropy(torch.autograd.Function):
         d_hidden_JMD = torch.empty_like(hidden_JMD)
         d_weight_JVD, d_bias_JV = torch.zeros_like(weight_JVD), torch.zeros_like(bias_JV)
         weight_JVD, bias_J1V = weight_JVD.to(low), bias_JV.to(low)[:, None]
-        parts = (x.split(CHUNK, dim=1) for x in (hidden_JMD, target_JM, charge_JM, d_hidden_JMD))
+        parts = (in_pieces(x, dim=1) for x in (hidden_JMD, target_JM, charge_JM, d_hidden_JMD))
         for hidden, target, charge, d_hidden in zip(*parts, strict=True):
             logits = torch.baddbmm(bias_J1V, hidden, weight_JVD.transpose(1, 2))
-            log_probs = logits.log_softmax(dim=-1, dtype=dtype)
-            place = target[..., None]
-            loss_J -= (charge * log_probs.gather(2, place).squeeze(2)).sum(dim=1)
-            d_logits = log_probs.exp_()
-            d_logits.scatter_add_(2, place, -torch.ones_like(place, dtype=dtype))
+            probs, place = logits.softmax(dim=-1, dtype=dtype), target[..., None]
+            loss_J += (charge * nats_of(logits, probs, place).squeeze(2)).sum(dim=1)
+            d_logits = probs.scatter_add_(2, place, -torch.ones_like(place, dtype=dtype))
             d_bias_JV += torch.bmm(charge[:, None], d_logits).squeeze(1)
             # The charge is put on the D-sized side of each product.
             d_logits = d_logits.to(low)

@@ -90,6 +90,18 @@ class Gpt2Config(CausalLM):
         return self.n_positions
 
 
+class Llama3Rope(Settings):
+    """Llama 3.1's stretched angles (arXiv 2407.21783): slow ones are slower, for longer texts."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    rope_type: Literal["llama3"] = "llama3"
+    factor: float = Field(ge=1, description="By what slow angles are divided.")
+    low_freq_factor: float = Field(gt=0, description="Slow: fewer turns than this in the original length.")
+    high_freq_factor: float = Field(gt=0, description="Fast, and as they were: more turns than this.")
+    original_max_position_embeddings: int = Field(ge=1, description="The original length, tokens.")
+
+
 class LlamaLike(CausalLM):
     """Abstract: rotary positions, RMSNorm, SwiGLU, grouped-query attention."""
 
@@ -101,6 +113,7 @@ class LlamaLike(CausalLM):
     head_dim: int | None = Field(None, ge=2, description="Default: hidden_size / num_attention_heads.")
     rms_norm_eps: float = Field(1e-6, gt=0)
     rope_theta: float = Field(10_000.0, gt=0, description="The base of the rotary angles.")
+    rope_scaling: Llama3Rope | None = Field(None, description="None: plain angles.")
     tie_word_embeddings: bool = False
     hidden_act: Literal["silu"] = "silu"
     attention_bias: Literal[False] = False
@@ -109,15 +122,16 @@ class LlamaLike(CausalLM):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_rotary(cls, raw: Any) -> Any:
-        """The base of the angles stands by itself, or since transformers 5 among rope_parameters."""
+    def _angles(cls, raw: Any) -> Any:
+        """Their base stands by itself, or since transformers 5 among rope_parameters."""
         if not isinstance(raw, Mapping):
             return raw
         said = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
         kind = said.get("rope_type", said.get("type", "default")) if isinstance(said, Mapping) else said
-        if kind != "default":
-            raise ValueError(f"rotary angles of the kind {kind!r} are not read, plain ones alone")
-        return {**raw, "rope_theta": said["rope_theta"]} if "rope_theta" in said else raw
+        if kind not in ("default", "llama3"):
+            raise ValueError(f"rotary angles of the kind {kind!r} are not read, plain ones and llama3 alone")
+        base = {"rope_theta": said["rope_theta"]} if "rope_theta" in said else {}
+        return {**raw, **base, "rope_scaling": said if kind == "llama3" else None}
 
     @property
     def width(self) -> int:

@@ -49,13 +49,15 @@ class Learner:
         """
         seed = self.config.seed
         generator = torch.Generator().manual_seed(seed_of(seed, name, "masks", step_of_phase))
-        torch.manual_seed(seed_of(seed, name, "dropout", step_of_phase))
+        if self.config.model.dropout:
+            torch.manual_seed(seed_of(seed, name, "dropout", step_of_phase))
         lr = learning_rate(phase, step_of_phase)
         progress = progress_of(phase, step_of_phase)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         gradients = self._captured if captures(self.config, phase, self.device) else self._gradients
         loss, norm = gradients(x0_BL, phase, progress, generator)
         loss_value, norm_value = torch.stack([loss, norm]).tolist()

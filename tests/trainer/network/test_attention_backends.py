@@ -178,7 +178,11 @@ TRAINING, SHORT, AR, MDLM = noised(1024, 16), noised(128, 16), block_causal(1023
     ("layout", "place", "expected"),
     [
         (TRAINING, CPU, "tiles"),
-        (noised(64, 16), CPU, "dense"),
+        (SHORT, CPU, "blocks"),
+        (noised(64, 2, copies=3), CPU, "dense"),
+        (SHORT, CPU._replace(dtype=torch.bfloat16), "tiles"),
+        (noised(64, 16), CPU._replace(dtype=torch.bfloat16), "dense"),
+        (noised(64, 64), CPU, "dense"),
         (AR, CPU, "tiles"),
         (MDLM, CPU, "dense"),
         (TRAINING, CPU._replace(dtype=torch.bfloat16, flash=True), "tiles"),
