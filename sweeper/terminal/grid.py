@@ -36,7 +36,7 @@ class Grid:
         """Whether each row is one line of so many columns, and no column is empty."""
         needed = sum(self._widths) + len(GAP) * (len(self._widths) - 1)
         plain = all(cell.isprintable() for line in self._lines for cell in line)
-        return plain and all(self._widths) and needed <= width
+        return all(self._widths) and needed <= width and plain
 
     def print_on(self, console: Console) -> None:
         if not self.fits(console.width):
@@ -58,7 +58,7 @@ class Grid:
         ]
         own = console.get_style(style)
         first = own if style == HEAD else console.get_style(FIRST) + own
-        gap = GAP[: len(padded) - 1]  # half of it is the first column's
+        gap = GAP if len(padded) > 1 else ""  # half of it is the first column's
         return [Segment(padded[0] + gap[:1], first), Segment(gap[1:] + GAP.join(padded[1:]), own)]
 
     def _folded(self) -> Table:
