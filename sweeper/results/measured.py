@@ -46,8 +46,11 @@ class Difference(NamedTuple):
 
     @property
     def sees(self) -> float:
-        """The least true difference that would have been told in 80 of 100 repetitions; as log_ratio."""
-        return self.half * SEEN
+        """The least true difference that would have been told in 80 of 100 repetitions; as log_ratio.
+
+        Infinite where every run has the same on both sides, one checkpoint being the other: that tells
+        nothing of runs where they are two."""
+        return self.half * SEEN if self.half > 0 else math.inf
 
     @property
     def word(self) -> str:

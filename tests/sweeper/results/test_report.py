@@ -135,6 +135,11 @@ def test_what_would_have_been_seen_is_seen_four_times_in_five(standard_error: fl
     assert abs(held - 0.8) < 0.012  # four standard errors
 
 
+def test_two_sides_that_are_one_would_have_shown_nothing() -> None:
+    same = Difference("best", "last", 0.0, 0.0)
+    assert (same.word, same.sees, same.to_json()["sees"]) == (measured.UNKNOWN, math.inf, None)
+
+
 # --- a sweep ------------------------------------------------------------------------------------
 def fill(
     url: str,
