@@ -50,7 +50,7 @@ class Difference(NamedTuple):
 
         Infinite where every run has the same on both sides, one checkpoint being the other: that tells
         nothing of runs where they are two."""
-        return self.half * SEEN if self.half > 0 else math.inf
+        return self.half * SEEN if self.half or self.log_ratio else math.inf
 
     @property
     def word(self) -> str:
