@@ -58,7 +58,7 @@ def test_a_wing_is_looked_at_by_its_own_tests_and_those_of_all_that_import_it() 
     order = lookers("trainer/noise")
     for user in ("trainer/objectives", "trainer/training", "sweeper/driver", "dashboard"):
         assert user in order
-    assert "trainer/network" not in order
+    assert "trainer/data" not in order
     assert order.index("trainer/objectives") < order.index("sweeper/driver"), "the nearest first"
     assert any("trainer.noise" in each for each in IMPORTS["trainer.objectives.forward"])
 

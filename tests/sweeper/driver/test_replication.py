@@ -147,7 +147,7 @@ def test_kill_points(stride: int, tmp_path: Path) -> None:
         run_to_end(copy, spec, tmp_path)
         assert told(copy) == told(url), f"killed at {copy}"
         points += 1
-    assert points * stride > 90  # what belongs together is one commit
+    assert points * stride > 60  # what belongs together is one commit
     assert len(trials_of(url, "confirm")) == 4
 
 

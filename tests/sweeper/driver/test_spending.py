@@ -110,7 +110,7 @@ def test_killed_at_any_commit_what_was_spent_is_not_forgotten(seed: int, tmp_pat
         lives += 1
         try:
             with opened(
-                url, spec, tmp_path / "files", commits=chance.randrange(5, 40), clock=clock
+                url, spec, tmp_path / "files", commits=chance.randrange(4, 26), clock=clock
             ) as driver:
                 fakes.killed = False
                 stop_reason = spend(driver, clock, costs, 1)

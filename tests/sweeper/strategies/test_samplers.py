@@ -80,7 +80,7 @@ def test_killed_again_and_again_a_constrained_search_of_two_metrics_ends_as_if_n
     run_to_end(f"sqlite:///{tmp_path}/whole.db", spec, tmp_path / "whole")
     lifetimes, kills = random.Random(sampler), 0
     while run_until_killed(
-        f"sqlite:///{tmp_path}/cut.db", spec, tmp_path / "cut", commits=lifetimes.randrange(9, 40)
+        f"sqlite:///{tmp_path}/cut.db", spec, tmp_path / "cut", commits=lifetimes.randrange(7, 28)
     ):
         kills += 1
     assert kills > 2

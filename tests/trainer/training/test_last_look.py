@@ -9,7 +9,7 @@ from trainer.checkpoints.trained import open_trained
 from trainer.config.problems import InvalidConfig
 from trainer.evaluation.bound import evaluate
 
-HARMED = {"finetune__lr": 0.3, "optimizer__ema": 0.5}  # the best step is not the last
+HARMED = {"finetune__lr": 0.1, "optimizer__ema": 0.5}  # the best step is not the last
 
 
 @pytest.fixture(scope="module")

@@ -43,14 +43,21 @@ MEASURED = (
     "gen_ppl",
     "gen_entropy",
 )
-HARMED = {"finetune__lr": 0.3, "optimizer__ema": 0.5}  # the best step is not the last
+HARMED = {"optimizer__ema": 0.1}  # with its rate: the best step is not the last
 KINDS: dict[str, dict[str, Any]] = {
     "ar": {"objective__name": "ar", "finetune__block_size": 1, "samples__sampler__nucleus": 0.9},
-    "bd3lm": {"samples__length": 48, "samples__stopping__after": 20, "samples__batch_size": 2, **HARMED},
+    "bd3lm": {
+        "samples__length": 48,
+        "samples__stopping__after": 20,
+        "samples__batch_size": 2,
+        "finetune__lr": 0.03,
+        **HARMED,
+    },
     "mdlm": {
         "objective__name": "mdlm",
         "finetune__block_size": 16,
         "samples__sampler__name": "ancestral",
+        "finetune__lr": 0.1,
         **HARMED,
     },
     "sedd": {"objective__name": "sedd", "finetune__block_size": 16, "samples__sampler__steps": 5},
