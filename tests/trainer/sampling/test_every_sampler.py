@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.networks import network
@@ -25,6 +25,7 @@ every_sampler = pytest.mark.parametrize("kind", SAMPLERS, ids=kind_of)
 @given(data=st.data(), prompt=st.lists(st.integers(0, WORDS - 1), max_size=3), seed=st.integers(0, 2**31))
 def test_it_decides_every_token_of_each_sample_by_itself(kind, data, prompt, seed):
     sampler = data.draw(settings_of(kind, far=0.2))
+    assume(not 1 - 1e-9 < getattr(sampler, "nucleus", 1) < 1)  # the last bit of a sum decides there
     objective = data.draw(st.sampled_from([each for each in OBJECTIVES if kind.suits(each)]))()
     block_size = objective.only_block_size(LENGTH) or data.draw(st.sampled_from([1, 2, 4, 8]))
     model = network(objective, length=LENGTH, vocab_size=WORDS + 1, std=0.15).double()
