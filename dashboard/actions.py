@@ -89,8 +89,12 @@ def panel() -> None:
     """In the sidebar. A store that cannot be read now has no panel; the page says why."""
     allowed = doors.actions_allowed(st.context.cookies)
     try:
+        if allowed:
+            with st.expander("Actions"):
+                _draw(allowed)
+            return
         # Drawn when it is opened: the first line of code on a page costs a browser nearly a second.
-        with st.expander("Actions" if allowed else "Commands", key="commands", on_change="rerun") as panel:
+        with st.expander("Commands", key="commands", on_change="rerun") as panel:
             if panel.open:
                 _draw(allowed)
     except StoreError as error:
