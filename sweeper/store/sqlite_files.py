@@ -74,9 +74,22 @@ def prepare_writer(connection: sqlite3.Connection, seconds: float = BUSY_TIMEOUT
     """seconds: to wait for others' transactions."""
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so, not where Python guesses
     connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _keep_a_log(connection, seconds)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _keep_a_log(connection: sqlite3.Connection, seconds: float) -> None:
+    """Where several open a new file at once SQLite refuses all but one of them, without its own waiting."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def begin_immediate(connection: Connection, waiting: Waiting | None = None) -> None:

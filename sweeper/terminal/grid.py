@@ -53,7 +53,7 @@ class Grid:
 
     def _line(self, console: Console, cells: Sequence[str], style: str) -> list[Segment]:
         padded = [
-            f"{' ' * (width - cell_len(cell))}{cell}" if right else f"{cell}{' ' * (width - cell_len(cell))}"
+            _at_the_right(cell, width) if right else cell + _spaces(cell, width)
             for cell, width, right in zip(cells, self._widths, self._right, strict=True)
         ]
         own = console.get_style(style)
@@ -69,3 +69,13 @@ class Grid:
         for cells, style in zip(self._lines[1:], self._styles[1:], strict=True):
             table.add_row(*map(Text, cells), style=style)
         return table
+
+
+def _spaces(cell: str, width: int) -> str:
+    return " " * (width - cell_len(cell))
+
+
+def _at_the_right(cell: str, width: int) -> str:
+    """As rich does, without the spaces at its own end."""
+    cell = cell.rstrip()
+    return _spaces(cell, width) + cell

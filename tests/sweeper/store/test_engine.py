@@ -1,8 +1,10 @@
 """Opening a store, on SQLite and on a real PostgreSQL server where one is installed; and what is refused."""
 
 import sqlite3
+import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url
@@ -56,6 +58,18 @@ def test_many_open_a_new_database_at_once(url: str) -> None:
     reader = Reader(url)
     assert {sweep.name for sweep in reader.sweeps()} == {f"sweep{n}" for n in range(6)}
     reader.close()
+
+
+def test_many_turn_the_log_of_a_new_file_on_at_once(tmp_path: Path) -> None:
+    """SQLite refuses that to all but one of them at once, whatever they are willing to wait."""
+    for attempt in range(10):
+        together = threading.Barrier(6)
+
+        def open_it(url: str = f"sqlite:///{tmp_path}/{attempt}.db", ready: Any = together) -> None:
+            ready.wait(60)
+            Store(url).close()
+
+        in_threads([open_it] * 6)
 
 
 def test_sqlite_is_durable(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import io
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
@@ -44,6 +44,7 @@ def letters(lines: list[list[Segment]]) -> list[list[tuple[str, Style]]]:
 
 @settings(deadline=None, max_examples=50)
 @given(tables(), st.sampled_from([5, 20, 80]))
+@example((["", ""], [False, True], [["7", "7 "]], [""]), 5)  # a space at the end of a number
 def test_it_looks_as_rich_draws_it(
     table: tuple[list[str], list[bool], list[list[str]], list[str]], width: int
 ) -> None:
