@@ -27,6 +27,16 @@ def damage(file: Path, how: str) -> None:
     trainer.look(file.parent)
 
 
+def put_back(older: Path, store: Path, files: Path) -> None:
+    """In the store's place; the folders stay. `keep` may have deleted checkpoints of trials that the copy
+    has still to end."""
+    for end in ("-wal", "-shm"):
+        store.with_name(f"{store.name}{end}").unlink(missing_ok=True)
+    shutil.copy(older, store)
+    for log in files.glob(f"trials/*/*/{trainer.LOG}"):
+        trainer.look(log.parent)
+
+
 def heed(ending: str) -> None:
     """Of a driver, which says what stands in its way: somebody takes it away."""
     if found := ANOTHER.search(ending):

@@ -18,7 +18,7 @@ from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.simulation import tables, trainer
-from tests.simulation.damage import damage, heed
+from tests.simulation.damage import damage, heed, put_back
 from tests.simulation.memory import forgets
 from tests.simulation.scenario import Scenario
 from tests.simulation.workers import Workers, take_turns
@@ -254,10 +254,8 @@ class Sweep:
         return self._leads
 
     def put_back_store(self) -> None:
-        if (self.place / "older.db").is_file():
-            for end in ("-wal", "-shm"):
-                (self.place / f"sweeps.db{end}").unlink(missing_ok=True)
-            shutil.copy(self.place / "older.db", self.store)
+        if (older := self.place / "older.db").is_file():
+            put_back(older, self.store, self.files)
 
     def respecify(self, sections: Mapping[str, Any]) -> None:
         """What may change between run and resume has changed."""
