@@ -1,6 +1,5 @@
 """One simulated sweep: drivers one after another, each with its workers, on one thread, to its end."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
