@@ -11,14 +11,15 @@ ANOTHER = re.compile(r"(\S+) holds another run")
 
 def damage(file: Path, how: str) -> None:
     """deleted, cut, flipped: one bit; emptied; older: the one before it; or the whole folder gone."""
-    if how == "older" and not (file.parent / trainer.OLDER).is_file():
+    older = trainer.older_of(file)
+    if how == "older" and not older.is_file():
         how = "cut"
     if how == "folder":
         shutil.rmtree(file.parent)
     elif how == "deleted":
         file.unlink()
     elif how == "older":
-        shutil.copy(file.parent / trainer.OLDER, file)
+        shutil.copy(older, file)
     else:
         whole = file.read_bytes()
         middle = len(whole) // 2

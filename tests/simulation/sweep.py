@@ -231,11 +231,11 @@ class Sweep:
         request(self.url, there[0][0], verb, trial, self.world.clock)
         return True
 
-    def crash(self, folders: str, how: str, *, again: bool = False) -> bool:
-        """The driver dies, and with it a checkpoint: of a finished stage, or of a trial. False: there is
-        none. again: rather of one that was damaged before."""
-        name = SEAL if folders.startswith("stages") else trainer.LAST
-        found = sorted(file.parent / trainer.LAST for file in self.files.glob(f"{folders}/{name}"))
+    def crash(self, folders: str, how: str, name: str = trainer.LAST, *, again: bool = False) -> bool:
+        """The driver dies, and with it a checkpoint of that name: of a finished stage, or of a trial. False:
+        there is none. again: rather of one that was damaged before."""
+        said = SEAL if folders.startswith("stages") else name
+        found = sorted(file.parent / name for file in self.files.glob(f"{folders}/{said}"))
         found = [file for file in found if file.is_file() and (not again or trainer.is_whole(file))]
         if not found or not self._leads:
             return False
