@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from sweeper.driver.event_log import PROGRESS
-from sweeper.driver.failures import Damaged, Stale
+from sweeper.driver.failures import Damaged, Stale, Unready
 from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
@@ -21,7 +21,7 @@ from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
 DECISIONS = ("repeat", "confirm", "warm start", "score")  # events that tell of one
-MOST = {each.kind: each.most for each in (Damaged, Stale)}
+MOST = {each.kind: each.most for each in (Damaged, Stale, Unready)}
 SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
 
@@ -194,7 +194,8 @@ def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
 
 
 def _begun_again(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
-    """Because its checkpoint was damaged, or of a later attempt: a few times, unless it came further."""
+    """Because its checkpoint was damaged or of a later attempt, or no worker was ready: a few times, unless
+    it came further."""
     for trial in own:
         times = Counter[str]()
         for event in reader.events(record.id, trial.id, limit=100_000):
@@ -206,17 +207,20 @@ def _begun_again(reader: Reader, record: SweepRecord, own: list[TrialRecord]) ->
 
 
 def _scored(sweep: Sweep, unscored: set[int]) -> None:
-    """What a race wants scored can be, unless its files were damaged or a worker of it died."""
+    """What a race wants scored can be, unless its files were damaged, a worker of it died, or `keep` had
+    deleted its checkpoint before somebody asked for this race."""
     whole = sorted(trial for trial in unscored if str(trial) not in sweep.damaged)
-    if whole and not any(name.startswith("score of") for name in sweep.lost):
+    later = any(verb.startswith("settle") for verb, _ in sweep.asked_for) or sweep.spec != sweep.scenario.spec
+    deleted = later and sweep.spec.keep.best != "all"
+    if whole and not deleted and not any(name.startswith("score of") for name in sweep.lost):
         raise Violation("lost", f"trials {whole} could not be scored")
 
 
 def _scored_elsewhere(own: list[TrialRecord], unscored: set[int]) -> None:
     """What could not be scored is run once more, for the race."""
-    raced = {(trial.configuration, trial.seed) for trial in own if trial.role == "race"}
+    runs = Counter((trial.configuration, trial.seed) for trial in own)
     for trial in own:
-        if trial.id in unscored and (trial.configuration, trial.seed) not in raced:
+        if trial.id in unscored and runs[trial.configuration, trial.seed] < 2:
             raise Violation("lost", f"trial {trial.id} could not be scored, and was not run once more")
 
 
