@@ -119,7 +119,9 @@ def sweeps() -> tuple[list[Found], str]:
     problems = []
     for address in urls():
         try:
-            there = _reader(address).sweeps()
+            reader = _reader(address)
+            reader.version()  # a file that was moved away is open still, and could be read on
+            there = reader.sweeps()
         except StoreError as error:
             problems.append(str(error))
             continue
@@ -173,17 +175,23 @@ def live(page: Callable[[], None], seconds: float) -> None:
     cannot be read, a sentence says so, and the page comes back with it.
     """
 
+    try:
+        ended = chosen().sweep.state in ENDED
+    except StoreError:
+        ended = False
+    st.fragment(guarded(page), run_every=None if ended else seconds)()
+
+
+def guarded(page: Callable[[], None]) -> Callable[[], None]:
+    """A page that is drawn again by itself: where the store cannot be read it says so, and nothing else."""
+
     def drawn() -> None:
         try:
             page()
         except StoreError as error:
             st.text(f"The store cannot be read now: {error}. This page looks again every few seconds.")
 
-    try:
-        ended = chosen().sweep.state in ENDED
-    except StoreError:
-        ended = False
-    st.fragment(drawn, run_every=None if ended else seconds)()
+    return drawn
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # more than anybody shows: a new one reads all anew

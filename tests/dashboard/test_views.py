@@ -134,6 +134,34 @@ def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) 
     assert app.get("plotly_chart")
 
 
+def test_trials_of_a_second_sweep_are_called_by_their_numbers(url: str) -> None:
+    """Which are not their ids: what a page calls trial 7 is what `stop --trial 7` stops."""
+    fill(url)
+    fill(url, name="other")
+    with closing(Reader(url)) as reader:
+        mine = {each.id: each for each in reader.trials(2)}
+    app = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60)
+    app.query_params |= {"sweep": "other", "columns": "configuration,trials"}
+    app.switch_page("views/leaderboard.py").run()
+    table = app.dataframe[0].value.set_index("configuration")["trials"]
+    for configuration, said in table.items():
+        its = [t.called for t in mine.values() if t.configuration == configuration and t.repeat_of is None]
+        assert said == ", ".join(map(str, its))
+    repeat = next(each for each in mine.values() if each.repeat_of is not None)
+    app.session_state["kept-rows"] = (str(repeat.configuration),)
+    app.run()
+    trials = next(each.value for each in app.dataframe if "attempt" in each.value)
+    alike = [each for each in mine.values() if each.configuration == repeat.configuration]
+    assert trials["trial"].tolist() == [each.called for each in alike]
+    assert f"as trial {mine[repeat.repeat_of].called}" in trials["reason"].tolist()
+    failed = next(each for each in mine.values() if each.state == "failed")
+    app.session_state["kept-rows"] = (str(failed.configuration),)
+    app.run()
+    assert f"Error of trial {failed.called}" in words(app)
+    events = next(each.value for each in app.dataframe if "kind" in each.value)
+    assert set(events["trial"].dropna()) <= {failed.called}
+
+
 def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> None:
     fill(url)
     with closing(Reader(url)) as reader:
