@@ -156,7 +156,23 @@ def chosen() -> Snapshot:
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
     name = st.session_state["sweep-name"]
-    return _held(url(), name).now(reader(), name)
+    held = _held(url(), name)
+    if held.is_read:
+        return held.now(reader(), name)
+    with first_reading(reader(), name):
+        return held.now(reader(), name)
+
+
+@contextmanager
+def first_reading(reader: Reader, name: str) -> Iterator[None]:
+    """Says meanwhile what is waited for: of a big sweep the page would be blank for seconds."""
+    place, sweep = st.empty(), reader.sweep(name)
+    trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
+    place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
+    try:
+        yield
+    finally:
+        place.empty()
 
 
 def reader() -> Reader:
@@ -208,6 +224,10 @@ class Held:
         self._watched: Watched | None = None
         self._snapshot: Snapshot | None = None
         self._version, self._made, self._took = -1, 0.0, 0.0
+
+    @property
+    def is_read(self) -> bool:
+        return self._snapshot is not None
 
     def now(self, reader: Reader, name: str) -> Snapshot:
         with self._lock:

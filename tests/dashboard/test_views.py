@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 import dashboard
 from sweeper.driver.jobs import StageJob
+from sweeper.results.leaderboard import Watched
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
@@ -81,6 +83,20 @@ def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setenv("SWEEPER_DB", "postgresql+psycopg://me:secret@host/sweeps")
     assert shown_url(urls()[0]) == "postgresql+psycopg://me:***@host/sweeps"
+
+
+def test_a_page_says_that_a_sweep_is_being_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is, and once; when it is read the line is gone."""
+    fill(url)
+    order: list[str] = []
+    text, board = DeltaGenerator.text, Watched.board
+    monkeypatch.setattr(DeltaGenerator, "text", lambda s, said, *a: order.append(said) or text(s, said, *a))
+    monkeypatch.setattr(Watched, "board", lambda watched: order.append("") or board(watched))
+    app = opened()
+    said = [i for i, each in enumerate(order) if "schedules is being read: 12 trials." in each]
+    assert len(said) == 1
+    assert said[0] < order.index("")
+    assert "is being read" not in words(app)
 
 
 def test_a_pretrain_that_runs_is_on_the_page(url: str, tmp_path: Path) -> None:
