@@ -96,7 +96,8 @@ class JobQueue:
 
     def _hand_out(self, trial: int, with_stage: bool) -> Job | None:
         record, values = self._trials.entry(trial)
-        self.unaffordable = self._spending.refuses(record, values, with_stage)
+        pretrain = self.stages.untrained(str(record.stage), values) if with_stage else 0
+        self.unaffordable = self._spending.refuses(record, values, pretrain)
         if self.unaffordable:
             return None
         job = self._start_stage(trial) if with_stage else self._start_trial(trial)
