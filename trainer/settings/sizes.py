@@ -34,10 +34,10 @@ class ModelConfig(Settings):
     """The denoiser's shape. Width, layers, heads, cond_width and dropout default to the size's."""
 
     size: Literal["nano", "tiny", "small"] = "nano"
-    width: int = Field(ge=8, description="D, a multiple of 2 * heads.")
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    cond_width: int = Field(ge=1, description="Width of the conditioning vector.")
+    width: int = Field(ge=8, le=65_536, description="D, a multiple of 2 * heads.")
+    layers: int = Field(ge=1, le=1_000)
+    heads: int = Field(ge=1, le=65_536)
+    cond_width: int = Field(ge=1, le=65_536, description="Width of the conditioning vector.")
     dropout: float = Field(ge=0, lt=1)
 
     @model_validator(mode="after")
