@@ -167,6 +167,8 @@ def in_sentences(url: URL) -> Iterator[None]:
         if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
             raise StoreError(_in_words(error, url)) from None
         raise
+    except UnicodeEncodeError as error:  # a word of the command line that is not UTF-8
+        raise StoreError(f"{error.object[:60]!r} is no text: no database can hold it") from None
 
 
 def now(connection: Connection, clock: Clock) -> float:

@@ -151,3 +151,11 @@ def test_what_is_read_at_one_moment_is_of_one(reader: Reader, sweep: SweepRecord
         new_trial(writer)
         assert connection.scalar(number) == 1
     assert len(reader.trials(sweep.id)) == 2
+
+
+def test_a_word_that_is_not_utf_8_is_refused_in_words(store: Store, reader: Reader) -> None:
+    """What a command line hands over of such bytes: as a name, and as a folder that is to be kept."""
+    with pytest.raises(StoreError, match="is no text: no database can hold it"):
+        reader.sweep_called("\udcff")
+    with pytest.raises(StoreError, match="is no text"):
+        new_sweep(store, "\udcff")
