@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import LACKS, USAGE, fail, failing, opened_sweep
+from sweeper.cli.opening import LACKS, USAGE, fail, failing, opened_sweep, reading
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name
 from sweeper.words import in_bytes
 
@@ -133,10 +133,9 @@ def gc(
     Example: python -m sweeper gc --dry-run
     """
     from sweeper.driver.gc import collect
-    from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_table, print_text
 
-    with failing(StoreError, LACKS, json):
+    with reading(db, json):
         found = collect(db, dry_run=dry_run)
     total = sum(each.bytes for each in found.waste)
     if json:

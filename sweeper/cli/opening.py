@@ -114,12 +114,28 @@ def failing(kind: type[Exception] | tuple[type[Exception], ...], code: int, json
 
 
 @contextmanager
-def opened(url: str, json: bool) -> Iterator["Reader"]:
-    """A store that cannot be read ends the command with a sentence."""
+def reading(url: str, json: bool) -> Iterator[None]:
+    """A store that cannot be read, or is damaged, ends the command with a sentence."""
     from sweeper.store.engine import StoreError
+
+    with failing(StoreError, LACKS, json):
+        try:
+            yield
+        except StoreError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            from sweeper.store.probe import damage
+
+            if wrong := damage(url):  # no mistake of the program's: what it has read was never written
+                raise StoreError(wrong) from error
+            raise
+
+
+@contextmanager
+def opened(url: str, json: bool) -> Iterator["Reader"]:
     from sweeper.store.queries import Reader
 
-    with failing(StoreError, LACKS, json), closing(Reader(url)) as reader:
+    with reading(url, json), closing(Reader(url)) as reader:
         yield reader
 
 

@@ -162,11 +162,12 @@ def in_sentences(url: URL) -> Iterator[None]:
     except DBAPIError as error:
         if "not a database" in str(error.orig):
             raise StoreError(f"{shown(url)} is not an SQLite database") from None
-        if type(error.orig) is sqlite3.DatabaseError:  # the file is damaged
-            raise StoreError(_in_words(error, url)) from None
-        if error.connection_invalidated:  # by the server, as of a driver that was halted in a transaction
+        # The file is damaged; or the server has gone, as of a driver that was halted in a transaction.
+        if type(error.orig) is sqlite3.DatabaseError or error.connection_invalidated:
             raise StoreError(_in_words(error, url)) from None
         raise
+    except (sqlite3.Error, json.JSONDecodeError, UnicodeDecodeError) as error:  # of rows that are fetched
+        raise StoreError(f"the database {shown(url)} cannot be read, and may be damaged: {error}") from None
     except UnicodeEncodeError as error:  # a word of the command line that is not UTF-8
         raise StoreError(f"{error.object[:60]!r} is no text: no database can hold it") from None
 

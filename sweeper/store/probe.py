@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.queries import Reader
 from sweeper.store.schema import SCHEMA_VERSION, metrics
+from sweeper.store.sqlite_files import connect_read_only
 
 PATIENCE = 2.0  # seconds for another one's transaction to end
 
@@ -27,6 +28,18 @@ def probe(url: str) -> Probe:
         sweeps = len(reader.sweeps())
     file = sqlite_file(url)
     return Probe(sweeps, SCHEMA_VERSION, _server(url) if file is None else _sqlite(file))
+
+
+def damage(url: str) -> str:
+    """What SQLite itself finds wrong with its file; '' where it is whole, or there is no such file."""
+    if (file := sqlite_file(url)) is None or not file.is_file():
+        return ""
+    try:
+        with closing(connect_read_only(file)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        found = str(error)
+    return "" if found == "ok" else f"the database {file} is damaged: {' '.join(found.split())}"
 
 
 def size(url: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
 
-from sweeper.store.engine import parse, transaction
+from sweeper.store.engine import in_sentences, parse, transaction
 from sweeper.store.notes import NAME
 from sweeper.store.places import as_found
 from sweeper.store.records import (
@@ -80,8 +80,9 @@ class Reader:
 
     def trials(self, sweep: int) -> list[TrialRecord]:
         """In order of id."""
-        rows = self._fetched(_TRIALS, sweep=sweep)
-        return list(trials_of([*zip(*rows, strict=True)], Same())) if rows else []
+        with in_sentences(self._source.engine.url):
+            rows = self._fetched(_TRIALS, sweep=sweep)
+            return list(trials_of([*zip(*rows, strict=True)], Same())) if rows else []
 
     def trial(self, trial: int) -> TrialRecord | None:
         rows = self._rows(_all(trials, TrialRecord).where(trials.c.id == trial))
