@@ -11,6 +11,7 @@ from sweeper.cli.opening import (
     fail,
     failing,
     opened_sweep,
+    reading,
     state_in_words,
     summary,
     to_go_on,
@@ -80,7 +81,7 @@ def extend(
 
     with opened_sweep(db, name, json, changes=True) as (_, sweep):
         pass
-    with failing((NoExtension, StoreError), USAGE, json):
+    with reading(db, json), failing((NoExtension, StoreError), USAGE, json):
         total, driven = make_longer(db, sweep.name, trials)
     if json:
         print_json({"extended": {"sweep": sweep.name, "trials": total, "running": driven}})
@@ -112,7 +113,7 @@ def retry(
 
     with opened_sweep(db, name, json, changes=True) as (_, sweep):
         pass
-    with failing((NothingToRetry, StoreError), USAGE, json):
+    with reading(db, json), failing((NothingToRetry, StoreError), USAGE, json):
         again, driven = run_again(db, sweep.name, trials or [])
     if json:
         them = [{"trial": each.id, "trial_number": each.trial_number} for each in again]

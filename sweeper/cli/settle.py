@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep, say
+from sweeper.cli.opening import NOTHING_TO_RANK, USAGE, fail, failing, opened_sweep, reading, say
 from sweeper.cli.options import DEFAULT_URL, Address, AsJson, Database, Name
 from sweeper.cli.run import drive
 
@@ -49,7 +49,7 @@ def settle(
     }
     with opened_sweep(db, name, json, changes=True) as (_, sweep):
         pass
-    with failing((NotSettled, StoreError), USAGE, json):
+    with reading(db, json), failing((NotSettled, StoreError), USAGE, json):
         asked, driven = ask(db, sweep.name, {key: said for key, said in options.items() if said is not None})
     if driven and json:
         print_json({"settle": {"sweep": sweep.name, "running": True, **asked.model_dump(mode="json")}})

@@ -1,5 +1,6 @@
 """Whether a store can be used, without changing anything in it."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import quote
 
 from sqlalchemy import text
 
+from sweeper.spec.spec import SweepSpec
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.queries import Reader
 from sweeper.store.schema import SCHEMA_VERSION, metrics
@@ -31,15 +33,28 @@ def probe(url: str) -> Probe:
 
 
 def damage(url: str) -> str:
-    """What SQLite itself finds wrong with its file; '' where it is whole, or there is no such file."""
+    """What SQLite itself finds wrong with its file, or which specification in it is none; '' where it is
+    whole, or there is no such file."""
     if (file := sqlite_file(url)) is None or not file.is_file():
         return ""
     try:
         with closing(connect_read_only(file)) as connection:
             found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found == "ok":
+                specs = connection.execute("SELECT name, spec FROM sweeps").fetchall()
+                found = next((name for name, spec in specs if not _is_specification(spec)), "")
+                found = found and f"what it has as the specification of sweep {found} is none"
     except sqlite3.Error as error:
         found = str(error)
-    return "" if found == "ok" else f"the database {file} is damaged: {' '.join(found.split())}"
+    return found and f"the database {file} is damaged: {' '.join(found.split())}"
+
+
+def _is_specification(text: str) -> bool:
+    try:
+        SweepSpec.from_resolved(json.loads(text))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False
+    return True
 
 
 def size(url: str) -> int:

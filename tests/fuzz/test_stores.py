@@ -2,12 +2,15 @@
 
 What a flipped bit makes of a number or a name, nobody can tell from what was written: SQLite has no sums."""
 
+import json
 import random
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +61,30 @@ def test_each_command_answers_or_refuses(
             left.unlink()
     print(f"{TRIES} stores: by exit code {dict(sorted(ended.items()))}")
     assert ended[7]
+
+
+def test_what_is_no_specification_any_more_is_said_to_be_none(
+    whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is whole; one value in a sweep's specification is another."""
+    monkeypatch.chdir(tmp_path)
+    file, url = tmp_path / "damaged.db", f"sqlite:///{tmp_path}/damaged.db"
+    for seed in range(TRIES):
+        rng = random.Random(f"specification {seed}")
+        file.write_bytes(whole)
+        with closing(sqlite3.connect(file)) as store, store:
+            document = [json.loads(store.execute("SELECT spec FROM sweeps").fetchone()[0])]
+            group, key = rng.choice([*places(document), *[(document, 0)] * 9])
+            group[key] = rng.choice((None, True, -1, 1.5, "", "x", [], {}, [None], {"a": 1}))
+            store.execute("UPDATE sweeps SET spec = ?", (json.dumps(document[0]),))
+        words = rng.choice((*READING, "settle test", "extend test 1", "stop test", "retry test"))
+        code, said = answered([*words.split(), "--db", url])
+        assert code in CODES, (seed, key, words, code, said)
+
+
+def places(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each value by what it stands in, and where there."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inside:
+        yield node, key
+        yield from places(value)
