@@ -155,17 +155,21 @@ def chosen() -> Snapshot:
     What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
-    name = st.session_state["sweep-name"]
-    held = _held(url(), name)
+    return snapshot_of(url(), st.session_state["sweep-name"])
+
+
+def snapshot_of(address: str, name: str) -> Snapshot:
+    """Of a sweep of one of `urls`; as `chosen`."""
+    held, reader = _held(address, name), _reader(address)
     if held.is_read:
-        return held.now(reader(), name)
-    with first_reading(reader(), name):
-        return held.now(reader(), name)
+        return held.now(reader, name)
+    with _said_to_be_read(reader, name):
+        return held.now(reader, name)
 
 
 @contextmanager
-def first_reading(reader: Reader, name: str) -> Iterator[None]:
-    """Says meanwhile what is waited for: of a big sweep the page would be blank for seconds."""
+def _said_to_be_read(reader: Reader, name: str) -> Iterator[None]:
+    """For the first time: of a big sweep the page would be blank for seconds."""
     place, sweep = st.empty(), reader.sweep(name)
     trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
     place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
