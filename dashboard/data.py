@@ -19,6 +19,7 @@ import streamlit as st
 
 from dashboard import frame
 from dashboard.passports import Passport, passports_of
+from dashboard.runs import from_trials
 from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
@@ -41,7 +42,7 @@ class Snapshot:
     sweep: SweepRecord
     board: Board
     trials: dict[int, TrialRecord]
-    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
+    latest: "Records"
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
     values: dict[int, dict[str, Any]]  # of every configuration, complete
@@ -67,21 +68,28 @@ class Snapshot:
         with _uncollected():
             return frame.from_board(self.board, self.searched)
 
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row a trial."""
+        with _uncollected():
+            return from_trials(self.trials, self.latest.arrays, self.values, self.board.metric)
 
-class _Records(Mapping[int, dict[str, LatestRecord]]):
-    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
 
-    def __init__(self, latest: Mapping[int, Latest]):
-        self._latest = latest
+class Records(Mapping[int, dict[str, LatestRecord]]):
+    """By trial and metric. Made of arrays when they are looked at: a page looks at a few trials of
+    thousands."""
+
+    def __init__(self, arrays: Mapping[int, Latest]):
+        self.arrays = arrays
 
     def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
-        return self._latest[trial].records()
+        return self.arrays[trial].records()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._latest)
+        return iter(self.arrays)
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self.arrays)
 
 
 class Found(NamedTuple):
@@ -261,7 +269,7 @@ class Held:
                 sweep=now.sweep,
                 board=board,
                 trials=dict(now.trials),
-                latest=_Records(dict(now.latest)),
+                latest=Records(dict(now.latest)),
                 progress=stored_progress(reader, now.sweep, time.time(), trials),
                 stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
                 values=dict(now.values),
