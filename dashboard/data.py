@@ -119,7 +119,9 @@ def sweeps() -> tuple[list[Found], str]:
     problems = []
     for address in urls():
         try:
-            there = _reader(address).sweeps()
+            reader = _reader(address)
+            reader.version()  # a file that was moved away is open still, and could be read on
+            there = reader.sweeps()
         except StoreError as error:
             problems.append(str(error))
             continue
@@ -154,7 +156,23 @@ def chosen() -> Snapshot:
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
     name = st.session_state["sweep-name"]
-    return _held(url(), name).now(reader(), name)
+    held = _held(url(), name)
+    if held.is_read:
+        return held.now(reader(), name)
+    with first_reading(reader(), name):
+        return held.now(reader(), name)
+
+
+@contextmanager
+def first_reading(reader: Reader, name: str) -> Iterator[None]:
+    """Says meanwhile what is waited for: of a big sweep the page would be blank for seconds."""
+    place, sweep = st.empty(), reader.sweep(name)
+    trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
+    place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
+    try:
+        yield
+    finally:
+        place.empty()
 
 
 def reader() -> Reader:
@@ -173,17 +191,23 @@ def live(page: Callable[[], None], seconds: float) -> None:
     cannot be read, a sentence says so, and the page comes back with it.
     """
 
+    try:
+        ended = chosen().sweep.state in ENDED
+    except StoreError:
+        ended = False
+    st.fragment(guarded(page), run_every=None if ended else seconds)()
+
+
+def guarded(page: Callable[[], None]) -> Callable[[], None]:
+    """A page that is drawn again by itself: where the store cannot be read it says so, and nothing else."""
+
     def drawn() -> None:
         try:
             page()
         except StoreError as error:
             st.text(f"The store cannot be read now: {error}. This page looks again every few seconds.")
 
-    try:
-        ended = chosen().sweep.state in ENDED
-    except StoreError:
-        ended = False
-    st.fragment(drawn, run_every=None if ended else seconds)()
+    return drawn
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # more than anybody shows: a new one reads all anew
@@ -200,6 +224,10 @@ class Held:
         self._watched: Watched | None = None
         self._snapshot: Snapshot | None = None
         self._version, self._made, self._took = -1, 0.0, 0.0
+
+    @property
+    def is_read(self) -> bool:
+        return self._snapshot is not None
 
     def now(self, reader: Reader, name: str) -> Snapshot:
         with self._lock:
