@@ -19,6 +19,7 @@ import streamlit as st
 
 from dashboard import frame
 from dashboard.passports import Passport, passports_of
+from dashboard.runs import from_trials
 from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
@@ -41,7 +42,7 @@ class Snapshot:
     sweep: SweepRecord
     board: Board
     trials: dict[int, TrialRecord]
-    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
+    latest: "Records"
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
     values: dict[int, dict[str, Any]]  # of every configuration, complete
@@ -67,21 +68,28 @@ class Snapshot:
         with _uncollected():
             return frame.from_board(self.board, self.searched)
 
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row a trial."""
+        with _uncollected():
+            return from_trials(self.trials, self.latest.arrays, self.values, self.board.metric)
 
-class _Records(Mapping[int, dict[str, LatestRecord]]):
-    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
 
-    def __init__(self, latest: Mapping[int, Latest]):
-        self._latest = latest
+class Records(Mapping[int, dict[str, LatestRecord]]):
+    """By trial and metric. Made of arrays when they are looked at: a page looks at a few trials of
+    thousands."""
+
+    def __init__(self, arrays: Mapping[int, Latest]):
+        self.arrays = arrays
 
     def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
-        return self._latest[trial].records()
+        return self.arrays[trial].records()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._latest)
+        return iter(self.arrays)
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self.arrays)
 
 
 class Found(NamedTuple):
@@ -119,7 +127,9 @@ def sweeps() -> tuple[list[Found], str]:
     problems = []
     for address in urls():
         try:
-            there = _reader(address).sweeps()
+            reader = _reader(address)
+            reader.version()  # a file that was moved away is open still, and could be read on
+            there = reader.sweeps()
         except StoreError as error:
             problems.append(str(error))
             continue
@@ -153,8 +163,28 @@ def chosen() -> Snapshot:
     What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
-    name = st.session_state["sweep-name"]
-    return _held(url(), name).now(reader(), name)
+    return snapshot_of(url(), st.session_state["sweep-name"])
+
+
+def snapshot_of(address: str, name: str) -> Snapshot:
+    """Of a sweep of one of `urls`; as `chosen`."""
+    held, reader = _held(address, name), _reader(address)
+    if held.is_read:
+        return held.now(reader, name)
+    with _said_to_be_read(reader, name):
+        return held.now(reader, name)
+
+
+@contextmanager
+def _said_to_be_read(reader: Reader, name: str) -> Iterator[None]:
+    """For the first time: of a big sweep the page would be blank for seconds."""
+    place, sweep = st.empty(), reader.sweep(name)
+    trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
+    place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
+    try:
+        yield
+    finally:
+        place.empty()
 
 
 def reader() -> Reader:
@@ -173,17 +203,23 @@ def live(page: Callable[[], None], seconds: float) -> None:
     cannot be read, a sentence says so, and the page comes back with it.
     """
 
+    try:
+        ended = chosen().sweep.state in ENDED
+    except StoreError:
+        ended = False
+    st.fragment(guarded(page), run_every=None if ended else seconds)()
+
+
+def guarded(page: Callable[[], None]) -> Callable[[], None]:
+    """A page that is drawn again by itself: where the store cannot be read it says so, and nothing else."""
+
     def drawn() -> None:
         try:
             page()
         except StoreError as error:
             st.text(f"The store cannot be read now: {error}. This page looks again every few seconds.")
 
-    try:
-        ended = chosen().sweep.state in ENDED
-    except StoreError:
-        ended = False
-    st.fragment(drawn, run_every=None if ended else seconds)()
+    return drawn
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # more than anybody shows: a new one reads all anew
@@ -200,6 +236,10 @@ class Held:
         self._watched: Watched | None = None
         self._snapshot: Snapshot | None = None
         self._version, self._made, self._took = -1, 0.0, 0.0
+
+    @property
+    def is_read(self) -> bool:
+        return self._snapshot is not None
 
     def now(self, reader: Reader, name: str) -> Snapshot:
         with self._lock:
@@ -229,7 +269,7 @@ class Held:
                 sweep=now.sweep,
                 board=board,
                 trials=dict(now.trials),
-                latest=_Records(dict(now.latest)),
+                latest=Records(dict(now.latest)),
                 progress=stored_progress(reader, now.sweep, time.time(), trials),
                 stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
                 values=dict(now.values),

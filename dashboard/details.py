@@ -39,7 +39,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
             alt="Values of the configuration",
         )
     st.dataframe(
-        tables.trial_table(trials, now.latest, time.time()),
+        tables.trial_table(trials, now, time.time()),
         column_config=tables.TRIAL_COLUMNS,
         hide_index=True,
         placeholder="",
@@ -49,7 +49,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
     masking_rates(now, trials, "details", seed_of)
     for trial in trials:
         if trial.error:
-            st.text(f"Error of trial {trial.id}")
+            st.text(f"Error of trial {trial.called}")
             st.code(
                 trial.error,
                 language=None,
@@ -59,7 +59,7 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
     events = [each for trial in trials for each in data.reader().events(now.sweep.id, trial.id, MOST_EVENTS)]
     with st.expander(f"Log ({len(events)})", expanded=any(trial.error for trial in trials)):
         st.dataframe(
-            tables.event_table(events),
+            tables.event_table(events, now.trials),
             column_config=tables.EVENT_COLUMNS,
             hide_index=True,
             placeholder="",

@@ -35,7 +35,6 @@ AS_STORED = (
     "why",
     "step",
     "seeds",
-    "trials",
     "note",
 )
 
@@ -62,6 +61,7 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
         "rank": ranks,
         "race": [races.get(row.configuration, "") if row.confirmed_seeds else "" for row in rows],
         "role": [", ".join(each) for each in fields["roles"]],
+        "trials": fields["trial_numbers"],  # as people call them
         "interval": _words(interval, fields["val_ppl_low"], fields["val_ppl_high"]),
         "confirmed_interval": _words(interval, fields["confirmed_low"], fields["confirmed_high"]),
         "label": _words(said.label, rows, ranks),

@@ -8,11 +8,12 @@ import pandas as pd
 from streamlit import column_config as column
 
 from dashboard.columns import text
+from dashboard.data import Snapshot
 from dashboard.values import ago, number, shown
 from dashboard.words import STATES, TINTS
 from sweeper.results.compare import Comparison
 from sweeper.results.leaderboard import Differing
-from sweeper.store.records import EventRecord, LatestRecord, SweepRecord, TrialRecord
+from sweeper.store.records import EventRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
 
 VALUE_COLUMNS = {
@@ -107,41 +108,42 @@ def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:
     }
 
 
-def trial_table(
-    trials: Sequence[TrialRecord], latest: Mapping[int, Mapping[str, LatestRecord]], now: float
-) -> pd.DataFrame:
-    """A configuration's trials; columns as in TRIAL_COLUMNS."""
+def trial_table(trials: Sequence[TrialRecord], now: Snapshot, moment: float) -> pd.DataFrame:
+    """A configuration's trials, called as people call them; columns as in TRIAL_COLUMNS."""
     rows = []
     for trial in trials:
-        mine = latest.get(trial.id, {})
+        mine = now.latest.get(trial.id, {})
         step = max((record.step for record in mine.values()), default=0)
         rows.append(
             {
-                "trial": trial.id,
+                "trial": trial.called,
                 "seed": trial.seed,
                 "role": trial.role,
                 "state": [trial.state],
                 "attempt": trial.attempt,
                 "step": f"{step:,} / {trial.steps:,}",
                 "val_ppl": mine["val_ppl"].best if "val_ppl" in mine else None,
-                "took": ago((trial.ended or now) - trial.started) if trial.started else "",
+                "took": ago((trial.ended or moment) - trial.started) if trial.started else "",
                 "cost": f"{ago(trial.gpu_seconds)} GPU"
                 if trial.gpu_seconds
                 else f"{ago(trial.cpu_seconds)} CPU",
                 "worker": trial.worker,
-                "reason": f"as trial {trial.repeat_of}" if trial.repeat_of else trial.reason,
+                "reason": trial.reason
+                if trial.repeat_of is None
+                else f"as trial {now.trials[trial.repeat_of].called}",
             }
         )
     return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
 
 
-def event_table(events: Iterable[EventRecord]) -> pd.DataFrame:
-    """What happened, in the order it happened."""
+def event_table(events: Iterable[EventRecord], trials: Mapping[int, TrialRecord]) -> pd.DataFrame:
+    """What happened, in the order it happened. trials: by id; the table calls them as people do."""
     rows = sorted(events, key=lambda event: event.id)
+    called = [None if event.trial is None else trials[event.trial].called for event in rows]
     return pd.DataFrame(
         {
             "time": [datetime.datetime.fromtimestamp(event.time) for event in rows],
-            "trial": pd.array([event.trial for event in rows], "Int64"),
+            "trial": pd.array(called, "Int64"),
             "kind": [event.kind for event in rows],
             "text": [event.text for event in rows],
         }

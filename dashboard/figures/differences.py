@@ -1,11 +1,14 @@
 """How far is each row above the first, and how surely? Of perplexity; or as the rows' own values."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.figures.intervals import LEAST
+from dashboard.figures.ranges import span
 from dashboard.figures.style import BEST, GRID, REST, TIED, bars, calm, empty, hover_lines, places, plain
 from trainer.metrics import BY_NAME
 
@@ -35,7 +38,8 @@ def differences(rows: pd.DataFrame, within: float | None = None, most: int = 30)
         _chances(figure, rows)
     places(figure, rows["label"])
     figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_layout(xaxis={"title": "above the first, % of perplexity (95%, all pairs at once)"})
+    title = "above the first, % of perplexity (95%, all pairs at once)"
+    figure.update_layout(xaxis=_reach(value, low, high, 100 * LEAST, title))
     return calm(figure, height=104 + 26 * len(rows))
 
 
@@ -51,8 +55,9 @@ def absolute(rows: pd.DataFrame, most: int = 30) -> go.Figure:
     value, low, high = (rows[name].to_numpy(float) for name in ("ppl", "low", "high"))
     _marks(figure, rows, value, low, high, [f"{ppl:,.4g}" for ppl in value])
     places(figure, rows["label"])
+    figure.update_xaxes(gridcolor=GRID, zeroline=False)
     title = f"{BY_NAME['val_ppl'].label}, 95% interval"
-    figure.update_xaxes(title=title, gridcolor=GRID, zeroline=False)
+    figure.update_layout(xaxis=_reach(value, low, high, LEAST * np.median(value), title))
     return calm(figure, height=104 + 26 * len(rows))
 
 
@@ -88,6 +93,12 @@ def _marks(
             customdata=np.array(hover, object)[chosen],
             hovertemplate="%{customdata}<extra></extra>",
         )
+
+
+def _reach(value: np.ndarray, low: np.ndarray, high: np.ndarray, least: float, title: str) -> dict[str, Any]:
+    """The axis of values, as far as they may be believed: a row that has diverged flattens no other."""
+    seen = span(value, low, high, least)
+    return {"title": title} if seen is None else {"title": title + seen.words, "range": seen.ends}
 
 
 def _chances(figure: go.Figure, rows: pd.DataFrame) -> None:

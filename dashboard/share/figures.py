@@ -83,10 +83,10 @@ def of_curves(
     values: Mapping[int, Mapping[str, Any]],
 ) -> list[Drawn]:
     """Of the first rows' trials: each metric that has more than one point."""
-    runs = {trial.id: trial for trial in trials if trial.repeat_of is None}
+    runs = [trial for trial in trials if trial.repeat_of is None]
     first = rows.head(WITH_CURVES)
     places = {configuration: place for place, configuration in enumerate(first["configuration"], start=1)}
-    shown = [runs[trial] for of_a_row in first["trials"] for trial in of_a_row if trial in runs]
+    shown = [run for configuration in places for run in runs if run.configuration == configuration]
     found = []
     for name in CURVES:
         points = reader.curve([run.id for run in shown], name, MOST_POINTS)

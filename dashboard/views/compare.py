@@ -139,11 +139,10 @@ def compare_page() -> None:
     names = {each: f"no. {each}" for each in chosen}
     side_by_side(now, chosen)
     differences(now, chosen, names)
-    numbers = now.frame.set_index("configuration")["trials"]
-    trials = [trial for each in chosen for trial in numbers[each] if now.trials[trial].repeat_of is None]
+    runs = [trial for trial in now.trials.values() if trial.repeat_of is None]
+    records = [trial for each in chosen for trial in runs if trial.configuration == each]
     st.subheader("Curves", anchor=False)
-    metric_curves(now, trials, key="compare", height=420)
-    records = [now.trials[trial] for trial in trials]
+    metric_curves(now, [trial.id for trial in records], key="compare", height=420)
     masking_rates(now, records, "compare", lambda each: f"{names[each.configuration]}, seed {each.seed}")
     schedules(now, chosen, names)
 

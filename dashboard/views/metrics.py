@@ -51,4 +51,4 @@ def metrics_page() -> None:
             st.code(now.sweep.spec_text, language="yaml")
 
 
-metrics_page()
+data.live(metrics_page, 10)

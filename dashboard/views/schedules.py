@@ -18,6 +18,7 @@ from dashboard.what_if import what_if
 
 FIRST, MOST = 4, 12  # configurations shown before anybody chooses, and at once
 MOST_OFFERED = 500  # that the picker lists
+SECONDS = 10
 NOT_RUN = -1  # in place of a configuration's number
 
 
@@ -138,4 +139,4 @@ def draw(panel: Panel, shapes: dict[int, NoiseShape], labels: dict[int, str], le
     chart(figure, key=panel.title, alt=f"{panel.title}: {panel.words}")
 
 
-schedules_page()
+data.live(schedules_page, SECONDS)

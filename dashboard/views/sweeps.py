@@ -32,7 +32,6 @@ def open_chosen() -> None:
         st.session_state["sweeps-open"] = True
 
 
-@st.fragment(run_every=SECONDS)
 def sweeps_page() -> None:
     if st.session_state.pop("sweeps-open", False):
         st.switch_page("views/answer.py")
@@ -85,4 +84,4 @@ def sweeps_page() -> None:
 
 
 st.header("Sweeps", anchor=False)
-sweeps_page()
+st.fragment(data.guarded(sweeps_page), run_every=SECONDS)()

@@ -34,7 +34,7 @@ def pick(now: Snapshot) -> TrialRecord | None:
     asked = state.TRIAL.numbers()
     if state.TRIAL.get() and not (asked and asked[0] in called):
         st.text(f"There is no trial {', '.join(state.TRIAL.get())[:80]} in this sweep. Another is shown.")
-    first = next((now.trials[trial].called for ids in now.frame["trials"] for trial in ids), min(called))
+    first = next((number for mine in now.frame["trials"] for number in mine), min(called))
     key = f"trial_called-{now.sweep.id}"
     st.session_state[key] = asked[0] if asked and asked[0] in called else first
 
@@ -49,7 +49,7 @@ def pick(now: Snapshot) -> TrialRecord | None:
 
     offered = sorted(called)
     if len(called) > MOST_OFFERED:
-        best = [now.trials[trial].called for ids in now.frame["trials"].head(MOST_OFFERED) for trial in ids]
+        best = [number for mine in now.frame["trials"].head(MOST_OFFERED) for number in mine]
         offered = list(dict.fromkeys([*best[:MOST_OFFERED], st.session_state[key]]))
         st.caption(
             f"The best {MOST_OFFERED} of {len(called):,} are offered; any other by the address: ?trial=9"
@@ -139,7 +139,7 @@ def left_behind(now: Snapshot, trial: TrialRecord) -> None:
     """What is long, or costs a browser much, is drawn when it is opened."""
     st.subheader("Events", anchor=False)
     st.dataframe(
-        tables.event_table(data.reader().events(now.sweep.id, trial.id, MOST_EVENTS)),
+        tables.event_table(data.reader().events(now.sweep.id, trial.id, MOST_EVENTS), now.trials),
         column_config=tables.EVENT_COLUMNS,
         hide_index=True,
         key="trial-events",

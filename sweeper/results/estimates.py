@@ -3,7 +3,7 @@ and difference to the first row, so that numbers that stand beside each other ar
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -128,12 +128,18 @@ class OfRow(Mapping[str, Estimate]):
         return self._all.found.get(self._configuration, {})
 
 
-def gaps(entries: Sequence[Entry], test: Mapping[int, EvaluationRecord]) -> dict[int, float]:
+def gaps(
+    entries: Sequence[Entry], test: Mapping[int, EvaluationRecord], of: Container[int] | None = None
+) -> dict[int, float]:
     """By configuration: valid less test, nats per token, of the runs that have both; seeds' effects taken out
-    as of either. What picking by valid has flattered there is too low."""
+    as of either. What picking by valid has flattered there is too low.
+
+    of: configurations that are asked for, all unless said. Of the others those that ran on several seeds tell
+    what these do, one that ran on one tells nothing."""
     runs = [
         Run(entry.configuration, seed, [record.nelbo - test[record.trial].nelbo])
         for entry in entries
+        if of is None or entry.configuration in of or len(entry.seeds) > 1
         for seed, record in zip(entry.seeds, entry.evaluated, strict=True)
         if record.trial in test
     ]

@@ -206,10 +206,13 @@ class Watched:
         after = fresh(now, trials, self._ranks, search, unscored)
         also = WhenAsked(search.rows, test)
         places = [each.entry.configuration for each in search.rows]
-        rows = ranked_rows([self._unranked[c] for c in places], search.rows, [OfRow(also, c) for c in places])
+        unranked = [self._unranked[c] for c in places]
+        rows = ranked_rows(unranked, search.rows, [OfRow(also, c) for c in places], after)
         rows = with_fresh(rows, after, later)
         if after is not None:
-            rows = with_optimism(rows, gaps([each.entry for each in search.rows], test), after.gaps)
+            rows = with_optimism(
+                rows, gaps([each.entry for each in search.rows], test, after.gaps), after.gaps
+            )
         kind = "search" if after is None else "confirmed" if after.settle is None else "race"
         groups = [search.rows] if after is None else after.ranked
         tied = [row for group in groups for row in group if row.standing.tied_with_best or row is group[0]]

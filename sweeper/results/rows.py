@@ -18,10 +18,13 @@ Values = Mapping[int, dict[str, Any]]  # by configuration: complete, dotted
 
 
 def ranked_rows(
-    rows: Sequence[Row], ranked: Sequence[Ranked], estimates: Sequence[Mapping[str, Estimate]]
+    rows: Sequence[Row],
+    ranked: Sequence[Ranked],
+    estimates: Sequence[Mapping[str, Estimate]],
+    fresh: Fresh | None,
 ) -> list[Row]:
-    """rows: their unranked ones. Made by the column: field by field ten thousand of them cost four times as
-    much."""
+    """rows: their unranked ones. fresh: what stands before them. Made by the column: field by field ten
+    thousand of them cost four times as much."""
     if not rows:
         return []
     of = dict(zip(Standing._fields, zip(*(each.standing for each in ranked), strict=True), strict=True))
@@ -29,7 +32,7 @@ def ranked_rows(
     adjusted = [nelbo - mean for nelbo, mean in zip(of["nelbo"], of["mean"], strict=True)]
     table |= {
         **{name: of[name] for name in ("tied_with_best", "why", "difference")},
-        "rank": [each.rank for each in ranked],
+        "rank": _ranks(ranked, fresh),
         "val_nelbo": of["nelbo"],
         "val_ppl": map(perplexity, of["nelbo"]),
         "val_ppl_low": map(perplexity, of["low"]),
@@ -45,6 +48,19 @@ def ranked_rows(
         **{name: map(known, of[name]) for name in SAID_WHERE_KNOWN},
     }
     return list(map(Row, *table.values()))
+
+
+def _ranks(ranked: Sequence[Ranked], fresh: Fresh | None) -> list[int]:
+    """By the search's numbers, behind those that have fresh ones."""
+    if fresh is None:
+        return [each.rank for each in ranked]
+    before = {each.configuration for each in fresh.standings}
+    behind = place = 1 + sum(each.entry.configuration in before for each in ranked)
+    ranks = []
+    for each in ranked:
+        ranks.append(behind if each.standing.tied_with_best else place)
+        place += each.entry.configuration not in before
+    return ranks
 
 
 def _in_proportion(metrics: dict[str, float], nelbo: float, mean: float) -> dict[str, float]:
@@ -87,7 +103,7 @@ def unranked_row(entry: Entry, values: Values) -> Row:
 
 
 def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRecord]) -> list[Row]:
-    """Those that have fresh numbers first, by these; the others after them, with the ties that they had.
+    """Those that have fresh numbers first, by these; the others after them, as they are.
 
     later: trials that ran after the search.
     """
@@ -106,13 +122,7 @@ def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRe
         _fresh_row(others.pop(each.configuration), each, fresh, place, len(rows))
         for place, each in enumerate(by_rank, start=1)
     ]
-    behind = len(first) + 1
-    ranks = (behind if row.tied_with_best else place for place, row in enumerate(others.values(), behind))
-    # Most have the rank that they had: ten thousand are not made again.
-    return first + [
-        row if row.rank == rank else row._replace(rank=rank)
-        for row, rank in zip(others.values(), ranks, strict=True)
-    ]
+    return first + list(others.values())
 
 
 def _race_by_race(found: Sequence[Standing], fresh: Fresh) -> list[Standing]:

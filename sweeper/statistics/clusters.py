@@ -45,11 +45,10 @@ class Text(NamedTuple):
             return np.full(len(nats_CD), np.inf)
         return np.sqrt((self.residuals(nats_CD) ** 2).sum(1))
 
-    def errors(self, nats_CD: Array, nats_KD: Array) -> Array:
+    def errors(self, residual_CD: Array, residual_KD: Array) -> Array:
         """Standard error of each difference; infinite for one document."""
         if len(self.tokens_D) < 2:
-            return np.full((len(nats_CD), len(nats_KD)), np.inf)
-        residual_CD, residual_KD = self.residuals(nats_CD), self.residuals(nats_KD)
+            return np.full((len(residual_CD), len(residual_KD)), np.inf)
         variance_CK = (
             (residual_CD**2).sum(1)[:, None] + (residual_KD**2).sum(1) - 2 * residual_CD @ residual_KD.T
         )

@@ -132,7 +132,7 @@ def differences(
     variance_CK = moderated_CK / np.maximum(shared_CK, 1)
     if not (together_CK | ~other_CK).all():
         variance_CK = np.where(together_CK, variance_CK, _alone(field, at_K, spread))
-    mean_C, nats_CD = field.means
+    mean_C, _ = field.means
     text = Text(field.tokens_D)
     shared_R = np.arange(field.ran_CS.shape[1] + 1)
     return Differences(
@@ -140,7 +140,7 @@ def differences(
         shared_CK=shared_CK,
         seeds_CK=np.where(other_CK, np.sqrt(variance_CK), 0.0),
         degrees_R=np.where(shared_R >= 2, prior + shared_R - 1, max(spread.seeds - 1.0, 1.0)),
-        text_CK=text.errors(nats_CD, nats_CD[at_K]),
+        text_CK=text.errors(field.residual_CD, field.residual_CD[at_K]),
         text_degrees=text.degrees,
     )
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.statistics.clusters import Text
+
 Array = NDArray[np.float64]
 
 
@@ -66,6 +68,11 @@ class Field:
         )
         nats_CD = plain_CD - share_CS @ (self.effects_SS @ within_SD)
         return nats_CD.sum(-1) / self.tokens_D.sum(), nats_CD
+
+    @cached_property
+    def residual_CD(self) -> Array:
+        """Of the means, by document (clusters.py)."""
+        return Text(self.tokens_D).residuals(self.means[1])
 
     @cached_property
     def share_CS(self) -> Array:

@@ -13,6 +13,7 @@ from scipy import special  # what scipy.stats says, which takes most of a second
 
 CONFIDENCE = 0.95
 EXACT = 1e-13  # of a quantile, as a share
+SMALLEST = 1e-300  # chance that has a logarithm
 _STEP = 0.1  # the trapezoidal rule on a normal density is exact to all digits at that
 _AT_Z = np.arange(-8.5, 8.5 + _STEP, _STEP)
 _DENSITY_Z = _STEP * np.exp(-(_AT_Z**2) / 2) / math.sqrt(2 * math.pi)
@@ -64,16 +65,24 @@ def _scale(degrees: float) -> np.ndarray:
 
 def _where(below: Callable[[float], float], confidence: float) -> float:
     """The q from which on it is below with that confidence: between two that bracket it, where their chord
-    meets it; of an end that stays, half the distance counts (Illinois: Dowell and Jarratt 1971)."""
+    meets it; of an end that stays, half the distance counts (Illinois: Dowell and Jarratt 1971). Of the
+    largest of many errors -log(-log(chance)) is nearly a straight line (Gumbel), so that chords meet it
+    soon."""
     low, high, q = 0.0, 8.0, 0.0
-    while below(high) < confidence:
-        low, high = high, 2 * high
-    under, over = below(low) - confidence, below(high) - confidence
+
+    def above(q: float) -> float:
+        chance = min(max(below(q), SMALLEST), 1 - EXACT)
+        return math.log(math.log(confidence) / math.log(chance))
+
+    under, over = above(low), above(high)
+    while over < 0:
+        low, high, under = high, 2 * high, over
+        over = above(high)
     while under < 0 < over:
         before, q = q, high - over * (high - low) / (over - under)
         if abs(q - before) <= EXACT * q:
             return q
-        at = below(q) - confidence
+        at = above(q)
         if at < 0:
             low, under, over = q, at, over / 2 if before == low else over
         elif at > 0:

@@ -33,7 +33,7 @@ from sweeper.statistics.values import values
 
 SPENT = 1 - 0.8 * (1 - CONFIDENCE)  # confidence that quantiles are taken at
 HELD_AGAINST = 64  # the best, by their means: whom they do not exclude, no worse one excludes
-PAIRS = 2**19  # of which the differences are in memory at a time
+PAIRS = 2**17  # of which the differences are in memory at a time: what a processor holds near
 MARGIN = math.log(1.01)  # nats: 1% of perplexity
 
 

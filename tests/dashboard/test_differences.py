@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.figures.differences import differences
+from dashboard.figures.differences import absolute, differences
 
 HOSTILE = "<a href='http://evil.example'>click</a>"
 
@@ -55,6 +55,22 @@ def test_what_matters_not_is_shaded():
     assert not [each for each in differences(rows()).layout.shapes if each.type == "rect"]
     (band,) = (each for each in differences(rows(), within=0.02).layout.shapes if each.type == "rect")
     assert (band.x0, band.x1) == (-2.0, 2.0)
+
+
+def test_one_row_that_has_diverged_does_not_flatten_the_others():
+    more = {
+        "label": [str(i) for i in range(6)],
+        "why": ["best", *[""] * 5],
+        "hover": ["x"] * 6,
+        "p_best": 0.1,
+    }
+    table = pd.DataFrame({**more, "difference": [0.0, 0.01, 0.02, 0.03, 0.04, 40.0], "margin": [0.01] * 6})
+    low, high = differences(table).layout.xaxis.range
+    assert low < 0 < 100 * math.expm1(0.04) < high < 100
+    assert "; 1 outside" in differences(table).layout.xaxis.title.text
+    table = table.assign(ppl=[100.0, 101, 102, 103, 104, 1e19], low=99.0, high=105.0)
+    low, high = absolute(table).layout.xaxis.range
+    assert low < 99 < 105 < high < 200
 
 
 def test_a_huge_difference_is_a_number_and_nothing_ranked_is_a_sentence():

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 import dashboard
 from sweeper.driver.jobs import StageJob
+from sweeper.results.leaderboard import Watched
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
@@ -83,6 +85,20 @@ def test_the_address_is_shown_without_its_password(monkeypatch: pytest.MonkeyPat
     assert shown_url(urls()[0]) == "postgresql+psycopg://me:***@host/sweeps"
 
 
+def test_a_page_says_that_a_sweep_is_being_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is, and once; when it is read the line is gone."""
+    fill(url)
+    order: list[str] = []
+    text, board = DeltaGenerator.text, Watched.board
+    monkeypatch.setattr(DeltaGenerator, "text", lambda s, said, *a: order.append(said) or text(s, said, *a))
+    monkeypatch.setattr(Watched, "board", lambda watched: order.append("") or board(watched))
+    app = opened()
+    said = [i for i, each in enumerate(order) if "schedules is being read: 12 trials." in each]
+    assert len(said) == 1
+    assert said[0] < order.index("")
+    assert "is being read" not in words(app)
+
+
 def test_a_pretrain_that_runs_is_on_the_page(url: str, tmp_path: Path) -> None:
     """And goes on there, though nobody commits meanwhile."""
     spec = make_spec("trainer.pretrain.steps=400", "trainer.pretrain.block_size=64", "search.trials=2")
@@ -132,6 +148,34 @@ def test_a_chosen_configuration_shows_its_trials_values_error_and_log(url: str) 
     assert any("trial" in frame.value.columns and "attempt" in frame.value.columns for frame in app.dataframe)
     assert any("kind" in frame.value.columns for frame in app.dataframe)
     assert app.get("plotly_chart")
+
+
+def test_trials_of_a_second_sweep_are_called_by_their_numbers(url: str) -> None:
+    """Which are not their ids: what a page calls trial 7 is what `stop --trial 7` stops."""
+    fill(url)
+    fill(url, name="other")
+    with closing(Reader(url)) as reader:
+        mine = {each.id: each for each in reader.trials(2)}
+    app = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60)
+    app.query_params |= {"sweep": "other", "columns": "configuration,trials"}
+    app.switch_page("views/leaderboard.py").run()
+    table = app.dataframe[0].value.set_index("configuration")["trials"]
+    for configuration, said in table.items():
+        its = [t.called for t in mine.values() if t.configuration == configuration and t.repeat_of is None]
+        assert said == ", ".join(map(str, its))
+    repeat = next(each for each in mine.values() if each.repeat_of is not None)
+    app.session_state["kept-rows"] = (str(repeat.configuration),)
+    app.run()
+    trials = next(each.value for each in app.dataframe if "attempt" in each.value)
+    alike = [each for each in mine.values() if each.configuration == repeat.configuration]
+    assert trials["trial"].tolist() == [each.called for each in alike]
+    assert f"as trial {mine[repeat.repeat_of].called}" in trials["reason"].tolist()
+    failed = next(each for each in mine.values() if each.state == "failed")
+    app.session_state["kept-rows"] = (str(failed.configuration),)
+    app.run()
+    assert f"Error of trial {failed.called}" in words(app)
+    events = next(each.value for each in app.dataframe if "kind" in each.value)
+    assert set(events["trial"].dropna()) <= {failed.called}
 
 
 def test_a_run_that_has_ended_shows_its_bins_and_no_curve_of_them(url: str) -> None:

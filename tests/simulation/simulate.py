@@ -69,11 +69,12 @@ def simulate(seed: int, also: tuple[type[drawing.Damage], ...] = ()) -> Outcome:
 
 
 def _change_nothing(sweep: Sweep, planned: Planned) -> bool:
-    """Of one slot. Half a batch at a time has other last digits in earnest, and other values here; and a job
-    whose worker dies twice may be given up."""
+    """Of one slot. Half a batch at a time has other last digits in earnest, and other values here; a job
+    whose worker dies twice may be given up; and what cannot be scored is run once more."""
     half = any(isinstance(fault, faults.WorkerLost) and fault.how == "memory" for fault in planned)
     often = any(times > 1 for times in sweep.lost.values())
-    return not half and not often and all(fault.changes_nothing for fault in planned)
+    quiet = not half and not often and not oracle.unscored(sweep)
+    return quiet and all(fault.changes_nothing for fault in planned)
 
 
 def _run(scenario: Scenario, place: Path) -> Sweep:

@@ -111,10 +111,12 @@ def fill(url: str, name: str = "schedules", *, finished: bool = False) -> str:
         writer.end_stage(stage.key, writer.start_stage(stage.key), "complete", cpu_seconds=35.0)
         number = 0 if seed == 0 else None
         _trial(writer, {}, 5.462, "complete", role="baseline", seed=seed, number=number)
-    for number, (proposed, nelbo, state) in enumerate(SEARCH, start=1):
-        if not finished or state not in ("running", "queued"):
-            _trial(writer, proposed, nelbo, state, role="search", seed=0, number=number)
-    _repeat(writer, SEARCH[0][0], number=len(SEARCH) + 1, of=4)
+    trials = [
+        _trial(writer, proposed, nelbo, state, role="search", seed=0, number=number)
+        for number, (proposed, nelbo, state) in enumerate(SEARCH, start=1)
+        if not finished or state not in ("running", "queued")
+    ]
+    _repeat(writer, SEARCH[0][0], number=len(SEARCH) + 1, of=trials[0])
     if finished:
         writer.set_sweep_state("failed", "1 of 10 trials failed")
         store.release_lease(sweep.id, HOLDER)
@@ -155,10 +157,10 @@ def _trial(
     role: str,
     seed: int,
     number: int | None,
-) -> None:
+) -> int:
     trial = _add(writer, proposed, role=role, seed=seed, number=number)
     if state == "queued":
-        return
+        return trial
     attempt = writer.start_trial(trial, "localhost:4101")
     if state == "running":
         writer.end_trial(trial, attempt, "queued", reason="the driver was interrupted", cpu_seconds=2.0)
@@ -214,6 +216,7 @@ def _trial(
     if state == "failed":
         writer.end_trial(trial, attempt, state, error=ERROR, **costs)
         writer.add_event("failed", ERROR.splitlines()[0], trial)
+    return trial
 
 
 def _repeat(writer: Writer, proposed: dict[str, Any], *, number: int, of: int) -> None:

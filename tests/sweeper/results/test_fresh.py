@@ -5,9 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sweeper.results.estimates import gaps
 from sweeper.results.leaderboard import Board, leaderboard
-from sweeper.results.rows import _race_by_race
+from sweeper.results.rows import _race_by_race, _ranks
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
@@ -87,6 +90,40 @@ def test_optimism_is_of_the_gap_between_valid_and_test(url: str, writer: Writer)
     assert rows[2].optimism == pytest.approx(-0.02)
     assert rows[3].optimism is None
     assert rows[1].to_json()["optimism"] == rows[1].optimism
+
+
+runs_made = st.dictionaries(
+    st.tuples(st.integers(0, 7), st.integers(0, 3)), st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=1
+)
+
+
+@given(runs_made, st.sets(st.integers(0, 7)))
+def test_gaps_that_are_asked_for_are_those_of_all(runs: dict[tuple[int, int], float], of: set[int]) -> None:
+    """A configuration that ran on one seed moves nobody else's."""
+    test = {10 * c + seed: SimpleNamespace(nelbo=0.0) for c, seed in runs}
+    entries = []
+    for c in sorted({c for c, _ in runs}):
+        seeds = [seed for one, seed in runs if one == c]
+        evaluated = [SimpleNamespace(trial=10 * c + seed, nelbo=runs[c, seed]) for seed in seeds]
+        entries.append(SimpleNamespace(configuration=c, seeds=seeds, evaluated=evaluated))
+    every, some = gaps(entries, test), gaps(entries, test, of)
+    assert of & every.keys() <= some.keys()
+    assert some == pytest.approx({c: every[c] for c in some}, abs=1e-9)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.sets(st.integers(0, 9)))
+def test_rows_without_fresh_numbers_rank_behind_those_that_have_them(tied: list[bool], has: set[int]) -> None:
+    ranked = [
+        SimpleNamespace(entry=SimpleNamespace(configuration=c), standing=SimpleNamespace(tied_with_best=t))
+        for c, t in enumerate(tied)
+    ]
+    after = SimpleNamespace(standings=[SimpleNamespace(configuration=c) for c in has])
+    found = _ranks(ranked, after)
+    others = [c for c in range(len(tied)) if c not in has]
+    behind = 1 + len(tied) - len(others)
+    assert [found[c] for c in others] == [
+        behind if tied[c] else place for place, c in enumerate(others, start=behind)
+    ]
 
 
 def test_of_a_race_its_own_scores_count(url: str) -> None:

@@ -61,13 +61,13 @@ def test_means_are_least_squares(runs: slow.Runs) -> None:
 def test_errors_of_text_are_as_by_hand(runs: slow.Runs) -> None:
     _, board = field(runs)
     _, nats_CD = board.means
-    text = Text(board.tokens_D)
+    text, residual_CD = Text(board.tokens_D), board.residual_CD
     for c, mine in enumerate(nats_CD.tolist()):
         assert text.error(nats_CD)[c] == pytest.approx(slow.error_of_text(mine, TOKENS), rel=1e-6, abs=1e-9)
         for k, other in enumerate(nats_CD.tolist()):
             apart = [a - b for a, b in zip(mine, other, strict=True)]
             by_hand = slow.error_of_text(apart, TOKENS)
-            assert text.errors(nats_CD, nats_CD)[c, k] == pytest.approx(by_hand, rel=1e-6, abs=1e-6)
+            assert text.errors(residual_CD, residual_CD)[c, k] == pytest.approx(by_hand, rel=1e-6, abs=1e-6)
 
 
 @COMMON
