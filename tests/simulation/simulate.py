@@ -26,6 +26,7 @@ from tests.simulation.world import cheap
 
 MEMORY = Path("/dev/shm")  # a disk that is faster than one
 HOW = ("lost", "doubled", "repeated", "wrong", "hung")
+SAID = 200  # sweeps, after which it says how far it is
 TWICE = 10  # of so many seeds one is run twice with its faults: both are to be the same
 Planned = Sequence[faults.Fault | drawing.Damage]
 
@@ -156,6 +157,8 @@ def main() -> int:
             print("   ", line, *(f"--also {name}" for name in given.also), flush=True)
             if given.until_found:
                 break
+        if tally.sweeps % SAID == 0:
+            print(f"{tally.sweeps} of {given.seeds} sweeps, {tally.violations} violations", file=sys.stderr)
     for row in tally.rows():
         print(f"{row['fault']:<16}{row['times']:>7}")
     each = tally.seconds / max(1, tally.sweeps)
