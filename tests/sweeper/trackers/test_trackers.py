@@ -332,6 +332,7 @@ def test_another_place_is_exit_code_2(to: str, url: str) -> None:
     assert "tensorboard:DIR, mlflow:URI or wandb:PROJECT" in " ".join(result.stderr.split())
 
 
+@pytest.mark.long
 def test_a_folder_for_mlflow_is_a_sentence(url: str, tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="mlflow is not installed: the extra [trackers]")
     filled.fill(url, finished=True)
