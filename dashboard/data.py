@@ -19,6 +19,7 @@ import streamlit as st
 
 from dashboard import frame
 from dashboard.passports import Passport, passports_of
+from dashboard.runs import from_trials
 from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
 from sweeper.store.engine import StoreError
@@ -41,7 +42,7 @@ class Snapshot:
     sweep: SweepRecord
     board: Board
     trials: dict[int, TrialRecord]
-    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
+    latest: "Records"
     progress: ProgressEstimate
     stages: list[StageRecord]  # pretrains that run
     values: dict[int, dict[str, Any]]  # of every configuration, complete
@@ -67,21 +68,28 @@ class Snapshot:
         with _uncollected():
             return frame.from_board(self.board, self.searched)
 
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row a trial."""
+        with _uncollected():
+            return from_trials(self.trials, self.latest.arrays, self.values, self.board.metric)
 
-class _Records(Mapping[int, dict[str, LatestRecord]]):
-    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
 
-    def __init__(self, latest: Mapping[int, Latest]):
-        self._latest = latest
+class Records(Mapping[int, dict[str, LatestRecord]]):
+    """By trial and metric. Made of arrays when they are looked at: a page looks at a few trials of
+    thousands."""
+
+    def __init__(self, arrays: Mapping[int, Latest]):
+        self.arrays = arrays
 
     def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
-        return self._latest[trial].records()
+        return self.arrays[trial].records()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._latest)
+        return iter(self.arrays)
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self.arrays)
 
 
 class Found(NamedTuple):
@@ -155,17 +163,21 @@ def chosen() -> Snapshot:
     What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
-    name = st.session_state["sweep-name"]
-    held = _held(url(), name)
+    return snapshot_of(url(), st.session_state["sweep-name"])
+
+
+def snapshot_of(address: str, name: str) -> Snapshot:
+    """Of a sweep of one of `urls`; as `chosen`."""
+    held, reader = _held(address, name), _reader(address)
     if held.is_read:
-        return held.now(reader(), name)
-    with first_reading(reader(), name):
-        return held.now(reader(), name)
+        return held.now(reader, name)
+    with _said_to_be_read(reader, name):
+        return held.now(reader, name)
 
 
 @contextmanager
-def first_reading(reader: Reader, name: str) -> Iterator[None]:
-    """Says meanwhile what is waited for: of a big sweep the page would be blank for seconds."""
+def _said_to_be_read(reader: Reader, name: str) -> Iterator[None]:
+    """For the first time: of a big sweep the page would be blank for seconds."""
     place, sweep = st.empty(), reader.sweep(name)
     trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
     place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
@@ -257,7 +269,7 @@ class Held:
                 sweep=now.sweep,
                 board=board,
                 trials=dict(now.trials),
-                latest=_Records(dict(now.latest)),
+                latest=Records(dict(now.latest)),
                 progress=stored_progress(reader, now.sweep, time.time(), trials),
                 stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
                 values=dict(now.values),

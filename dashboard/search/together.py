@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit import column_config as column
 
+from dashboard import frame
 from dashboard.brush import Brush, Span, Words, brushed, places, word
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
@@ -146,11 +147,10 @@ def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     placed = pd.DataFrame(plane(rows, x, y), columns=["configuration", "x", "y", "on_front"])
     placed["on_front"] = placed["on_front"].astype(bool)
     placed["state"] = facts["state"].reindex(placed["configuration"]).to_numpy()
+    hovers = facts["hover"].reindex(placed["configuration"])
     placed["hover"] = [
-        f"{text}\n{label(x)} {shown(a)}\n{label(y)} {shown(b)}"
-        for text, a, b in zip(
-            facts["hover"].reindex(placed["configuration"]), placed["x"], placed["y"], strict=True
-        )
+        frame.Words("{}\n{} {:.4g}\n{} {:.4g}".format, text, label(x), a, label(y), b)
+        for text, a, b in zip(hovers, placed["x"], placed["y"], strict=True)
     ]
     across, up = robust(placed["x"], log_x), robust(placed["y"], log)
     chart(

@@ -202,12 +202,9 @@ class Run:
             self._check_valid(path, facts)
             self.learner.put(file.load(self.learner.tensors(), ("model.", "ema.", "optimizer.")))
         self.progress = progress_in(path, facts)
-        best = self.folder / "best.safetensors"
-        if self.progress.best_step == self.progress.step and (
-            not best.exists() or checkpoint.read_facts(best)["progress"]["step"] != self.progress.step
-        ):
-            # Killed between the two files.
-            checkpoint.save(best, self.learner.weights(), self._facts())
+        if self.progress.best_step == self.progress.step:
+            # Killed between the two files, or the best is damaged: what is in it, the last one has as well.
+            checkpoint.save(self.folder / "best.safetensors", self.learner.weights(), self._facts())
 
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"
@@ -294,5 +291,5 @@ class Run:
         if valid.nelbo < self.progress.best_nelbo:
             return self.learner.average, self.progress.step
         best = copy.deepcopy(self.learner.average)
-        load_weights(best, self.folder / "best.safetensors")
+        load_weights(best, self.folder / "best.safetensors", self.progress.best_step)
         return best, self.progress.best_step
