@@ -202,7 +202,6 @@ def live(page: Callable[[], None], seconds: float) -> None:
     app.watch redraws everything when the sweep starts or ends, so that this is decided anew. While the store
     cannot be read, a sentence says so, and the page comes back with it.
     """
-
     try:
         ended = chosen().sweep.state in ENDED
     except StoreError:

@@ -72,9 +72,8 @@ def score(
     nats = [100 * (value + drawn.gauss(0, error or 0.01)) for _ in range(20)]
     nelbo, se = ratio_and_se(nats, [100] * 20)
     how = {"bound": "sampled", "estimator": "subsets, controlled", "draws": masks} if masks else {}
-    yield Report(
-        state["step"], {}, (Evaluation("valid", state["step"], nelbo, se, {}, how, nats, [100] * 20),)
-    )
+    step = min(state["rows"], key=lambda row: row["value"])["step"]
+    yield Report(step, {}, (Evaluation("valid", step, nelbo, se, {}, how, nats, [100] * 20),))
 
 
 def _run(

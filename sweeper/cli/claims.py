@@ -64,7 +64,7 @@ def _run(spec: "SweepSpec", db: str) -> None:
     from sweeper.cli.run import STATED
     from sweeper.execution.runner import run_sweep
     from sweeper.files.remote import Unsaid
-    from sweeper.terminal.console import progress
+    from sweeper.terminal.live import progress
 
     if _ended(spec, db):
         return

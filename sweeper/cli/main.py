@@ -5,8 +5,6 @@ not equal; 5 nothing to rank, or too little for importance and profile; 6 budget
 something; 8 judge: discard; 9 judge: not enough evidence; 130 interrupted, resumable; 143 terminated.
 """
 
-from typing import Annotated
-
 import typer
 
 from sweeper.cli import (
@@ -28,6 +26,7 @@ from sweeper.cli import (
     status,
 )
 from sweeper.cli.options import Command
+from trainer.cli.console import Version
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
@@ -46,27 +45,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import PackageNotFoundError, version
-        from pathlib import Path
-        from tomllib import loads
-
-        try:
-            number = version("bd3lm-sweep")
-        except PackageNotFoundError:  # a checkout on the path
-            project = Path(__file__).parents[2] / "pyproject.toml"
-            number = loads(project.read_text())["project"]["version"]
-        typer.echo(f"bd3lm-sweep {number}")
-        raise typer.Exit
-
-
 @app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
-    ] = False,
-) -> None: ...
+def _options(version: Version = False) -> None: ...
 
 
 for kind in KINDS:

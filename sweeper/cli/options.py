@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 from typer.main import get_command
 
+from trainer.cli.console import Command as Listed
+
 DEFAULT_URL = "sqlite:///sweeps.db"
-WHOLE = 1000  # characters: no first sentence is cut
 UNSAID = "\0"  # stands where a sweep's name was left out: a word that no shell can hand over
 
 
@@ -101,7 +101,7 @@ def _has(
     """What every command has: its parameters are taken from here."""
 
 
-class Command(TyperCommand):
+class Command(Listed):
     """Of the sweeper: it has -q and -v; where its first argument is a sweep's name, that may be left out.
 
     It is where there is no word, or where the first one reads as what comes after a name (a number, K=V,
@@ -110,10 +110,6 @@ class Command(TyperCommand):
 
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **more: Any):
         super().__init__(name, params=[*(params or []), *get_command(_every).params], **more)
-
-    def get_short_help_str(self, limit: int = 0) -> str:
-        """In the list of commands: its first sentence, whole, on as many lines as that takes."""
-        return super().get_short_help_str(WHOLE)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         said = [each for each in self.params if each.param_type_name == "argument"]

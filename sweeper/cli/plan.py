@@ -95,6 +95,7 @@ def counts(spec: "SweepSpec", would: "Plan", sees: "Resolution") -> list[str]:
         f"confirmed   at most {would.confirmed} runs" if would.confirmed else "",
         f"settled     {would.raced_least} to {would.raced} runs of a race" if would.raced else "",
         f"pretrains   {bound}{would.stages}, each run once and shared",
+        f"stable      {bound}{would.stable_parts} parts that these go on from" if would.stable_parts else "",
         f"steps       {bound}{would.steps:,}",
         f"sees        {in_words(sees)}",
     ]

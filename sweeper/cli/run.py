@@ -184,20 +184,19 @@ def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
 
 
 def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json: bool) -> NoReturn:
-    from sweeper.terminal import console
+    from sweeper.terminal.console import print_json
+    from sweeper.terminal.live import progress
 
-    progress = console.progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
-    progress.started(
-        None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start"
-    )
+    shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
+    shown.started(None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
 
     from sweeper.execution.runner import Means, run_sweep  # seconds, too
 
-    code = run_sweep(spec, url, files, progress, Means(address=address))
+    code = run_sweep(spec, url, files, shown, Means(address=address))
     if code in STATED:
         show_board(spec.name, url, json)
     elif json:
-        console.print_json({"error": "see stderr", "exit_code": code})
+        print_json({"error": "see stderr", "exit_code": code})
     if spec.notify is not None:
         _notify(spec.notify, spec.name, url, code)
     raise typer.Exit(code)

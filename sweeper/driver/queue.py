@@ -27,7 +27,8 @@ from sweeper.driver.stop_reason import StopReason
 from sweeper.driver.trials import Trials
 from sweeper.files.remote import within
 from sweeper.files.snapshots import has_checkpoint
-from trainer.evaluation.record import Report
+from sweeper.store.writer import NotItsBest
+from trainer.evaluation.record import Evaluation, Report
 
 
 class JobQueue:
@@ -95,7 +96,8 @@ class JobQueue:
 
     def _hand_out(self, trial: int, with_stage: bool) -> Job | None:
         record, values = self._trials.entry(trial)
-        self.unaffordable = self._spending.refuses(record, values, with_stage)
+        pretrain = self.stages.untrained(str(record.stage), values) if with_stage else 0
+        self.unaffordable = self._spending.refuses(record, values, pretrain)
         if self.unaffordable:
             return None
         job = self._start_stage(trial) if with_stage else self._start_trial(trial)
@@ -159,17 +161,23 @@ class JobQueue:
         return self._costs.pop(job.name, NOTHING)
 
     def keep_scores(self, job: ScoringJob, reports: Sequence[Report], cost: Cost) -> str:
-        """'' where all is well; else which score is no number."""
+        """'' where all is well; else which score is no number, or of another checkpoint."""
         for report in reports:
             if wrong := not_finite(report):
                 return wrong
-            with self._writer.together():
-                self._writer.add_scores(job.trial, job.round, report.evaluations, cost.cpu_seconds)
-                for each in report.evaluations:
-                    if each.split == "valid" and job.name not in self._scored:
-                        self._scored.add(job.name)
-                        self._events.scored(job, each.nelbo)
+            try:
+                self._keep_score(job, report.evaluations, cost)
+            except NotItsBest as error:
+                return str(error)
         return ""
+
+    def _keep_score(self, job: ScoringJob, found: Sequence[Evaluation], cost: Cost) -> None:
+        with self._writer.together():
+            self._writer.add_scores(job.trial, job.round, found, cost.cpu_seconds)
+            for each in found:
+                if each.split == "valid" and job.name not in self._scored:
+                    self._scored.add(job.name)
+                    self._events.scored(job, each.nelbo)
 
     def finish(self, job: StageJob | ScoringJob) -> None:
         if isinstance(job, StageJob):

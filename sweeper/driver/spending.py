@@ -61,16 +61,14 @@ class Spending:
                 self._estimates.learn(said, "finetune", said["finetune.steps"], trial.ended - trial.started)
 
     # --- before it starts ---------------------------------------------------------------------
-    def refuses(
-        self, record: TrialRecord, values: Mapping[str, Any], with_pretrain: bool
-    ) -> StopReason | None:
-        """Why the trial cannot be afforded, with the pretrain that it needs; None: it can."""
+    def refuses(self, record: TrialRecord, values: Mapping[str, Any], pretrain: int) -> StopReason | None:
+        """Why the trial cannot be afforded, with the pretrain that it needs; None: it can.
+
+        pretrain: steps of it that are not there."""
         if not self._guard.capped:
             return None
-        estimate = self._of_trial(record, values)
-        if with_pretrain:
-            estimate = estimate.plus(self._estimates.of(values, "pretrain", values["pretrain.steps"]))
-        lack = self._guard.lacks(estimate)
+        estimate = self._estimates.of(values, "pretrain", pretrain)
+        lack = self._guard.lacks(self._of_trial(record, values).plus(estimate))
         return _spent(lack) if lack else None
 
     def exhausted(self) -> StopReason | None:

@@ -133,8 +133,7 @@ class Stages:
 
     def start(self, key: str, values: Mapping[str, Any], above: int = 0) -> StageJob:
         """values: as in `first`. above: as in Writer.start_stage."""
-        ready = [each for each in self._parts(key) if self._state(each.key) == "ready" or key in self._begun]
-        parent = ready[-1] if ready else None
+        parent = self._goes_on_from(key)
         folder = self._add(key, values, parent.key if parent else None)
         attempt = self._writer.start_stage(key, above, parent.key if parent else None)
         self._states[key] = "running"
@@ -142,6 +141,16 @@ class Stages:
         if parent is None:
             return StageJob(key, attempt, dict(values), folder)
         return StageJob(key, attempt, dict(values), folder, self.folder(parent.key), parent.steps)
+
+    def untrained(self, key: str, values: Mapping[str, Any]) -> int:
+        """Steps that it would take now. values: as in `first`."""
+        parent = self._goes_on_from(key)
+        return int(values["pretrain.steps"]) - (parent.steps if parent else 0)
+
+    def _goes_on_from(self, key: str) -> Wanted | None:
+        """The longest of its parts that is there; of one that has begun, the one it did."""
+        there = [each for each in self._parts(key) if self._state(each.key) == "ready" or key in self._begun]
+        return there[-1] if there else None
 
     def _add(self, key: str, values: Mapping[str, Any], parent: str | None) -> str:
         """Its row; returns its folder."""

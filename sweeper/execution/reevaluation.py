@@ -23,7 +23,7 @@ from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
 from sweeper.store.store import Store
-from sweeper.store.writer import Writer
+from sweeper.store.writer import NotItsBest, Writer
 from trainer.errors import CheckpointError, DataError, TrainingError
 from trainer.evaluation.record import Evaluation
 
@@ -79,12 +79,11 @@ def reevaluate(
                 try:
                     with _run_of(sweep, trial.id) as folder:
                         found = _score(folder, masks, writer, trainer)
-                except (CheckpointError, DataError, TrainingError) as error:
+                    stays = _kept(found.evaluations[0], before, block_size)
+                    said = stays or _written(trial, found, writer)
+                    (kept if stays else scored).append(trial)
+                except (CheckpointError, DataError, TrainingError, NotItsBest) as error:
                     said = str(error)
-                else:
-                    said = _kept(found.evaluations[0], before, block_size)
-                    (kept if said else scored).append(trial)
-                    said = said or _written(trial, found, writer)
                 say(f"trial {trial.called}: {said}")
             return Rescored(scored, kept)
 

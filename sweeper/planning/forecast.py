@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sweeper.planning.calibration import Shape, Tried
 from sweeper.planning.cost_estimates import CostEstimates, Measured
 from sweeper.planning.machine import Slots
-from sweeper.planning.plan import Plan, examples
+from sweeper.planning.plan import Plan, examples, pretrains_of
 from sweeper.spec.budget import UNITS
 from sweeper.spec.sections import Budget
 from sweeper.spec.spec import SweepSpec
@@ -58,22 +58,23 @@ def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, capacity:
     all_values = [run.to_dotted() for run in runs_of(spec)]
     finetunes = [estimates.of(values, "finetune", values["finetune.steps"]) for values in all_values]
     pretrains = [estimates.of(values, "pretrain", values["pretrain.steps"]) for values in all_values]
+    shared = pretrains_of(spec, would)[1]
+    trained = [(leg.times, estimates.of(leg.values, "pretrain", leg.steps)) for leg in shared.legs]
     runs = would.trials + would.baselines + would.replicates + would.confirmed + would.raced
     measured = list(tried.measured.values())
     seconds = gpu_seconds = None
     if measured:
         work = runs * _mean([each.seconds for each in finetunes])
-        work += would.stages * _mean([each.seconds for each in pretrains])
+        work += math.fsum(times * each.seconds for times, each in trained)
         # No shorter than one pretrain and one trial after it, however many run beside each other.
         longest = max(p.seconds + f.seconds for p, f in zip(pretrains, finetunes, strict=True))
         seconds, gpu_seconds = max(work / slots.number, longest), work * slots.gpu
     tokens = runs * _mean([each.tokens for each in finetunes])
-    tokens += would.stages * _mean([each.tokens for each in pretrains])
+    tokens += math.fsum(times * each.tokens for times, each in trained)
     memory = max((each.memory for each in measured), default=None)
-    disk = _disk(spec, tried, runs, would.stages)
-    own = max((values["pretrain.steps"] for values in all_values), default=0)
+    disk = _disk(spec, tried, runs, would.stages + would.stable_parts)
     forecast = Forecast(
-        would.steps + max(0, runs - would.stages) * own,
+        would.steps - would.pretrain_steps + max(would.pretrain_steps, shared.unshared),
         round(tokens),
         seconds,
         gpu_seconds,

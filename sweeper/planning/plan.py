@@ -1,13 +1,13 @@
 """What a sweep would run, from its specification alone: the answer of `check`."""
 
-from collections.abc import Iterable
-from itertools import product
+from collections import Counter
 from typing import NamedTuple
 
+from sweeper.planning.pretrains import Pool, Pretrain, Pretrains, on_a_seed
 from sweeper.spec.race_counts import CertainRace
 from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
-from trainer.config.train_config import TrainConfig, content_hash
+from trainer.config.train_config import TrainConfig
 
 
 class Plan(NamedTuple):
@@ -21,48 +21,65 @@ class Plan(NamedTuple):
     confirmed: int = 0  # runs
     raced: int = 0  # runs of the race, at most
     raced_least: int = 0  # and at least, where the search has completed what it tries
+    pretrain_steps: int = 0  # of the steps, those of pretrains
+    stable_parts: int = 0  # that pretrains go on from, beside them
 
 
 def plan(spec: SweepSpec) -> Plan:
-    """Counts; an upper bound where the space reaches into the pretrain or the number of steps."""
+    """Counts; an upper bound where it is not known which pretrains, or how many steps, will be asked for."""
     size, sampler = spec.space.size() if spec.dimensions else 0, spec.search.strategy
     trials = spec.search.trials if size is None else min(spec.search.trials, size)
-    seed = spec.search.seed
-    every = examples(spec, seed)
+    every = examples(spec, spec.search.seed)
     search = every if trials else []
-    always = [spec.train_config(values, seed) for values in spec.always]
-
-    of_baselines = set(product(spec.always_seed_values, _pretrains(always)))
-    stages = of_baselines | {(seed, pretrain) for pretrain in _pretrains(search)}
-    open_stages = any(not run.stage_content().keys().isdisjoint(spec.dimensions) for run in search)
-    distinct = len(of_baselines) + trials if stages and open_stages else len(stages)
+    always = _baselines(spec)
     finetunes = {run.finetune.steps for run in search}
     replicates, confirmed = trials * (spec.replicates - 1), 0
     if spec.confirm:
         confirmed = min(spec.confirm.top, trials + len(spec.always)) * spec.confirm.seeds
     least, most = race_runs(spec, trials)
-    rounds = spec.race_seed_values if most else range(0)
-    again = [spec.replicate_seed_values] * bool(replicates) + [spec.confirm_seed_values, rounds]
-    anew = _pretrains([*every, *always])
-    later = {each for seeds in again for each in product(seeds, anew)}
-    distinct += replicates + confirmed + most if stages and open_stages else len(later - stages)
-    return Plan(
+    would = Plan(
         trials=trials,
         baselines=len(always) * spec.always_seeds,
-        stages=distinct,
+        stages=0,
         steps=(trials + replicates) * max(finetunes, default=0)
         + (confirmed + most) * max((run.finetune.steps for run in (*search, *always)), default=0)
-        + sum(run.finetune.steps for run in always) * spec.always_seeds
-        + distinct * max((run.pretrain.steps for run in (*search, *always)), default=0),
-        at_most=open_stages
-        or len(finetunes) > 1
-        or bool(spec.early_stopping or replicates or confirmed or most),
+        + sum(run.finetune.steps for run in always) * spec.always_seeds,
+        at_most=len(finetunes) > 1 or bool(spec.early_stopping or replicates or confirmed or most),
         skipped=(sampler.length(Space(spec.dimensions)) or 0) - (sampler.length(spec.space) or 0),
         replicates=replicates,
         confirmed=confirmed,
         raced=most,
         raced_least=least,
     )
+    pool, shared = pretrains_of(spec, would)
+    return would._replace(
+        stages=shared.stages,
+        steps=would.steps + shared.steps,
+        at_most=would.at_most or not pool.exact,
+        pretrain_steps=shared.steps,
+        stable_parts=shared.parts,
+    )
+
+
+def pretrains_of(spec: SweepSpec, would: Plan) -> tuple[Pool, Pretrains]:
+    """What the search's trials branch from, and all that is trained of pretrains. would: numbers of runs."""
+    always = sorted(map(Pretrain.of, _baselines(spec)), key=lambda each: each.stable)  # they wait together
+    pool = Pool.of_search(spec, examples(spec, spec.search.seed)) if would.trials else Pool([], True, True, 0)
+    of_search = [spec.search.seed, *spec.replicate_seed_values] if would.trials else []
+    later, again = Counter[int](), pool.beside(always)
+    for seeds, runs in ((spec.confirm_seed_values, would.confirmed), (spec.race_seed_values, would.raced)):
+        later.update(dict.fromkeys(seeds, runs // max(1, len(seeds))))
+    total = Pretrains()
+    for seed in {*of_search, *later, *spec.always_seed_values}:
+        baselines = always if seed in spec.always_seed_values else []
+        mine = on_a_seed(baselines, pool, would.trials) if seed in of_search else None
+        total = total.plus(mine or on_a_seed(baselines, again, later[seed]))
+    return pool, total
+
+
+def _baselines(spec: SweepSpec) -> list[TrainConfig]:
+    """At one seed."""
+    return [spec.train_config(values, spec.search.seed) for values in spec.always]
 
 
 def race_runs(spec: SweepSpec, trials: int) -> tuple[int, int]:
@@ -79,12 +96,6 @@ def race_runs(spec: SweepSpec, trials: int) -> tuple[int, int]:
         races = max(1, len(spec.dimensions[spec.settle.by].probes()))
     most = min(there, spec.settle.contenders * races)
     return (0, 0) if most < 2 else (certain.runs(there), most * spec.settle.seeds)
-
-
-def _pretrains(runs: Iterable[TrainConfig]) -> set[str]:
-    """What tells the runs' pretrains apart, whatever the seed."""
-    contents = (run.stage_content() for run in runs if run.pretrain.steps)
-    return {content_hash({key: value for key, value in each.items() if key != "seed"}) for each in contents}
 
 
 def examples(spec: SweepSpec, seed: int) -> list[TrainConfig]:

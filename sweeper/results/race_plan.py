@@ -3,6 +3,7 @@
 A round is decided by what was known when it began: while it runs, its own scores do not count.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,11 +41,17 @@ def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
 
 
 def left_race(trials: Sequence[TrialRecord], unscored: set[int]) -> dict[int, TrialRecord]:
-    """Configurations whose run in the race came to nothing. unscored: trials that could not be scored."""
+    """Configurations whose run in the race came to nothing. unscored: trials that could not be scored: each
+    is run once more, whosever it was, and where that cannot be scored either it is not tried again."""
+    runs = Counter((trial.configuration, trial.seed) for trial in trials if trial.id in unscored)
     return {
         trial.configuration: trial
         for trial in trials
-        if trial.role == "race" and (trial.state not in (*UNFINISHED, "complete") or trial.id in unscored)
+        if trial.role == "race"
+        and (
+            trial.state not in (*UNFINISHED, "complete")
+            or (trial.id in unscored and runs[trial.configuration, trial.seed] > 1)
+        )
     }
 
 

@@ -53,6 +53,12 @@ def keep_best_evaluations(connection: Connection, trial: int, given: Iterable[Ev
         upsert(connection, evaluations, [{"trial": trial, **row_of(each), "exact": each.exact_nats_D}])
 
 
+def ranked_step(connection: Connection, trial: int) -> int | None:
+    """Of the checkpoint whose evaluation on valid is kept; None where there is none."""
+    kept = connection.execute(_BEST, {"trial": trial, "split": "valid"}).one_or_none()
+    return None if kept is None else int(kept.step)
+
+
 def row_of(evaluation: Evaluation) -> dict[str, Any]:
     ranks = {"ranks": True} if evaluation.ranks else {}
     return {

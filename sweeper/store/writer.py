@@ -26,6 +26,10 @@ _CONFIGURATION = select(configurations.c.id).where(
 )
 
 
+class NotItsBest(ValueError):
+    """A score of another checkpoint than the one by which its trial ranks."""
+
+
 class Writer(SweepWriter):
     """An attempt is live while it is its trial's latest and the trial is running; what any other attempt
     says is dropped.
@@ -150,7 +154,7 @@ class Writer(SweepWriter):
     ) -> None:
         """Of a trial that is complete: all of them, or none; what is there already is replaced.
 
-        Raises ValueError, with nothing written, for a value that is not finite.
+        Raises ValueError, with nothing written, for a value that is not finite, and NotItsBest.
         """
         for each in evaluations:
             if not all(map(math.isfinite, (each.nelbo, *each.nats_D))):
@@ -158,6 +162,10 @@ class Writer(SweepWriter):
         cost = {"cpu_seconds": cpu_seconds / max(1, len(evaluations))}
         with self._transaction() as connection:
             self._trial(connection, trial)
+            ranked = tables.ranked_step(connection, trial)
+            for each in evaluations:
+                if ranked not in (None, each.step):
+                    raise NotItsBest(f"its best checkpoint is of step {each.step}; it ranks by step {ranked}")
             rows = [{"trial": trial, "round": round, **tables.row_of(each), **cost} for each in evaluations]
             upsert(connection, scores, rows)
             self._change(connection, trial, {})

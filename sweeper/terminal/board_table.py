@@ -168,7 +168,7 @@ _MEANINGS = {
         "above row 1: of perplexity, paired by seed and document; 95%, for all pairs at once. "
         "[?]: one seed, and no spread over seeds is known."
     ),
-    "p_best": "best: the chance of being the best one. A chance, no guarantee.",
+    "p_best": "best: the chance of being the best one, by all its runs, the search's too. No guarantee.",
     "p_within": "near best: the chance of being within 1% of the best one.",
     "regret": "may lose: what taking this row may cost at most, of perplexity (95%, on one side).",
     "optimism": (

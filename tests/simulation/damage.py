@@ -4,21 +4,41 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.simulation import trainer
+from sweeper.files.stage_cache import SEAL
+from sweeper.spec.spec import SweepSpec
+from tests.simulation import tables, trainer
 
 ANOTHER = re.compile(r"(\S+) holds another run")
 
 
+def checkpoints(files: Path, folders: str, name: str, *, whole: bool) -> list[Path]:
+    """Of finished stages, or of trials, those of that name."""
+    said = SEAL if folders.startswith("stages") else name
+    found = sorted(file.parent / name for file in files.glob(f"{folders}/{said}"))
+    return [file for file in found if file.is_file() and (not whole or trainer.is_whole(file))]
+
+
+def to_be_scored(found: list[Path], store: Path, spec: SweepSpec) -> list[Path]:
+    """Those of trials whose seeds are a race's, and that no round has scored yet."""
+    if spec.settle is None:
+        return []
+    scored = {str(trial) for (trial,) in tables.rows(store, "SELECT trial FROM scores")}
+    seeds = {str(trial): seed for trial, seed in tables.rows(store, "SELECT id, seed FROM trials")}
+    left = [file for file in found if file.parent.name not in scored]
+    return [file for file in left if seeds.get(file.parent.name) in spec.race_seed_values]
+
+
 def damage(file: Path, how: str) -> None:
     """deleted, cut, flipped: one bit; emptied; older: the one before it; or the whole folder gone."""
-    if how == "older" and not (file.parent / trainer.OLDER).is_file():
+    older = trainer.older_of(file)
+    if how == "older" and not older.is_file():
         how = "cut"
     if how == "folder":
         shutil.rmtree(file.parent)
     elif how == "deleted":
         file.unlink()
     elif how == "older":
-        shutil.copy(file.parent / trainer.OLDER, file)
+        shutil.copy(older, file)
     else:
         whole = file.read_bytes()
         middle = len(whole) // 2

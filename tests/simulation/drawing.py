@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from tests.simulation.faults import FAULTS, AtAPoint, Fault, Kill
+from tests.simulation.trainer import BEST, LAST
 from tests.simulation.world import BETWEEN, STEP, TURN, World
 
 if TYPE_CHECKING:
@@ -17,21 +18,26 @@ TENTH = 7  # of ten seeds this one
 
 @dataclass(frozen=True)
 class TrialDamaged(AtAPoint):
-    """With its driver a trial's checkpoint is gone: deleted, cut, emptied, an older one, or one bit is
-    another. more: so often once more, of the same trial if it has one again."""
+    """With its driver a trial's checkpoint is gone, or its whole folder: deleted, cut, emptied, an older one,
+    or one bit is another. more: so often once more, of the same trial if it has one again. file: which, of a
+    trial that has ended or runs."""
 
     how: str
     more: int
+    file: str = LAST
 
     @classmethod
     def draw(cls, random: Random, world: World) -> "TrialDamaged":
-        how = random.choice(("deleted", "cut", "emptied", "flipped", "older"))
-        return cls(world.some_point(random), how, random.choice((0, 0, 1, 3)))
+        how = random.choice(("deleted", "cut", "emptied", "flipped", "older", "folder"))
+        file = random.choice((LAST, BEST))
+        return cls(world.some_point(random), how, random.choice((0, 0, 1, 3)), file)
 
     def plant(self, sweep: "Sweep") -> None:
+        def act() -> bool:
+            return sweep.crash("trials/*/*", self.how, self.file, again=True)
+
         for time in range(1 + self.more):
-            fault = replace(self, at=self.at + time * SOON)
-            sweep.world.strike(fault, (STEP, TURN), lambda: sweep.crash("trials/*/*", self.how, again=True))
+            sweep.world.strike(replace(self, at=self.at + time * SOON), (STEP, TURN), act)
 
 
 @dataclass(frozen=True)

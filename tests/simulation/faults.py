@@ -172,6 +172,26 @@ class WorkerLost(AtAPoint):
         sweep.world.strike(self, (STEP, FILE, FILED) if self.how == "lost" else (TURN,), lose)
 
 
+@dataclass(frozen=True)
+class Unready(AtAPoint):
+    """Workers are never made ready. times: so many, one after another."""
+
+    times: int
+
+    @classmethod
+    def draw(cls, random: Random, world: World) -> "Unready":
+        return cls(world.some_point(random), random.choice((1, 2, 3)))
+
+    def plant(self, sweep: "Sweep") -> None:
+        def wait() -> bool:
+            there = sweep.workers is not None
+            if there:
+                sweep.workers.unready += self.times  # type: ignore[union-attr]
+            return there
+
+        sweep.world.strike(self, (TURN,), wait)
+
+
 class Doubled(AtAPoint):
     """What a worker said, a report or its end, comes twice; or once more when its job is another worker's."""
 
@@ -237,6 +257,7 @@ Fault = (
     | SecondDriver
     | Control
     | WorkerLost
+    | Unready
     | Doubled
     | StageDamaged
     | SpecChanged

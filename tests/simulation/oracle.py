@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from sweeper.driver.event_log import PROGRESS
-from sweeper.driver.failures import Damaged, Stale
+from sweeper.driver.failures import Damaged, Stale, Unready
 from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
@@ -21,7 +21,7 @@ from tests.sweeper.driving import told
 from trainer.config.train_config import TrainConfig
 
 DECISIONS = ("repeat", "confirm", "warm start", "score")  # events that tell of one
-MOST = {each.kind: each.most for each in (Damaged, Stale)}
+MOST = {each.kind: each.most for each in (Damaged, Stale, Unready)}
 SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
 
@@ -36,11 +36,14 @@ def check(sweep: Sweep, faults: Sequence[Fault | Damage] = ()) -> None:
         if sweep.endings[-1] == "ended":
             _every_trial_has_ended(record, trials)
             _as_many_as_were_asked_for(sweep, reader, record)
-        unscored = reader.trials_said(record.id, UNSCORED)
+        not_scored = reader.trials_said(record.id, UNSCORED)
         if not any(isinstance(each, StoreOlder) for each in faults):  # it may miss what `keep` has deleted
-            _scored(sweep, unscored)
+            _scored(sweep, not_scored)
+        if sweep.endings[-1] == "ended" and all(each.changes_nothing for each in faults):
+            _scored_elsewhere(own, not_scored)
+        _scores_are_right(reader, record, own)
         _begun_again(reader, record, own)
-        _none_twice(reader, record, [trial for trial in own if trial.id not in unscored])
+        _none_twice(reader, record, [trial for trial in own if trial.id not in not_scored])
         _rows(reader, record, own)
         for trial in own:
             _its_end(sweep, trial)
@@ -60,6 +63,11 @@ def equal(sweep: Sweep, undisturbed: Sweep) -> None:
         if ours[name] != value:
             difference = _first_difference(ours[name], value)
             raise Violation("wrong", f"{name} differs from the undisturbed sweep's: {difference}")
+
+
+def unscored(sweep: Sweep) -> bool:
+    """Whether something could not be scored: its race has run it once more."""
+    return bool(tables.rows(sweep.store, "SELECT 1 FROM events WHERE kind = ?", UNSCORED))
 
 
 def same(once: Sweep, again: Sweep) -> None:
@@ -137,10 +145,7 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
 
 def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
     """own: without those that could not be scored, which a race has run once more."""
-    unscored = reader.trials_said(record.id, UNSCORED)  # the race has these run once more
-    twice = [
-        k for k, n in Counter((t.configuration, t.seed) for t in own if t.id not in unscored).items() if n > 1
-    ]
+    twice = [k for k, n in Counter((t.configuration, t.seed) for t in own).items() if n > 1]
     if twice:
         raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
     events = reader.events(record.id, limit=100_000)
@@ -189,7 +194,8 @@ def _its_end(sweep: Sweep, trial: TrialRecord) -> None:
 
 
 def _begun_again(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
-    """Because its checkpoint was damaged, or of a later attempt: a few times, unless it came further."""
+    """Because its checkpoint was damaged or of a later attempt, or no worker was ready: a few times, unless
+    it came further."""
     for trial in own:
         times = Counter[str]()
         for event in reader.events(record.id, trial.id, limit=100_000):
@@ -201,9 +207,32 @@ def _begun_again(reader: Reader, record: SweepRecord, own: list[TrialRecord]) ->
 
 
 def _scored(sweep: Sweep, unscored: set[int]) -> None:
-    """What a race wants scored can be, unless a worker of it died."""
-    if unscored and not any(name.startswith("score of") for name in sweep.lost):
-        raise Violation("lost", f"trials {sorted(unscored)} could not be scored")
+    """What a race wants scored can be, unless its files were damaged, a worker of it died, or `keep` had
+    deleted its checkpoint before somebody asked for this race."""
+    whole = sorted(trial for trial in unscored if str(trial) not in sweep.damaged)
+    later = any(verb.startswith("settle") for verb, _ in sweep.asked_for) or sweep.spec != sweep.scenario.spec
+    deleted = later and sweep.spec.keep.best != "all"
+    if whole and not deleted and not any(name.startswith("score of") for name in sweep.lost):
+        raise Violation("lost", f"trials {whole} could not be scored")
+
+
+def _scored_elsewhere(own: list[TrialRecord], unscored: set[int]) -> None:
+    """What could not be scored is run once more, for the race."""
+    runs = Counter((trial.configuration, trial.seed) for trial in own)
+    for trial in own:
+        if trial.id in unscored and runs[trial.configuration, trial.seed] < 2:
+            raise Violation("lost", f"trial {trial.id} could not be scored, and was not run once more")
+
+
+def _scores_are_right(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
+    """Each is of the best that its trial reported, under its round's masks."""
+    values, by_id = reader.configurations(record.id), {trial.id: trial for trial in own}
+    for score in reader.scores(record.id):
+        trial = by_id[score.trial]
+        config = TrainConfig.from_dotted({**values[trial.configuration], "seed": trial.seed})
+        best = min(trainer.rows_of(config).values())
+        if score.nats != trainer.nats_of(best, score.round):
+            raise Violation("wrong", f"trial {trial.id} has in round {score.round} the score of another")
 
 
 def _costs(sweep: Sweep, reader: Reader, own: list[TrialRecord], disturbed: bool) -> None:

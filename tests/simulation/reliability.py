@@ -24,10 +24,12 @@ SAID = {
     "SecondDriver": "the sweep is started while it runs",
     "Control": "stop, pause, resume, extend, settle, of the sweep or a trial, at any time",
     "WorkerLost": "a worker dies in a step or a checkpoint, falls silent, is heard late, lacks memory",
+    "Unready": "a worker is never made ready, up to three one after another",
     "Doubled": "a report or an end comes twice, or once its job is another worker's",
     "StageDamaged": "the driver dies, and a finished pretrain is cut, flipped, deleted or an older copy",
     "SpecChanged": "trials, budget, keep or settle are others for the next driver",
-    "TrialDamaged": "the driver dies, and a trial's checkpoint is cut, flipped, deleted or an older copy",
+    "TrialDamaged": "the driver dies, and a trial's last or best checkpoint is cut, flipped, emptied, "
+    "deleted or an older copy, or its folder is gone",
     "StoreOlder": "the store is an older copy of itself, beside newer folders",
 }
 

@@ -10,14 +10,13 @@ from sweeper.driver.lease import LEASE, HeldSweep, lease, new_holder
 from sweeper.driver.spending import SPENT, Allowance
 from sweeper.driver.stop_reason import StopReason
 from sweeper.execution.registration import register
-from sweeper.files.stage_cache import SEAL
 from sweeper.spec.spec import SweepSpec
 from sweeper.store.controls import request
 from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.simulation import tables, trainer
-from tests.simulation.damage import damage, heed, put_back
+from tests.simulation.damage import checkpoints, damage, heed, put_back, to_be_scored
 from tests.simulation.memory import forgets
 from tests.simulation.scenario import Scenario
 from tests.simulation.workers import Workers, take_turns
@@ -231,16 +230,15 @@ class Sweep:
         request(self.url, there[0][0], verb, trial, self.world.clock)
         return True
 
-    def crash(self, folders: str, how: str, *, again: bool = False) -> bool:
-        """The driver dies, and with it a checkpoint: of a finished stage, or of a trial. False: there is
-        none. again: rather of one that was damaged before."""
-        name = SEAL if folders.startswith("stages") else trainer.LAST
-        found = sorted(file.parent / trainer.LAST for file in self.files.glob(f"{folders}/{name}"))
-        found = [file for file in found if file.is_file() and (not again or trainer.is_whole(file))]
+    def crash(self, folders: str, how: str, name: str = trainer.LAST, *, again: bool = False) -> bool:
+        """The driver dies, and with it a checkpoint of that name: of a finished stage, or of a trial. False:
+        there is none. again: rather of one that was damaged before; or whose best a race will ask for."""
+        found = checkpoints(self.files, folders, name, whole=again)
         if not found or not self._leads:
             return False
         before = [file for file in found if again and file.parent.name in self.damaged]
-        file = self.world.random.choice(before or found)
+        raced = to_be_scored(found, self.store, self.spec) if name == trainer.BEST else []
+        file = self.world.random.choice(before or raced or found)
         self.damaged.add(file.parent.name)
         self._once_it_is_dead.append(lambda: damage(file, how))
         self.world.kill()

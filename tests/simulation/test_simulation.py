@@ -9,21 +9,33 @@ from typing import Any
 import pytest
 
 from sweeper.driver.failures import Damaged
+from sweeper.spec.load import read_spec
 from sweeper.store.controls import request_of_driver
 from sweeper.store.engine import transaction
 from sweeper.store.leased import Leased
 from sweeper.store.queries import Reader
 from sweeper.store.writer import Writer
-from tests.simulation import drawing, oracle, reliability, simulate
+from tests.simulation import drawing, oracle, reliability, simulate, tables
 from tests.simulation.drawing import DAMAGES, TrialDamaged
-from tests.simulation.faults import FAULTS, Fault, Kill, Theft
-from tests.simulation.scenario import draw
+from tests.simulation.faults import FAULTS, Fault, Kill, Theft, Unready
+from tests.simulation.scenario import Scenario, draw
 from tests.simulation.simulate import Outcome
 from tests.simulation.sweep import Sweep
-from tests.simulation.world import BETWEEN
+from tests.simulation.trainer import BEST
+from tests.simulation.world import BETWEEN, TURN
 
 # Of the first 120 seeds some of those with the least to run.
 SHORT = 76
+# Whose baselines run on the race's seeds, before it begins.
+RACED = """
+name: simulated
+trainer: {data: {name: pydocs, length: 64}, model.size: nano, finetune.steps: 3, evaluation.every: 1}
+space: {finetune.block_size: {choice: [4, 8]}}
+search: {sampler: grid, trials: 2}
+always: [{finetune.block_size: 4}, {finetune.block_size: 8}]
+always_seeds: 2
+settle: {within: 1%, until: chance, seeds: 2}
+"""
 LIGHT = (118, 76, 13, 98, 32, 99, 11, 16, 67)
 
 
@@ -84,6 +96,36 @@ def test_each_tenth_sweep_has_something_damaged_and_the_others_have_what_they_ha
     assert [type(each) in DAMAGES for each in with_damage].count(True) == 1
     assert not any(type(each) in DAMAGES for each in without)
     assert simulate.simulate(seed).violation == ""
+
+
+def test_workers_that_are_never_made_ready_change_nothing(tmp_path: Path) -> None:
+    """After the third, one after another, a driver stops; the next one goes on."""
+    scenario = draw(SHORT)
+    undisturbed, sweep = (Sweep(scenario, tmp_path / place) for place in ("undisturbed", "disturbed"))
+    fault = Unready(1, 3)
+    fault.plant(sweep)
+    for each in (undisturbed.run(), sweep.run()):
+        oracle.check(each, [fault])
+    oracle.equal(sweep, undisturbed)
+    why = "no worker becomes ready: 3, one after another, gave no sign of life"
+    assert sweep.endings == [f"stopped: {why}", "ended"]
+
+
+@pytest.mark.parametrize(("role", "seed", "how"), [("baseline", 1, "cut"), ("race", 2, "folder")])
+def test_what_cannot_be_scored_is_run_once_more(role: str, seed: int, how: str, tmp_path: Path) -> None:
+    """Its best checkpoint is damaged, or its folder gone, before the race scores it."""
+    sweep = Sweep(Scenario(0, read_spec(RACED, "raced.yaml", "raced", ()), 1), tmp_path)
+    complete = f"SELECT id FROM trials WHERE role = '{role}' AND seed = {seed} AND state = 'complete'"
+
+    def damage() -> bool:
+        found = tables.rows(sweep.store, complete)
+        return bool(found) and sweep.crash(f"trials/1/{found[0][0]}", how, BEST)
+
+    fault = TrialDamaged(1, how, 0, BEST)
+    sweep.world.strike(fault, (TURN,), damage)
+    oracle.check(sweep.run(), [fault])
+    assert oracle.unscored(sweep)
+    assert sweep.endings == ["killed", "ended"]
 
 
 def test_damage_that_nobody_counts_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

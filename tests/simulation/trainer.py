@@ -20,7 +20,7 @@ from trainer.errors import DamagedBranch, DamagedCheckpoint, MissingCheckpoint, 
 from trainer.evaluation.record import Evaluation, Report
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.txt"
-OLDER = "older"  # what the last checkpoint was before: for who puts an older file in its place
+OLDER = ".older"  # what follows a checkpoint's name, of what it was before: for who puts that in its place
 DOCUMENTS = 6
 world = World(0, Path())  # of the sweep that is simulated now; one at a time in a process
 
@@ -94,12 +94,15 @@ def score(
     world.point(STEP)
     world.sleep(1.0)
     yield None
-    random = Random(f"{state['value']} {round}")
-    nats = [math.log(state["value"]) * (1 + d / 100) + random.gauss(0, 0.01) for d in range(DOCUMENTS)]
+    nats, step = nats_of(state["value"], round), state["step"]
     nelbo = math.fsum(nats) / DOCUMENTS
-    yield Report(
-        state["step"], {}, (Evaluation("valid", state["step"], nelbo, 0.01, {}, {}, nats, [1] * DOCUMENTS),)
-    )
+    yield Report(step, {}, (Evaluation("valid", step, nelbo, 0.01, {}, {}, nats, [1] * DOCUMENTS),))
+
+
+def nats_of(value: float, round: int) -> list[float]:
+    """The score, by document, of a checkpoint with this value."""
+    random = Random(f"{value} {round}")
+    return [math.log(value) * (1 + d / 100) + random.gauss(0, 0.01) for d in range(DOCUMENTS)]
 
 
 def finetune(config: TrainConfig, start: float) -> Phase:
@@ -142,27 +145,58 @@ def _run(phase: Phase, folder: Path, attempt: int, acknowledged: int) -> Iterato
             reports = step % phase.every == 0 or step == last
             if reports:
                 rows = [*rows, {"step": step, "value": value, "tokens": (step - phase.first) * phase.tokens}]
+            if step == last:
+                _read_best(folder, rows, attempt)
             state |= {"step": step, "value": value, "rows": rows}
             if reports or world.random.random() < 0.2:
                 _save(folder, state, attempt)
             yield _report(rows[-1]) if reports else None
-    finally:
+    except GeneratorExit:
         if world.saves and not world.dead and state["step"] > phase.first:
             _save(folder, state, attempt)
+        raise
 
 
 def _state(phase: Phase, folder: Path, attempt: int) -> dict[str, Any]:
     """What the attempt goes on from. Raises OtherRun and StaleAttempt as the trainer does."""
     new = {"step": phase.first, "value": phase.start, "rows": [], "run": phase.run, "attempt": attempt}
-    if not (folder / LAST).is_file():
-        return new
-    state = _read(folder / LAST)
+    state = _read(folder / LAST) if (folder / LAST).is_file() else new
     if state["run"] != phase.run:
         raise OtherRun(f"{folder} holds another run: {state['run']} there, {phase.run} here")
-    if state["attempt"] > attempt:
-        said = f"{folder}: attempt {state['attempt']} has been here, {attempt} is too late"
-        raise StaleAttempt(said, state["attempt"])
+    if (later := max(state["attempt"], _latest(folder / LOG))) > attempt:
+        raise StaleAttempt(f"{folder}: attempt {later} has been here, {attempt} is too late", later)
+    if _is_best(state):  # killed between the two files, or the best is damaged
+        _replace(folder / BEST, _best_of(state["rows"]))
     return {**state, "attempt": attempt}
+
+
+def _latest(log: Path) -> int:
+    """Attempt that has trained, as a run's ledger says it where the checkpoint is gone."""
+    if not log.is_file():
+        return 0
+    return max((int(line.split()[1]) for line in log.read_text().splitlines()), default=0)
+
+
+def _best_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return min(rows, key=lambda row: row["value"])
+
+
+def _is_best(state: dict[str, Any]) -> bool:
+    return bool(state["rows"]) and _best_of(state["rows"])["step"] == state["step"]
+
+
+def _read_best(folder: Path, rows: list[dict[str, Any]], attempt: int) -> None:
+    """By a run's last step, which may be the best itself. Raises as the trainer does, which then has nothing
+    to go on from."""
+    best, last = _best_of(rows), rows[-1]
+    if best is last:
+        return
+    try:
+        if (found := _read(folder / BEST)["step"]) != best["step"]:
+            raise DamagedCheckpoint(f"{folder / BEST}: of step {found}, and the best is of {best['step']}")
+    except (MissingCheckpoint, DamagedCheckpoint):
+        _log(folder, "save", attempt, 0)
+        raise
 
 
 def _report(row: dict[str, float]) -> Report:
@@ -177,19 +211,22 @@ def _report(row: dict[str, float]) -> Report:
 
 
 def _save(folder: Path, state: dict[str, Any], attempt: int) -> None:
-    if state["rows"]:  # what the last checkpoint takes for done is done
-        best = min(state["rows"], key=lambda row: row["value"])
-        _replace(folder / BEST, {"step": best["step"], "value": best["value"]})
-    if (folder / LAST).is_file():
-        (folder / OLDER).write_bytes((folder / LAST).read_bytes())
     _replace(folder / LAST, state)
     _log(folder, "save", attempt, state["step"])
+    if _is_best(state):
+        _replace(folder / BEST, _best_of(state["rows"]))
 
 
 def _replace(file: Path, state: dict[str, Any]) -> None:
     new, text = file.with_suffix(".new"), json.dumps(state).encode()
     new.write_bytes(sha256(text).hexdigest().encode() + text)
+    if file.is_file():
+        older_of(file).write_bytes(file.read_bytes())
     os.replace(new, file)
+
+
+def older_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}{OLDER}")
 
 
 def _start_of(stage: Path) -> float:

@@ -1,8 +1,9 @@
 """Who trains, and what goes wrong with them? The workers of one driver: a step of each in turn, on one
 thread.
 
-A worker is a job's generator. It may die at any step and in the midst of a checkpoint, fall silent, run out
-of memory or of disk; what it has reported may come twice, late, or when another worker has its job."""
+A worker is a job's generator. It may never become ready, die at any step and in the midst of a checkpoint,
+fall silent, run out of memory or of disk; what it has reported may come twice, late, or when another worker
+has its job."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from trainer.evaluation.record import Report
 TOGETHER = (1, 1, 1, 2, 3)  # how many steps of a worker its driver hears of at once
 CPU, GPU = 0.5, 0.25  # seconds of a step
 LATE = (2, 6, 20)  # turns after which what a silent worker said is heard
+READY, LOOK = 600.0, 20.0  # seconds that a worker may take to be made; between two looks at it
 OVER = object()  # no further report comes
 
 
@@ -25,6 +27,7 @@ class Run(NamedTuple):
     job: Job
     steps: Iterator[Report | None]
     cost: Cost = Cost()
+    ready: bool = True
 
     def close(self) -> None:
         with suppress(Exception):  # as a worker's end does: its last checkpoint stands
@@ -32,7 +35,8 @@ class Run(NamedTuple):
 
 
 class Workers:
-    """lost, spent: by the job's name, how often its worker died, and what it took of a processor.
+    """lost, spent: by the job's name, how often its worker died, and what it took of a processor. unready:
+    how many of the next are never made ready.
 
     How, of a death: lost, silent, late or memory."""
 
@@ -43,6 +47,8 @@ class Workers:
         self._late: list[tuple[int, Run, list[Report], bool]] = []  # at which turn, and whether it is over
         self._gone: list[Run] = []
         self._to_lose = ""
+        self.unready = 0
+        self._made: dict[str, float] = {}  # by the job's name: since when a worker that is not ready is made
         self.stepping = ""  # the job whose worker acts now
         self._turn = 0
 
@@ -51,7 +57,10 @@ class Workers:
 
     def begin(self, job: Job) -> None:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        self._running[job.name] = Run(job, job.run("tests.simulation.trainer", "cpu"))
+        ready = self.unready == 0
+        self.unready -= not ready
+        self._made[job.name] = self._world.now
+        self._running[job.name] = Run(job, job.run("tests.simulation.trainer", "cpu"), ready=ready)
 
     def turn(self, driver: Driver) -> None:
         self._turn += 1
@@ -73,6 +82,8 @@ class Workers:
         """What one worker does, and what its driver is told of it."""
         if self._to_lose:
             return self._die(driver, name)
+        if not self._running[name].ready:
+            return self._wait(driver, name)
         run, reports, over = self._running[name], list[Report](), False
         error: failures.Failure | None = None
         self.stepping = name
@@ -103,12 +114,20 @@ class Workers:
         if (over or not goes_on) and name in self._running:
             self._running.pop(name).close()
 
+    def _wait(self, driver: Driver, name: str) -> None:
+        """For a worker that has run nothing yet, and never will."""
+        self._world.sleep(LOOK)
+        if self._world.now - self._made[name] > READY:
+            driver.fail(self._running.pop(name).job, failures.Unready())
+
     def _die(self, driver: Driver, name: str) -> None:
         how, self._to_lose = self._to_lose, ""
         run = self._running.pop(name)
         self.lost[name] = self.lost.get(name, 0) + 1
         if how == "late":  # it trains on for a while; nobody hears it
-            said = [next(run.steps, OVER) for _ in range(self._world.random.choice((2, 20)))]
+            said = list[object]()
+            with suppress(Exception):  # what it has failed of, nobody hears either
+                said += (next(run.steps, OVER) for _ in range(self._world.random.choice((2, 20))))
             reports = [report for report in said if isinstance(report, Report)]
             self._late.append((self._turn + self._world.random.choice(LATE), run, reports, OVER in said))
         self._world.saves = how == "late"

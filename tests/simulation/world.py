@@ -74,7 +74,7 @@ class World:
         self.struck: list[str] = []  # kinds of faults, as they came
         self.saves = True  # whether a worker that is closed saves
         self.dead = False  # the driver, whose memory is being unwound: nothing of it acts any more
-        self._place, self._connections = str(place), list[sqlite3.Connection]()
+        self._place, self._connections = str(place), list[Any]()
         self.factory = _connections_of(self)
 
     @contextmanager
@@ -146,6 +146,10 @@ class World:
         """How many connections were opened by those that live."""
         return len(self._connections)
 
+    def within_a_transaction(self) -> bool:
+        """Of another connection than the one that has just committed."""
+        return any(not each.closed and each.in_transaction for each in self._connections)
+
     def bury(self, earlier: int = 0) -> None:
         """What a dead process held is let go of: all but the earliest of the connections."""
         for connection in self._connections[earlier:]:
@@ -169,6 +173,8 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
         return cursor
 
     class Connection(sqlite3.Connection):
+        closed = False
+
         def __init__(self, *given: Any, **named: Any):
             super().__init__(*given, **{**named, "timeout": 0.0})  # whoever waits here waits forever
             world.opened(self)
@@ -183,7 +189,7 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
         def commit(self) -> None:
             world.point(COMMIT)
             super().commit()
-            world.point(COMMITTED)
+            world.point(EXECUTED if world.within_a_transaction() else COMMITTED)
 
         def rollback(self) -> None:
             if not world.dead:  # the database does it, once the process is gone
@@ -193,6 +199,7 @@ def _connections_of(world: World) -> type[sqlite3.Connection]:
             with suppress(sqlite3.ProgrammingError):  # it is closed
                 super().rollback()  # a cursor that somebody still knows would keep its locks
             super().close()
+            self.closed = True
 
     return Connection
 

@@ -10,7 +10,7 @@ from trainer.config.causal_lm import causal_lm_in
 from trainer.config.network import network_of, shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.corpus import Corpus, load
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, DamagedCheckpoint
 from trainer.network.hardware import has_bfloat16, pick_device
 from trainer.network.model import Denoiser
 from trainer.settings.causal_lm import CausalLM
@@ -32,13 +32,10 @@ def open_trained(config: TrainConfig, path: Path, *, raw: bool = False, device: 
         model = network_of(computed_here(config, device), shape, pick_device(device))
         _put(model, file, raw)
     try:
-        block_size, step = (
-            file.facts["config"][f"{file.facts['phase']}.block_size"],
-            file.facts["progress"]["step"],
-        )
+        block_size = file.facts["config"][f"{file.facts['phase']}.block_size"]
     except (KeyError, TypeError):
         raise CheckpointError(f"{path}: damaged, for it does not say what its run was") from None
-    return Trained(model.eval(), corpus, block_size, step)
+    return Trained(model.eval(), corpus, block_size, _step_in(file))
 
 
 def source_in(file: Checkpoint) -> CausalLM | None:
@@ -59,10 +56,20 @@ def computed_here(config: TrainConfig, device: str) -> TrainConfig:
     return config.model_copy(update={"compute": ComputeConfig(precision=kept, compile="off", graph="off")})
 
 
-def load_weights(model: Denoiser, path: Path) -> None:
-    """The moving average. Raises CheckpointError."""
+def load_weights(model: Denoiser, path: Path, step: int) -> None:
+    """The moving average, as it was at that step. Raises CheckpointError; DamagedCheckpoint where the file is
+    of another step, and so not the one that was written last."""
     with Checkpoint(path) as file:
+        if (found := _step_in(file)) != step:
+            raise DamagedCheckpoint(f"{path}: it is of step {found}, and the run's best is of step {step}")
         _put(model, file, raw=False)
+
+
+def _step_in(file: Checkpoint) -> int:
+    try:
+        return int(file.facts["progress"]["step"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{file.path}: damaged, for it does not say how far its run had come") from None
 
 
 def _put(model: Denoiser, file: Checkpoint, raw: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from trainer.config.problems import InvalidConfig
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=Settings)
 
 Value = TypeVar("Value")
+
+WHOLE = 1000  # characters: no first sentence is cut
+
+
+class Command(TyperCommand):
+    """Of which the list of commands says the first sentence whole, on as many lines as that takes."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        return super().get_short_help_str(WHOLE)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+        from tomllib import loads
+
+        try:
+            number = version("bd3lm-sweep")
+        except PackageNotFoundError:  # a checkout on the path
+            project = Path(__file__).parents[2] / "pyproject.toml"
+            number = loads(project.read_text())["project"]["version"]
+        typer.echo(f"bd3lm-sweep {number}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+]
 
 Folder = Annotated[Path, typer.Argument(help="A folder that `train` made.", exists=True, file_okay=False)]
 Samples = Annotated[Path, typer.Argument(metavar="SAMPLES.jsonl", help="A file that `sample --out` wrote.")]

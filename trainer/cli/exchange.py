@@ -17,7 +17,10 @@ def import_(
     out: Annotated[Path, typer.Option(help="The run's folder, new or empty.")],
     overrides: Overrides = None,
 ) -> None:
-    """Make a run folder of a published checkpoint. KEY: data.name and so on, data.tokenizer."""
+    """Make a run folder of a published checkpoint. KEY: data.name and so on, data.tokenizer.
+
+    Example: python -m trainer import published --out runs/published data.name=openwebtext
+    """
     with sentences():
         settings = read_overrides(overrides)
         from trainer.checkpoints.exchange import import_checkpoint
@@ -31,7 +34,10 @@ def export(
     out: Annotated[Path, typer.Option(help="The checkpoint's folder, new or empty.")],
     checkpoint: Which = "best",
 ) -> None:
-    """Make a published checkpoint of a run, in the layout of the public BD3-LM code."""
+    """Make a published checkpoint of a run, in the layout of the public BD3-LM code.
+
+    Example: python -m trainer export runs/one --out published
+    """
     with sentences():
         from trainer.checkpoints.exchange import export_run
 

@@ -44,7 +44,10 @@ def judge(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """gen_ppl: the perplexity of samples under a judge, with their entropy."""
+    """gen_ppl: the perplexity of samples under a judge, with their entropy.
+
+    Example: python -m trainer judge samples.jsonl --judge runs/ar
+    """
     with sentences():
         from trainer.sampling.samples_file import read_samples
 
@@ -85,7 +88,10 @@ def zero_shot(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Score a checkpoint on other corpora, with its own tokenizer and length."""
+    """Score a checkpoint on other corpora, with its own tokenizer and length.
+
+    Example: python -m trainer zero-shot runs/one data.name=ptb data.name=wikitext
+    """
     with sentences():
         config = stored_config(folder, {})
         from trainer.evaluation.zero_shot import ZeroShotConfig, as_trained, filled_in, other_corpus

@@ -15,9 +15,11 @@ import typer
 
 from trainer.cli.console import (
     AsJson,
+    Command,
     Device,
     Folder,
     Overrides,
+    Version,
     Which,
     check_finite,
     checked,
@@ -37,7 +39,12 @@ if TYPE_CHECKING:
     from trainer.evaluation.record import Report
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    help="One run of a block-diffusion language model, without a sweep: train, score, sample, exchange.",
+    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 EvaluationOverrides = Annotated[
@@ -55,7 +62,10 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.", dir_okay=False)] = None,
     device: Device = "auto",
 ) -> None:
-    """Train one run: pretrain, then finetune."""
+    """Train one run: pretrain, then finetune.
+
+    Example: python -m trainer train finetune.schedule.name=cosine --out runs/one
+    """
     with sentences():
         from trainer.config.train_config import TrainConfig
 
@@ -84,7 +94,10 @@ def evaluate(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Score a checkpoint: the bound on the valid or the test split."""
+    """Score a checkpoint: the bound on the valid or the test split.
+
+    Example: python -m trainer evaluate runs/one --split test
+    """
     with sentences():
         settings = stored_config(folder, read_overrides(overrides))
         from trainer.checkpoints.trained import open_trained
@@ -110,11 +123,19 @@ def evaluate(
 @app.command()
 def fields(
     begins: Annotated[str, typer.Argument(help="Only names that begin so: finetune.schedule")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="All of them, a page for a document.")] = False,
 ) -> None:
-    """List every setting of a run and of `sample`: its name, default, the kinds that have it, what it is."""
+    """List every setting of a run and of `sample`: its name, default, the kinds that have it, what it is.
+
+    Example: python -m trainer fields finetune.schedule
+    """
     from trainer.config.names import names_of, train_names
+    from trainer.config.reference import page
     from trainer.sampling.config import SamplingConfig
 
+    if markdown:
+        typer.echo(page(), nl=False)
+        return
     both = (train_names(), names_of(SamplingConfig))
     found = [(names, name) for names in both for name in names.leaves if name.startswith(begins)]
     if not found:
@@ -129,6 +150,12 @@ app.command()(judge)
 app.command("zero-shot")(zero_shot)
 app.command("import")(import_)
 app.command()(export)
+for each in app.registered_commands:
+    each.cls = Command
+
+
+@app.callback()
+def _options(version: Version = False) -> None: ...
 
 
 def _read_yaml(path: Path | None) -> dict[str, Any]:
@@ -145,7 +172,9 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         fail(3, f"{path}{place}: not YAML: {error.problem or error.context}")
-    except (OSError, YAMLError, ValueError) as error:
+    except OSError as error:
+        fail(3, f"{path}: {error.strerror}")
+    except (YAMLError, ValueError) as error:
         fail(3, f"{path}: {' '.join(str(error).split())}")
     if not isinstance(values, dict):
         fail(3, f"{path}: not a group of settings")

@@ -58,7 +58,10 @@ def sample(
     checkpoint: Which = "best",
     device: Device = "auto",
 ) -> None:
-    """Text from a checkpoint: printed, or written to a file."""
+    """Text from a checkpoint: printed, or written to a file.
+
+    Example: python -m trainer sample runs/one --num 8 --out samples.jsonl
+    """
     with sentences():
         settings = stored_config(folder, {})
         how = _how(settings, read_overrides(overrides))
@@ -90,7 +93,10 @@ def sample(
 
 
 def lengths(folder: Folder, samples: Samples, as_json: AsJson = False) -> None:
-    """Lengths in tokens: of a file of samples, and of the documents that FOLDER was trained on."""
+    """Lengths in tokens: of a file of samples, and of the documents that FOLDER was trained on.
+
+    Example: python -m trainer lengths runs/one samples.jsonl
+    """
     with sentences():
         settings = stored_config(folder, {})
         from trainer.data.corpus import load

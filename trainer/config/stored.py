@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trainer.config.problems import InvalidConfig
 from trainer.config.train_config import TrainConfig
-from trainer.errors import CheckpointError, DamagedCheckpoint
+from trainer.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
 
 PHASES = ("pretrain", "finetune")
 
@@ -24,7 +24,7 @@ def read_phase(folder: Path) -> tuple[str, TrainConfig]:
         if phase not in PHASES or not isinstance(values, dict):
             raise ValueError(phase)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: not there, so {folder} holds no run") from None
+        raise MissingCheckpoint(f"{path}: not there, so {folder} holds no run") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DamagedCheckpoint(
             f"{path}: damaged, or not a run's (a published checkpoint is imported)"

@@ -110,7 +110,8 @@ def test_check_says_what_would_run() -> None:
     assert "trials      3 by random" in result.stdout
     assert "pretrains   1" in result.stdout
     plan = document(call("check", SMOKE, "search.trials=2", "--json"))["plan"]
-    assert {key: value for key, value in plan.items() if value} == {"trials": 2, "stages": 1, "steps": 60}
+    said = {"trials": 2, "stages": 1, "steps": 60, "pretrain_steps": 20}
+    assert {key: value for key, value in plan.items() if value} == said
     assert plan["at_most"] is False
 
 

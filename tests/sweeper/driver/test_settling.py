@@ -123,22 +123,26 @@ def test_one_whose_run_fails_leaves_the_race_and_that_is_said(tmp_path: Path) ->
     assert failed.configuration not in [row.configuration for row in board.confirmed]
 
 
+@pytest.mark.parametrize("role", ["confirm", "race"])
 def test_a_checkpoint_that_is_gone_is_trained_again_once_then_its_configuration_leaves(
-    tmp_path: Path,
+    role: str, tmp_path: Path
 ) -> None:
-    spec, url = make_spec(BASELINE, SETTLE, "always_seeds=2", *SMALL), f"sqlite:///{tmp_path}/sweeps.db"
+    """Of whichever run that is. role: of the first whose checkpoint is gone."""
+    spec, url = make_spec(SETTLE, "confirm={top: 2, seeds: 2}", *SMALL), f"sqlite:///{tmp_path}/sweeps.db"
     with opened(url, spec, tmp_path / "files") as driver:
         lost = None
         while not isinstance(job := driver.next(), End):
             assert job is not None
-            if isinstance(job, ScoringJob) and lost in (None, configuration_of(url, job.trial)):
-                lost = configuration_of(url, job.trial)
+            if isinstance(job, ScoringJob) and lost is None and job.trial in of_role(url, role):
+                lost, first = configuration_of(url, job.trial), job
+            if isinstance(job, ScoringJob) and lost == configuration_of(url, job.trial):
                 Path(job.folder, "unreadable").touch()
             finish(driver, job)
         driver.end()
-    runs = [t.role for t in trials_of(url, "baseline", "race") if (t.configuration, t.seed) == (lost, 4)]
-    assert runs.count("race") == 1
-    assert lost not in {configuration for configuration, _ in raced(url)}
+    runs = [trial for trial in trials_of(url, "confirm", "race") if trial.configuration == lost]
+    (seed,) = [trial.seed for trial in runs if trial.id == first.trial]
+    assert [trial.role for trial in runs if trial.seed == seed] == [role, "race"]
+    assert (lost, first.round) not in raced(url)
     assert f"configuration {lost} leaves the race" in " ".join(events_of(url, "settle"))
 
 

@@ -7,13 +7,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sweeper.cli.plan import counts
 from sweeper.driver.jobs import StageJob
 from sweeper.files.kept_stages import kept_stages, refusal
+from sweeper.planning.forecast import Capacity, forecast, unmeasured
+from sweeper.planning.machine import Slots
+from sweeper.planning.plan import plan, pretrains_of
+from sweeper.planning.resolution import resolution
+from sweeper.spec.load import load_spec
 from sweeper.store.queries import Reader
 from sweeper.store.records import StageRecord
 from sweeper.store.store import Store
 from tests import fakes
-from tests.sweeper.driving import drive, make_spec, opened, run_to_end, run_until_killed, told
+from tests.sweeper.driving import STAGED, drive, make_spec, opened, run_to_end, run_until_killed, told
 from trainer.training.train import train
 
 TEXT = """
@@ -208,3 +214,89 @@ def test_a_real_trainer_ends_with_the_bits_of_runs_in_one_piece(
             )
             assert ours.keys() == alone.keys()
             assert all(torch.equal(ours[name], alone[name]) for name in ours)
+
+
+# --- what `plan` says beforehand ----------------------------------------------------------------------
+SHAPES = "space.pretrain.lr_schedule.shape.choice=[linear, cosine]"
+EXACT = {
+    "a decay each": (),
+    "two of each": (SHAPES, "search.trials=6"),
+    "the longest first": ("space.pretrain.steps.choice=[12, 8, 4]",),
+    "of any kind": (
+        "space.pretrain.lr_schedule.name.choice=[wsd, constant, cosine]",
+        "space.pretrain.lr_schedule.decay={choice: [0.5], when: {pretrain.lr_schedule.name: wsd}}",
+        "search.trials=9",
+    ),
+    "nothing shared": ("trainer.pretrain.warmup=0.3",),
+    "decays alone": ("trainer.pretrain.lr_schedule.decay=1",),
+    "beside a search": ("space.finetune.block_size.choice=[4, 8]", "search.trials=6"),
+    "on two seeds": ("replicates=2", SHAPES, "search.trials=6"),
+    "and baselines": ("always=[{pretrain.steps: 16}, {pretrain.steps: 8}]", "always_seeds=2"),
+    "points alone": (
+        "search={sampler: fixed, trials: 2, points: [{pretrain.steps: 4}, {pretrain.steps: 12}]}",
+    ),
+}
+
+
+@pytest.mark.parametrize("overrides", EXACT.values(), ids=EXACT)
+def test_plan_counts_what_one_slot_trains(place: tuple[str, Path], overrides: tuple[str, ...]) -> None:
+    url, files = place
+    searched = any("lr_schedule.name" in each for each in overrides)
+    spec = make_spec(
+        *overrides, text=TEXT.replace(", lr_schedule: {name: wsd, decay: 0.5}", "") if searched else TEXT
+    )
+    would = plan(spec)
+    run_to_end(url, spec, files, slots=1)
+    with closing(Reader(url)) as reader:
+        (sweep,) = reader.sweeps()
+        values = reader.configurations(sweep.id)
+        own = [values[trial.configuration]["pretrain.steps"] for trial in reader.trials(sweep.id)]
+        stages = reader.stages()
+    lines = [Path(each.folder, "ledger.txt").read_text().splitlines() for each in stages]
+    assert would.pretrain_steps == sum(map(len, lines))
+    assert would.stages + would.stable_parts == len(stages)
+    assert pretrains_of(spec, would)[1].unshared == sum(own)
+
+
+def test_at_most_where_nobody_knows_what_is_proposed() -> None:
+    """At worst the longest comes first, and has its own stable part."""
+    tpe = ("search={sampler: tpe, trials: 9}", "space.finetune.lr.uniform=[0.001, 0.002]")
+    would = plan(make_spec(*tpe, text=TEXT))
+    assert (would.stages, would.stable_parts, would.at_most) == (3, 3, True)
+    assert would.pretrain_steps == (2 + 4 + 6) + (2 + 4 + 6)
+    assert plan(make_spec(*tpe, "search.trials=2", text=TEXT)).pretrain_steps == 2 * 12
+    assert plan(make_spec(*tpe, "search.trials=1", text=TEXT)).pretrain_steps == 12
+    anywhere = plan(make_spec(*tpe, "space.pretrain.lr.uniform=[0.001, 0.002]", text=TEXT))
+    assert (anywhere.stages, anywhere.stable_parts, anywhere.pretrain_steps) == (9, 9, 9 * 12)
+
+
+def test_a_pretrain_of_all_is_known_whatever_is_proposed() -> None:
+    points = "search.points=[{finetune.block_size: 8, finetune.schedule.name: loglinear}]"
+    would = plan(make_spec(*STAGED, points))
+    assert (would.stages, would.pretrain_steps, would.at_most) == (1, 2, False)
+
+
+def test_without_a_pretrain_there_is_none_to_share() -> None:
+    would = plan(make_spec("space.optimizer.beta1.uniform=[0.8, 0.9]"))
+    assert (would.stages, would.stable_parts, would.pretrain_steps, would.at_most) == (0, 0, 0, False)
+
+
+def test_decays_are_said_with_what_they_share() -> None:
+    """Of search_spaces/decays.yaml: three lengths, two shapes, two seeds."""
+    spec = load_spec(Path("search_spaces/decays.yaml"))
+    would = plan(spec)
+    said = forecast(spec, would, unmeasured(), Slots(1, 1, 0), Capacity(None, None, None))
+    assert would.pretrain_steps == 2 * (320 + 320 + 640 + 2 * (80 + 160 + 320))
+    assert said.unshared == 2 * (2 * (400 + 800 + 1600) + 6 * 100)
+    assert said.tokens == would.steps * 16 * 64
+    lines = counts(spec, would, resolution(spec, would.trials))
+    assert "pretrains   at most 12, each run once and shared" in lines
+    assert "stable      at most 6 parts that these go on from" in lines
+
+
+def test_a_budget_for_what_is_shared_is_enough(place: tuple[str, Path]) -> None:
+    url, files = place
+    spec = make_spec(f"budget.tokens={(18 + 3 * 2) * 16 * 64}", text=TEXT)
+    run_to_end(url, spec, files, slots=1)
+    with closing(Reader(url)) as reader:
+        assert reader.trial_states(1) == {"complete": 3}

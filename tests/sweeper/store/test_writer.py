@@ -21,7 +21,7 @@ from sweeper.store.records import (
 )
 from sweeper.store.schema import evaluations, latest, metrics, scores, sweeps, trials
 from sweeper.store.store import Store
-from sweeper.store.writer import Writer
+from sweeper.store.writer import NotItsBest, Writer
 from tests.sweeper.store.stores import FEW, WRITES, an_evaluation, contents, new_sweep, new_trial
 
 names = st.sampled_from(["val_nelbo", "train_loss", "unheard_of"])
@@ -92,6 +92,16 @@ def test_a_row_once_written_stays(reader: Reader, sweep: SweepRecord, writer: Wr
     writer.add_rows(trial, attempt, [MetricRow("val_nelbo", 1, 3.0), MetricRow("val_nelbo", 1, 2.0)])
     assert reader.curve([trial], "val_nelbo") == {trial: [(1, 5.0)]}
     assert reader.latest(sweep.id) == [LatestRecord(trial, "val_nelbo", 1, 5.0, 5.0, 1)]
+
+
+def test_a_score_is_of_the_checkpoint_that_ranks_its_trial(store: Store, writer: Writer) -> None:
+    trial = new_trial(writer).id
+    rows = [an_evaluation(1.5, 9), an_evaluation(1.6, 10)]
+    writer.add_rows(trial, writer.start_trial(trial), [], rows)
+    before = contents(store)
+    with pytest.raises(NotItsBest, match="its best checkpoint is of step 10; it ranks by step 9"):
+        writer.add_scores(trial, 1, [an_evaluation(1.5, 10)])
+    assert contents(store) == before
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -261,7 +261,7 @@ def test_a_checkpoint_that_is_cut_off_or_of_another_model(
         (["finetune.block_size=7", "data.length=64"], 3, "7 does not divide data.length"),
         (["finetune.steps"], 2, "not of the form key=value"),
         (["data.name=files", "data.train=/nowhere/*.txt"], 3, "/nowhere/*.txt"),
-        (["--config", "/nowhere.yaml"], 3, "nowhere.yaml"),
+        (["--config", "/nowhere.yaml"], 3, "/nowhere.yaml: No such file or directory"),
         (["--config", str(ROOT / "search_spaces" / "smoke.yaml")], 3, "a sweep, not one run's settings"),
         (["schedule.mu=0.4"], 3, "schedule: unknown; did you mean finetune.schedule?"),
         (["finetune.mu=0.4"], 3, "finetune.mu: unknown; did you mean finetune.schedule.mu?"),

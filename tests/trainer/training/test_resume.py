@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from tests.trainer.tiny_runs import reports_of, same_tensors, tiny_config, without_seconds, write_corpus
 from trainer.checkpoints import checkpoint
-from trainer.errors import CheckpointError
+from trainer.checkpoints.trained import load_weights, open_trained
+from trainer.errors import CheckpointError, DamagedCheckpoint
 from trainer.evaluation.record import Report
 from trainer.training.rows import read_rows
 from trainer.training.train import pretrain, train
@@ -226,6 +227,30 @@ def test_killed_between_the_last_checkpoint_and_the_best(
     assert not (tmp_path / "best.safetensors").exists()
     next(train(config, tmp_path, pretrained=straight / "pretrain", device="cpu"))
     assert checkpoint.read_facts(tmp_path / "best.safetensors")["progress"]["step"] == 110
+
+
+def test_a_best_that_the_last_checkpoint_contains_is_made_again(
+    corpus: Path, straight: Path, tmp_path: Path
+) -> None:
+    """Whatever has become of it: no step is trained for it."""
+    config = tiny_config(corpus, pretrain__steps=0, finetune__steps=5)
+    reports_of(config, tmp_path)
+    best, trained = tmp_path / "best.safetensors", ledger(tmp_path)
+    whole = best.read_bytes()
+    flipped = bytes([*whole[:-9], whole[-9] ^ 1, *whole[-8:]])
+    for damaged in (whole[:1000], flipped, b"", (straight / "best.safetensors").read_bytes()):
+        best.write_bytes(damaged)
+        reports_of(config, tmp_path)
+        assert same_tensors(load(best.read_bytes()), load(whole))
+    assert ledger(tmp_path) == trained
+
+
+def test_a_best_of_another_step_is_not_read(corpus: Path, straight: Path) -> None:
+    config, path = tiny_config(corpus, **STEPS), straight / "best.safetensors"
+    model, _, _, step = open_trained(config, path, device="cpu")
+    load_weights(model, path, step)
+    with pytest.raises(DamagedCheckpoint, match=f"it is of step {step}, and the run's best is of step 150"):
+        load_weights(model, path, 150)
 
 
 def test_a_damaged_folder_is_a_sentence(corpus: Path, straight: Path, tmp_path: Path) -> None:
