@@ -10,9 +10,10 @@ from typing import NamedTuple
 import streamlit as st
 
 from dashboard import data
-from dashboard.data import ENDED, Found, Snapshot
+from dashboard.data import Found
 from dashboard.deciding import best_of
 from dashboard.running import brief
+from dashboard.snapshot import ENDED, Snapshot
 from dashboard.values import ago, interval
 from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress

@@ -10,7 +10,6 @@ import streamlit as st
 
 from dashboard import data, runs
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures.axes import joint, robust
 from dashboard.figures.distribution import distribution
 from dashboard.figures.history import history
@@ -18,6 +17,7 @@ from dashboard.figures.rungs import rungs as drawn_rungs
 from dashboard.figures.states import MOST_MARKS, left_out
 from dashboard.figures.timeline import MOST_LANES, timeline
 from dashboard.frame import Words
+from dashboard.snapshot import Snapshot
 from dashboard.values import ago, number
 from sweeper.results.savings import pruned
 from sweeper.statistics.course import at_once, best_so_far, rungs

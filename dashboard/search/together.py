@@ -12,13 +12,13 @@ from dashboard.brush import Brush, Span, Words, brushed, places, word
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
 from dashboard.compute import AXIS, Flops
-from dashboard.data import Snapshot
 from dashboard.figures.axes import robust
 from dashboard.figures.front import front
 from dashboard.figures.parallel import MOST_LINES, parallel
 from dashboard.figures.states import left_out
 from dashboard.search.space import dimension, finite, is_log, labels
 from dashboard.selection import selected, table
+from dashboard.snapshot import Snapshot
 from dashboard.values import is_number, missing, shown
 from sweeper.results.pareto import plane
 from trainer.metrics import BY_NAME

@@ -9,10 +9,10 @@ import streamlit as st
 
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.details import choose_metrics, masking_rates, seed_of
 from dashboard.figures.curves import multiples
 from dashboard.player import samples_player
+from dashboard.snapshot import Snapshot
 from dashboard.traces import Asked
 from dashboard.values import ago, shown
 from sweeper.files import run_folder
