@@ -180,7 +180,7 @@ def _said_to_be_read(reader: Reader, name: str) -> Iterator[None]:
     """For the first time: of a big sweep the page would be blank for seconds."""
     place, sweep = st.empty(), reader.sweep(name)
     trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
-    place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
+    place.text(f"{name} is being read: {trials:,} trials. Later only what has changed is read.")
     try:
         yield
     finally:
@@ -202,7 +202,6 @@ def live(page: Callable[[], None], seconds: float) -> None:
     app.watch redraws everything when the sweep starts or ends, so that this is decided anew. While the store
     cannot be read, a sentence says so, and the page comes back with it.
     """
-
     try:
         ended = chosen().sweep.state in ENDED
     except StoreError:

@@ -189,6 +189,8 @@ def _said(values: tuple[tuple[str, object], ...]) -> set[str]:
 
 def trial_page(number: int) -> None:
     now = data.chosen()
+    if number not in now.trials:  # an older copy was put in the store's place
+        st.rerun()
     trial = now.trials[number]
     facts(now, trial)
     curves_and_values(now, trial)
