@@ -63,3 +63,10 @@ class SamplesError(ValueError):
 
 class JudgeError(ValueError):
     """There is no such judge, or it cannot judge."""
+
+
+def is_of_memory(raised: Exception) -> bool:
+    """torch has no class of its own for a CPU's."""
+    text = str(raised)
+    of_torch = "out of memory" in text.lower() or "can't allocate memory" in text
+    return isinstance(raised, MemoryError) or of_torch

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from trainer.errors import is_of_memory
+
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -25,14 +27,17 @@ def last_resort(run: Callable[[], object]) -> NoReturn:
         code = _say(INTERRUPTED, "interrupted")
     except RecursionError:
         code = _say(FAILED, "what was read is nested too deeply")
-    except MemoryError:
-        code = _say(FAILED, "there is not enough memory")
     except OSError as error:
         code = _say(FAILED, f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
-        name = type(error).__name__
-        code = _say(FAILED, f"internal error: {name}; what led to it stands in {_traceback_file()}")
+        code = _say(FAILED, _in_words(error))
     _leave(code)
+
+
+def _in_words(error: Exception) -> str:
+    if is_of_memory(error):
+        return "there is not enough memory"
+    return f"internal error: {type(error).__name__}; what led to it stands in {_traceback_file()}"
 
 
 def _by_ctrl_c(ended: SystemExit) -> bool:

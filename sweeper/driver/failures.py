@@ -22,6 +22,7 @@ from trainer.errors import (
     MissingCheckpoint,
     StaleAttempt,
     TrainingError,
+    is_of_memory,
 )
 from trainer.evaluation.record import Report
 from trainer.metrics import BY_NAME
@@ -213,12 +214,6 @@ def failure_of(raised: Exception) -> Failure:
         return Environment(in_words(raised))
     lines = "".join(traceback.format_exception(raised)).strip().splitlines()
     return Configuration("\n".join(lines[-TRACE_LINES:]))
-
-
-def is_of_memory(raised: Exception) -> bool:
-    text = str(raised)
-    of_torch = "out of memory" in text.lower() or "can't allocate memory" in text
-    return isinstance(raised, MemoryError) or of_torch
 
 
 def is_of_the_environment(raised: Exception) -> bool:

@@ -13,7 +13,7 @@ class EvaluationConfig(Settings):
 
     every: int = Field(50, ge=1, description="Optimizer steps between two evaluations.")
     sequences: int = Field(128, ge=2, description="Packed sequences evaluated, of each split.")
-    draws: int = Field(4, ge=1, description="Masks per block where the bound is sampled.")
+    draws: int = Field(4, ge=1, le=1_000_000, description="Masks per block where the bound is sampled.")
     error: float | None = Field(
         None,
         gt=0,
@@ -26,8 +26,10 @@ class EvaluationConfig(Settings):
         "checkpoint is scored again, with at most 1,024 masks a block; looks in training keep draws.",
     )
     seed: int = Field(0, ge=0, description="Of the evaluation's sequences and masks.")
-    batch_size: int = Field(64, ge=1, description="Most sequences in one forward pass.")
-    variance_batches: int = Field(20, ge=0, description="Training-size batches behind var_nelbo.")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="Most sequences in one forward pass.")
+    variance_batches: int = Field(
+        20, ge=0, le=1_000_000, description="Training-size batches behind var_nelbo."
+    )
     test: bool = Field(True, description="Score the best checkpoint on test when the run has ended.")
     test_last: bool = Field(
         False,

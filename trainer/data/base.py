@@ -45,13 +45,13 @@ class DataSet(Settings):
     independent: ClassVar[bool] = False  # whether a text that stands in two splits does so by chance, and may
 
     name: str
-    length: int = Field(64, ge=2, description="L, tokens in a packed sequence, BOS included.")
+    length: int = Field(64, ge=2, le=1_000_000, description="L, tokens in a packed sequence, BOS included.")
     tokenizer: str = Field(
         "bpe",
         description="'bpe': byte-level, trained on train; else a transformers tokenizer, by name or path.",
     )
     vocab_size: int = Field(
-        2048, ge=260, description="Words of the trained BPE; not read for other tokenizers."
+        2048, ge=260, le=1_000_000, description="Words of the trained BPE; not read for other tokenizers."
     )
     eos: str | None = Field(
         None,

@@ -43,7 +43,7 @@ class Synthetic(DataSet):
     independent: ClassVar[bool] = True
 
     name: Literal["synthetic"] = "synthetic"
-    length: int = Field(64, ge=4, description="L, tokens in a packed sequence, BOS included.")
+    length: int = Field(64, ge=4, le=1_000_000, description="L, tokens in a packed sequence, BOS included.")
     tokenizer: Literal["words"] = Field("words", description="One word is one token.")
     seed: int = Field(0, ge=0, description="Of the words, the transitions and the documents.")
     words: int = Field(64, ge=2, le=1000, description="Words there are.")
@@ -51,8 +51,10 @@ class Synthetic(DataSet):
     branching: int = Field(8, ge=2, description="Words that can follow a context.")
     entropy: float = Field(1.5, gt=0, description="Of the next word given its context, in nats.")
     document_words: float = Field(30.0, gt=1, le=200, description="Mean words of a document.")
-    train_sequences: int = Field(4096, ge=1, description="Packed sequences of train.")
-    held_out_sequences: int = Field(512, ge=1, description="Packed sequences of valid, and of test.")
+    train_sequences: int = Field(4096, ge=1, le=10_000_000, description="Packed sequences of train.")
+    held_out_sequences: int = Field(
+        512, ge=1, le=10_000_000, description="Packed sequences of valid, and of test."
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Synthetic:

@@ -84,7 +84,7 @@ class AutoClip(Interval):
         "At block size 1: [0, 1] and [1, 1] alone.",
     )
     step: float = Field(0.05, ge=0.01, le=1, description="Between the earliest times tried; it divides 1.")
-    batches: int = Field(2, ge=1, description="Training-size batches behind each step of time.")
+    batches: int = Field(2, ge=1, le=1_000_000, description="Training-size batches behind each step of time.")
     adopt: bool = Field(
         True, description="Go on with the interval found; false: say it, and train as before."
     )

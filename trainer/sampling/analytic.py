@@ -28,7 +28,7 @@ class Analytic(Sampler):
     """
 
     name: Literal["analytic"] = "analytic"
-    steps: int = Field(64, ge=1, description="T, without the final denoising.")
+    steps: int = Field(64, ge=1, le=1_000_000, description="T, without the final denoising.")
 
     @classmethod
     def suits(cls, source: type[Sampled]) -> bool:

@@ -23,7 +23,7 @@ class Ancestral(Sampler):
     """
 
     name: Literal["ancestral"] = "ancestral"
-    steps: int = Field(64, ge=1, description="T, for each block.")
+    steps: int = Field(64, ge=1, le=1_000_000, description="T, for each block.")
 
     @classmethod
     def suits(cls, source: type[Sampled]) -> bool:

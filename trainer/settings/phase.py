@@ -46,7 +46,7 @@ class Phase(Settings):
     masking: AnyMasking = Uniform()
     time: AnyTime = UniformTime()
     antithetic: bool = Field(True, description="Stratify t over all blocks of a batch.")
-    batch_size: int = Field(16, ge=1, description="Sequences in an optimizer step.")
+    batch_size: int = Field(16, ge=1, le=1_000_000, description="Sequences in an optimizer step.")
     lr: float = Field(gt=0, description="Peak learning rate. Default: the model size's own.")
     warmup: float = Field(
         0.05,

@@ -36,10 +36,10 @@ class ModelConfig(Settings):
     size: Literal["nano", "tiny", "small"] = Field(
         "nano", description="What the shape, the learning rates, beta2 and ema are unless said."
     )
-    width: int = Field(ge=8, description="D, a multiple of 2 * heads.")
-    layers: int = Field(ge=1, description="Transformer layers.")
-    heads: int = Field(ge=1, description="Attention heads of a layer.")
-    cond_width: int = Field(ge=1, description="Width of the conditioning vector.")
+    width: int = Field(ge=8, le=65_536, description="D, a multiple of 2 * heads.")
+    layers: int = Field(ge=1, le=1_000, description="Transformer layers.")
+    heads: int = Field(ge=1, le=65_536, description="Attention heads of a layer.")
+    cond_width: int = Field(ge=1, le=65_536, description="Width of the conditioning vector.")
     dropout: float = Field(ge=0, lt=1, description="Share of activations set to 0 in training.")
 
     @model_validator(mode="after")

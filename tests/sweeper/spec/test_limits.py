@@ -97,6 +97,18 @@ def test_a_truth_value_and_an_empty_group_are_no_numbers_in_a_list_either(more: 
     assert f": {key}" in said(f"{BASE}\n{more}\n")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data.vocab_size", "model.width", "model.layers", "model.cond_width", "finetune.batch_size"),
+        *("pretrain.batch_size", "evaluation.draws", "evaluation.batch_size", "evaluation.variance_batches"),
+    ],
+)
+def test_what_memory_is_taken_for_has_a_limit(name: str) -> None:
+    """A slip of the key is said by `check`, and not after a training, by whatever ends a process."""
+    assert f"{name}: must be less than or equal to" in said(f"{BASE}\ntrainer.{name}: 1000000000000\n")
+
+
 def test_a_value_that_is_longer_than_any_sentence_is_said_without_its_middle() -> None:
     long = ", ".join(map(str, range(5000)))
     for more in (f"always_seeds: [{long}]", f"trainer.data.name: '{long}'", f"'{long}': 1"):

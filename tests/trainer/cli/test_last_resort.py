@@ -26,6 +26,7 @@ def run(code: str, **given: object) -> tuple[int, str, str]:
         ("raise SystemExit('so')", 1, "so"),
         ("raise KeyboardInterrupt", 130, "interrupted"),
         ("raise MemoryError", 1, "there is not enough memory"),
+        ('raise RuntimeError("can\'t allocate memory")', 1, "there is not enough memory"),
         ("raise RecursionError", 1, "what was read is nested too deeply"),
         ("open('/nowhere/at/all')", 1, "/nowhere/at/all: No such file or directory"),
     ],
