@@ -24,25 +24,32 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _truth_is_no_number(cls, raw: Any) -> Any:
-        """For Python true is 1; its word is no number for anyone."""
-        if isinstance(raw, Mapping) and any(isinstance(value, bool) for value in raw.values()):
+        """For Python true is 1; its word is no number for anyone, nor one of several."""
+        if isinstance(raw, Mapping) and any(isinstance(value, bool | list | tuple) for value in raw.values()):
             numbers = _numbers(cls)
-            return {k: str(v).lower() if isinstance(v, bool) and k in numbers else v for k, v in raw.items()}
+            return {name: _as_word(each) if name in numbers else each for name, each in raw.items()}
         return raw
+
+
+def _as_word(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_as_word(each) for each in value]
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 @cache
 def _numbers(settings: type[BaseModel]) -> frozenset[str]:
-    """The fields that take a number, and no truth value."""
-    taken = {name: _plain(field.annotation) for name, field in settings.model_fields.items()}
-    return frozenset(name for name, types in taken.items() if types & {int, float} and bool not in types)
+    """The fields that take a number, or several, and no truth value; by what they are called outside, too."""
+    taken = [(name, field.alias, _plain(field.annotation)) for name, field in settings.model_fields.items()]
+    numbers = [names for *names, types in taken if types & {int, float} and bool not in types]
+    return frozenset(name for names in numbers for name in names if name is not None)
 
 
 def _plain(annotation: Any) -> set[Any]:
-    """The types that a field so annotated may hold, unions and annotations taken apart."""
+    """The types that a field so annotated may hold, unions, annotations and tuples taken apart."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in (Union, UnionType, tuple):
         return {each for part in get_args(annotation) for each in _plain(part)}
     return {annotation}
 
@@ -69,14 +76,14 @@ def named(name: object, classes: tuple[type[Any], ...]) -> type[Any] | None:
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """{'data': {'length': 64}} -> {'data.length': 64}. Lists are leaves."""
-    return dict(_leaves(nested, ""))
+    """{'data': {'length': 64}} -> {'data.length': 64}. Lists are leaves; an empty group has none."""
+    return {key: value for key, value in _leaves(nested, "") if not isinstance(value, Mapping)}
 
 
 def _leaves(nested: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     for key, value in nested.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             leaves += _leaves(value, f"{prefix}{key}.")
         else:
             leaves.append((f"{prefix}{key}", value))
@@ -104,6 +111,9 @@ def nest(values: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise TwoMeanings(key, f"{name} is given a value of its own")
+        if isinstance(value, Mapping) and isinstance(place.get(leaf, value), dict):
+            place.setdefault(leaf, {})  # a group of which nothing is said
+            continue
         if leaf in place:
             raise TwoMeanings(key, "given twice, or both as a value and as a group of values")
         place[leaf] = value

@@ -92,7 +92,8 @@ class Pool(NamedTuple):
             pretrains.sort(key=lambda each: -each.stable)
         one = len({each.key for each in pretrains}) == 1
         whole = one or (sampler.lists and spec.search.trials >= len(listed))
-        said = (point.get("pretrain.steps", pretrains[0].steps) for point in listed)
+        unless_said = 0 if "pretrain.steps" in spec.dimensions else pretrains[0].steps
+        said = (point.get("pretrain.steps", unless_said) for point in listed)
         steps = [each for each in said if isinstance(each, int)]
         most = max(each.steps for each in pretrains)
         own = math.fsum(steps) / len(steps) if whole and steps else most

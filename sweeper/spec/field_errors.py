@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sweeper.spec.problems import Problems
 from sweeper.spec.sections import SECTIONS
 from sweeper.strategies.pruners import PRUNERS
+from trainer.config.problems import rule
 from trainer.nearest import did_you_mean, nearest
 
 NAMED = "letters, digits, spaces and . : + = @ _ -, a letter or digit first"  # what a sweep's name may be
@@ -28,7 +29,6 @@ def add_field_errors(error: ValidationError, problems: Problems) -> None:
         if top == "early_stopping" and rest:
             fields[top] = list(PRUNERS[rest.pop(0)].model_fields)
         path = ".".join([top, *rest[:1]])
-        rule = each["msg"].replace("Input should", "must").partition(", unable to")[0].partition(", got ")[0]
         if each["type"] == "extra_forbidden":
             found = nearest(rest[0], fields[top]) if rest else None
             sentences[path] = [f"unknown{did_you_mean(found and f'{top}.{found}')}"]
@@ -49,7 +49,7 @@ def add_field_errors(error: ValidationError, problems: Problems) -> None:
                 f"must be text, in quotes where it looks like something else: name: '{each['input']}'"
             ]
         else:
-            sentences.setdefault(path, []).append(f"{rule}, got {each['input']!r}")
+            sentences.setdefault(path, []).append(f"{rule(each)}, got {each['input']!r}")
     for path, said in sentences.items():
         short = [part.rpartition(", got ")[0] for part in said[:-1]]
         problems.add(path, " or ".join([*short, said[-1].removeprefix("must be " if short else "")]))

@@ -11,6 +11,7 @@ from sweeper.spec.dimensions import BESIDE, KINDS
 from sweeper.spec.problems import Problems
 from sweeper.spec.space import ConditionCycle, Space
 from sweeper.spec.trainer_keys import TrainerKeys
+from trainer.config.problems import rule
 from trainer.nearest import did_you_mean, nearest
 from trainer.values import Scalar
 
@@ -196,5 +197,5 @@ def _in_words(at: str, name: str, kind: str, given: Any, error: Any) -> tuple[st
         wanted = "[value, ...]" if kind == "choice" else "[low, high]"
         return f"{at}.{kind}", f"{kind} needs {wanted}, got {given!r}", name
     i = rest[0] if rest else 0
-    rule = "must be a plain value" if kind == "choice" else error["msg"].replace("Input should", "must")
-    return f"{at}.{kind}[{i}]", f"{rule}, got {given[int(i)]!r}", name
+    wanted = "must be a plain value" if kind == "choice" else rule(error)
+    return f"{at}.{kind}[{i}]", f"{wanted}, got {given[int(i)]!r}", name

@@ -4,16 +4,19 @@
 """
 
 import json
+import math
 import os
 import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from sweeper.planning.plan import plan
 from sweeper.spec.load import read_spec
@@ -95,6 +98,27 @@ def test_specifications(spec: Path) -> None:
         plan(read_spec(content.decode(errors="replace"), "spec", "name"))
 
     tried(spec.stem, spec.read_bytes(), read, InvalidSpec)
+
+
+def test_no_number_of_a_specification_is_read_from_what_is_none() -> None:
+    """Wherever one stands, in a list or a range, too: nothing is taken for right, or for nothing."""
+    for seed in range(TRIES):
+        rng = random.Random(f"number {seed}")
+        document = YAML(typ="safe").load(rng.choice(SPECS).read_text())
+        group, key = rng.choice(list(numbers_in(document)))
+        group[key] = rng.choice((True, False, {}, [], [[1]], {"a": 1}, "x", "", "1 2", math.nan, math.inf))
+        text = json.dumps(document).replace("NaN", ".nan").replace("Infinity", ".inf")  # JSON is YAML
+        with pytest.raises(InvalidSpec):
+            pytest.fail(f"number {seed}: {key} is read: {read_spec(text, 'spec', 'name')}")
+
+
+def numbers_in(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each by what it stands in, and where there."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inside:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield node, key
+        yield from numbers_in(value)
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet", ".jsonl.gz", ".jsonl.zst"])

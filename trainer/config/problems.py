@@ -1,5 +1,6 @@
 """Settings from dotted values, and everything that is wrong with them in sentences. No torch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args
 
@@ -9,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from trainer.values import Settings, TwoMeanings, kinds, named, nest
 
 SAID = 20  # problems that are spelt out
+HEAD, TAIL = 350, 150  # characters of a sentence that says a value which is longer than any sentence
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -23,7 +25,8 @@ class InvalidConfig(ValueError):
 
     def __init__(self, problems: list[Problem]):
         self.problems = problems
-        super().__init__("; ".join(f"{p.key}: {p.sentence}" if p.key else p.sentence for p in problems))
+        said = [f"{p.key}: {p.sentence}" if p.key else p.sentence for p in problems]
+        super().__init__("; ".join(map(shortened, said)))
 
 
 class MissingFiles(InvalidConfig):
@@ -31,9 +34,16 @@ class MissingFiles(InvalidConfig):
 
 
 def first_of(sentences: Sequence[str]) -> list[str]:
-    """The first of many, and how many more there are."""
+    """The first of many, and how many more there are; none of them is longer than some lines."""
     more = [f"and {len(sentences) - SAID:,} more"] if len(sentences) > SAID else []
-    return [*sentences[:SAID], *more]
+    return [*map(shortened, sentences[:SAID]), *more]
+
+
+def shortened(sentence: str) -> str:
+    """As it is, or without its middle."""
+    if len(sentence) <= HEAD + TAIL:
+        return sentence
+    return f"{sentence[:HEAD]} ... {sentence[-TAIL:]}"
 
 
 def refusal(problems: list[Problem]) -> PydanticCustomError:
@@ -76,8 +86,13 @@ def _problems(settings: type[BaseModel], error: Any) -> list[Problem]:
             return [Problem(key, f"{given!r} is none of {names}")]
         case "model_type" | "model_attributes_type":
             return [Problem(key, f"{given!r} is a value, and {key} a group of values")]
-    rule = error["msg"].replace("Input should", "must").partition(", unable to")[0].partition(", got ")[0]
-    return [Problem(key, f"{rule}, got {given!r}")]
+    return [Problem(key, f"{rule(error)}, got {given!r}")]
+
+
+def rule(error: Any) -> str:
+    """What pydantic asks for: 'must be greater than 0'."""
+    said = re.sub(r"^\w+ should", "must", error["msg"])
+    return said.partition(", unable to")[0].partition(", got ")[0]
 
 
 def _without_tags(settings: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.starting import starting_weights
-from trainer.checkpoints.trained import load_weights
+from trainer.checkpoints.trained import holds, load_weights
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
@@ -193,7 +193,6 @@ class Run:
         }
 
     def _refuse(self, later: int) -> None:
-        """Raises StaleAttempt where that is one."""
         if later > self.attempt:
             said = f"{self.folder}: attempt {later} has been here, {self.attempt} is too late"
             raise StaleAttempt(said, later)
@@ -207,9 +206,10 @@ class Run:
             self._check_valid(path, facts)
             self.learner.put(file.load(self.learner.tensors(), ("model.", "ema.", "optimizer.")))
         self.progress = progress_in(path, facts)
-        if self.progress.best_step == self.progress.step:
+        best, step, weights = self.folder / "best.safetensors", self.progress.step, self.learner.weights()
+        if self.progress.best_step == step and not holds(best, weights, step):
             # Killed between the two files, or the best is damaged: what is in it, the last one has as well.
-            checkpoint.save(self.folder / "best.safetensors", self.learner.weights(), self._facts())
+            checkpoint.save(best, weights, self._facts())
 
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"

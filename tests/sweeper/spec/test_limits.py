@@ -8,7 +8,9 @@ from sweeper.planning.plan import plan
 from sweeper.spec.load import load_spec, read_spec
 from sweeper.spec.spec import SweepSpec
 from sweeper.spec.yaml_source import LONGEST, InvalidSpec
-from trainer.config.problems import SAID
+from trainer.config.names import train_names
+from trainer.config.problems import HEAD, SAID, TAIL, InvalidConfig
+from trainer.config.train_config import TrainConfig
 
 BASE = """
 trainer: {data.length: 64, model.size: nano, finetune.steps: 4}
@@ -71,6 +73,37 @@ def test_the_second_of_two_such_values_is_pointed_at() -> None:
 )
 def test_what_says_nothing_or_another_thing_is_refused(more: str, sentence: str) -> None:
     assert sentence in said(f"{BASE}\n{more}\n")
+
+
+@pytest.mark.parametrize("name", sorted(set(train_names().leaves) - {"seed"}))
+def test_nothing_in_braces_is_no_value_of_any_field(name: str) -> None:
+    """It was dropped without a word, and the field had its default."""
+    assert name.split(".")[0] in said(f"{BASE}\ntrainer.{name}: {{}}\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("trainer.evaluation.block_sizes: [4, true]", "evaluation.block_sizes"),
+        ("space.finetune.dropout: {uniform: [false, 0.5]}", "finetune.dropout"),
+        ("space.finetune.ema: {log_uniform: [0.5, true]}", "finetune.ema"),
+        ("search.seed: {}", "search.seed"),
+        ("replicates: {}", "replicates"),
+        ("metric: {}", "metric"),
+        ("tags: {}", "tags"),
+    ],
+)
+def test_a_truth_value_and_an_empty_group_are_no_numbers_in_a_list_either(more: str, key: str) -> None:
+    assert f": {key}" in said(f"{BASE}\n{more}\n")
+
+
+def test_a_value_that_is_longer_than_any_sentence_is_said_without_its_middle() -> None:
+    long = ", ".join(map(str, range(5000)))
+    for more in (f"always_seeds: [{long}]", f"trainer.data.name: '{long}'", f"'{long}': 1"):
+        assert len(said(f"{BASE}\n{more}\n")) < 2 * (HEAD + TAIL)
+    with pytest.raises(InvalidConfig) as error:
+        TrainConfig.from_dotted({"finetune.steps": long})
+    assert len(str(error.value)) < HEAD + TAIL + 20
 
 
 def test_an_empty_line_switches_a_section_off() -> None:
