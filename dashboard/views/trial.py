@@ -2,6 +2,7 @@
 again."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -187,11 +188,13 @@ def _said(values: tuple[tuple[str, object], ...]) -> set[str]:
         return {name for name, _ in values}
 
 
-def trial_page(number: int) -> None:
+def trial_page(number: int, state: str, trials: int) -> None:
+    """number: its id. state, and trials: how many there were, when it was picked."""
     now = data.chosen()
-    if number not in now.trials:  # an older copy was put in the store's place
+    trial = now.trials.get(number)
+    # There are others to pick from, or it has ended and left samples.
+    if trial is None or trial.state != state or len(now.trials) != trials:
         st.rerun()
-    trial = now.trials[number]
     facts(now, trial)
     curves_and_values(now, trial)
     masking_rates(now, [trial], "trial", seed_of)
@@ -204,6 +207,12 @@ def again() -> None:
     st.rerun()
 
 
+def wait() -> None:
+    if data.chosen().trials:
+        st.rerun()
+    st.text("No trial has been proposed yet.")
+
+
 st.header("Trial", anchor=False)
 try:
     now = data.chosen()
@@ -212,8 +221,7 @@ except StoreError:
     data.live(again, 2)
 else:
     if trial is None:
-        st.text("No trial has been proposed yet.")
+        data.live(wait, 2)
     else:
-        number = trial.id
-        data.live(lambda: trial_page(number), 5)
+        data.live(partial(trial_page, trial.id, trial.state, len(now.trials)), 5)
         samples_player(files_of(now.sweep, trial).folder, str(trial.id))
