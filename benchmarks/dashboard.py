@@ -118,7 +118,7 @@ def page(url: str, seconds: int) -> dict[str, Any]:
     from streamlit.testing.v1 import AppTest
 
     from benchmarks.large_store import NAME
-    from dashboard.data import Held
+    from dashboard.snapshot import Held
     from sweeper.store.engine import StoreError
     from sweeper.store.queries import Reader
 

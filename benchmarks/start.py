@@ -26,6 +26,8 @@ COMMANDS = {
     "check": ["check", "schedules"],
     "first line of run": ["run", "smoke", "--db", "sqlite:///new.db"],
 }
+# Compiled modules are kept, as an installation has them, whatever is said of them where this is typed.
+OF_ALL = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 WANTED = {"--help": 0.2, "status": 0.6, "check": 0.7, "first line of run": 2.0}  # seconds
 
 
@@ -35,7 +37,8 @@ class Took(NamedTuple):
 
 
 def take(checkout: Path, words: list[str], folder: Path, *, first_line: bool) -> Took:
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **OF_ALL, "PYTHONPATH": str(checkout)}
+    environment["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")  # and not among the sources
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "sweeper", *words],

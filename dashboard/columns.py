@@ -12,7 +12,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from dashboard import frame
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from dashboard.values import common_prefix, is_number, missing, shown
 from dashboard.words import STANDING_COLOURS, STATES, TINTS
 from trainer.metrics import BY_NAME

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import data
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from sweeper.planning.flops import Course, course
 
 AXIS = "training FLOPs, pretrain included"

@@ -1,87 +1,22 @@
-"""Read-only access to the store, cached until somebody commits. The only file here that knows the store.
+"""Which sweep of which store is shown, as it is now? Read-only, and cached until somebody commits.
 
 A page that polls a store in which nobody has committed reads nothing.
 """
 
-import gc
 import os
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 import streamlit as st
 
-from dashboard import frame
-from dashboard.passports import Passport, passports_of
-from sweeper.results.leaderboard import Board, Watched
-from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
+from dashboard.snapshot import ENDED, Held, Snapshot
 from sweeper.store.engine import StoreError
-from sweeper.store.followed import Latest
 from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, LatestRecord, StageRecord, SweepRecord, TrialRecord
+from sweeper.store.records import SweepRecord
 
-ENDED = ("complete", "failed")  # states of a sweep in which a page stops polling
-REST = 3  # times as long as the last reading took, before the next
-LONGEST_REST = 2.0  # seconds: what is shown is seldom older than twice that
 DEFAULT_URL = "sqlite:///sweeps.db"
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """All that pages show of a sweep, read at one version of the store. Shared by sessions: never changed.
-
-    What one page in a few asks for is made when it is asked for."""
-
-    sweep: SweepRecord
-    board: Board
-    trials: dict[int, TrialRecord]
-    latest: Mapping[int, dict[str, LatestRecord]]  # by trial and metric
-    progress: ProgressEstimate
-    stages: list[StageRecord]  # pretrains that run
-    values: dict[int, dict[str, Any]]  # of every configuration, complete
-    evaluations: Mapping[str, Mapping[int, EvaluationRecord]]  # by split and trial
-
-    @cached_property
-    def passports(self) -> list[Passport]:
-        return passports_of({split: found.values() for split, found in self.evaluations.items()})
-
-    @property
-    def states(self) -> dict[str, int]:
-        """Of trials, repeats not counted."""
-        return self.board.trials
-
-    @cached_property
-    def searched(self) -> list[str]:
-        """Dotted names that the sweep varies."""
-        return frame.searched_names(self.sweep.spec, self.trials.values(), self.values)
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The leaderboard: a row a configuration, best first."""
-        with _uncollected():
-            return frame.from_board(self.board, self.searched)
-
-
-class _Records(Mapping[int, dict[str, LatestRecord]]):
-    """Made of arrays when they are looked at: a page looks at a few trials of thousands."""
-
-    def __init__(self, latest: Mapping[int, Latest]):
-        self._latest = latest
-
-    def __getitem__(self, trial: int) -> dict[str, LatestRecord]:
-        return self._latest[trial].records()
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._latest)
-
-    def __len__(self) -> int:
-        return len(self._latest)
 
 
 class Found(NamedTuple):
@@ -155,20 +90,24 @@ def chosen() -> Snapshot:
     What has changed is read when somebody has committed, but where that takes long not again at once: a sweep
     of thousands of trials commits all the time. The end of a sweep is always read.
     """
-    name = st.session_state["sweep-name"]
-    held = _held(url(), name)
+    return snapshot_of(url(), st.session_state["sweep-name"])
+
+
+def snapshot_of(address: str, name: str) -> Snapshot:
+    """Of a sweep of one of `urls`; as `chosen`."""
+    held, reader = _held(address, name), _reader(address)
     if held.is_read:
-        return held.now(reader(), name)
-    with first_reading(reader(), name):
-        return held.now(reader(), name)
+        return held.now(reader, name)
+    with _said_to_be_read(reader, name):
+        return held.now(reader, name)
 
 
 @contextmanager
-def first_reading(reader: Reader, name: str) -> Iterator[None]:
-    """Says meanwhile what is waited for: of a big sweep the page would be blank for seconds."""
+def _said_to_be_read(reader: Reader, name: str) -> Iterator[None]:
+    """For the first time: of a big sweep the page would be blank for seconds."""
     place, sweep = st.empty(), reader.sweep(name)
     trials = sum(reader.trial_states(sweep.id).values()) if sweep else 0
-    place.text(f"{name} is being read: {trials:,} trials. Later on only what has changed is.")
+    place.text(f"{name} is being read: {trials:,} trials. Later only what has changed is read.")
     try:
         yield
     finally:
@@ -190,7 +129,6 @@ def live(page: Callable[[], None], seconds: float) -> None:
     app.watch redraws everything when the sweep starts or ends, so that this is decided anew. While the store
     cannot be read, a sentence says so, and the page comes back with it.
     """
-
     try:
         ended = chosen().sweep.state in ENDED
     except StoreError:
@@ -215,75 +153,6 @@ def _reader(address: str) -> Reader:
     return Reader(address)
 
 
-class Held:
-    """What was read last of one sweep. Sessions share it: one reads, the others wait and have it, too."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        """clock: seconds."""
-        self._clock, self._lock = clock, threading.Lock()
-        self._watched: Watched | None = None
-        self._snapshot: Snapshot | None = None
-        self._version, self._made, self._took = -1, 0.0, 0.0
-
-    @property
-    def is_read(self) -> bool:
-        return self._snapshot is not None
-
-    def now(self, reader: Reader, name: str) -> Snapshot:
-        with self._lock:
-            version = reader.version()
-            if self._snapshot is None or (self._version != version and self._is_due(reader, name)):
-                began = self._clock()
-                self._snapshot, self._version = self._read(reader, name), version
-                self._made = self._clock()
-                self._took = self._made - began
-            return self._snapshot
-
-    def _is_due(self, reader: Reader, name: str) -> bool:
-        assert self._snapshot is not None
-        sweep = reader.sweep(name)
-        ended = sweep is None or sweep.state != self._snapshot.sweep.state
-        return ended or self._clock() - self._made >= min(REST * self._took, LONGEST_REST)
-
-    def _read(self, reader: Reader, name: str) -> Snapshot:
-        watched, self._watched = self._watched, None  # where it fails half-way, all is read anew
-        anew = watched is None or watched.now.reader is not reader
-        if watched is None or anew:
-            watched = Watched(reader, name)
-        with _uncollected():
-            board, now = watched.board(), watched.now
-            trials = list(now.trials.values())
-            snapshot = Snapshot(
-                sweep=now.sweep,
-                board=board,
-                trials=dict(now.trials),
-                latest=_Records(dict(now.latest)),
-                progress=stored_progress(reader, now.sweep, time.time(), trials),
-                stages=running_stages(reader, now.sweep, trials) if now.sweep.driver(time.time()) else [],
-                values=dict(now.values),
-                evaluations={split: dict(mine) for split, mine in now.evaluations.items()},
-            )
-            if anew:
-                gc.freeze()  # what was read stays: to look through it at each refresh would double the cost
-        self._watched = watched
-        return snapshot
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without a look for garbage: tens of thousands of rows are made, and all of them are kept."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _held(address: str, name: str) -> Held:
     return Held()
-
-
-def passports(now: Snapshot) -> list[Passport]:
-    """Every identity in the sweep: one a split, unless something is wrong."""
-    return now.passports

@@ -10,10 +10,10 @@ import streamlit as st
 
 from dashboard import data, state, tables, traces, words
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures import curves
 from dashboard.figures.bins import BINS, bin_lines
 from dashboard.figures.style import empty
+from dashboard.snapshot import Snapshot
 from dashboard.traces import Asked
 from sweeper.store.records import TrialRecord
 from trainer.metrics import BY_NAME

@@ -74,15 +74,19 @@ def from_board(board: Board, searched: Sequence[str]) -> pd.DataFrame:
 
 
 class Words:
-    """A text that is made when somebody reads it: ten thousand rows are held, and a few tens drawn."""
+    """A text that is made when somebody reads it, and once: ten thousand rows are held, and a few tens
+    drawn."""
 
-    __slots__ = ("_make", "_of")
+    __slots__ = ("_make", "_of", "_said")
 
     def __init__(self, make: Callable[..., str], *of: Any):
         self._make, self._of = make, of
+        self._said: str | None = None
 
     def __str__(self) -> str:
-        return self._make(*self._of)
+        if self._said is None:
+            self._said = self._make(*self._of)
+        return self._said
 
 
 def _words(make: Callable[..., str], *of: Sequence[Any]) -> list[Words]:

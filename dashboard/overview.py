@@ -10,11 +10,12 @@ from typing import NamedTuple
 import streamlit as st
 
 from dashboard import data
-from dashboard.data import ENDED, Found
+from dashboard.data import Found
 from dashboard.deciding import best_of
 from dashboard.running import brief
+from dashboard.snapshot import ENDED, Snapshot
 from dashboard.values import ago, interval
-from sweeper.results.leaderboard import leaderboard
+from sweeper.results.leaderboard import Board, leaderboard
 from sweeper.results.progress_estimate import RunningTrial, pretrains, running_stages, stored_progress
 from sweeper.results.savings import hours, savings, spent_in_words, used
 from sweeper.store.queries import Reader
@@ -78,13 +79,16 @@ def overview(sweeps: list[Found]) -> list[Line]:
 
 def _line(found: Found, began: float) -> Line:
     reader, sweep, now = data.reader_of(found.url), found.sweep, time.time()
-    trials = reader.trials(sweep.id)
+    driver = sweep.driver(now)
+    # Of one that runs what has changed is read, as its own pages do: they share it.
+    live = data.snapshot_of(found.url, sweep.name) if driver else None
+    trials = list(live.trials.values()) if live else reader.trials(sweep.id)
     stages = reader.stages_behind({trial.stage for trial in trials if trial.stage})
-    progress, driver = stored_progress(reader, sweep, now), sweep.driver(now)
+    progress = live.progress if live else stored_progress(reader, sweep, now, trials)
     state = sweep.state
     if driver is None and state in ("running", "paused"):
         state = "cut off"
-    dear = _dear(found, reader, began) or Dear()
+    dear = _dear(found, reader, trials, live, began) or Dear()
     return Line(
         sweep=found.label,
         state=[state],
@@ -95,7 +99,7 @@ def _line(found: Found, began: float) -> Line:
         runs=_runs(reader, sweep, trials) if driver else "",
         cost=used(sweep, trials, stages).words(),
         saved=dear.saved,
-        budget=spent_in_words(reader, sweep),
+        budget=spent_in_words(reader, sweep, trials),
         driver=driver or "nobody",
         started=sweep.created,
         took=ago((sweep.ended or now) - sweep.created),
@@ -107,7 +111,7 @@ def _line(found: Found, began: float) -> Line:
 def _runs(reader: Reader, sweep: SweepRecord, trials: list[TrialRecord]) -> str:
     """'pretrain 344c…: step 120 of 1,500; trial 7: step 20 of 200, search, seed 0 and 3 more'."""
     running = [trial for trial in trials if trial.state == "running" and trial.repeat_of is None]
-    stages = pretrains(running_stages(reader, sweep))
+    stages = pretrains(running_stages(reader, sweep, trials))
     said = [each.words() for each in stages[:SHOWN]]
     said += [
         RunningTrial.of(each, reader.last_step(each.id)).words() for each in running[: SHOWN - len(said)]
@@ -116,23 +120,26 @@ def _runs(reader: Reader, sweep: SweepRecord, trials: list[TrialRecord]) -> str:
     return "; ".join(said) + (f" and {more} more" if more else "")
 
 
-def _dear(found: Found, reader: Reader, began: float) -> Dear | None:
+def _dear(
+    found: Found, reader: Reader, trials: list[TrialRecord], live: Snapshot | None, began: float
+) -> Dear | None:
     """As it was read last; None where there was no time for it yet."""
     held, sweep = _held(found.url, found.sweep.name), found.sweep
     of = (sweep.state, sweep.ended, None if sweep.state in ENDED else reader.version())
     now = time.monotonic()
-    if held.of != of and now - began < PATIENCE and now - held.made >= REST * held.took:
-        saved = savings(reader, sweep)
+    patient = live is not None or now - began < PATIENCE  # of one that is read the board is there
+    if held.of != of and patient and now - held.made >= REST * held.took:
+        saved = savings(reader, sweep, trials)
         shared = hours(saved.cpu_seconds, saved.gpu_seconds) if saved and saved.steps > 0 else ""
-        held.dear = Dear(*_best(reader, sweep), shared)
+        held.dear = Dear(*_best(live.board if live else leaderboard(reader, sweep.name)), shared)
         held.of, held.made = of, time.monotonic()
         held.took = held.made - now
     return held.dear
 
 
-def _best(reader: Reader, sweep: SweepRecord) -> tuple[float | None, str]:
+def _best(board: Board) -> tuple[float | None, str]:
     """Of the numbers that decide."""
-    found = best_of(leaderboard(reader, sweep.name))
+    found = best_of(board)
     return (None, "") if found is None else (found.ppl, interval(found.low, found.high))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 from dashboard import data
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from sweeper.results.compare import Comparison, Comparisons, NotComparable
 
 MOST = 2000  # rows that are held against one at once

@@ -5,7 +5,7 @@ import time
 import pandas as pd
 import streamlit as st
 
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from dashboard.values import ago
 from sweeper.results.progress_estimate import ProgressEstimate, RunningTrial, pretrains
 

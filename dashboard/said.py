@@ -1,7 +1,7 @@
 """What have people said of a configuration? The tags that stand on its trials, and their notes."""
 
 from dashboard import data
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from sweeper.store.notes import NOTE, standing
 
 Said = dict[str, dict[int, list[str]]]  # by column and configuration

@@ -8,7 +8,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from dashboard.columns import text
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from dashboard.values import ago, number, shown
 from dashboard.words import STATES, TINTS
 from sweeper.results.compare import Comparison

@@ -10,11 +10,11 @@ import streamlit as st
 
 from dashboard import compute, data, frame
 from dashboard.compute import AXIS
-from dashboard.data import Snapshot
 from dashboard.figures.bins import BINS
 from dashboard.figures.curves import Axes, Panel
 from dashboard.figures.lines import MOST_POINTS, along, averaged, smoothed
 from dashboard.figures.style import Line
+from dashboard.snapshot import Snapshot
 from dashboard.words import Labels
 from sweeper.files import run_folder
 from sweeper.store.records import StageRecord

@@ -6,6 +6,7 @@ it says is a choice like any other, and `chart` gives it to the figure when that
 import math
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,10 @@ import streamlit as st
 
 from dashboard.state import ZOOM
 
-WORD = re.compile(r"([\w-]{1,80}):([xy]axis\d{0,2}):([^:]{1,30}):([^:]{1,30})")  # figure, axis, from, to
+FIGURE, AXIS = re.compile(r"[\w-]{1,80}"), re.compile(r"[xy]axis\d{0,2}")
+
+
+End = float | datetime  # of an axis of numbers, or of dates, which are as the figure's: without a zone
 
 
 class Zoomed(NamedTuple):
@@ -22,12 +26,17 @@ class Zoomed(NamedTuple):
 
     figure: str
     axis: str
-    low: float  # above high where the axis runs downwards
-    high: float
+    low: End  # above high where the axis runs downwards
+    high: End
 
     @property
     def word(self) -> str:
-        return f"{self.figure}:{self.axis}:{self.low:.6g}:{self.high:.6g}"
+        return ":".join([self.figure, self.axis, *map(_in_an_address, self[2:])])
+
+    @property
+    def range(self) -> list[float | str]:
+        """As Plotly takes it."""
+        return [str(end) if isinstance(end, datetime) else end for end in self[2:]]
 
 
 @st.fragment
@@ -41,8 +50,7 @@ def listen() -> None:
         place = str(each.get("figure")), str(each.get("axis"))
         kept.pop(place, None)
         if each.get("range"):  # else it shows all again
-            word = ":".join([*place, *map(str, each["range"])])
-            kept |= {(found.figure, found.axis): found for found in _read(word)}
+            kept.update((place, found) for found in _made(*place, *map(str, each["range"][:2])))
     ZOOM.set([each.word for each in kept.values()])
 
 
@@ -53,7 +61,7 @@ def zoomed(figure: go.Figure, key: str) -> go.Figure:
     if not mine:
         return figure
     there = {_axis(each, way) for each in figure.data for way in "xy"}
-    ranges = {each.axis: {"range": [each.low, each.high]} for each in mine if each.axis in there}
+    ranges = {each.axis: {"range": each.range} for each in mine if each.axis in there}
     return go.Figure(figure).update_layout(ranges)
 
 
@@ -69,15 +77,33 @@ def _kept() -> Iterator[Zoomed]:
 
 
 def _read(word: str) -> Iterator[Zoomed]:
-    """Of what an address or a browser says: nothing where it is no zoom of a numeric axis."""
-    if not (match := WORD.fullmatch(word)):
-        return
+    """Of what an address says: nothing where it is no zoom."""
+    yield from _made(*word.split(":")) if word.count(":") == 3 else ()
+
+
+def _made(figure: str, axis: str, low: str, high: str) -> Iterator[Zoomed]:
+    ends = [each for end in (low, high) if (each := _end(end)) is not None]
+    alike = len({type(end) for end in ends}) == 1 and len(set(ends)) == 2
+    if FIGURE.fullmatch(figure) and AXIS.fullmatch(axis) and alike:
+        yield Zoomed(figure, axis, *ends)
+
+
+def _end(said: str) -> End | None:
     try:
-        low, high = float(match[3]), float(match[4])
-    except ValueError:  # an axis of dates
-        return
-    if math.isfinite(low) and math.isfinite(high) and low != high:
-        yield Zoomed(match[1], match[2], low, high)
+        number = float(said)
+    except ValueError:
+        pass
+    else:
+        return number if math.isfinite(number) else None
+    try:
+        return datetime.fromisoformat(said).replace(tzinfo=None)
+    except ValueError:
+        return None
+
+
+def _in_an_address(end: End) -> str:
+    """A date without signs that mean something there."""
+    return f"{end:%Y%m%dT%H%M%S.%f}" if isinstance(end, datetime) else f"{end:.9g}"
 
 
 _EARS = st.components.v2.component("zoom", js=Path(__file__).with_suffix(".js").read_text())

@@ -19,8 +19,8 @@ FAULTS = (
         "store",
         "a lease that has not run out is given to whoever asks",
         "sweeper/store/store.py",
-        "and row.lease_until > time:",
-        "and row.lease_until < time:",
+        "(None, holder) and row.lease_until > time",
+        "(None, holder) and row.lease_until < time",
     ),
     Fault(
         "summary-of-the-last",

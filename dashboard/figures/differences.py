@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.intervals import LEAST
+from dashboard.figures.intervals import LEAST, MARKS
 from dashboard.figures.ranges import span
-from dashboard.figures.style import BEST, GRID, REST, TIED, bars, calm, empty, hover_lines, places, plain
+from dashboard.figures.style import GRID, REST, TIED, bars, calm, empty, hover_lines, places, plain
+from dashboard.words import STANDINGS
 from trainer.metrics import BY_NAME
 
 MATTERS_NOT = "rgba(47, 116, 173, 0.10)"  # the band of differences that are as good as none
-TIED_WORDS = ("one seed", "within the error")
 
 
 def differences(rows: pd.DataFrame, within: float | None = None, most: int = 30) -> go.Figure:
@@ -69,13 +69,13 @@ def _marks(
     high: np.ndarray,
     said: Sequence[str],
 ) -> None:
-    """Each row's value and bar, by whether it may be the best. Hollow where an error is not known."""
+    """Each row's value and bar, by what it is to the first: in the leaderboard's words. Hollow where an error
+    is not known."""
     place = np.arange(len(rows))  # labels may be equal: a place of its own for every row
-    first, tied = (rows["why"] == "best").to_numpy(), rows["why"].isin(TIED_WORDS).to_numpy()
-    known = first | (np.isfinite(low) & np.isfinite(high))
+    known = (rows["why"] == "best").to_numpy() | (np.isfinite(low) & np.isfinite(high))
     hover = [f"{hover_lines(text)}<br>{plain(more)}" for text, more in zip(rows["hover"], said, strict=True)]
-    kinds = (("first", first, BEST), ("tied", tied, TIED), ("behind", ~first & ~tied, REST))
-    for name, chosen, colour in kinds:
+    for why, name in STANDINGS.items():
+        chosen, (colour, _) = (rows["why"] == why).to_numpy(), MARKS[name]
         if not chosen.any():
             continue
         figure.add_scatter(

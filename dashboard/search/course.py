@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,14 @@ import streamlit as st
 
 from dashboard import data, runs
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures.axes import joint, robust
 from dashboard.figures.distribution import distribution
 from dashboard.figures.history import history
 from dashboard.figures.rungs import rungs as drawn_rungs
 from dashboard.figures.states import MOST_MARKS, left_out
 from dashboard.figures.timeline import MOST_LANES, timeline
+from dashboard.frame import Words
+from dashboard.snapshot import Snapshot
 from dashboard.values import ago, number
 from sweeper.results.savings import pruned
 from sweeper.statistics.course import at_once, best_so_far, rungs
@@ -166,17 +167,21 @@ def last_attempts(began: pd.DataFrame, moment: float) -> pd.DataFrame:
             "state": began["state"],
             "began": began["started"],
             "ended": began["ended"].fillna(moment).clip(lower=began["started"]),
-            "hover": [
-                f"{text}\n{'attempt ' + str(attempt) + ', ' if attempt > 1 else ''}took {ago(took)}"
-                for text, attempt, took in zip(
+            "hover": list(
+                map(
+                    Words,
+                    repeat(_attempt),
                     began["hover"],
                     began["attempt"],
                     began["ended"].fillna(moment) - began["started"],
-                    strict=True,
                 )
-            ],
+            ),
         }
     )
+
+
+def _attempt(trial: Words, attempt: int, took: float) -> str:
+    return f"{trial}\n{f'attempt {attempt}, ' if attempt > 1 else ''}took {ago(took)}"
 
 
 def earlier_attempts(began: pd.DataFrame, events: Sequence[EventRecord]) -> pd.DataFrame:

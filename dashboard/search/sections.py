@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from dashboard.data import Snapshot
 from dashboard.search.course import distribution_section, history_section, pruning_section, workers_section
 from dashboard.search.space import importance_section, slices_section, two_section
 from dashboard.search.together import parallel_section, pareto_section
+from dashboard.snapshot import Snapshot
 
 Section = Callable[[Snapshot, pd.DataFrame], None]  # of a sweep and of its trials (dashboard/runs.py)
 SECTIONS: dict[str, Section] = {

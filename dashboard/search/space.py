@@ -5,11 +5,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures.importance import effects
 from dashboard.figures.ranks import ranks
 from dashboard.figures.scatter import MOST_BARS, MOST_POINTS, against, val_axis
 from dashboard.figures.states import left_out
+from dashboard.snapshot import Snapshot
 from dashboard.values import common_prefix, is_number, missing
 from sweeper.statistics.effects import FEWEST, effect
 

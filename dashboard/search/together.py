@@ -7,17 +7,18 @@ import pandas as pd
 import streamlit as st
 from streamlit import column_config as column
 
+from dashboard import frame
 from dashboard.brush import Brush, Span, Words, brushed, places, word
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
 from dashboard.compute import AXIS, Flops
-from dashboard.data import Snapshot
 from dashboard.figures.axes import robust
 from dashboard.figures.front import front
 from dashboard.figures.parallel import MOST_LINES, parallel
 from dashboard.figures.states import left_out
 from dashboard.search.space import dimension, finite, is_log, labels
 from dashboard.selection import selected, table
+from dashboard.snapshot import Snapshot
 from dashboard.values import is_number, missing, shown
 from sweeper.results.pareto import plane
 from trainer.metrics import BY_NAME
@@ -146,11 +147,10 @@ def pareto_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     placed = pd.DataFrame(plane(rows, x, y), columns=["configuration", "x", "y", "on_front"])
     placed["on_front"] = placed["on_front"].astype(bool)
     placed["state"] = facts["state"].reindex(placed["configuration"]).to_numpy()
+    hovers = facts["hover"].reindex(placed["configuration"])
     placed["hover"] = [
-        f"{text}\n{label(x)} {shown(a)}\n{label(y)} {shown(b)}"
-        for text, a, b in zip(
-            facts["hover"].reindex(placed["configuration"]), placed["x"], placed["y"], strict=True
-        )
+        frame.Words("{}\n{} {:.4g}\n{} {:.4g}".format, text, label(x), a, label(y), b)
+        for text, a, b in zip(hovers, placed["x"], placed["y"], strict=True)
     ]
     across, up = robust(placed["x"], log_x), robust(placed["y"], log)
     chart(

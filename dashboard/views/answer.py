@@ -9,11 +9,11 @@ import streamlit as st
 from dashboard import data, words
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
-from dashboard.data import ENDED, Snapshot
 from dashboard.deciding import Group, deciding
 from dashboard.figures.differences import absolute, differences
 from dashboard.figures.floors import floors, floors_of
 from dashboard.running import show_running
+from dashboard.snapshot import ENDED, Snapshot
 from dashboard.values import interval
 from sweeper.results.row import Row
 

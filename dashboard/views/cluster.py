@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.failures import failures
 from dashboard.figures.cluster import Series, by_class, over_time
+from dashboard.snapshot import Snapshot
 from dashboard.values import ago
 from sweeper.store.records import UsageRecord
 

@@ -7,12 +7,12 @@ import streamlit as st
 
 from dashboard import data, pairs, tables, words
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.details import masking_rates, metric_curves
 from dashboard.figures import curves
 from dashboard.figures.intervals import paired
 from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
+from dashboard.snapshot import Snapshot
 from dashboard.state import PINNED, ROWS
 from sweeper.results.compare import Comparison
 

@@ -4,9 +4,9 @@ import streamlit as st
 
 from dashboard import data, state, traces, words
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.details import choose_metrics
 from dashboard.figures.curves import multiples
+from dashboard.snapshot import Snapshot
 from dashboard.traces import Asked
 
 FIRST = 5  # configurations that are shown before anybody chooses

@@ -12,11 +12,11 @@ from dashboard.chart import chart
 from dashboard.columns import PINNED as AGAINST
 from dashboard.columns import Columns
 from dashboard.compute import Flops
-from dashboard.data import Snapshot
 from dashboard.details import configuration_details
 from dashboard.figures.intervals import MOST, differences, intervals
 from dashboard.filters import filtered, ordered, within_ranges
 from dashboard.said import said
+from dashboard.snapshot import Snapshot
 from dashboard.state import COLUMNS, PINNED, ROWS
 from dashboard.values import number
 from sweeper.results.compare import Comparison

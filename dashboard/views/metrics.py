@@ -10,7 +10,7 @@ def metrics_page() -> None:
     now = data.chosen()
     st.header("Metrics", anchor=False)
     st.text(words.HOW_RANKED)
-    passports = data.passports(now)
+    passports = now.passports
     if not passports:
         st.text("Nothing has been evaluated yet.")
     for passport in passports:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures.report import Compared, against_printed
+from dashboard.snapshot import Snapshot
 from dashboard.values import interval
 from sweeper.results.measured import FAILS, HOLDS, UNKNOWN
 from sweeper.results.report import (

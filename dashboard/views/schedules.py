@@ -10,9 +10,9 @@ from streamlit import column_config as column
 from dashboard import data, words
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
-from dashboard.data import Snapshot
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
 from dashboard.panels import EMPHASIS, PANELS, Panel, panel_figure
+from dashboard.snapshot import Snapshot
 from dashboard.state import ROWS
 from dashboard.what_if import what_if
 

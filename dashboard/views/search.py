@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, runs
+from dashboard import data
 from dashboard.search.sections import SECTIONS
 
 FIRST = next(iter(SECTIONS))
@@ -23,7 +23,7 @@ def search_page() -> None:
     if not now.trials:
         st.text("No trial has been proposed yet.")
         return
-    SECTIONS[section or FIRST](now, runs.from_trials(now.trials, now.latest, now.values, now.board.metric))
+    SECTIONS[section or FIRST](now, now.runs)
 
 
 data.live(search_page, 10)

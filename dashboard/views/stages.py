@@ -5,8 +5,8 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.figures import stages as figures
+from dashboard.snapshot import Snapshot
 from dashboard.values import shown
 from dashboard.words import Labels
 from sweeper.results.savings import Savings, hours, paid_before, savings_by_stage

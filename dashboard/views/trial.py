@@ -2,6 +2,7 @@
 again."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,10 @@ import streamlit as st
 
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
-from dashboard.data import Snapshot
 from dashboard.details import choose_metrics, masking_rates, seed_of
 from dashboard.figures.curves import multiples
 from dashboard.player import samples_player
+from dashboard.snapshot import Snapshot
 from dashboard.traces import Asked
 from dashboard.values import ago, shown
 from sweeper.files import run_folder
@@ -187,9 +188,13 @@ def _said(values: tuple[tuple[str, object], ...]) -> set[str]:
         return {name for name, _ in values}
 
 
-def trial_page(number: int) -> None:
+def trial_page(number: int, state: str, trials: int) -> None:
+    """number: its id. state, and trials: how many there were, when it was picked."""
     now = data.chosen()
-    trial = now.trials[number]
+    trial = now.trials.get(number)
+    # There are others to pick from, or it has ended and left samples.
+    if trial is None or trial.state != state or len(now.trials) != trials:
+        st.rerun()
     facts(now, trial)
     curves_and_values(now, trial)
     masking_rates(now, [trial], "trial", seed_of)
@@ -202,6 +207,12 @@ def again() -> None:
     st.rerun()
 
 
+def wait() -> None:
+    if data.chosen().trials:
+        st.rerun()
+    st.text("No trial has been proposed yet.")
+
+
 st.header("Trial", anchor=False)
 try:
     now = data.chosen()
@@ -210,8 +221,7 @@ except StoreError:
     data.live(again, 2)
 else:
     if trial is None:
-        st.text("No trial has been proposed yet.")
+        data.live(wait, 2)
     else:
-        number = trial.id
-        data.live(lambda: trial_page(number), 5)
+        data.live(partial(trial_page, trial.id, trial.state, len(now.trials)), 5)
         samples_player(files_of(now.sweep, trial).folder, str(trial.id))

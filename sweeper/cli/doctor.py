@@ -31,6 +31,7 @@ BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512"}  # flags of /proc/cpuinfo, 
 SECONDS = 2.0  # for the hub to answer
 RAY_SHARED = 110_000_000  # bytes of /dev/shm: Ray's object store
 RAY_LEAST = 1_000_000_000  # bytes of the temporary folder
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"  # of a checkout
 RAY_FULL = 0.95  # of a disk, from which on Ray refuses to write
 
 
@@ -110,16 +111,20 @@ def packages() -> Iterator[Finding]:
         if not each.specifier.contains(found[each.name], prereleases=True):
             wrong.append(f"{each.name} is {found[each.name]}, not {each.specifier}")
     if wrong:
-        yield Finding("problem", "packages", "; ".join(wrong), "make install, or pip install -e .")
+        here = (
+            "make install, or pip install -e ."
+            if PROJECT.is_file()
+            else "install the wheel again, with what it needs"
+        )
+        yield Finding("problem", "packages", "; ".join(wrong), here)
     else:
         yield Finding("ok", "packages", ", ".join(f"{name} {found[name]}" for name in SHOWN))
 
 
 def _requirements() -> tuple[SpecifierSet, list[Requirement]]:
     """Of Python and of packages: as pyproject.toml says, or the installed package where there is none."""
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    if project.is_file():
-        asked = tomllib.loads(project.read_text())["project"]
+    if PROJECT.is_file():
+        asked = tomllib.loads(PROJECT.read_text())["project"]
         return SpecifierSet(asked["requires-python"]), [Requirement(each) for each in asked["dependencies"]]
     installed = importlib.metadata.metadata("bd3lm-sweep")
     required = map(Requirement, installed.get_all("Requires-Dist") or ())

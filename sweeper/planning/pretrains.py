@@ -84,15 +84,20 @@ class Pool(NamedTuple):
         try:
             found = [spec.train_config(point, spec.search.seed) for point in points]
         except InvalidConfig:  # values that each go with another, but not all together
+            found = []
+        if not found:
             return cls.open(examples)
+        pretrains = [Pretrain.of(run) for run in found]
         if not sampler.lists:  # in no order: at worst no stable part goes on from a shorter one
-            found.sort(key=lambda run: -run.pretrain.stable_steps)
-        whole = len(found) < 2 or (sampler.lists and spec.search.trials >= len(listed))
-        said = (point.get("pretrain.steps", found[0].pretrain.steps) for point in listed)
+            pretrains.sort(key=lambda each: -each.stable)
+        one = len({each.key for each in pretrains}) == 1
+        whole = one or (sampler.lists and spec.search.trials >= len(listed))
+        unless_said = 0 if "pretrain.steps" in spec.dimensions else pretrains[0].steps
+        said = (point.get("pretrain.steps", unless_said) for point in listed)
         steps = [each for each in said if isinstance(each, int)]
-        most = max((run.pretrain.steps for run in found), default=0)
+        most = max(each.steps for each in pretrains)
         own = math.fsum(steps) / len(steps) if whole and steps else most
-        return cls([Pretrain.of(run) for run in found], True, whole, own)
+        return cls(pretrains, True, whole, own)
 
     @classmethod
     def open(cls, examples: Sequence[TrainConfig]) -> "Pool":

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sweeper.shipped import find, shipped
 from sweeper.spec.dry_run import DryRun
 from sweeper.spec.environment import Environment
 from sweeper.spec.field_errors import add_field_errors
@@ -104,7 +105,8 @@ def _extend(document: Document, source: Path, environment: Environment, chain: t
     if not isinstance(said, str):
         document.problem(EXTENDS, "must be another specification: extends: other.yaml")
         return ""
-    path = source.parent / said
+    # Beside the file, else one that comes with the program: where it was installed nobody need know.
+    path = find(source.parent / said) or shipped().get(said) or source.parent / said
     if path.resolve() in chain:
         document.problem(EXTENDS, f"{said} extends this file in its turn")
         return ""

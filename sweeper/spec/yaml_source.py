@@ -291,6 +291,8 @@ def _said(error: MarkedYAMLError) -> str:
         return "a tab; YAML is indented with spaces"
     if problem == "but found another document":
         return "a second document begins here (`---`); a sweep is one"
+    if problem.endswith("got '{'"):
+        return f"{problem}; between brackets, ${{NAME}} stands in quotes"
     return problem
 
 

@@ -87,7 +87,11 @@ class Store:
         return SweepRecord(id=key[0], ended=None, lease_holder=None, lease_until=None, **row)
 
     def take_lease(self, sweep: int, holder: str, seconds: float) -> None:
-        """Takes or renews. Raises LeaseLost naming the holder where another's has not run out."""
+        """Takes or renews. Raises LeaseLost naming the holder where another's has not run out.
+
+        A lease that has longer to run than any can was taken before the clock was set back: it has no more
+        than the usual time. Whoever holds it renews it meanwhile, or is dead.
+        """
         with transaction(self._engine) as connection:
             row = connection.execute(
                 select(sweeps.c.name, sweeps.c.lease_holder, sweeps.c.lease_until)
@@ -97,15 +101,17 @@ class Store:
             if row is None:
                 raise StoreError(f"there is no sweep {sweep} in this database")
             time = now(connection, self._clock)
-            if row.lease_holder not in (None, holder) and row.lease_until > time:
-                raise LeaseLost(
-                    f"sweep {row.name} is being run by {host_and_pid(row.lease_holder)}, "
-                    f"whose lease runs out in {row.lease_until - time:.0f} s unless renewed"
-                )
+            held = row.lease_holder not in (None, holder) and row.lease_until > time
+            until = min(row.lease_until, time + seconds) if held else time + seconds
             connection.execute(
                 update(sweeps)
                 .where(sweeps.c.id == sweep)
-                .values(lease_holder=holder, lease_until=time + seconds)
+                .values(lease_holder=row.lease_holder if held else holder, lease_until=until)
+            )
+        if held:
+            raise LeaseLost(
+                f"sweep {row.name} is being run by {host_and_pid(row.lease_holder)}, "
+                f"whose lease runs out in {until - time:.0f} s unless renewed"
             )
 
     def release_lease(self, sweep: int, holder: str) -> None:

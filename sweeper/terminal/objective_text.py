@@ -58,12 +58,12 @@ def bounds(one: Trained) -> list[tuple[str, float]]:
     each tenth."""
     nu_K, total = one.density.bounds_K, float(one.density.d_K.mean())
     part_K = [float(nu) * (1 - k / FINE) / total for k, nu in enumerate(nu_K)]
-    each = FINE // TENTHS
+    bound, each = one.density.bound / total, FINE // TENTHS
     tenths = [sum(part_K[i : i + each]) for i in range(0, FINE, each)]
     labels = [f"s in [{k / TENTHS:g}, {(k + 1) / TENTHS:g})" for k in range(TENTHS)]
     return [
-        ("s = 0", part_K[0]),
-        (labels[0], tenths[0] - part_K[0]),
+        ("s = 0", bound),
+        (labels[0], tenths[0] - bound),
         *zip(labels[1:], tenths[1:], strict=True),
     ]
 

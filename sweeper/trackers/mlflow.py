@@ -123,4 +123,5 @@ def _in_sentences(what: str) -> Iterator[None]:
         said = str(error).partition("\n")[0]
         if "MLFLOW_ALLOW_FILE_STORE" in said:
             said = "MLflow keeps runs in folders no longer: say a database, mlflow:sqlite:///mlflow.db"
+            raise TrackerError(said) from None
         raise TrackerError(f"MLflow, {what}: {said[:500]}") from None

@@ -10,7 +10,7 @@ import streamlit as st
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch):
     """No test sees what another one cached, nor depends on how long a reading took."""
-    monkeypatch.setattr("dashboard.data.REST", 0)
+    monkeypatch.setattr("dashboard.snapshot.REST", 0)
     yield
     st.cache_resource.clear()
     gc.unfreeze()

@@ -164,6 +164,17 @@ def test_every_sweep_of_every_store_is_in_the_list(
         assert table.loc[name, "best"] == pytest.approx(best_of(found).ppl)
 
 
+def test_of_a_sweep_that_runs_what_has_changed_is_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the list as by its own pages, once for both."""
+    fill(url)
+    monkeypatch.setattr("dashboard.overview.leaderboard", lambda *_: pytest.fail("all was read"))
+    monkeypatch.setattr(Reader, "trials", lambda *_: pytest.fail("all was read"))
+    first = opened("sweeps.py").dataframe[0].value.iloc[0]
+    assert first["state"] == ["running"]
+    assert first["best"] > 0
+    assert first["progress"].startswith("10 of 12")
+
+
 def test_a_driver_that_is_gone_is_said(url: str) -> None:
     raced(url)
     table = opened("sweeps.py").dataframe[0].value

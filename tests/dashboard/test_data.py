@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from dashboard import data
-from dashboard.data import Held
+from dashboard import snapshot
+from dashboard.snapshot import Held, Snapshot
 from sweeper.results.leaderboard import Watched, leaderboard
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
@@ -42,11 +42,11 @@ def commit(url: str, state: str = "running") -> None:
         store.writer(1, HOLDER).set_sweep_state(state, "again")
 
 
-@pytest.mark.parametrize(("took", "rests"), [(0.2, 0.6), (10.0, data.LONGEST_REST)])
+@pytest.mark.parametrize(("took", "rests"), [(0.2, 0.6), (10.0, snapshot.LONGEST_REST)])
 def test_it_is_not_read_again_at_once(
     reader: Reader, url: str, monkeypatch: pytest.MonkeyPatch, took: float, rests: float
 ) -> None:
-    monkeypatch.setattr("dashboard.data.REST", 3)
+    monkeypatch.setattr("dashboard.snapshot.REST", 3)
     clock = Slow(monkeypatch, took)
     held = Held(clock)
     first = held.now(reader, "schedules")
@@ -60,7 +60,7 @@ def test_it_is_not_read_again_at_once(
 def test_the_end_of_a_sweep_is_read_at_once(
     reader: Reader, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.data.REST", 3)
+    monkeypatch.setattr("dashboard.snapshot.REST", 3)
     held = Held(Slow(monkeypatch, 1.0))
     held.now(reader, "schedules")
     commit(url, "failed")
@@ -89,7 +89,7 @@ def test_it_is_what_the_store_says(reader: Reader, url: str) -> None:
     assert len(after.latest) == len({trial for trial, _ in stored})
 
 
-def _rows(now: data.Snapshot, trial: int):
+def _rows(now: Snapshot, trial: int):
     return (((trial, name), record) for name, record in now.latest[trial].items())
 
 

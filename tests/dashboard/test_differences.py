@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboard.figures.differences import absolute, differences
+from dashboard.words import STANDINGS
 
 HOSTILE = "<a href='http://evil.example'>click</a>"
 
@@ -49,6 +50,12 @@ def test_a_row_whose_error_is_not_known_is_hollow_and_has_no_bar():
     assert list(tied.marker.symbol) == ["circle-open"]
     assert math.isnan(tied.error_x.array[0])
     assert "counts from" not in tied.customdata[0]
+
+
+def test_the_legend_has_the_words_of_the_leaderboard():
+    why = ["best", "within the error", "one seed", "screened out", ""]
+    drawn = differences(pd.DataFrame({**rows().iloc[[0] * 5].reset_index(), "why": why}))
+    assert [each.name for each in drawn.data if each.type == "scatter"] == list(STANDINGS.values())
 
 
 def test_what_matters_not_is_shaded():

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import words
 from dashboard.columns import Columns, text
-from dashboard.data import Snapshot
+from dashboard.snapshot import Snapshot
 from sweeper.results.compare import compare
 from sweeper.results.leaderboard import leaderboard
 from sweeper.store.notes import note, tag

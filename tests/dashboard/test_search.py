@@ -1,5 +1,6 @@
 """The Search page in Streamlit's own harness: each section, its choices in the address, the old address."""
 
+import math
 from contextlib import closing
 
 import pytest
@@ -8,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import runs
 from dashboard.search.sections import SECTIONS
 from sweeper.results.savings import pruned
+from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
 from tests.dashboard.test_state import APP
 from tests.sweeper.filled import PRETRAIN, STEPS, fill
@@ -68,12 +70,16 @@ def test_the_distribution_of_another_sweep_lies_beside(url: str) -> None:
 def test_runs_are_trials_that_somebody_ran_and_pruning_saved_what_they_had_left(url: str) -> None:
     fill(url)
     with closing(Reader(url)) as reader:
-        trials = {trial.id: trial for trial in reader.trials(1)}
-        latest: dict = {}
-        for record in reader.latest(1):
-            latest.setdefault(record.trial, {})[record.name] = record
-        values = reader.configurations(1)
-    found = runs.from_trials(trials, latest, values, "val_ppl")
+        now = Followed(reader, "schedules")
+        now.refresh()
+        best = {each.trial: each.best for each in reader.latest(1) if each.name == "val_ppl"}
+    trials, values = now.trials, now.values
+    found = runs.from_trials(trials, now.latest, values, "val_ppl")
+    assert dict(zip(found["trial"], found["value"], strict=True)) == pytest.approx(
+        {each: best.get(each, math.nan) for each in found["trial"]}, nan_ok=True
+    )
+    first = found.iloc[0]
+    assert str(first["hover"]).startswith(f"trial {first['called']}: configuration {first['configuration']}")
     assert set(found["trial"]) == {trial.id for trial in trials.values() if trial.repeat_of is None}
     assert len(runs.of_search(found)) == len(found) - 2  # the baseline's other seeds
     (ended,) = found[found["state"] == "pruned"].itertuples()

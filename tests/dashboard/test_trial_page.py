@@ -10,13 +10,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
+from dashboard import data
+from dashboard.snapshot import Snapshot
 from sweeper.driver.jobs import StageJob
 from sweeper.files.trial_files import files_of
 from sweeper.store.queries import Reader
+from sweeper.store.store import Store
 from tests.dashboard.test_views import HOSTILE, words
 from tests.sweeper.driving import make_spec
 from tests.sweeper.driving import opened as driven
-from tests.sweeper.filled import fill
+from tests.sweeper.filled import BASE, HOLDER, fill
 
 FOLDER = Path(dashboard.__file__).parent
 
@@ -45,6 +48,42 @@ def values_of(axis: dict) -> list[float]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The filled store's folders are relative."""
     monkeypatch.chdir(tmp_path)
+
+
+def meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the page has begun to draw itself a trial is added."""
+    chosen = data.chosen
+
+    def once() -> Snapshot:
+        now = chosen()
+        monkeypatch.setattr("dashboard.data.chosen", chosen)
+        with closing(Store(url)) as store:
+            said: dict = {"params": {}, "distributions": {}, "system_attrs": {}}
+            writer = store.writer(1, HOLDER)
+            configuration = writer.add_configuration("new", BASE)
+            writer.add_trial(configuration=configuration, role="search", seed=0, steps=10, **said)
+        return now
+
+    monkeypatch.setattr("dashboard.data.chosen", once)
+
+
+def test_a_trial_that_is_added_is_offered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(url)
+    app = opened("trial")
+    before = app.selectbox(key="trial_called-1").options
+    meanwhile(url, monkeypatch)
+    assert len(app.run().selectbox(key="trial_called-1").options) == len(before) + 1
+
+
+def test_the_first_trial_is_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Store(url)) as store:
+        spec = {"space": {"finetune.block_size": {"choice": [4, 8]}}, "search": {"trials": 3}}
+        store.create_sweep(name="new", spec_text="name: new\n", spec=spec, code_version="0", folder="files")
+        store.take_lease(1, HOLDER, 3600)
+    app = opened("trial")
+    assert "No trial has been proposed yet." in words(app)
+    meanwhile(url, monkeypatch)
+    assert len(app.run().selectbox(key="trial_called-1").options) == 1
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Zoom as an address has it: what is none is left out, what is one is in the figure when it is drawn anew."""
 
+import re
+from datetime import datetime, timedelta
+
 import plotly.graph_objects as go
 import pytest
 from hypothesis import given
@@ -20,8 +23,20 @@ def kept(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 @given(st.from_regex(r"[a-z0-9_-]{1,20}", fullmatch=True), st.integers(0, 9), NUMBERS, NUMBERS)
 def test_what_is_kept_is_read_again(figure: str, number: int, low: float, high: float) -> None:
-    it = Zoomed(figure, f"xaxis{number or ''}", float(f"{low:.6g}"), float(f"{high:.6g}"))
+    it = Zoomed(figure, f"xaxis{number or ''}", float(f"{low:.9g}"), float(f"{high:.9g}"))
     assert list(zoom._read(it.word)) == ([it] if it.low != it.high else [])
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)), st.timedeltas(timedelta(milliseconds=1)))
+def test_dates_are_read_again(low: datetime, apart: timedelta) -> None:
+    it = Zoomed("timeline", "xaxis", low, low + min(apart, timedelta(days=99)))
+    assert re.fullmatch(r"[\w.:-]+", it.word)
+    assert list(zoom._read(it.word)) == [it]
+    # As a browser says them, to 0.1 ms; and as a figure gets them.
+    found = [*zoom._made("timeline", "xaxis", *(f"{end:%Y-%m-%d %H:%M:%S.%f}"[:24] for end in it[2:]))]
+    assert len(found) == 1
+    assert all(abs(a - b) < timedelta(milliseconds=0.1) for a, b in zip(found[0][2:], it[2:], strict=True))
+    assert [datetime.fromisoformat(str(end)) for end in it.range] == [it.low, it.high]
 
 
 @given(st.text())
@@ -32,7 +47,14 @@ def test_an_address_may_say_anything(word: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["curves:xaxis:1:nan", "curves:xaxis:1:1", "curves:zaxis:1:2", "a:xaxis:2026-01-01:2027-01-01", "curves"],
+    [
+        "curves:xaxis:1:nan",
+        "curves:xaxis:1:1",
+        "curves:zaxis:1:2",
+        "a:xaxis:1:20270101T00",
+        "curves",
+        "a:b:c",
+    ],
 )
 def test_what_is_no_zoom_is_nothing(word: str) -> None:
     assert list(zoom._read(word)) == []

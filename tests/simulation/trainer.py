@@ -160,17 +160,21 @@ def _run(phase: Phase, folder: Path, attempt: int, acknowledged: int) -> Iterato
 def _state(phase: Phase, folder: Path, attempt: int) -> dict[str, Any]:
     """What the attempt goes on from. Raises OtherRun and StaleAttempt as the trainer does."""
     new = {"step": phase.first, "value": phase.start, "rows": [], "run": phase.run, "attempt": attempt}
-    if not (folder / LAST).is_file():
-        return new
-    state = _read(folder / LAST)
+    state = _read(folder / LAST) if (folder / LAST).is_file() else new
     if state["run"] != phase.run:
         raise OtherRun(f"{folder} holds another run: {state['run']} there, {phase.run} here")
-    if state["attempt"] > attempt:
-        said = f"{folder}: attempt {state['attempt']} has been here, {attempt} is too late"
-        raise StaleAttempt(said, state["attempt"])
+    if (later := max(state["attempt"], _latest(folder / LOG))) > attempt:
+        raise StaleAttempt(f"{folder}: attempt {later} has been here, {attempt} is too late", later)
     if _is_best(state):  # killed between the two files, or the best is damaged
         _replace(folder / BEST, _best_of(state["rows"]))
     return {**state, "attempt": attempt}
+
+
+def _latest(log: Path) -> int:
+    """Attempt that has trained, as a run's ledger says it where the checkpoint is gone."""
+    if not log.is_file():
+        return 0
+    return max((int(line.split()[1]) for line in log.read_text().splitlines()), default=0)
 
 
 def _best_of(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Weights of a causal language model of transformers, as a denoiser takes them over.
 
-A folder as transformers saves it: config.json, model.safetensors, and where it has one the tokenizer. Weights
-pass unchanged, widened to float32. The vocabulary is the run's: words keep their rows; the mask's row, in the
-embedding and in an untied head, is the mean of the words'; rows behind the last word, which pad a vocabulary
-to a round number, are left out.
+A folder as transformers saves it: config.json, model.safetensors or several files with an index, and where it
+has one the tokenizer. Weights pass unchanged, widened to float32. The vocabulary is the run's: words keep
+their rows; the mask's row, in the embedding and in an untied head, is the mean of the words'; rows behind the
+last word, which pad a vocabulary to a round number, are left out.
 Shapes: W rows in the file, V vocabulary with the mask, D width.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.checkpoints.tensors_file import TensorsFile
+from trainer.checkpoints.published_weights import PublishedWeights
 from trainer.config.published import weights_file
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
@@ -35,7 +35,7 @@ def load_causal_lm(path: Path, model: Adapted, tokenizer: Tokenizer) -> dict[str
     weights = weights_file(path)
     _check_words(weights, source, tokenizer)
     parameters = dict(model.named_parameters())
-    with TensorsFile(weights) as file:
+    with PublishedWeights(weights) as file:
         stored = {bare(name): name for name in file.entries if not name.endswith(BUFFERS)}
         _check_head(file, stored, source, model)
         for name, parameter in parameters.items():
@@ -74,7 +74,7 @@ def bare(name: str) -> str:
     return name
 
 
-def _check_head(file: TensorsFile, stored: Mapping[str, str], source: CausalLM, model: Adapted) -> None:
+def _check_head(file: PublishedWeights, stored: Mapping[str, str], source: CausalLM, model: Adapted) -> None:
     """A tied head is the embedding, and an untied one is there."""
     if HEAD not in stored:
         if not source.tie_word_embeddings:

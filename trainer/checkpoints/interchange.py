@@ -16,7 +16,7 @@ import torch
 from pydantic import ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
 
-from trainer.checkpoints.tensors_file import TensorsFile
+from trainer.checkpoints.published_weights import PublishedWeights
 from trainer.config.published import WEIGHTS, weights_file
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
@@ -67,7 +67,7 @@ def read_public_config(path: Path) -> PublicConfig:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{file_path}: {f'{field}: ' if field else ''}{first['msg']}") from None
-    with TensorsFile(weights) as file:  # the buffers are what the network was trained with
+    with PublishedWeights(weights) as file:  # the buffers are what the network was trained with
         stored = _by_bare_name(weights, list(file.entries))
         buffers = {name: file.tensor(stored[name]) for name in INTERVAL if name in stored}
     if strange := [name for name, buffer in buffers.items() if buffer.numel() != 1]:
@@ -83,7 +83,7 @@ def load_published(path: Path, model: Denoiser) -> dict[str, torch.Tensor]:
     `model` may be on the meta device. Raises CheckpointError, which names the first mismatch.
     """
     weights = weights_file(path)
-    with TensorsFile(weights) as file:
+    with PublishedWeights(weights) as file:
         stored = _by_bare_name(weights, list(file.entries))
         if any(name.startswith(SHADOW) for name in stored):
             stored |= _averages(weights, stored, model)

@@ -1,8 +1,10 @@
 """A trained network, read back from a run's folder to be evaluated or sampled from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from pydantic import ValidationError
 
 from trainer.checkpoints.checkpoint import Checkpoint
@@ -63,6 +65,16 @@ def load_weights(model: Denoiser, path: Path, step: int) -> None:
         if (found := _step_in(file)) != step:
             raise DamagedCheckpoint(f"{path}: it is of step {found}, and the run's best is of step {step}")
         _put(model, file, raw=False)
+
+
+def holds(path: Path, tensors: Mapping[str, torch.Tensor], step: int) -> bool:
+    """Whether it is whole, of that step, and has a network and its average with tensors such as these."""
+    try:
+        with Checkpoint(path) as file:
+            file.load(tensors, ("model.", "ema."))
+            return _step_in(file) == step
+    except CheckpointError:
+        return False
 
 
 def _step_in(file: Checkpoint) -> int:

@@ -123,14 +123,19 @@ def evaluate(
 @app.command()
 def fields(
     begins: Annotated[str, typer.Argument(help="Only names that begin so: finetune.schedule")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="All of them, a page for a document.")] = False,
 ) -> None:
     """List every setting of a run and of `sample`: its name, default, the kinds that have it, what it is.
 
     Example: python -m trainer fields finetune.schedule
     """
     from trainer.config.names import names_of, train_names
+    from trainer.config.reference import page
     from trainer.sampling.config import SamplingConfig
 
+    if markdown:
+        typer.echo(page(), nl=False)
+        return
     both = (train_names(), names_of(SamplingConfig))
     found = [(names, name) for names in both for name in names.leaves if name.startswith(begins)]
     if not found:

@@ -1,12 +1,14 @@
-"""A published checkpoint on disk: the file that holds its weights, and what identifies them. No torch."""
+"""A published checkpoint on disk: the files that hold its weights, and what identifies them. No torch."""
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 
 from trainer.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"  # where they are in several files: which tensor is in which
 _CONVERT = (
     "only safetensors are read, for a pickle can run code as it opens; where you trust it, convert it with "
     'python -c "import sys, torch; from safetensors.torch import save_file; '
@@ -15,18 +17,18 @@ _CONVERT = (
 
 
 def weights_file(path: Path) -> Path:
-    """A file itself, or the model.safetensors of a folder. Raises CheckpointError, with what to do."""
-    if path.is_file() and path.suffix == ".safetensors":
+    """A file itself, or the model.safetensors of a folder; where the weights are in several files, the index
+    of these. Raises CheckpointError, with what to do."""
+    if path.is_file() and (path.suffix == ".safetensors" or path.name == INDEX):
         return path
     if path.is_file():
         raise CheckpointError(f"{path}: {_CONVERT}")
     if not path.is_dir():
         raise CheckpointError(f"{path}: there is no such checkpoint")
-    if (path / WEIGHTS).is_file():
-        return path / WEIGHTS
+    for name in (WEIGHTS, INDEX):  # in the order of transformers
+        if (path / name).is_file():
+            return path / name
     names = sorted(each.name for each in path.iterdir())
-    if f"{WEIGHTS}.index.json" in names:
-        raise CheckpointError(f"{path}: its weights are in several files; save them as one {WEIGHTS}")
     if pickles := [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]:
         raise CheckpointError(f"{path / pickles[0]}: {_CONVERT}")
     if "last.safetensors" in names or "best.safetensors" in names:
@@ -34,11 +36,33 @@ def weights_file(path: Path) -> Path:
     raise CheckpointError(f"{path}: there is no {WEIGHTS} in it")
 
 
+def places_in(index: Path) -> dict[str, Path]:
+    """By a tensor's name, the file beside the index that holds it. Raises CheckpointError."""
+    try:
+        said = json.loads(index.read_bytes())["weight_map"]
+        names = {str(name): str(place) for name, place in said.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"{index}: does not say which weights are in which file") from None
+    for place in sorted(set(names.values())):
+        if place != Path(place).name or not place.endswith(".safetensors"):
+            raise CheckpointError(f"{index}: {place!r} is not the name of a safetensors file beside it")
+        if not index.with_name(place).is_file():
+            raise CheckpointError(f"{index}: {place} is not beside it")
+    return {name: index.with_name(place) for name, place in names.items()}
+
+
 def weights_hash(path: Path) -> str:
-    """16 hex digits of SHA-256 over the file of the weights, wherever it lies. Raises CheckpointError."""
-    file = weights_file(path)
-    stat = file.stat()
-    return _hash(str(file), stat.st_size, stat.st_mtime_ns)
+    """16 hex digits of SHA-256 over the file of the weights, wherever it lies; of several files over theirs,
+    whatever they are called. Raises CheckpointError."""
+    weights = weights_file(path)
+    files = set(places_in(weights).values()) if weights.name == INDEX else {weights}
+    hashes = []
+    for file in files:
+        stat = file.stat()
+        hashes.append(_hash(str(file), stat.st_size, stat.st_mtime_ns))
+    if weights.name != INDEX:
+        return hashes[0]
+    return hashlib.sha256(" ".join(sorted(hashes)).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=256)

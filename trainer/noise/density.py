@@ -36,6 +36,9 @@ class Density(NamedTuple):
     token_square: float  # E[charge^2 p]: of a token that costs 1 nat where it is masked
     block_square: float  # E[(charge p)^2]: of a block of very many of them
     infinite: bool  # whether these are not finite, but for what keeps p off 0 and 1
+    first: (
+        float  # d where the rates drawn begin, 1e-3 standing for t = 0; 0 where that is beyond the first bin
+    )
 
     @property
     def total(self) -> float:
@@ -66,6 +69,12 @@ class Density(NamedTuple):
         """nu: the weight of B_s, s the lower edge of each bin; below 0 where d falls. They sum to d, bin by
         bin, and, each times 1 - s, to the total."""
         return np.diff(self.d_K, prepend=0.0)
+
+    @property
+    def bound(self) -> float:
+        """nu(0), the weight of the bound itself: of a d that rises what it begins with. `bounds_K` has it
+        with all that d rises by in the first two bins."""
+        return min(self.first, float(self.d_K[0]))
 
     def variance_factor(self, block_size: int) -> float:
         """E[x^2] / E[x]^2, x the loss of a block whose masked tokens cost 1 nat each; 1 is the least."""
@@ -107,6 +116,7 @@ def density(
     often, weight = time.at((x - first) / width)
     divisor = normalizer(reweighting, schedule, clip, progress)  # type: ignore[arg-type]
     charge = weight * level.loss_scale * reweighting.weight(level) / divisor
+    share_X = often * charge * p
     drawn = often * dx
     bin_X = np.minimum((p * FINE).astype(int), FINE - 1)
 
@@ -115,12 +125,26 @@ def density(
 
     squares = drawn * charge**2 * p
     return Density(
-        binned(drawn * charge * p),
+        binned(share_X * dx),
         binned(drawn),
         float(squares.sum()),
         float((squares * p).sum()),
         _diverges(schedule, clip, reweighting, progress),
+        _first(schedule, clip, progress, x, share_X),
     )
+
+
+def _first(
+    schedule: NoiseSchedule, clip: Interval, progress: float, x: np.ndarray, share_X: np.ndarray
+) -> float:
+    """share_X: what the places x add to the objective."""
+    found = 0.0
+    for start, end in _stretches(schedule, clip):
+        at = start + (end - start) * np.array([1e-9, 1e-6])
+        p = clip.level(schedule, at, progress).move_chance
+        if p[0] < 1 / FINE and p[1] > p[0]:
+            found += float(share_X[np.searchsorted(x, start)] * (at[1] - at[0]) / (p[1] - p[0]))
+    return found
 
 
 def _panels(

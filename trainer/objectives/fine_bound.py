@@ -7,8 +7,7 @@ It is unbiased too, and differs in two things.
   strata [(k/K)^2, ((k+1)/K)^2) and counts by its stratum's width. A third of the tokens are masked then, not
   half.
 - A token that is dear under one mask is dear under others. Its mean nats a under the other masks are taken
-   away
-  where it is masked, and given back to its whole block (a control variate):
+  away where it is masked, and given back to its whole block (a control variate):
 
     (M/n) sum over S of (nats_i - a_i) + sum over the block of a_i
 

@@ -33,12 +33,14 @@ SIZES: dict[str, Size] = {
 class ModelConfig(Settings):
     """The denoiser's shape. Width, layers, heads, cond_width and dropout default to the size's."""
 
-    size: Literal["nano", "tiny", "small"] = "nano"
+    size: Literal["nano", "tiny", "small"] = Field(
+        "nano", description="What the shape, the learning rates, beta2 and ema are unless said."
+    )
     width: int = Field(ge=8, le=65_536, description="D, a multiple of 2 * heads.")
-    layers: int = Field(ge=1, le=1_000)
-    heads: int = Field(ge=1, le=65_536)
+    layers: int = Field(ge=1, le=1_000, description="Transformer layers.")
+    heads: int = Field(ge=1, le=65_536, description="Attention heads of a layer.")
     cond_width: int = Field(ge=1, le=65_536, description="Width of the conditioning vector.")
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(ge=0, lt=1, description="Share of activations set to 0 in training.")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "ModelConfig":
@@ -50,10 +52,12 @@ class ModelConfig(Settings):
 class OptimizerConfig(Settings):
     """AdamW, gradient clipping and the moving average of the weights; the same in both phases."""
 
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(ge=0, lt=1, description="Default: the model size's own.")
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of AdamW's mean of gradients.")
+    beta2: float = Field(ge=0, lt=1, description="Of its mean of squares. Default: the model size's own.")
+    eps: float = Field(1e-8, gt=0, description="Added to the root of that mean.")
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW's, apart from the gradient; a phase may have its own."
+    )
     clip_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
     ema: float = Field(
         ge=0, lt=1, description="Decay of the weights' moving average. Default: the model size's own."

@@ -8,6 +8,8 @@ from pathlib import Path
 from trainer.errors import DamagedCheckpoint
 from trainer.evaluation.record import Evaluation, Report
 
+TAIL = 64  # bytes: more than a line of ledger.txt has
+
 
 class Rows:
     """rows.jsonl. What stands after the checkpoint's length is dropped: those steps are trained again."""
@@ -54,7 +56,7 @@ def read_rows(path: Path, after: int = 0) -> Iterator[Report]:
 
 
 class Ledger:
-    """ledger.txt: `attempt step` in one unbuffered write for each optimizer step; proof in kill tests."""
+    """ledger.txt: `attempt step` in one unbuffered write for each optimizer step. It outlives checkpoints."""
 
     def __init__(self, path: Path, attempt: int):
         self.attempt = attempt
@@ -66,3 +68,15 @@ class Ledger:
 
     def close(self) -> None:
         self._file.close()
+
+
+def latest_attempt(ledger: Path) -> int:
+    """That has trained a step; 0 where none is known."""
+    try:
+        with open(ledger, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            lines = [line.split() for line in file.read().splitlines()]
+    except FileNotFoundError:
+        return 0
+    attempts = [int(words[0]) for words in lines if len(words) == 2 and words[0].isdigit()]
+    return attempts[-1] if attempts else 0

@@ -14,7 +14,7 @@ import torch
 
 from trainer.checkpoints import checkpoint
 from trainer.checkpoints.starting import starting_weights
-from trainer.checkpoints.trained import load_weights
+from trainer.checkpoints.trained import holds, load_weights
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
@@ -43,7 +43,7 @@ from trainer.randomness import batch_rows, seed_of
 from trainer.settings.phase import Phase
 from trainer.training.learner import Learner, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
-from trainer.training.rows import Ledger, Rows
+from trainer.training.rows import Ledger, Rows, latest_attempt
 from trainer.training.run_end import generated, in_blocks, last_on_test, zero_shot
 from trainer.training.stable import gone_on_from, way_of
 
@@ -63,6 +63,7 @@ class Run:
         shape = shape_of(config, self.corpus.tokenizer, config.source())
         self.learner = Learner(of_phase, shape, pick_device(device))
         self.progress = Progress(part.before, part.before)
+        self._refuse(latest_attempt(folder / "ledger.txt"))  # `keep` may have deleted what it saved
         if (folder / "last.safetensors").exists():
             self._resume()
         elif branch is not None and part.ends_run:
@@ -191,20 +192,24 @@ class Run:
             **({"source": source.model_dump(mode="json")} if source else {}),
         }
 
+    def _refuse(self, later: int) -> None:
+        if later > self.attempt:
+            said = f"{self.folder}: attempt {later} has been here, {self.attempt} is too late"
+            raise StaleAttempt(said, later)
+
     def _resume(self) -> None:
         path = self.folder / "last.safetensors"
         with checkpoint.Checkpoint(path) as file:
             facts = file.facts
-            if facts.get("attempt", 0) > self.attempt:
-                said = f"{self.folder}: attempt {facts['attempt']} has been here, {self.attempt} is too late"
-                raise StaleAttempt(said, facts["attempt"])
+            self._refuse(facts.get("attempt", 0))
             self._check_corpus(path, facts)
             self._check_valid(path, facts)
             self.learner.put(file.load(self.learner.tensors(), ("model.", "ema.", "optimizer.")))
         self.progress = progress_in(path, facts)
-        if self.progress.best_step == self.progress.step:
+        best, step, weights = self.folder / "best.safetensors", self.progress.step, self.learner.weights()
+        if self.progress.best_step == step and not holds(best, weights, step):
             # Killed between the two files, or the best is damaged: what is in it, the last one has as well.
-            checkpoint.save(self.folder / "best.safetensors", self.learner.weights(), self._facts())
+            checkpoint.save(best, weights, self._facts())
 
     def _branch(self, stage: Path) -> None:
         path = stage / "last.safetensors"

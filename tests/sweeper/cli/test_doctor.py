@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,6 +221,21 @@ def test_packages_that_are_missing_or_of_another_version(monkeypatch: pytest.Mon
     assert python.text == "3.9.1 is not supported"
     assert "optuna is not installed" in others.text
     assert "ray is 1.0, not" in others.text
+    assert others.todo == "make install, or pip install -e ."
+
+
+def test_where_there_is_no_checkout_the_wheel_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wheel = Message()
+    wheel["Requires-Python"] = ">=3.11"
+    wheel["Requires-Dist"] = "optuna>=99"
+    wheel["Requires-Dist"] = 'nosuch; extra == "gpu"'
+    monkeypatch.setattr(doctor, "PROJECT", tmp_path / "pyproject.toml")
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda name: wheel)
+    (problem,) = only("problem", packages())
+    assert problem.text.endswith("not >=99")
+    assert problem.todo == "install the wheel again, with what it needs"
 
 
 def a_program(folder: Path, script: str) -> str:

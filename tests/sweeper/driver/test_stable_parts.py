@@ -19,7 +19,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import StageRecord
 from sweeper.store.store import Store
 from tests import fakes
-from tests.sweeper.driving import drive, make_spec, opened, run_to_end, run_until_killed, told
+from tests.sweeper.driving import STAGED, drive, make_spec, opened, run_to_end, run_until_killed, told
 from trainer.training.train import train
 
 TEXT = """
@@ -268,6 +268,12 @@ def test_at_most_where_nobody_knows_what_is_proposed() -> None:
     assert plan(make_spec(*tpe, "search.trials=1", text=TEXT)).pretrain_steps == 12
     anywhere = plan(make_spec(*tpe, "space.pretrain.lr.uniform=[0.001, 0.002]", text=TEXT))
     assert (anywhere.stages, anywhere.stable_parts, anywhere.pretrain_steps) == (9, 9, 9 * 12)
+
+
+def test_a_pretrain_of_all_is_known_whatever_is_proposed() -> None:
+    points = "search.points=[{finetune.block_size: 8, finetune.schedule.name: loglinear}]"
+    would = plan(make_spec(*STAGED, points))
+    assert (would.stages, would.pretrain_steps, would.at_most) == (1, 2, False)
 
 
 def test_without_a_pretrain_there_is_none_to_share() -> None:

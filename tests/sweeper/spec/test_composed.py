@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.shipped import shipped
 from sweeper.spec.environment import Environment, Refused
 from sweeper.spec.load import load_spec, read_spec
 from sweeper.spec.spec import SweepSpec, differences
@@ -64,6 +65,13 @@ def test_a_chain_of_files(tmp_path: Path) -> None:
     assert loaded(tmp_path, "extends: middle.yaml\n").search.trials == 7
 
 
+def test_one_that_comes_with_the_program_is_meant_by_its_name(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "extends: smoke\nsearch.trials: 9\n").search.trials == 9
+    assert loaded(tmp_path, "extends: report/table1\n").always == load_spec(shipped()["report/table1"]).always
+    put(tmp_path, smoke=BASE)
+    assert loaded(tmp_path, "extends: smoke\n").search.seed == 3  # one's own is nearer
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -106,6 +114,10 @@ def test_variables_are_filled_in(text: str, environment: dict[str, str], value: 
         ("describe: ${}\n", "begins a variable's name"),
         ("search.trials: ${N:-many}\n", "must be a valid integer"),
         ("environment: {N: 3}\n", "environment: unknown"),
+        (
+            "search: {trials: ${N}}\n",
+            "1:19: not YAML: expected ',' or '}', but got '{'; between brackets, ${NAME} stands in",
+        ),
     ],
 )
 def test_what_cannot_be_filled_in_is_said(text: str, said: str, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Only the holder of the lease writes, whatever two drivers do."""
 
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.store.clock import Clock
 from sweeper.store.controls import request
 from sweeper.store.engine import LeaseLost, StoreError
 from sweeper.store.queries import Reader
@@ -19,7 +22,7 @@ from tests.sweeper.store.stores import FEW, WRITES, contents, in_threads, new_sw
 
 def test_a_lease_keeps_others_off_until_it_runs_out(store: Store, sweep: SweepRecord) -> None:
     with pytest.raises(LeaseLost, match=r"sweep first is being run by me, whose lease runs out in 3[56]"):
-        store.take_lease(sweep.id, "you", 10)
+        store.take_lease(sweep.id, "you", 3600)
     store.take_lease(sweep.id, "me", -1)  # renewed, and run out already
     assert store.writer(sweep.id, "me").add_configuration("a", {}) > 0  # nobody else took it
     store.take_lease(sweep.id, "you", 10)
@@ -30,6 +33,23 @@ def test_a_lease_keeps_others_off_until_it_runs_out(store: Store, sweep: SweepRe
     store.take_lease(sweep.id, "me", 10)
     with pytest.raises(StoreError, match="there is no sweep 99"):
         store.take_lease(99, "me", 10)
+
+
+def test_a_clock_that_is_set_back_keeps_others_off_no_longer_than_a_lease(tmp_path: Path) -> None:
+    wall = [1e9]
+    with closing(Store(f"sqlite:///{tmp_path}/a.db", Clock(wall=lambda: wall[0]))) as store:
+        sweep = new_sweep(store, "first")
+        store.take_lease(sweep.id, "me", 60)
+        wall[0] -= 3600
+        with pytest.raises(LeaseLost, match="by me, whose lease runs out in 60 s"):
+            store.take_lease(sweep.id, "you", 60)
+        wall[0] += 50
+        store.take_lease(sweep.id, "me", 60)  # who lives renews it
+        wall[0] += 59
+        with pytest.raises(LeaseLost, match="by me, whose lease runs out in 1 s"):
+            store.take_lease(sweep.id, "you", 60)
+        wall[0] += 2
+        store.take_lease(sweep.id, "you", 60)
 
 
 def test_who_lost_the_lease_writes_nothing(

@@ -333,6 +333,15 @@ def test_another_place_is_exit_code_2(to: str, url: str) -> None:
 
 
 @pytest.mark.long
+def test_a_folder_for_mlflow_is_a_sentence(url: str, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed: the extra [trackers]")
+    filled.fill(url, finished=True)
+    result = CliRunner().invoke(cli.app, ["follow", "--to", f"mlflow:{tmp_path}/runs", "--db", url])
+    assert result.exit_code == 7
+    assert "\nMLflow keeps runs in folders no longer: say a database" in f"\n{result.stderr}"
+
+
+@pytest.mark.long
 def test_another_sweep_of_that_name_is_not_mixed_in(word: str, url: str, tmp_path: Path) -> None:
     if word == "wandb":
         pytest.skip("its runs have names that are made of the sweep's")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.trainer.causal_models import MASK, WORDS, saved, taken_over, word_level
 from trainer.config.causal_lm import causal_lm_at
+from trainer.config.published import weights_hash
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
 
@@ -182,3 +183,88 @@ def test_what_is_no_causal_model_is_none(changed: Callable[..., Path], tmp_path:
     assert causal_lm_at(folder) is None
     with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         causal_lm_at(tmp_path / "nothing")
+
+
+# --- weights in several files ---------------------------------------------------------------------------
+@pytest.fixture
+def sharded(folders: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    """The same model as transformers saves it in pieces."""
+
+    def save(kind: str) -> Path:
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(folders[kind])
+        model.save_pretrained(tmp_path / "sharded", max_shard_size="8KB")
+        return tmp_path / "sharded"
+
+    return save
+
+
+def pieces(folder: Path) -> list[Path]:
+    assert not (folder / "model.safetensors").exists()
+    return sorted(folder.glob("model-*.safetensors"))
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_pieces_are_one_model(
+    kind: str, folders: dict[str, Path], sharded: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = sharded(kind)
+    assert len(pieces(folder)) > 2
+    one, many = (taken_over(each).state_dict() for each in (folders[kind], folder))
+    assert one.keys() == many.keys()
+    assert all(one[name].equal(many[name]) for name in one)
+    index = folder / "model.safetensors.index.json"
+    assert weights_hash(folder) == weights_hash(index) != weights_hash(folders[kind])
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    assert weights_hash(moved) == weights_hash(folder)
+
+
+def reindexed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    index = folder / "model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    change(said["weight_map"])
+    index.write_text(json.dumps(said))
+
+
+PIECES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "one is gone": (lambda f: pieces(f)[1].unlink(), "model-00002-of-.* is not beside it"),
+    "one is cut off": (
+        lambda f: pieces(f)[1].write_bytes(pieces(f)[1].read_bytes()[:-1]),
+        "model-00002-of-.*damaged or cut off",
+    ),
+    "one is another": (
+        lambda f: shutil.copy(pieces(f)[0], pieces(f)[1]),
+        "model-00002-of-.*: has .*, and by model.safetensors.index.json it has not",
+    ),
+    "a tensor is nowhere": (
+        lambda f: reindexed(f, lambda places: places.update(more=pieces(f)[0].name)),
+        "model-00001-of-.*: more is missing, and by model.safetensors.index.json it is there",
+    ),
+    "elsewhere": (
+        lambda f: reindexed(f, lambda places: places.update(more="../model.safetensors")),
+        "'../model.safetensors' is not the name of a safetensors file beside it",
+    ),
+    "a pickle": (
+        lambda f: reindexed(f, lambda places: places.update(more="pytorch_model.bin")),
+        "'pytorch_model.bin' is not the name of a safetensors file beside it",
+    ),
+    "no index": (
+        lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": ["model.safetensors"]}'),
+        "does not say which weights are in which file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("breaks", "sentence"), PIECES.values(), ids=PIECES)
+def test_pieces_that_do_not_fit_are_a_sentence(
+    breaks: Callable[[Path], Any], sentence: str, sharded: Callable[[str], Path]
+) -> None:
+    def opened() -> None:
+        weights_hash(folder)
+        taken_over(folder)
+
+    folder = sharded("llama")
+    breaks(folder)
+    with pytest.raises(CheckpointError, match=sentence):
+        opened()

@@ -194,6 +194,21 @@ def test_every_layout_is_read(layout: Callable[..., dict[str, torch.Tensor]], tm
     assert same_tensors(load_published(tmp_path / "one.safetensors", denoiser(SHAPE)), weights)
 
 
+def test_several_files_are_read_as_one(tmp_path: Path) -> None:
+    """The layers' in one, the rest in another; the interval is what the network trained with."""
+    model = randomised(denoiser(SHAPE))
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    named = prefixed(weights, model)
+    homes = {name: f"part-{'layer' if '.blocks.' in name else 'rest'}.safetensors" for name in named}
+    for home in set(homes.values()):
+        save_file({name: w for name, w in named.items() if homes[name] == home}, tmp_path / home)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": homes}))
+    (tmp_path / "config.json").write_text("{}")
+    assert same_tensors(load_published(tmp_path, denoiser(SHAPE)), weights)
+    config = read_public_config(tmp_path)
+    assert (config.sampling_eps_min, config.sampling_eps_max) == (0.3, 0.8)
+
+
 def test_half_precision_is_widened(tmp_path: Path) -> None:
     weights = {name: w.bfloat16() for name, w in randomised(denoiser(SHAPE)).state_dict().items()}
     save_file(weights, tmp_path / "one.safetensors")
@@ -461,7 +476,7 @@ MISTAKES: list[tuple[str, Callable[[Path], Any], str]] = [
     (
         "sharded",
         lambda f: (f / "model.safetensors").rename(f / "model.safetensors.index.json"),
-        "several files",
+        "does not say which weights are in which file",
     ),
     ("no weights", lambda f: (f / "model.safetensors").unlink(), "there is no model.safetensors in it"),
     (

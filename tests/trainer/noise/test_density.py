@@ -8,6 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from tests.reference import schedules as schedules_slowly
 from tests.reference.density import sums
 from tests.reference.weights import weight as slow_weight
 from trainer.noise.clips import Clip
@@ -204,6 +205,35 @@ def test_the_decomposition_of_a_weight_that_is_the_rate_is_even():
     """w = p: every B_s counts alike (Shi & Titsias 2025)."""
     found = density(LogLinear(), ALL, Sigmoid(k=0), EVEN)
     np.testing.assert_allclose(found.bounds_K[2:], 0.01 / 0.999, rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    k=st.floats(-5, 5),
+    heights=heights,
+    low=st.floats(1e-3, 0.009),
+    schedule=st.sampled_from([LogLinear(), CosineMd4(), Poly(n=0.5), Poly(n=0.8)]),
+    time=st.sampled_from([EVEN, BellTime(), TableTime(heights=(1.0, 3.0, 1.0))]),
+)
+def test_the_bound_itself_weighs_what_the_density_begins_with(k, heights, low, schedule, time):
+    """d at the lowest rate that is drawn, by the weight's formula: where it covers, d is the weight."""
+    names = ("d0", "d20", "d40", "d60", "d80", "d100")
+    curve = Curve(**dict(zip(names, heights, strict=True)), rises=True, normalize=False)
+    lowest = schedules_slowly.move_chance(schedule, low, 1.0)
+    for each in (Sigmoid(k=k), curve, FlowMatching(), NONE):
+        found = density(schedule, Clip(low=low), each, time)
+        begins = slow_weight(each, lowest, 1.0) / (1 - low)
+        if lowest < 1 / FINE:
+            assert found.bound == pytest.approx(min(begins, found.d_K[0]), rel=1e-3)
+        else:
+            assert found.bound == 0
+
+
+def test_of_a_weight_that_is_the_rate_the_bound_itself_is_next_to_nothing():
+    found = density(LogLinear(), ALL, Sigmoid(k=0), EVEN)
+    assert found.bound == pytest.approx(1e-3 / 0.999, rel=1e-3)
+    assert density(LogLinear(), Clip(low=0.1), NONE, EVEN).bound == 0
+    assert density(Cosine(), ALL, NONE, EVEN).bound == pytest.approx(1 / 0.999, rel=1e-3)
 
 
 def test_equal_mirrored_and_other_objectives_are_told_apart():

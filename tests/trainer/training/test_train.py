@@ -28,7 +28,7 @@ from trainer.evaluation.floors import unigram_nelbo
 from trainer.metrics import BY_NAME
 from trainer.randomness import batch_rows, strided_rows
 from trainer.training.learner import Learner, learning_rate
-from trainer.training.rows import read_rows
+from trainer.training.rows import latest_attempt, read_rows
 from trainer.training.train import LOCK_PATIENCE, pretrain, train
 
 
@@ -297,6 +297,20 @@ def test_a_stale_attempt_is_refused(corpus: Path, tmp_path: Path) -> None:
     reports_of(config, tmp_path, attempt=2)
     with pytest.raises(TrainingError, match="attempt 2 has been here, 1 is too late"):
         reports_of(config, tmp_path, attempt=1)
+    (tmp_path / "last.safetensors").unlink()  # as `keep` does: the ledger knows it still
+    with pytest.raises(TrainingError, match="attempt 2 has been here, 1 is too late"):
+        reports_of(config, tmp_path, attempt=1)
+    assert [report.step for report in reports_of(config, tmp_path, attempt=3)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("ledger", "latest"),
+    [(b"", 0), (b"1 1\n1 2\n", 1), (b"1 1\n12 2\n" * 9, 12), (b"3 1\n4", 3), (b"\0\xff 1\nx y\n", 0)],
+)
+def test_the_latest_attempt_of_a_ledger(ledger: bytes, latest: int, tmp_path: Path) -> None:
+    (tmp_path / "ledger.txt").write_bytes(ledger)
+    assert latest_attempt(tmp_path / "ledger.txt") == latest
+    assert latest_attempt(tmp_path / "none") == 0
 
 
 def test_warm_up_is_linear_then_constant(corpus: Path) -> None:
