@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from trainer.config.problems import InvalidConfig, Problem
 from trainer.config.train_config import TrainConfig
-from trainer.data.base import DataSet, Look
+from trainer.data.base import DataSet, Look, no_folder
 from trainer.data.looking import look
+from trainer.sampling.config import SamplesConfig
 
 
 class Inputs:
@@ -36,7 +38,9 @@ class Inputs:
             at = "evaluation.zero_shot"
             self.unseen |= {f"{at}, {other.name}.{field}": said for field, said in found.unseen.items()}
             problems += [Problem(at, f"{other.name}.{field}: {said}") for field, said in found.wrong.items()]
-        return problems
+        found = _look_at_judge(config.samples)
+        self.unseen |= found.unseen
+        return problems + [Problem(field, said) for field, said in found.wrong.items()]
 
     def problems_of_stored(self, configurations: Iterable[Mapping[str, Any]]) -> list[Problem]:
         """Of runs that a store has, by their dotted values; not of those that another version wrote."""
@@ -61,3 +65,16 @@ class Inputs:
         if (data, trained) not in self._looks:
             self._looks[data, trained] = look(data, trained)
         return self._looks[data, trained]
+
+
+def _look_at_judge(samples: SamplesConfig) -> Look:
+    """Its network is opened at a run's beginning; here that there is one, by a file that all of them have."""
+    field, judge = "samples.judge", samples.judge
+    if not samples.num or judge is None:
+        return Look()
+    if not Path(judge).is_dir():
+        return no_folder(field, judge)
+    if not Path(judge, "config.json").is_file():
+        said = f"{judge} has no config.json: it is neither a causal model of transformers nor an AR run"
+        return Look({field: said})
+    return Look()

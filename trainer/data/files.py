@@ -55,8 +55,16 @@ class Files(DataSet):
         return Look({field: said for fault in found.values() for field, said in fault.items()})
 
     def look_at_splits(self) -> Look:
-        """One file may be a single document, and few of them may leave a split without any."""
+        """One file may be a single document, and few of them may leave a split without any; or all of a
+        split's may be another's."""
+        taken = set[Path]()
         try:
+            for split in reversed(self.splits):  # as a document in two of them falls
+                mine = {path.resolve() for path in self._paths(split)} if getattr(self, split) else set()
+                if mine and mine <= taken:
+                    said = "all of its files are another split's as well, whose documents they are alone"
+                    return Look({split: said})
+                taken |= mine
             if sum(path.stat().st_size for path in self._paths("train")) > SMALL:
                 return Look()
             empty = [split for split in self.splits if next(self.documents(split), None) is None]

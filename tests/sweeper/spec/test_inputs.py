@@ -96,3 +96,19 @@ def test_every_example_is_sound() -> None:
     root = Path(__file__).parents[3]
     for file in sorted((root / "search_spaces").glob("*.yaml")):
         load_spec(file)
+
+
+def test_a_judge_is_a_folder_with_a_model_or_a_name_on_the_hub(here: Path) -> None:
+    def judged(by: str, num: int = 1) -> str:
+        samples = f"  samples: {{num: {num}, judge: {by}}}\n"
+        return SPEC.replace("  data:\n", f"{samples}  data:\n")
+
+    (here / "folder").mkdir()
+    (said,) = wrong(judged("folder"), Inputs())
+    assert "samples.judge: " in said
+    assert "has no config.json" in said
+    (here / "folder" / "config.json").write_text("{}")
+    for by, num, unseen in (("folder", 1, []), ("gpt2", 1, ["samples.judge"]), ("gpt2", 0, [])):
+        inputs = Inputs()
+        read_spec(judged(by, num), "s.yaml", "s", (), inputs)
+        assert [key for key in inputs.unseen if key.startswith("samples")] == unseen

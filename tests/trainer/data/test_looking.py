@@ -94,9 +94,10 @@ def test_no_text_at_all(tmp_path: Path) -> None:
 
 def test_a_split_without_a_document_is_said_before_anything_runs(tmp_path: Path) -> None:
     """One file is one document: neither valid nor test would have any."""
-    book, other = tmp_path / "book.txt", tmp_path / "other.txt"
+    book, other, third = (tmp_path / name for name in ("book.txt", "other.txt", "third"))
     book.write_text("".join(f"line {i}\n" for i in range(200)))
     other.write_text("other words")
+    third.write_text("and others")
     said = look(Files(train=str(book)), trained=True).wrong["train"]
     assert said.startswith("1 document, which does not fall to ")
     assert "data.document: line" in said
@@ -106,10 +107,21 @@ def test_a_split_without_a_document_is_said_before_anything_runs(tmp_path: Path)
     )
     for enough in (
         Files(train=str(book), document="line"),
-        Files(train=str(book), valid=str(other), test=str(other)),
+        Files(train=str(book), valid=str(other), test=str(third)),
     ):
         assert look(enough, trained=True) == ({}, {})
     assert look(Files(train=str(book))) == ({}, {}), "scored on alone, it needs no other split"
+
+
+def test_a_split_whose_files_are_all_another_splits_is_said_before_anything_runs(tmp_path: Path) -> None:
+    """A document that stands in two of them falls to test, else to valid: it would have none."""
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(f"some text of {name}")
+    a, both = str(tmp_path / "a.txt"), str(tmp_path / "*.txt")
+    assert "all of its files are" in look(Files(train=a, valid=a, test=both), trained=True).wrong["valid"]
+    assert "all of its files are" in look(Files(train=both, valid=both), trained=True).wrong["train"]
+    found = look(Files(train=both, valid=a, test=a, document="line"), trained=True)
+    assert list(found.wrong) == ["valid"]
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
