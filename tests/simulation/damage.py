@@ -52,7 +52,8 @@ def put_back(older: Path, store: Path, files: Path) -> None:
     has still to end."""
     for end in ("-wal", "-shm"):
         store.with_name(f"{store.name}{end}").unlink(missing_ok=True)
-    shutil.copy(older, store)
+    # Another file, not what is in it: SQLite would know the old one again by what a dead driver held of it.
+    Path(shutil.copy(older, older.with_suffix(".new"))).rename(store)
     for log in files.glob(f"trials/*/*/{trainer.LOG}"):
         trainer.look(log.parent)
 

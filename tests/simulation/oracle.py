@@ -11,7 +11,7 @@ from sweeper.results.race_plan import UNSCORED
 from sweeper.results.ranking import best_of_search
 from sweeper.spec.budget import UNITS
 from sweeper.store.queries import Reader
-from sweeper.store.records import ENDS, RETRIED, SweepRecord, TrialRecord
+from sweeper.store.records import ENDS, RETRIED, UNFINISHED, SweepRecord, TrialRecord
 from tests.simulation import tables, trainer
 from tests.simulation.drawing import Damage, StoreOlder
 from tests.simulation.faults import Asleep, Fault, TakenOver
@@ -145,7 +145,15 @@ def _as_many_as_were_asked_for(sweep: Sweep, reader: Reader, record: SweepRecord
 
 def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:
     """own: without those that could not be scored, which a race has run once more."""
-    twice = [k for k, n in Counter((t.configuration, t.seed) for t in own).items() if n > 1]
+    raced = {(trial.configuration, trial.seed) for trial in own if trial.role == "race"}
+    counted = Counter(
+        key
+        for trial in own
+        for key in [(trial.configuration, trial.seed)]
+        # So has it what had come to nothing before.
+        if trial.role == "race" or key not in raced or trial.state in (*UNFINISHED, "complete")
+    )
+    twice = [key for key, times in counted.items() if times > 1]
     if twice:
         raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
     events = reader.events(record.id, limit=100_000)
