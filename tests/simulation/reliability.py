@@ -12,6 +12,7 @@ from benchmarks.document import DOCS, RESULTS
 from tests.simulation.simulate import HOW
 
 PAGE: Path = DOCS / "reliability.md"
+UNDER_RAY = RESULTS / "under-ray.json"
 SAID = {
     "Kill": "the driver dies, before, in or after a statement, a commit, a file's rename or a step",
     "DatabaseError": "disk I/O error, locked, full, or not to be opened, at a statement or a commit",
@@ -87,7 +88,7 @@ def _blind() -> list[str]:
 
 
 def _under_ray() -> list[str]:
-    if not (RESULTS / "under-ray.json").is_file():
+    if not UNDER_RAY.is_file():
         return ["Not run to its end yet: `python -m tests.simulation.under_ray --write`."]
     found = _read("under-ray")
     settings, rows = found["settings"], found["rows"]
@@ -103,6 +104,22 @@ def _under_ray() -> list[str]:
             for row in rows
         ),
     ]
+
+
+def with_earlier(first: int, rows: list[dict[str, Any]]) -> tuple[int, list[dict[str, Any]]]:
+    """A hundred faults take more than an hour: they may be tried in parts."""
+    kept = json.loads(UNDER_RAY.read_text()) if UNDER_RAY.is_file() else None
+    if kept is None or kept["settings"]["first"] + kept["settings"]["sweeps"] != first:
+        return first, rows
+    earlier = {row["fault"]: row for row in kept["rows"]}
+    summed = [
+        {
+            name: value if name == "fault" else value + earlier[row["fault"]][name]
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    return kept["settings"]["first"], summed
 
 
 def _read(name: str) -> dict[str, Any]:

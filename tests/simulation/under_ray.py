@@ -22,8 +22,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.document import RESULTS
 from sweeper.store.queries import Reader
+from tests.simulation.reliability import UNDER_RAY, with_earlier
 from tests.sweeper.driving import told
 from tests.sweeper.execution.test_kill_proof import (
     STAGE,
@@ -41,7 +41,6 @@ from tests.sweeper.processes import Work, pairs
 FAULTS = 6  # of a sweep
 MOST = 8  # times that the line is typed again without a fault: what takes more is stuck
 PATIENCE = 900.0  # seconds in which a driver ends: what takes longer hangs
-KEPT = RESULTS / "under-ray.json"
 
 Driver = "subprocess.Popen[str]"
 
@@ -249,7 +248,7 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=17)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=math.inf, help="No sweep is begun after.")
-    said = f"Keep what came of it in {KEPT.name}, with what came of the seeds just before these."
+    said = f"Keep what came of it in {UNDER_RAY.name}, with what came of the seeds just before these."
     parser.add_argument("--write", action="store_true", help=said)
     given = parser.parse_args()
     until = time.monotonic() + 60 * given.minutes
@@ -273,23 +272,7 @@ def main() -> None:
     if given.write:
         first, rows = with_earlier(given.first, rows)
         settings = {"first": first, "sweeps": given.first - first + len(ended)}
-        KEPT.write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
-
-
-def with_earlier(first: int, rows: list[dict[str, Any]]) -> tuple[int, list[dict[str, Any]]]:
-    """A hundred faults take more than an hour: they may be tried in parts."""
-    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else None
-    if kept is None or kept["settings"]["first"] + kept["settings"]["sweeps"] != first:
-        return first, rows
-    earlier = {row["fault"]: row for row in kept["rows"]}
-    summed = [
-        {
-            name: value if name == "fault" else value + earlier[row["fault"]][name]
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
-    return kept["settings"]["first"], summed
+        UNDER_RAY.write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
 
 
 def rows_of(ended: Mapping[int, Ended]) -> list[dict[str, Any]]:
