@@ -1,5 +1,6 @@
 """Sweeps with faults, from seeds: the short form of `make simulate`, and whether its oracle can see."""
 
+import json
 import sys
 from contextlib import closing
 from functools import partial
@@ -186,3 +187,28 @@ def _any_violation(points: range, place: Path, fault: type[Fault]) -> bool:
         except AssertionError:
             return True
     return False
+
+
+def test_sweeps_that_are_tried_in_parts_make_the_table_of_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    every = [
+        Outcome(
+            seed, ("Kill", *("Theft",) * (seed % 2)), 3, "lost" if seed == 5 else "", "x", 0.5, frozenset("a")
+        )
+        for seed in range(8)
+    ]
+    monkeypatch.setattr(simulate, "outcomes", lambda seeds, *_: (every[seed] for seed in seeds))
+
+    def made(name: str, *parts: tuple[int, int]) -> Any:
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("benchmarks.document.RESULTS", tmp_path / name)
+        monkeypatch.setattr(simulate, "KEPT", tmp_path / name / "simulation.json")
+        for first, seeds in parts:
+            words = ["x", "--first", str(first), "--seeds", str(seeds), "--write"]
+            monkeypatch.setattr(sys, "argv", words)
+            simulate.main()
+        return {**json.loads((tmp_path / name / "simulation.json").read_text()), "machine": {}}
+
+    assert made("whole", (0, 8)) == made("parts", (0, 3), (3, 1), (4, 4))
+    assert made("again", (0, 8), (0, 8)) == made("elsewhere", (0, 4), (6, 1), (0, 8))
