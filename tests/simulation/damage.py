@@ -1,7 +1,11 @@
-"""What may become of a checkpoint on disk that its sweep knows nothing of? And what does somebody do then?"""
+"""What may become of a checkpoint on disk that its sweep knows nothing of? And what does somebody do then?
 
+They delete by os.remove, at which no fault strikes: it is nothing that a driver does."""
+
+import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from sweeper.files.stage_cache import SEAL
@@ -36,7 +40,7 @@ def damage(file: Path, how: str) -> None:
     if how == "folder":
         shutil.rmtree(file.parent)
     elif how == "deleted":
-        file.unlink()
+        os.remove(file)
     elif how == "older":
         shutil.copy(older, file)
     else:
@@ -51,7 +55,8 @@ def put_back(older: Path, store: Path, files: Path) -> None:
     """In the store's place; the folders stay. `keep` may have deleted checkpoints of trials that the copy
     has still to end."""
     for end in ("-wal", "-shm"):
-        store.with_name(f"{store.name}{end}").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.remove(store.with_name(f"{store.name}{end}"))
     # Another file, not what is in it: SQLite would know the old one again by what a dead driver held of it.
     Path(shutil.copy(older, older.with_suffix(".new"))).rename(store)
     for log in files.glob(f"trials/*/*/{trainer.LOG}"):
