@@ -1,7 +1,8 @@
 """Settings at random, made from their own fields: a class is covered by standing in its union.
 
-A number is drawn from its field's range (ge, gt, le, lt). Where that has no end, it goes to `far` times the
-default; where it has one that it does not reach, to a thousandth of the default's distance from it.
+A number is drawn from its field's range (ge, gt, le, lt). Where that has no end, or one that only keeps a
+machine from more than it bears (a whole number, a thousand times the default or more), it goes to `far` times
+the default; where it has one that it does not reach, to a thousandth of the default's distance from it.
 """
 
 import math
@@ -18,7 +19,7 @@ from pydantic.fields import FieldInfo
 from trainer.values import kinds
 
 Kind = TypeVar("Kind", bound=BaseModel)
-NEAR = 1e-3
+NEAR, BEARS = 1e-3, 1_000
 
 
 def any_of(classes: tuple[type[Kind], ...]) -> st.SearchStrategy[Kind]:
@@ -82,6 +83,8 @@ def bounds(info: FieldInfo, far: float) -> tuple[float, float]:
     most = max(1, far * abs(default))
     low = next((each.ge for each in info.metadata if isinstance(each, Ge)), None)
     high = next((each.le for each in info.metadata if isinstance(each, Le)), None)
+    if info.annotation is int and high is not None and high >= BEARS * max(1, abs(default)):
+        high = None
     above = next((each.gt for each in info.metadata if isinstance(each, Gt)), None)
     below = next((each.lt for each in info.metadata if isinstance(each, Lt)), None)
     if above is not None:
