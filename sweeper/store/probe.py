@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from sqlalchemy import text
 
-from sweeper.spec.spec import SweepSpec
 from sweeper.store.engine import StoreError, open_for_reading, sqlite_file, transaction
 from sweeper.store.queries import Reader
 from sweeper.store.schema import SCHEMA_VERSION, metrics
@@ -50,6 +49,8 @@ def damage(url: str) -> str:
 
 
 def _is_specification(text: str) -> bool:
+    from sweeper.spec.spec import SweepSpec  # a second, which `status` need not wait for
+
     try:
         SweepSpec.from_resolved(json.loads(text))
     except (AttributeError, LookupError, TypeError, ValueError):
