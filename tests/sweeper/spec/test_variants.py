@@ -98,6 +98,7 @@ def test_every_table_is_sound_at_both_scales_with_both_warm_ups(
     file = file.resolve()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "judge").mkdir(parents=True)  # of table 7 at small scale: trained before it
+    (tmp_path / "runs" / "judge" / "config.json").touch()
     names = set()
     for scale in ("report", "small"):
         for warmup in ("report", "corrected"):
@@ -125,6 +126,7 @@ def test_table_7_at_small_scale_asks_for_its_judge(tmp_path: Path, monkeypatch: 
     with pytest.raises(InvalidSpec) as found:
         load_spec(file, ["scale=small", "trainer.samples.judge=/nowhere/judge"])
     assert len(found.value.problems) == 1, "one sentence for all six rows"
+    (tmp_path / "config.json").touch()
     made = load_spec(file, ["scale=small", f"trainer.samples.judge={tmp_path}"])
     samples = [made.train_config(entry, 0).samples for entry in made.always]
     assert {(each.num, each.judge) for each in samples} == {(64, str(tmp_path))}
