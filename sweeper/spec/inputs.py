@@ -9,7 +9,6 @@ from trainer.config.problems import InvalidConfig, Problem
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import DataSet, Look, no_folder
 from trainer.data.looking import look
-from trainer.sampling.config import SamplesConfig
 
 
 class Inputs:
@@ -38,7 +37,7 @@ class Inputs:
             at = "evaluation.zero_shot"
             self.unseen |= {f"{at}, {other.name}.{field}": said for field, said in found.unseen.items()}
             problems += [Problem(at, f"{other.name}.{field}: {said}") for field, said in found.wrong.items()]
-        found = _look_at_judge(config.samples)
+        found = _look_at_judge(config)
         self.unseen |= found.unseen
         return problems + [Problem(field, said) for field, said in found.wrong.items()]
 
@@ -67,10 +66,10 @@ class Inputs:
         return self._looks[data, trained]
 
 
-def _look_at_judge(samples: SamplesConfig) -> Look:
+def _look_at_judge(config: TrainConfig) -> Look:
     """Its network is opened at a run's beginning; here that there is one, by a file that all of them have."""
-    field, judge = "samples.judge", samples.judge
-    if not samples.num or judge is None:
+    field, judge = "samples.judge", config.samples.judge
+    if not config.samples.num or judge is None:
         return Look()
     if not Path(judge).is_dir():
         return no_folder(field, judge)
