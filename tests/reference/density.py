@@ -12,7 +12,7 @@ class Sums(NamedTuple):
     drawn_B: list[float]
     token_square: float
     block_square: float
-    slack_B: list[float]  # how far a mass may be off: twice what the draws beside a bin's edges carry
+    slack_B: list[float]  # how far a mass may be off: some of what draws beside its edges carry
 
 
 def sums(schedule, clip, reweighting, time, progress, draws, bins) -> Sums:
@@ -37,6 +37,8 @@ def sums(schedule, clip, reweighting, time, progress, draws, bins) -> Sums:
             if i and beside != b:
                 slack[beside] = max(slack[beside], 3 * charge * p / draws)
         slack[b] = max(slack[b], 3 * charge * p / draws)
+        if min(u - first, last - u) < 1 / draws:  # from a part's end p may go on over several bins
+            slack = [max(each, 3 * charge * p / draws) for each in slack]
         before = charge * p
     return Sums(mass, drawn, token, block, slack)
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
@@ -56,6 +56,13 @@ times = st.sampled_from(
 
 @settings(deadline=None, max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(schedule=schedules, weight=weights, clip=clips, time=times, progress=st.sampled_from([0.0, 0.5, 1.0]))
+@example(  # of 200 draws none lies in the first tenth, and 7e-6 of the mass does
+    schedule=BimodalGaussian(mu1=0.449, w=0.497, sigma1=0.15, sigma2=0.2, gamma=0.1),
+    weight=Sigmoid(k=-0.776),
+    clip=Clip(low=0.0613, high=0.7203),
+    time=TableTime(),
+    progress=1.0,
+)
 def test_it_is_the_mean_over_draws_one_by_one(schedule, weight, clip, time, progress):
     draws = 200
     slow = sums(schedule, clip, weight, time, progress, draws, TENTHS)
