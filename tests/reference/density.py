@@ -20,6 +20,7 @@ def sums(schedule, clip, reweighting, time, progress, draws, bins) -> Sums:
     low, high = clip.time(0.0), clip.time(1.0)
     mass, drawn, slack = [0.0] * bins, [0.0] * bins, [0.0] * bins
     token = block = before = 0.0
+    bin_before = 0
     for i in range(draws):
         u = (i + 0.5) / draws
         first, last = next((a, b) for a, b in reversed(schedule.parts) if u >= a)
@@ -37,9 +38,9 @@ def sums(schedule, clip, reweighting, time, progress, draws, bins) -> Sums:
             if i and beside != b:
                 slack[beside] = max(slack[beside], 3 * charge * p / draws)
         slack[b] = max(slack[b], 3 * charge * p / draws)
-        if min(u - first, last - u) < 1 / draws:  # from a part's end p may go on over several bins
-            slack = [max(each, 3 * charge * p / draws) for each in slack]
-        before = charge * p
+        if i == 0 or i == draws - 1 or abs(b - bin_before) > 1:  # over whole bins that no draw lies in
+            slack = [max(each, 3 * max(charge * p, before) / draws) for each in slack]
+        before, bin_before = charge * p, b
     return Sums(mass, drawn, token, block, slack)
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import Phase, example, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
@@ -64,6 +64,12 @@ times = st.sampled_from(
     progress=1.0,
 )
 def test_it_is_the_mean_over_draws_one_by_one(schedule, weight, clip, time, progress):
+    assume(getattr(schedule, "w", 0) not in (clip.low, clip.high))  # where it jumps
+    # Where p stands at an end the formula's slope is charged, which differences of p do not see.
+    assume(
+        getattr(schedule, "outside", "cut") == "cut"
+        or 0.001 < rate(schedule, clip.low) <= rate(schedule, clip.high) < 0.999
+    )
     draws = 200
     slow = sums(schedule, clip, weight, time, progress, draws, TENTHS)
     fast = density(schedule, clip, weight, time, progress)
