@@ -24,6 +24,7 @@ from tests.simulation.world import TURN, Killed, World
 from tests.sweeper.driving import Silent
 
 HERE = "name = 'simulated'"  # of the sweeps in its store
+FOR_EVER = "lease_until = 9e12"
 DRIVERS, TURNS = 40, 5000  # more is a hang
 IDLE = 30  # turns without a job, after which somebody has what is paused go on
 ELSEWHERE = "elsewhere:1#00000000"  # a driver of another machine
@@ -183,9 +184,7 @@ class Sweep:
         """Another driver takes the sweep over, writes nothing, and goes. False: nobody has it."""
         if self._stolen is not None or not self._leads:
             return False
-        tables.execute(
-            self.store, f"UPDATE sweeps SET lease_holder = '{ELSEWHERE}', lease_until = 9e12 WHERE {HERE}"
-        )
+        tables.execute(self.store, f"UPDATE sweeps SET lease_holder = '{ELSEWHERE}', {FOR_EVER} WHERE {HERE}")
         self._stolen = self.tables()
         return True
 
@@ -277,6 +276,8 @@ class Sweep:
 
     # --- what is written ------------------------------------------------------------------------
     def _nothing_was_written(self) -> None:
+        # Who asked for the lease was refused, and gave it an end that a lease can have.
+        tables.execute(self.store, f"UPDATE sweeps SET {FOR_EVER} WHERE lease_holder = '{ELSEWHERE}'")
         before, after = self._stolen, self.tables()
         self._stolen = None
         tables.execute(self.store, f"UPDATE sweeps SET lease_holder = NULL, lease_until = NULL WHERE {HERE}")
