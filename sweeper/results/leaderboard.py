@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by com
 
 
 ENDED = ("complete", "failed")
+RANKED_WITH = ("val_nelbo", "val_bpb", "test_nelbo")  # metrics that any board is made of
 
 
 class Board(NamedTuple):
@@ -115,9 +116,9 @@ class Watched:
     What is held by configuration is made anew where a trial of it has changed, and what is ranked together
     where one of these has."""
 
-    def __init__(self, reader: Reader, name: str):
-        """Reads nothing yet."""
-        self.now = Followed(reader, name)
+    def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
+        """Reads nothing yet. metrics: that its rows have; None: all."""
+        self.now = Followed(reader, name, None if metrics is None else {*metrics, *RANKED_WITH})
         self._forget()
 
     def _forget(self) -> None:
