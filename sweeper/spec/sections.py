@@ -119,6 +119,10 @@ class Resources(Settings):
         300, gt=0, description="Seconds without a sign of life until a trial is ended, and tried once more."
     )
 
+    fused: int = Field(
+        1, ge=1, le=64, description="Trials in one process, those of equal shape trained as one; 1: none are."
+    )
+
     @field_validator("gpu")
     @classmethod
     def _no_debt(cls, gpu: Any) -> Any:
