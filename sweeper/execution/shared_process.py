@@ -7,7 +7,6 @@ it; the process that they share does, and each of their jobs goes on from its la
 """
 
 import os
-import signal
 import threading
 import time
 from contextlib import suppress
@@ -17,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.driver.jobs import Job
-from sweeper.execution.training import Heard, Training, memory_given_back
+from sweeper.execution.training import Heard, Training, end_process, memory_given_back
 from sweeper.execution.usage import Sampler
 
 LOOK = 1.0  # seconds between two looks at who is still there
@@ -84,11 +83,11 @@ class SharedProcess:
                 ending.start()
                 ending.join(PATIENCE)
                 if ending.is_alive():
-                    os._exit(1)
+                    end_process()
                 with self._lock:
                     del self._samplers[worker]
             if gone and not self._samplers:
-                os._exit(0)
+                end_process()
 
 
 class Shares:
@@ -149,7 +148,7 @@ class Elsewhere:
     def end(self) -> None:
         """As Here.end: the process that they share is what holds the device."""
         ray.kill(self._process)
-        os.kill(os.getpid(), signal.SIGKILL)
+        end_process()
 
     def _admitting(self) -> Any:
         """The first of this machine, for these GPUs, that has a place; it is made where there is none."""

@@ -43,8 +43,8 @@ class Here:
         return Training(job, trainer, device, self._sampler)
 
     def end(self) -> None:
-        """At once: what this process has of a device is of no use any more."""
-        os.kill(os.getpid(), signal.SIGKILL)
+        """What this process has of a device is of no use any more."""
+        end_process()
 
 
 class Training:
@@ -90,6 +90,11 @@ class Training:
             run.close()
         except Exception:
             traceback.print_exc()  # its last checkpoint stands
+
+
+def end_process() -> None:
+    """This one, at once, whatever hangs in it."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def memory_given_back(gpu: bool) -> None:

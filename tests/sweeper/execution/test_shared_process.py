@@ -12,8 +12,7 @@ import pytest
 
 from sweeper.execution import shared_process
 from sweeper.execution.shared_process import SharedProcess, Shares, lives
-from tests.sweeper.driving import told
-from tests.sweeper.execution.test_kill import check_ledger
+from tests.sweeper.driving import drive, make_spec, opened, told
 from tests.sweeper.processes import Work, end_of, wait_for
 
 TEXT = """
@@ -24,51 +23,42 @@ trainer:
   compute.precision: float32
   optimizer.eps: 1.0e-4
   pretrain: {steps: 20, block_size: 32}
-  finetune: {steps: 300, batch_size: 4, block_size: 4}
-  evaluation: {every: 100, sequences: 32, variance_batches: 0}
+  finetune: {steps: 120, batch_size: 4, block_size: 4}
+  evaluation: {every: 60, sequences: 32, variance_batches: 0}
   checkpoint.every: 0.5
 space:
   finetune.lr: {log_uniform: [1.0e-4, 1.0e-2]}
   finetune.clip.low: {uniform: [0, 0.5]}
-search: {sampler: random, trials: 6, seed: 1}
-resources: {cpu: 0.25, gpu: 0, slots: 3, fused: FUSED}
+search: {sampler: random, trials: 4, seed: 1}
+resources: {cpu: 0.25, gpu: 0, slots: 2, fused: 2}
 """
 
 
-def losses(work: Work) -> dict[int, list[tuple[int, float]]]:
-    return told(work.url)["rows"]["val_nelbo"]
+def losses(url: str) -> dict[int, list[tuple[int, float]]]:
+    return told(url)["rows"]["val_nelbo"]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_of_fused_trials_is_that_of_trials_alone(tmp_path: Path) -> None:
     """And where the process that they share is killed, each goes on from its last checkpoint."""
-    alone, fused = Work(tmp_path / "alone"), Work(tmp_path / "fused")
-    for work, number in ((alone, 1), (fused, 3)):
-        work.place.mkdir()
-        driver = work.start_real(TEXT.replace("FUSED", str(number)))
-        if work is fused:
-            wait_for(lambda: fused.steps() > 200, driver)
-            training = fused.workers()
-            assert len(training) == 1
-            os.kill(training.pop(), signal.SIGKILL)
-        code, output = end_of(driver)
-        assert code == 0, output
-    assert [trial[5] for trial in told(fused.url)["trials"]] == ["complete"] * 6
+    alone, fused = f"sqlite:///{tmp_path}/alone.db", Work(tmp_path)
+    spec = make_spec(text=TEXT)
+    with opened(alone, spec, tmp_path / "alone") as driver:
+        drive(driver, train="trainer.training.train")
+    running = fused.start_real(TEXT)
+    wait_for(lambda: fused.steps() > 60, running)
+    training = fused.workers()
+    assert len(training) == 1
+    os.kill(training.pop(), signal.SIGKILL)
+    code, output = end_of(running, patience=600)
+    assert code == 0, output
+    assert "lost its worker; it goes on from its last checkpoint" in output
+    assert [trial[5] for trial in told(fused.url)["trials"]] == ["complete"] * 4
     expected = losses(alone)
-    for trial, rows in losses(fused).items():
+    for trial, rows in losses(fused.url).items():
         assert [step for step, _ in rows] == [step for step, _ in expected[trial]]
-        assert [value for _, value in rows] == pytest.approx(
-            [value for _, value in expected[trial]], rel=1e-4
-        )
-    for folder in fused.files.glob("trials/1/*/ledger.txt"):
-        steps = [int(line.split()[1]) for line in folder.read_text().splitlines()]
-        assert set(steps) == set(range(21, 321))
-    assert check_ledger
-
-
-class Told:
-    """A job that says what it is told, of as many steps as it is told."""
+        assert [value for _, value in rows] == pytest.approx([v for _, v in expected[trial]], rel=1e-4)
 
 
 def test_costs_are_shared_by_those_who_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +79,7 @@ def test_costs_are_shared_by_those_who_run(monkeypatch: pytest.MonkeyPatch) -> N
 def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
     monkeypatch.setattr(shared_process, "LOOK", 0.01)
-    monkeypatch.setattr("os._exit", lambda code: (ended.append(code), sys.exit()))
+    monkeypatch.setattr(shared_process, "end_process", lambda: (ended.append("ended"), sys.exit()))
     worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     process = SharedProcess(places=1, threads=1, gpus=None)
     assert process.admits(worker.pid)
@@ -100,5 +90,5 @@ def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> 
     assert not lives(worker.pid)
     while not ended:  # its last worker has died
         time.sleep(0.01)
-    assert ended == [0]
+    assert ended == ["ended"]
     process._meeting.__exit__(None, None, None)
