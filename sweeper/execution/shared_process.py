@@ -87,7 +87,7 @@ class SharedProcess:
                 with self._lock:
                     del self._samplers[worker]
             if gone and not self._samplers:
-                end_process()
+                return end_process()
 
 
 class Shares:
