@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
 
-ENDED = ("complete", "failed")  # states of a sweep that has nothing left to run
-
 app = typer.Typer()
 
 
@@ -101,13 +99,14 @@ def resume(
     """
     from sweeper.files.remote import Unsaid, is_remote
     from sweeper.spec.spec import SweepSpec
+    from sweeper.store.records import SWEEP_ENDS
 
     if files is not None and not is_remote(files) and not Path(files).is_dir():
         fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
     with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
-        if address == "local" and sweep.state not in ENDED:
+        if address == "local" and sweep.state not in SWEEP_ENDS:
             look_at_inputs(reader.configurations(sweep.id), json)
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
     drive(spec, db, files or Unsaid(sweep.folder), address, json)
