@@ -133,17 +133,19 @@ def check(
 
     inputs = Inputs(offline)
     checked = load(spec, overrides or [], json, inputs)
-    would = plan(checked)
+    would, noted = plan(checked), notes(checked)
+    if checked.notify is not None and not offline and (lacks := checked.notify.lacks()):
+        noted.append(lacks)
     if json:
         sees = seen(checked, would, db)._asdict()
         unseen = inputs.in_words()
-        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": notes(checked)}
+        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": noted}
         print_json({**said, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
     print_text(*(f"{name:<12}{value}, of the environment" for name, value in checked.environment.items()))
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
-    print_text(*(f"note        {each}" for each in notes(checked)))
+    print_text(*(f"note        {each}" for each in noted))
 
 
 def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
@@ -186,6 +188,8 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
     from sweeper.terminal.console import print_json
     from sweeper.terminal.live import progress
 
+    if spec.notify is not None and (lacks := spec.notify.lacks()):
+        say(lacks)
     shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
     shown.started(None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
 
