@@ -38,7 +38,6 @@ from sweeper.cli.plan import counts, seen, show_plan
 if TYPE_CHECKING:
     from sweeper.files.remote import Unsaid
     from sweeper.spec.environment import Environment
-    from sweeper.spec.sections import Notify
     from sweeper.spec.spec import SweepSpec
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
@@ -148,20 +147,6 @@ def check(
     print_text(*(f"note        {each}" for each in noted))
 
 
-def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
-    from contextlib import closing
-
-    from sweeper.store.engine import StoreError
-    from sweeper.store.queries import Reader
-    from sweeper.trackers.notify import notify
-
-    try:
-        with closing(Reader(url)) as reader:
-            notify(asked, reader, name, code, say)
-    except StoreError as error:
-        say(f"notify: {error}")
-
-
 def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
     """What the environment was when the sweep of that name was made; None where it is the same now."""
     from contextlib import closing, suppress
@@ -201,5 +186,7 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
     elif json:
         print_json({"error": "see stderr", "exit_code": code})
     if spec.notify is not None:
-        _notify(spec.notify, spec.name, url, code)
+        from sweeper.trackers.notify import notify
+
+        notify(spec.notify, url, spec.name, code, say)
     raise typer.Exit(code)
