@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
@@ -32,6 +32,9 @@ from sweeper.store.records import SWEEP_ENDS, EvaluationRecord, SweepRecord, Tri
 from sweeper.words import in_precisions
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
+
+
+RANKED_WITH = ("val_nelbo", "val_bpb", "test_nelbo")  # metrics that any board is made of
 
 
 class Board(NamedTuple):
@@ -112,9 +115,9 @@ class Watched:
     What is held by configuration is made anew where a trial of it has changed, and what is ranked together
     where one of these has."""
 
-    def __init__(self, reader: Reader, name: str):
-        """Reads nothing yet."""
-        self.now = Followed(reader, name)
+    def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
+        """Reads nothing yet. metrics: that its rows have; None: all."""
+        self.now = Followed(reader, name, None if metrics is None else {*metrics, *RANKED_WITH})
         self._forget()
 
     def _forget(self) -> None:

@@ -5,13 +5,15 @@ A round is decided by what was known when it began: while it runs, its own score
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.results.race_record import Contest, contests
 from sweeper.results.ranking import AFTER_SEARCH, Ranked, entries_of, ranked_by, ranking
-from sweeper.spec.sections import Settle
 from sweeper.store.queries import Reader
 from sweeper.store.records import UNFINISHED, ScoreRecord, TrialRecord
+
+if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
+    from sweeper.spec.sections import Settle
 
 UNSCORED = "unscored"  # kind of the event that says so of a trial
 
@@ -30,7 +32,7 @@ class RacePlan(NamedTuple):
     left: dict[int, TrialRecord]  # configurations that have left the race, by the run that failed
 
 
-def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
+def race_plan(reader: Reader, sweep: int, settle: "Settle") -> RacePlan:
     trials = [trial for trial in reader.trials(sweep) if trial.repeat_of is None]
     searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
     rows = ranking(entries_of(searched, ranked_by(reader, sweep))).rows
@@ -65,7 +67,7 @@ def _planned(
     scores: Sequence[ScoreRecord],
     configuration: Mapping[int, int],
     values: Mapping[int, Mapping[str, Any]],
-    settle: Settle,
+    settle: "Settle",
     left: dict[int, TrialRecord],
 ) -> RacePlan:
     now = contests(rows, scores, configuration, values, settle, left)
