@@ -17,7 +17,7 @@ from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.standings import Standing, standings
 from sweeper.statistics.values import values
 from sweeper.store.followed import Followed, Latest
-from sweeper.store.records import EvaluationRecord, ScoreRecord, TrialRecord
+from sweeper.store.records import SWEEP_ENDS, EvaluationRecord, ScoreRecord, TrialRecord
 
 if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
     from sweeper.spec.sections import Settle
@@ -54,7 +54,7 @@ def fresh(
         from sweeper.spec.sections import Settle
 
         scores = [each for each in now.all_scores() if each.round > 0 and each.split == "valid"]
-        left = left_race(trials, unscored)
+        left = left_race(trials, unscored, now.sweep.state in SWEEP_ENDS)
         raced = _raced(scores, trials, searched, now.values, Settle.model_validate(section), left)
         if raced is not None:
             ranked = _ranked_by_race(raced, scores, trials, now.latest)

@@ -42,18 +42,23 @@ def race_plan(reader: Reader, sweep: int, settle: "Settle") -> RacePlan:
     return _planned(rows, scores, configuration, reader.configurations(sweep), settle, left)
 
 
-def left_race(trials: Sequence[TrialRecord], unscored: set[int]) -> dict[int, TrialRecord]:
+def left_race(
+    trials: Sequence[TrialRecord], unscored: set[int], ended: bool = False
+) -> dict[int, TrialRecord]:
     """Configurations whose run in the race came to nothing. unscored: trials that could not be scored: each
-    is run once more, whosever it was, and where that cannot be scored either it is not tried again."""
-    runs = Counter((trial.configuration, trial.seed) for trial in trials if trial.id in unscored)
+    is run once more, whosever it was, and where that cannot be scored either it is not tried again. ended:
+    the sweep has; where nothing was run once more then, as by an earlier version, nothing is to be."""
+    runs = Counter((trial.configuration, trial.seed) for trial in trials)
+    in_vain = Counter((trial.configuration, trial.seed) for trial in trials if trial.id in unscored)
+
+    def was_last(trial: TrialRecord) -> bool:
+        where = trial.configuration, trial.seed
+        return trial.id in unscored and (in_vain[where] > 1 or (ended and runs[where] == 1))
+
     return {
         trial.configuration: trial
         for trial in trials
-        if trial.role == "race"
-        and (
-            trial.state not in (*UNFINISHED, "complete")
-            or (trial.id in unscored and runs[trial.configuration, trial.seed] > 1)
-        )
+        if trial.role == "race" and (trial.state not in (*UNFINISHED, "complete") or was_last(trial))
     }
 
 
