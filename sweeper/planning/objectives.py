@@ -5,7 +5,7 @@ trainer/noise/density.py has the mathematics, docs/objectives.md the catalogue. 
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import combinations, groupby, islice, product
+from itertools import chain, combinations, groupby, islice, product
 from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +112,8 @@ def _own_defaults(phase: Phase) -> dict[str, Any]:
 def objectives_of(spec: SweepSpec, phase: str = "finetune", progress: float = 1.0) -> list[Trained]:
     """The distinct ones among its baselines and points, and where its space says something of the noise."""
     entries = (*spec.always, *spec.search.points, *islice(_corners(spec.space, phase), MOST))
-    return distinct((spec.train_config(each, spec.search.seed) for each in entries or [{}]), phase, progress)
+    runs = (spec.train_config(each, spec.search.seed) for each in entries or [{}])
+    return distinct((each for each in runs if getattr(each, phase).steps), phase, progress)
 
 
 def _corners(space: Space, phase: str) -> Iterator[Mapping[str, Any]]:
@@ -166,6 +167,9 @@ def notes(spec: SweepSpec) -> list[str]:
     variance, times that are not corrected for."""
     found = objectives_of(spec)
     said = [note for one in found for note in _of_one(one)]
+    of_noise = tuple(f"pretrain.{part}." for part in PARTS)
+    if any(name.startswith(of_noise) for name in (*spec.trainer, *spec.dimensions, *chain(*spec.always))):
+        said += [f"pretrain, {note}" for one in objectives_of(spec, "pretrain") for note in _of_one(one)]
     by_size = groupby(sorted(found, key=lambda one: one.block_size), key=lambda one: one.block_size)
     first = next((list(group) for _, group in by_size), [])  # the others repeat it
     left = list(first)

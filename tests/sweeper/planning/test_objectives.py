@@ -167,6 +167,20 @@ def test_check_notes_infinite_variance_and_times_that_are_not_corrected():
     )
 
 
+def test_check_notes_what_a_pretrain_trains():
+    text = sweep("  finetune.lr: {log_uniform: [1.0e-4, 1.0e-2]}").replace(
+        "nano}", "nano, pretrain: {PRETRAIN}}"
+    )
+    late = "time: {name: bell, importance: false}, schedule.name: cosine"
+    found = notes(read_spec(text.replace("PRETRAIN", f"steps: 10, {late}"), "s.yaml", "s"))
+    assert [each.partition(":")[0] for each in found] == [
+        "pretrain, cosine",
+        "pretrain, schedule cosine, time.importance False, time bell",
+    ]
+    assert "its times are not corrected for" in found[1]
+    assert notes(read_spec(text.replace("PRETRAIN", f"steps: 0, {late}"), "s.yaml", "s")) == []
+
+
 def test_check_notes_where_a_curve_is_not_the_density():
     curve = "  finetune.reweighting.name: {choice: [curve]}\n"
     of_curve = (
