@@ -117,7 +117,7 @@ def _draw(allowed: bool) -> None:
     with st.container(horizontal=allowed):
         for act in acts:
             if not allowed:
-                st.code(_line(act, _usual(act), sweep, trial), language="bash", wrap_lines=True)
+                st.code(_line(act, _usual(act), sweep, trial), language=None, wrap_lines=True)
             elif st.button(act.name, key=f"act-{act.name}", help=act.says):
                 st.session_state[OPEN] = True
                 st.dialog(f"{act.name}?")(_confirm)(act, sweep, trial)
@@ -155,12 +155,12 @@ def _confirm(act: Act, sweep: SweepRecord, trial: TrialRecord | None) -> None:
             nothing = f"Nobody drives {sweep.name}, so there is nobody to ask."
             st.text(nothing + (" This line has it go on:" if act.name == "Resume" else ""))
             if act.name == "Resume":
-                st.code(resume, language="bash", wrap_lines=True)
+                st.code(resume, language=None, wrap_lines=True)
             return
         st.text(f"Nobody drives {sweep.name} now. What is asked waits, and this line carries it out:")
-        st.code(resume, language="bash", wrap_lines=True)
+        st.code(resume, language=None, wrap_lines=True)
     st.text("The same in a terminal:")
-    st.code(_line(act, asked, sweep, trial), language="bash", wrap_lines=True)
+    st.code(_line(act, asked, sweep, trial), language=None, wrap_lines=True)
     sure = (sweep, asked.verb, trial, act.waits or trial is not None)
     if st.button(f"{act.name} it", key="act-sure", type="primary", on_click=_ask, args=sure):
         if not (problem := st.session_state[PROBLEM]):

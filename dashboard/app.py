@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dashboard import actions, data, state, zoom
+from dashboard import actions, data, scroll, state, zoom
 from dashboard.data import Found
 
 PAGES = (
@@ -27,8 +27,17 @@ PAGES = (
     st.Page("views/metrics.py", title="Metrics"),
 )
 SIDEBAR = 210  # pixels: tables need the rest
-# config.toml cannot say it yet: Streamlit leaves 80 pixels at each side of a table that is too wide for 1280.
-WIDER = "<style>[data-testid=stMainBlockContainer] {padding-left: 2rem; padding-right: 2rem;}</style>"
+# What config.toml cannot say yet. Streamlit leaves 80 pixels at each side of a table that is too wide for
+# 1280, and prints the words of figures (3.7:1) and of chips on a dark page (2.3:1) so pale that they are hard
+# to read; Plotly draws the axes of parallel coordinates in black, their words with a white shadow.
+STYLE = """<style>
+[data-testid=stMainBlockContainer] {padding-left: 2rem; padding-right: 2rem}
+.js-plotly-plot :is(.cartesianlayer, .infolayer) text {fill: currentColor !important; opacity: 0.8 !important}
+.parcoords text {text-shadow: none !important}
+.parcoords .axis :is(path, line) {stroke: currentColor !important; stroke-opacity: 0.4}
+[data-testid=stMultiSelect] [aria-label="Selected values"] > * {
+  color: inherit; background-color: color-mix(in srgb, currentColor 14%, transparent)}
+</style>"""
 
 
 def icon() -> Image.Image:
@@ -51,9 +60,9 @@ def wait() -> None:
     if problem:
         st.text(problem)
     st.text("Start a sweep in another terminal:")
-    st.code("python -m sweeper run schedules", language="bash")
+    st.code("python -m sweeper run schedules", language=None)
     st.text("Is it in another store? Stop the dashboard and start it with that store's address:")
-    st.code("python -m sweeper dashboard --db sqlite:///elsewhere/sweeps.db", language="bash")
+    st.code("python -m sweeper dashboard --db sqlite:///elsewhere/sweeps.db", language=None)
 
 
 @st.fragment(run_every=3)
@@ -106,7 +115,7 @@ def last_known() -> tuple[list[Found], str]:
 
 # Before the sidebar is there, which begins with this width or with Streamlit's.
 st.set_page_config(page_icon=icon(), layout="wide", initial_sidebar_state=SIDEBAR)
-st.html(WIDER)
+st.html(STYLE)
 sweeps, _ = last_known()
 page = st.navigation(PAGES, position="sidebar" if sweeps else "hidden")
 st.set_page_config(page_title=page.title)
@@ -115,6 +124,7 @@ if sweeps:
         pick(sweeps)
         actions.panel()
         zoom.listen()
+        scroll.listen()
     page.run()
 else:
     wait()

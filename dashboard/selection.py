@@ -17,6 +17,26 @@ class Drawn(NamedTuple):
 
     order: list[int]  # configurations, from the top
     places: list[int]  # of those that were selected
+    heads: dict[str, str]  # names of columns, by title
+
+
+SORTS = ("▲ ", "▼ ")  # before a title: the rows are in order of it, up or down
+TURN = "table-turn"  # in the session
+
+
+def turned(key: str) -> str:
+    """The key of a table as it is now: another after a head has sorted it, so that it begins unsorted."""
+    return f"{key}--{st.session_state.get(TURN, 0)}"
+
+
+def turn() -> None:
+    st.session_state[TURN] = 1 - st.session_state.get(TURN, 0)
+
+
+def heads(key: str) -> dict[str, str]:
+    """Names of a table's columns, by title."""
+    drawn: Drawn | None = st.session_state.get(f"{key}-drawn")
+    return drawn.heads if drawn else {}
 
 
 def selected(key: str) -> list[int]:
@@ -31,8 +51,16 @@ def selected(key: str) -> list[int]:
     return list(ROWS.numbers())
 
 
+def marked(settings: Mapping[str, Any], by: str, descending: bool) -> dict[str, Any]:
+    """Columns' settings; the one that the rows are in order of says so."""
+    found = dict(settings)
+    if by in found:
+        found[by] = {**found[by], "label": f"{SORTS[descending]}{found[by]['label']}"}
+    return found
+
+
 def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int], key: str, alt: str) -> None:
-    """key: one for all orders of the rows, so that a header's sort and the scroll stay as they are.
+    """key: of `turned`; one for all orders of the rows, so that the scroll stays as it is.
 
     order: the configuration of each row. A selection is a place in the table, and places move while trials
     end: under a new order the same configurations are selected at their new places.
@@ -42,7 +70,9 @@ def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int],
     held: Any = st.session_state.get(key)
     if held is None or sorted(held["selection"]["rows"]) != places:
         st.session_state[key] = {"selection": {"rows": places}}
-    st.session_state[f"{key}-drawn"] = Drawn(list(order), places)
+    st.session_state[f"{key}-drawn"] = Drawn(
+        list(order), places, {setting["label"]: name for name, setting in reversed(settings.items())}
+    )
     st.dataframe(
         view,
         column_config=settings,

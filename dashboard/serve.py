@@ -4,5 +4,6 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from dashboard.doors import Guard
+from dashboard.root import Root
 
-app = st.App("app.py", middleware=[Middleware(Guard)])
+app = st.App("app.py", middleware=[Middleware(Guard), Middleware(Root)])

@@ -53,8 +53,9 @@ PINNED = Kept("pinned")  # the configuration that others are held against
 TRIAL = Kept("trial")
 COLUMNS = Kept("columns")  # of the leaderboard
 ZOOM = Kept("zoom")  # axes of figures
-ALL = (ROWS, PINNED, TRIAL, COLUMNS, ZOOM)
-OF_A_SWEEP = (ROWS, PINNED, TRIAL, ZOOM)  # ids and values, which mean nothing in another sweep
+SCROLL = Kept("scroll")  # of tables
+ALL = (ROWS, PINNED, TRIAL, COLUMNS, ZOOM, SCROLL)
+OF_A_SWEEP = (ROWS, PINNED, TRIAL, ZOOM, SCROLL)  # ids and values, which mean nothing in another sweep
 
 
 def carry(sweep: str) -> None:

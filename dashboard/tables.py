@@ -9,7 +9,7 @@ from streamlit import column_config as column
 
 from dashboard.columns import text
 from dashboard.snapshot import Snapshot
-from dashboard.values import ago, number, shown
+from dashboard.values import ago, missing, number, shown
 from dashboard.words import STATES, TINTS
 from sweeper.results.compare import Comparison
 from sweeper.results.leaderboard import Differing
@@ -76,11 +76,11 @@ def side_by_side(
     facts: dict[str, list[str]] = {
         "rank": [of["rank"][each] or "–" for each in chosen],
         "standing": [of["standing"][each] for each in chosen],
-        "val_ppl": [f"{number(of['val_ppl'][each])} {of['interval'][each]}" for each in chosen],
+        "val_ppl": [_between(of["val_ppl"][each], of["interval"][each]) for each in chosen],
     }
     if (of["confirmed_seeds"][list(chosen)] > 0).any():
         facts["val_ppl, fresh seeds"] = [
-            f"{number(of['confirmed_ppl'][each])} {of['confirmed_interval'][each]}" for each in chosen
+            _between(of["confirmed_ppl"][each], of["confirmed_interval"][each]) for each in chosen
         ]
     differing = Differing()
     for each in chosen:
@@ -93,6 +93,11 @@ def side_by_side(
         columns=["name", *(f"no. {each}" for each in chosen)],
     )
     return view, {"name": column.TextColumn("", width=220)}
+
+
+def _between(value: float, interval: object) -> str:
+    """'173.5 [134.9, 223.2]'."""
+    return "–" if missing(value) else f"{number(value)} {interval}"
 
 
 def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:

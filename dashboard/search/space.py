@@ -45,7 +45,7 @@ def importance_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         + (f"\n{few}" if left else "")
     )
     st.caption("Another measure, of what set the best trials apart (PED-ANOVA), is printed by")
-    st.code(f"python -m sweeper importance {now.sweep.name}", language="bash")
+    st.code(f"python -m sweeper importance {now.sweep.name}", language=None)
 
 
 def slices_section(now: Snapshot, all_runs: pd.DataFrame) -> None:

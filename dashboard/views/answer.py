@@ -72,9 +72,9 @@ def ties(groups: list[Group]) -> None:
         key="ties",
         alt="What keeps each tied row tied with the first, and what would tell them apart",
         column_config={
-            "label": st.column_config.TextColumn("row", width="large"),
-            "limited": st.column_config.TextColumn("limited by"),
-            "remedy": st.column_config.TextColumn("cheapest remedy, and its price", width="large"),
+            "label": st.column_config.TextColumn("row", width=320),
+            "limited": st.column_config.TextColumn("limited by", width=200),
+            "remedy": st.column_config.TextColumn("cheapest remedy, and its price", width=280),
             "regret": st.column_config.NumberColumn(
                 "may lose %", format="%.1f", help="What taking this row may cost at most, of perplexity (95%)"
             ),
@@ -109,7 +109,7 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
         key="beside",
         alt="Of each row that decides: val_ppl by the search, on fresh seeds, and the test split's",
         column_config={
-            "row": column.TextColumn("row", width="large"),
+            "row": column.TextColumn("row", width=250),
             "search": column.NumberColumn("search val_ppl", format=ppl),
             "search interval": column.TextColumn("95%", alignment="right"),
             "search seeds": column.NumberColumn("seeds", width=60),

@@ -146,7 +146,7 @@ def leaderboard_page() -> None:
     for alarm in now.board.alarms:
         st.error(alarm)
     st.text("\n".join(now.board.said))
-    key = f"table-{now.sweep.id}"
+    key = selection.turned(f"table-{now.sweep.id}")
     chosen = [each for each in selection.selected(key) if each in now.values]
     columns = columns_of(now)
     rows = filtered(now.frame, columns)
@@ -166,7 +166,9 @@ def leaderboard_page() -> None:
     if PINNED.numbers():
         st.caption(words.PINNED.format(PINNED.numbers()[0]))
     view, settings = columns.table(names, shown)
-    selection.table(view, settings, shown["configuration"], key, "Configurations in order of rank")
+    by, descending = st.session_state["sort"], st.session_state["descending"]
+    settings = selection.marked(settings, by if by != "rank" or descending else "", descending)
+    selection.table(view, settings, shown["configuration"], key, f"Configurations in order of {by}")
     if "val_ppl_as_run" in names:
         st.caption(words.AS_RUN)
     figure(rows)

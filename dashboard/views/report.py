@@ -169,7 +169,7 @@ def without(now: Snapshot, why: str) -> None:
     )
     st.code(
         "python -m sweeper run search_spaces/report/table3.yaml\npython -m sweeper report table3",
-        language="bash",
+        language=None,
     )
 
 

@@ -5,8 +5,10 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from dashboard import data, state, tables, traces
 from dashboard.chart import chart
@@ -25,6 +27,7 @@ from sweeper.store.records import TrialRecord
 MOST_EVENTS = 200
 MOST_LINES = 400  # of a log, that are shown
 MOST_OFFERED = 500  # trials in the picker
+GREY_LIGHT, GREY_DARK = "#5B6875", "#A3AEBA"  # as config.toml's grayTextColor
 
 
 def pick(now: Snapshot) -> TrialRecord | None:
@@ -115,8 +118,9 @@ def curves_and_values(now: Snapshot, trial: TrialRecord) -> None:
             st.caption("Double-click: the whole pretrain.")
     with right:
         every = st.toggle("Defaults too", key="trial_defaults", bind="query-params")
+        values = value_table(now.values[trial.configuration], now.searched, every)
         st.dataframe(
-            value_table(now.values[trial.configuration], now.searched, every),
+            greyed(values) if every else values,
             column_config=tables.VALUE_COLUMNS,
             hide_index=True,
             height=360,
@@ -134,6 +138,14 @@ def value_table(values: dict, searched: list[str], every: bool) -> pd.DataFrame:
         names += sorted(set(values) - set(names))
     marks = ["searched" if name in searched else "" if name in said else "default" for name in names]
     return pd.DataFrame({"name": names, "value": [shown(values[name]) for name in names], "searched": marks})
+
+
+def greyed(values: pd.DataFrame) -> Styler:
+    """The defaults in the page's grey, of a light or a dark page."""
+    grey = f"color: {GREY_DARK if st.context.theme.type == 'dark' else GREY_LIGHT}"
+    is_default = (values["searched"] == "default").to_numpy()
+    css = np.where(is_default[:, None], grey, "").repeat(values.shape[1], axis=1)
+    return values.style.apply(lambda _: css, axis=None)
 
 
 def left_behind(now: Snapshot, trial: TrialRecord) -> None:
@@ -168,7 +180,7 @@ def made_again(now: Snapshot, trial: TrialRecord) -> None:
     except ValueError as error:  # this version has no such run any more
         st.text(f"This version cannot make it again: {error}")
     else:
-        st.code(line, language="bash", wrap_lines=True)
+        st.code(line, language=None, wrap_lines=True)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
 
-ENDED = ("complete", "failed")  # states of a sweep that has nothing left to run
-
 app = typer.Typer()
 
 
@@ -101,13 +99,14 @@ def resume(
     """
     from sweeper.files.remote import Unsaid, is_remote
     from sweeper.spec.spec import SweepSpec
+    from sweeper.store.records import SWEEP_ENDS
 
     if files is not None and not is_remote(files) and not Path(files).is_dir():
         fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
     with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
-        if address == "local" and sweep.state not in ENDED:
+        if address == "local" and sweep.state not in SWEEP_ENDS:
             look_at_inputs(reader.configurations(sweep.id), json)
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
     drive(spec, db, files or Unsaid(sweep.folder), address, json)
@@ -134,18 +133,20 @@ def check(
 
     inputs = Inputs(offline)
     checked = load(spec, overrides or [], json, inputs)
-    would = plan(checked)
+    would, noted = plan(checked), notes(checked)
+    if checked.notify is not None and not offline and (lacks := checked.notify.lacks()):
+        noted.append(lacks)
     if json:
         sees = seen(checked, would, db)._asdict()
         unseen = inputs.in_words()
-        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": notes(checked)}
+        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": noted}
         print_json({**said, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
     for name, value in checked.environment.items():
         print_text(f"{name:<12}{value}, {'of the environment' if name in environ else 'its default'}")
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
-    print_text(*(f"note        {each}" for each in notes(checked)))
+    print_text(*(f"note        {each}" for each in noted))
 
 
 def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
@@ -173,6 +174,8 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
     from sweeper.terminal.console import print_json
     from sweeper.terminal.live import progress
 
+    if spec.notify is not None and (lacks := spec.notify.lacks()):
+        say(lacks)
     shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
     shown.started(None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
 

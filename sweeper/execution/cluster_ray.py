@@ -119,7 +119,8 @@ def slots_on(resources: Resources, nodes: Iterable[tuple[float, float]]) -> Slot
     if not fits:
         and_gpus = f" and {gpu:g} GPUs" if gpu else ""
         raise LacksError(f"no node of the cluster has the {resources.cpu:g} CPUs{and_gpus} of a trial")
-    return Slots(fits if resources.slots == "auto" else min(resources.slots, fits), resources.cpu, gpu)
+    number = fits if resources.slots == "auto" else min(resources.slots, fits)
+    return Slots(number, resources.cpu, gpu, resources.fused)
 
 
 def _fitting(cpu: float, gpu: float, cpus: float, gpus: float) -> int:

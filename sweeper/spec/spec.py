@@ -34,7 +34,6 @@ FREE = (
 )
 # Of the evaluations that rank: a sweep that is made says it in its spec, an older one goes on without.
 RANK_ERROR = "evaluation.rank_error"
-RANKING_ERROR = 0.005  # nats per token, of masks alone
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
 _NOTHING = "nothing"
 

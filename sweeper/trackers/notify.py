@@ -74,10 +74,13 @@ def _refused(reader: Reader, name: str) -> str:
 
 
 def tell(command: Sequence[str], document: dict[str, Any], say: Say) -> None:
+    text = dumps(document, allow_nan=False)
     try:
-        done = subprocess.run(command, input=dumps(document, allow_nan=False), text=True, timeout=PATIENCE)
+        done = subprocess.run(command, input=text, text=True, timeout=PATIENCE)
     except OSError as error:
         say(f"notify: {command[0]} cannot be run: {error.strerror}")
+    except ValueError as error:  # words that the system takes for none
+        say(f"notify: {command[0]!r} cannot be run: {error}")
     except subprocess.TimeoutExpired:
         say(f"notify: {command[0]} had not ended after {PATIENCE:.0f} s, and was ended")
     else:

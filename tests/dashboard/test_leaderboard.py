@@ -17,7 +17,7 @@ from tests.dashboard import test_state
 from tests.dashboard.test_views import words as said
 from tests.sweeper.filled import fill
 
-TABLE = "table-1"
+TABLE = "table-1--0"
 
 
 def opened(**address: str) -> AppTest:

@@ -47,6 +47,19 @@ def test_words_can_be_read(name: str, ground: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_faded_words_can_be_read(ground: str, mode: str) -> None:
+    """Captions, placeholders, and pinned columns of tables: Streamlit prints them at 60%."""
+    words, behind = (
+        [int(THEME[mode][name][i : i + 2], 16) for i in (1, 3, 5)] for name in ("textColor", ground)
+    )
+    mixed = "#" + "".join(
+        f"{round(0.6 * word + 0.4 * back):02X}" for word, back in zip(words, behind, strict=True)
+    )
+    assert contrast(mixed, THEME[mode][ground]) >= 4.5
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_words_of_the_sidebar_can_be_read(mode: str) -> None:
     assert contrast(THEME[mode]["textColor"], THEME[mode]["sidebar"]["backgroundColor"]) >= 4.5
 

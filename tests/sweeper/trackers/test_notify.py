@@ -89,6 +89,8 @@ def test_it_is_told_where_there_is_no_database(tmp_path: Path, told: Path) -> No
     ("command", "words"),
     [
         (["/nosuch/command"], "cannot be run: No such file"),
+        (["mail\0"], "cannot be run: embedded null byte"),
+        (["mail", "\ud800"], "cannot be run: "),
         ([sys.executable, "-c", "raise SystemExit(3)"], "ended with 3"),
         ([sys.executable, "-c", "import time; time.sleep(60)"], "was ended"),
     ],
@@ -103,3 +105,12 @@ def test_a_command_that_fails_is_said(
 
 def test_no_shell_reads_it() -> None:
     assert Notify.model_validate({"command": "mail 'a b' $(x)"}).command == ("mail", "a b", "$(x)")
+
+
+@pytest.mark.parametrize(
+    ("program", "missing"),
+    [(sys.executable, False), ("sh", False), ("nosuch", True), ("./nosuch", True), ("/", True)],
+)
+def test_a_program_that_is_not_there_is_said_before_anyone_waits_for_it(program: str, missing: bool) -> None:
+    said = Notify.model_validate({"command": [program, "me@here"]}).lacks()
+    assert said == (f"notify: {program} is no program here, so that nobody will be told" if missing else "")
