@@ -166,7 +166,7 @@ def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
         for name in other:
             now = spec.environment.get(name)
             say(f"{name} is {made[name]!r}, as when the sweep was made; now it is {now!r}")
-        return Environment({**environ, **made}) if other else None
+        return Environment(made=made) if other else None
     return None
 
 
