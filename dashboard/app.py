@@ -32,7 +32,8 @@ SIDEBAR = 210  # pixels: tables need the rest
 # to read; Plotly draws the axes of parallel coordinates in black, their words with a white shadow.
 STYLE = """<style>
 [data-testid=stMainBlockContainer] {padding-left: 2rem; padding-right: 2rem}
-.js-plotly-plot :is(.cartesianlayer, .infolayer) text {fill: currentColor !important; opacity: 0.8 !important}
+.js-plotly-plot :is(.cartesianlayer, .infolayer, .parcoords) text {
+  fill: currentColor !important; fill-opacity: 0.8 !important}
 .parcoords text {text-shadow: none !important}
 .parcoords .axis :is(path, line) {stroke: currentColor !important; stroke-opacity: 0.4}
 [data-testid=stMultiSelect] [aria-label="Selected values"] > * {

@@ -71,7 +71,7 @@ def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int],
     if held is None or sorted(held["selection"]["rows"]) != places:
         st.session_state[key] = {"selection": {"rows": places}}
     st.session_state[f"{key}-drawn"] = Drawn(
-        list(order), places, {setting["label"]: name for name, setting in reversed(settings.items())}
+        list(order), places, {setting["label"]: name for name, setting in settings.items()}
     )
     st.dataframe(
         view,

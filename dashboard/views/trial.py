@@ -133,7 +133,7 @@ def value_table(values: dict, searched: list[str], every: bool) -> pd.DataFrame:
     """The searched first, then what is set; `every`: what is a default, too, and marked so."""
     said = _said(tuple(sorted(values.items(), key=lambda item: item[0])))
     first = [name for name in searched if name in values]
-    names = [*first, *(name for name in said if name not in first)]
+    names = [*first, *sorted(said - set(first))]
     if every:
         names += sorted(set(values) - set(names))
     marks = ["searched" if name in searched else "" if name in said else "default" for name in names]

@@ -150,7 +150,6 @@ def check(
 def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
     """What the environment was when the sweep of that name was made; None where it is the same now."""
     from contextlib import closing, suppress
-    from os import environ
 
     from sweeper.spec.environment import Environment
     from sweeper.store.engine import StoreError
@@ -165,7 +164,7 @@ def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
         for name in other:
             now = spec.environment.get(name)
             say(f"{name} is {made[name]!r}, as when the sweep was made; now it is {now!r}")
-        return Environment({**environ, **made}) if other else None
+        return Environment(made=made) if other else None
     return None
 
 

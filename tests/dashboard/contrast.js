@@ -32,8 +32,10 @@
     if (!text || !element.checkVisibility() || !element.getClientRects().length) continue;
     if (element.closest(UNSEEN)) continue;
     const style = getComputedStyle(element);
-    const colour = channels(element.closest("svg") ? style.fill : style.color);
-    const opacity = [...above(element)].reduce((all, each) => all * getComputedStyle(each).opacity, 1);
+    const isDrawn = element.closest("svg");
+    const colour = channels(isDrawn ? style.fill : style.color);
+    const own = isDrawn ? Number(style.fillOpacity) : 1;
+    const opacity = [...above(element)].reduce((all, each) => all * getComputedStyle(each).opacity, own);
     if (!colour || !opacity) continue;
     const ground = groundOf(element);
     const [dark, light] = [luminance(over([...colour.slice(0, 3), alpha(colour) * opacity], ground)), luminance(ground)].sort(

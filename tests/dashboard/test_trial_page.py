@@ -16,6 +16,7 @@ from sweeper.driver.jobs import StageJob
 from sweeper.files.trial_files import files_of
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
+from tests.dashboard.test_theme import THEME
 from tests.dashboard.test_views import HOSTILE, words
 from tests.sweeper.driving import make_spec
 from tests.sweeper.driving import opened as driven
@@ -226,3 +227,14 @@ def test_a_configuration_leads_to_its_trials(run: Path) -> None:
     app.button(key="open-2").click().run()
     assert app.header[0].value == "Trial"
     assert "seed 1; configuration 1" in words(app)
+
+
+def test_defaults_are_grey_and_each_part_is_in_order(run: Path) -> None:
+    table = opened("trial", trial_defaults="true").dataframe[0]
+    for _, part in table.value[table.value["searched"] != "searched"].groupby("searched"):
+        assert part["name"].is_monotonic_increasing
+    marks = list(table.value["searched"])
+    styles = table.proto.arrow_data.styler.styles
+    assert THEME["light"]["grayTextColor"] in styles
+    for mark, is_grey in (("default", True), ("searched", False)):
+        assert (f"row{marks.index(mark)}_col0" in styles) == is_grey

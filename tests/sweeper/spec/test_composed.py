@@ -94,6 +94,7 @@ def test_what_is_wrong_stands_where_it_is(text: str, said: str, tmp_path: Path) 
         ("search.trials: ${N}\n", {"N": "7"}, 7),
         ("search.trials: ${N:-4}\n", {}, 4),
         ("search.trials: ${N:-4}\n", {"N": "6"}, 6),
+        ("search.trials: ${N:-4}\n", {"N": ""}, 4),
         ("search:\n  trials: 1${N}\n", {"N": "2"}, 12),
     ],
 )
@@ -129,6 +130,13 @@ def test_the_environment_makes_no_other_sweep_but_its_values_do(tmp_path: Path) 
     one, same, other = (loaded(tmp_path, text, N=n, W=w) for n, w in (("4", "a"), ("4", "b"), ("5", "a")))
     assert differences(one.resolved(), same.resolved()) == []
     assert differences(one.resolved(), other.resolved()) == ["search.trials: 4 -> 5"]
+
+
+def test_what_a_sweep_was_made_with_goes_before_even_where_it_is_empty() -> None:
+    """An empty variable had no default once: such a sweep goes on as it was made."""
+    of_a_sweep = Environment({"N": "7", "W": ""}, made={"N": ""})
+    assert of_a_sweep.fill("${N:-4} ${W:-x} ${W}") == " x "
+    assert of_a_sweep.used == {"N": "", "W": ""}
 
 
 @given(st.text(alphabet="ab${}:-N ", max_size=30))
