@@ -1,6 +1,7 @@
 """The commands that run a sweep, go on with it, or check what would run."""
 
 from json import dumps
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -142,7 +143,8 @@ def check(
         print_json({**said, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
-    print_text(*(f"{name:<12}{value}, of the environment" for name, value in checked.environment.items()))
+    for name, value in checked.environment.items():
+        print_text(f"{name:<12}{value}, {'of the environment' if name in environ else 'its default'}")
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
     print_text(*(f"note        {each}" for each in noted))
 

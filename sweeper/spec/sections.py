@@ -156,8 +156,7 @@ class Keep(Settings):
 
 class Notify(Settings):
     """A command that is run when the sweep ends, with the facts as JSON on its stdin. `run` and `resume`
-    alone
-    run it. It may change between run and resume."""
+    alone run it. It may change between run and resume."""
 
     command: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         min_length=1, description="With its arguments; no shell reads it."

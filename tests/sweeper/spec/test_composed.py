@@ -177,3 +177,15 @@ def test_description_and_tags_may_change(tmp_path: Path) -> None:
 )
 def test_words_that_say_nothing_are_refused(text: str, tmp_path: Path) -> None:
     assert text.partition(":")[0] in wrong(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("notify: {command: ''}\n", "notify.command: names nothing; it needs 1 at least"),
+        ("notify: {command: x, on: []}\n", "notify.on: names nothing; it needs 1 at least"),
+        ("notify: {command: x, on: [ende]}\n", "must be 'end', 'failure' or 'answer', got 'ende'"),
+    ],
+)
+def test_of_a_list_its_items_are_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    assert wrong(tmp_path, text).strip().endswith(said)
