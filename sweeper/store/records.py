@@ -229,6 +229,9 @@ class AskRecord(NamedTuple):
     high: float
 
 
+USAGE_EVERY = 60.0  # seconds between two samples of a worker
+
+
 class Usage(NamedTuple):
     """How busy a worker is."""
 
