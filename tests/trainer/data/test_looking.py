@@ -1,6 +1,7 @@
 """A look at a corpus: what is wrong is said by the field to change, nothing is prepared, and transformers is
 not needed."""
 
+import errno
 import gzip
 import json
 import os
@@ -124,13 +125,16 @@ def test_a_split_whose_files_are_all_another_splits_is_said_before_anything_runs
     assert list(found.wrong) == ["valid"]
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 4)
     assert "is not UTF-8 text" in look(Files(train=str(tmp_path / "latin.txt"))).wrong["train"]
-    if os.path.exists("/proc/self/mem"):  # the system refuses to read its first byte
-        (tmp_path / "broken.txt").symlink_to("/proc/self/mem")
-        said = look(Files(train=str(tmp_path / "broken.txt"))).wrong["train"]
-        assert said == f"{tmp_path / 'broken.txt'}: Input/output error"
+
+    def broken(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))  # without a name, as a read raises it
+
+    monkeypatch.setattr("trainer.data.documents.open_file", broken)
+    said = look(Files(train=str(tmp_path / "latin.txt"))).wrong["train"]
+    assert said == f"{tmp_path / 'latin.txt'}: {os.strerror(errno.EIO)}"
 
 
 def test_a_long_text_is_not_read_whole(tmp_path: Path) -> None:
