@@ -24,7 +24,7 @@ from trainer.data.corpus import Corpus, load
 from trainer.evaluation.variance import loss_of
 from trainer.objectives.subsets import ENUMERATED_BLOCK_SIZE, subset_bound, subsets_of
 from trainer.randomness import batch_rows, seed_of
-from trainer.training.learner import Learner
+from trainer.training.learner import Learner, Step
 
 LENGTH, BATCH = 128, 16
 BLOCK_SIZES = (1, 4, 16, 128)
@@ -113,7 +113,7 @@ def trained(config: TrainConfig, corpus: Corpus) -> Learner:
     for step in range(1, config.finetune.steps + 1):
         rows_B = batch_rows(0, "finetune", step, BATCH, len(corpus.train.tokens_SL))
         x0_BL = torch.from_numpy(np.asarray(corpus.train.tokens_SL[rows_B], np.int64))
-        learner.take_step(x0_BL, config.finetune, "finetune", step, step)
+        learner.take_step(Step(x0_BL, config.finetune, "finetune", step, step))
     return learner
 
 

@@ -16,6 +16,7 @@ from trainer.network.model import Shape
 from trainer.objectives.forward import corrupt, sample_time
 from trainer.randomness import seed_of
 from trainer.training.learner import Learner, learning_rate
+from trainer.training.learner import Step as StepOfRun
 
 
 class Case(NamedTuple):
@@ -77,7 +78,7 @@ def clock(case: Case) -> float:
 
 
 def our_step(learner: Learner, x0_BL: torch.Tensor, step: int) -> float:
-    return learner.take_step(x0_BL, learner.config.finetune, "finetune", step, step)[0]
+    return learner.take_step(StepOfRun(x0_BL, learner.config.finetune, "finetune", step, step))[0]
 
 
 def plain_step(plain: Step, learner: Learner, x0_BL: torch.Tensor, step: int) -> float:

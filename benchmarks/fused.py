@@ -13,7 +13,7 @@ import torch
 from benchmarks.document import finish, options
 from benchmarks.forms import Case, clock, our_step, prepared
 from trainer.training.fused import Fused
-from trainer.training.learner import Learner
+from trainer.training.learner import Learner, Step
 
 SIZES, BATCHES = (2, 4, 8), (2, 8, 16)
 WARM = 2  # steps of each that are not counted
@@ -40,16 +40,18 @@ def main() -> None:
 def measured(case: Case, number: int, repeats: int) -> dict[str, Any]:
     """Seconds of a step of one trial; and both forms' losses of the first, which are of equal weights."""
     alone, x0_BL = trials(case, number)
-    fused = Fused(trials(case, number)[0], [each.config.finetune for each in alone])
-    x0_JBL = x0_BL.cpu().expand(number, -1, -1)
+    phases = [each.config.finetune for each in alone]
+    fused = Fused(trials(case, number)[0], phases)
+    inputs = [(x0_BL.cpu(), phase) for phase in phases]
     seconds: dict[str, list[float]] = {"alone": [], "fused": []}
     losses = []
     for step in range(1, WARM + repeats + 1):
         began = clock(case)
         expected = [our_step(learner, x0_BL, step) for learner in alone]
         seconds["alone"].append(clock(case) - began)
+        steps = [Step(x0_BL, phase, "finetune", step, step) for x0_BL, phase in inputs]
         began = clock(case)
-        found = [each.loss for each in fused.take_step(x0_JBL, "finetune", step, step)]
+        found = [each.loss for each in fused.take_steps(steps) if each]
         seconds["fused"].append(clock(case) - began)
         losses.append((expected, found))
     middle = {name: median(each[WARM:]) / number for name, each in seconds.items()}

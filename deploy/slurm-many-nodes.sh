@@ -15,6 +15,7 @@
 #SBATCH --open-mode=append
 set -u
 spec=${1:?a specification, or the name of one that ships}
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK   # since SLURM 22.05 a step has one core unless it is told
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$HOME/.ray/auth_token
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))   # two jobs may share a machine

@@ -6,7 +6,7 @@ docs/architecture.md draws the wings; test_architecture_document.py holds the pi
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -254,8 +254,17 @@ def test_the_door_of_the_sweeper_loads_nothing_heavy() -> None:
     assert not _loaded("import sweeper.cli.main")
 
 
-def _loaded(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
+def test_a_worker_does_not_load_the_store_nor_the_search() -> None:
+    """Each has a process of its own, which imports before it trains."""
+    assert _loaded("import sweeper.execution.worker", among=("sqlalchemy", "optuna", "scipy")) == set()
+
+
+def test_a_board_does_not_load_what_checks_specifications() -> None:
+    assert _loaded("import sweeper.terminal.board_table", among=("pydantic", "trainer.config")) == set()
+
+
+def _loaded(statement: str, among: Sequence[str] = HEAVY) -> set[str]:
+    code = f"import sys; {statement}; print([m for m in {tuple(among)!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(ast.literal_eval(done.stdout))
 

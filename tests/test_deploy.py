@@ -70,7 +70,7 @@ def test_each_machine_of_a_job_is_a_node_of_one_ray(tmp_path: Path) -> None:
     said = f'echo "$(basename "$0") $@" >> {tmp_path}/asked'
     does = {
         "scontrol": f'if [ "$1" = show ]; then printf "n1\\nn2\\nn3\\n"; else {said}; fi',
-        "srun": said,
+        "srun": f"{said}; echo cores $SRUN_CPUS_PER_TASK >> {tmp_path}/asked",
         "ray": said,
         "sleep": "",
         "sweeper": f"{said}; exit 143",
@@ -80,6 +80,7 @@ def test_each_machine_of_a_job_is_a_node_of_one_ray(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SCRATCH": "/scratch", "HOME": "/home/me"}
     environment |= {"SLURM_JOB_ID": "17", "SLURM_NNODES": "3", "SLURM_JOB_NODELIST": "n[1-3]"}
+    environment |= {"SLURM_CPUS_PER_TASK": "32"}
     done = subprocess.run(["bash", DEPLOY / "slurm-many-nodes.sh", "smoke"], env=environment, timeout=60)
     assert done.returncode == 143
     asked = (tmp_path / "asked").read_text().splitlines()
@@ -90,6 +91,7 @@ def test_each_machine_of_a_job_is_a_node_of_one_ray(tmp_path: Path) -> None:
             f"srun --nodes=1 --ntasks=1 -w n1 {head}",
             "ray status --address n1:20017",
             others,
+            *("cores 32", "cores 32"),
             "sweeper run smoke --address n1:20017 --files /scratch/sweeps",
             "scontrol requeue 17",
         ]

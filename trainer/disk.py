@@ -1,18 +1,22 @@
-"""Files written whole or not at all, to stay; where caches are; and a full disk in a sentence. No torch."""
+"""Files written whole or not at all, to stay; files read to their end; caches; a full disk in a sentence. No
+torch."""
 
 import errno
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import DiskFull
 
 RESERVE = 32_000_000  # bytes that a checkpoint leaves free: for rows, ledgers, logs
+NO_FILE = "no file, but a pipe or a device"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_IN_WORDS = re.compile(rf"os error ({'|'.join(map(str, FULL))})\b")  # of libraries in Rust
 
@@ -20,6 +24,17 @@ _FULL_IN_WORDS = re.compile(rf"os error ({'|'.join(map(str, FULL))})\b")  # of l
 def cache_root() -> Path:
     """Where what can be made again is kept: $TRAINER_CACHE, else a folder in the user's own cache."""
     return Path(os.environ.get("TRAINER_CACHE") or Path.home() / ".cache" / "bd3lm-sweep").expanduser()
+
+
+def open_file(path: Path) -> BufferedReader | BytesIO:
+    """To be read to its end. Raises OSError; also of a pipe or a device, which may have none, or wait for
+    whoever writes."""
+    found = path.stat()
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:  # as /proc/kmsg looks, which waits for ever
+        return BytesIO()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
+    return path.open("rb")
 
 
 def write_durably(path: Path, value: Any) -> None:

@@ -112,17 +112,18 @@ def show_board(
     columns: str | None = None,
     sort: str | None = None,
 ) -> None:
-    from sweeper.results.leaderboard import Watched
+    from sweeper.results.leaderboard import Watched, metrics_of
     from sweeper.results.savings import savings
     from sweeper.store.notes import standing, tags_of
     from sweeper.terminal import console
     from sweeper.terminal.board_columns import NoColumn, in_order, split
-    from sweeper.terminal.board_table import print_board
+    from sweeper.terminal.board_table import metrics_shown, print_board
 
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     with opened_sweep(db, name, json) as (reader, sweep):
-        watched = Watched(reader, sweep.name)
+        as_ever = asked is None and sort is None and not json
+        watched = Watched(reader, sweep.name, metrics_shown(metrics_of(sweep)) if as_ever else None)
         board = watched.board()
         saved = savings(reader, sweep, watched.now.trials.values())
         stand = standing(reader.notes(sweep.id))

@@ -61,9 +61,8 @@ def export_model(
     with opened_sweep(db, name, json) as (reader, sweep):
         board = leaderboard(reader, sweep.name)
         chosen = _chosen(reader, sweep, board, trial, json)
-        readme = card(reader, sweep, board, chosen, checkpoint)
     with _trained("export-model", sweep, chosen.trial, checkpoint, json) as folder:
-        from trainer.checkpoints.exchange import CARD, check_place, export_run
+        from trainer.checkpoints.exchange import CARD, adapted_in, check_place, export_run
 
         try:
             check_place(to, overwrite)
@@ -71,6 +70,9 @@ def export_model(
             more = "" if overwrite else "; --overwrite replaces a model that was exported there"
             fail(USAGE, f"{error}{more}", json)
         with failing((CheckpointError, DataError), LACKS, json):
+            adapted = adapted_in(folder / f"{checkpoint}.safetensors")
+            with opened_sweep(db, name, json) as (reader, _):
+                readme = card(reader, sweep, board, chosen, checkpoint, adapted)
             export_run(folder, to, name=checkpoint, beside={CARD: readme}, replace=overwrite)
     say(chosen.why)
     if json:

@@ -1,6 +1,7 @@
 """The commands that run a sweep, go on with it, or check what would run."""
 
 from json import dumps
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -38,12 +39,9 @@ from sweeper.cli.plan import counts, seen, show_plan
 if TYPE_CHECKING:
     from sweeper.files.remote import Unsaid
     from sweeper.spec.environment import Environment
-    from sweeper.spec.sections import Notify
     from sweeper.spec.spec import SweepSpec
 
 STATED = (0, 4, 5, 6, 130, 143)  # codes after which there is a board to show
-
-ENDED = ("complete", "failed")  # states of a sweep that has nothing left to run
 
 app = typer.Typer()
 
@@ -101,13 +99,14 @@ def resume(
     """
     from sweeper.files.remote import Unsaid, is_remote
     from sweeper.spec.spec import SweepSpec
+    from sweeper.store.records import SWEEP_ENDS
 
     if files is not None and not is_remote(files) and not Path(files).is_dir():
         fail(USAGE, f"there is no folder {files}: --files says where the sweep's files are now", json)
     with opened_sweep(db, name, json, changes=True) as (reader, sweep):
         if goes_on_by_itself(reader, sweep, trial, db, json):
             return
-        if address == "local" and sweep.state not in ENDED:
+        if address == "local" and sweep.state not in SWEEP_ENDS:
             look_at_inputs(reader.configurations(sweep.id), json)
     spec = changed(SweepSpec.from_resolved(sweep.spec, sweep.spec_text), overrides or [], json)
     drive(spec, db, files or Unsaid(sweep.folder), address, json)
@@ -134,37 +133,25 @@ def check(
 
     inputs = Inputs(offline)
     checked = load(spec, overrides or [], json, inputs)
-    would = plan(checked)
+    would, noted = plan(checked), notes(checked)
+    if checked.notify is not None and not offline and (lacks := checked.notify.lacks()):
+        noted.append(lacks)
     if json:
         sees = seen(checked, would, db)._asdict()
         unseen = inputs.in_words()
-        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": notes(checked)}
+        said = {"plan": would._asdict(), "sees": sees, "unseen": unseen, "notes": noted}
         print_json({**said, "spec": checked.resolved()})
         return
     print_text(*counts(checked, would, seen(checked, would, db)))
-    print_text(*(f"{name:<12}{value}, of the environment" for name, value in checked.environment.items()))
+    for name, value in checked.environment.items():
+        print_text(f"{name:<12}{value}, {'of the environment' if name in environ else 'its default'}")
     print_text(*(f"not seen    {each}" for each in inputs.in_words()))
-    print_text(*(f"note        {each}" for each in notes(checked)))
-
-
-def _notify(asked: "Notify", name: str, url: str, code: int) -> None:
-    from contextlib import closing
-
-    from sweeper.store.engine import StoreError
-    from sweeper.store.queries import Reader
-    from sweeper.trackers.notify import notify
-
-    try:
-        with closing(Reader(url)) as reader:
-            notify(asked, reader, name, code, say)
-    except StoreError as error:
-        say(f"notify: {error}")
+    print_text(*(f"note        {each}" for each in noted))
 
 
 def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
     """What the environment was when the sweep of that name was made; None where it is the same now."""
     from contextlib import closing, suppress
-    from os import environ
 
     from sweeper.spec.environment import Environment
     from sweeper.store.engine import StoreError
@@ -179,7 +166,7 @@ def _made_with(spec: "SweepSpec", db: str) -> "Environment | None":
         for name in other:
             now = spec.environment.get(name)
             say(f"{name} is {made[name]!r}, as when the sweep was made; now it is {now!r}")
-        return Environment({**environ, **made}) if other else None
+        return Environment(made=made) if other else None
     return None
 
 
@@ -187,6 +174,8 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
     from sweeper.terminal.console import print_json
     from sweeper.terminal.live import progress
 
+    if spec.notify is not None and (lacks := spec.notify.lacks()):
+        say(lacks)
     shown = progress(quiet=LOUDNESS.quiet, verbose=LOUDNESS.verbose)
     shown.started(None, f"{spec.name} starts; before the first trial does, Ray takes some seconds to start")
 
@@ -198,5 +187,7 @@ def drive(spec: "SweepSpec", url: str, files: "str | Unsaid", address: str, json
     elif json:
         print_json({"error": "see stderr", "exit_code": code})
     if spec.notify is not None:
-        _notify(spec.notify, spec.name, url, code)
+        from sweeper.trackers.notify import notify
+
+        notify(spec.notify, url, spec.name, code, say)
     raise typer.Exit(code)

@@ -84,9 +84,9 @@ def reevaluate(
     from sweeper.execution.reevaluation import Masks, contenders
     from sweeper.execution.reevaluation import reevaluate as score_again
     from sweeper.results.leaderboard import leaderboard
-    from sweeper.spec.spec import RANKING_ERROR
     from sweeper.store.engine import StoreError
     from sweeper.terminal.console import print_json, print_text
+    from trainer.evaluation.sizing import RANKING_ERROR
 
     if masks is not None and error is not None:
         fail(USAGE, "--error sets the number of masks: say one of the two", json)

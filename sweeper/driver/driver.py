@@ -202,8 +202,9 @@ class Driver:
             self.stop(StopReason(why, NOTHING_TO_RANK))
         with self._held.writer.together():
             if why and self._trials.entry(trial).record.steps:  # what is no run at all has failed for good
-                self._trials.hand_back_alike(self._breaker.tripped_by, cost, why)
                 self.events.trial_ended(*said)
+                self._trials.hand_back_alike(self._breaker.tripped_by, cost, why)
+                self.events.handed_back(trial, why)
                 return
             record = self._trials.end(trial, state, error=error, reason=reason, cost=cost)
             self._requests.fulfilled(trial)

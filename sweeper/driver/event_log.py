@@ -18,7 +18,7 @@ from sweeper.results.progress_estimate import (
 )
 from sweeper.results.race_plan import UNSCORED
 from sweeper.search.proposals import UNFINISHED
-from sweeper.store.records import ENDS, TrialRecord
+from sweeper.store.records import ENDS, RETRIED, TrialRecord
 from sweeper.store.writer import Writer
 
 KINDS = {
@@ -143,6 +143,10 @@ class EventLog:
         self.ended(
             trial, state, f"trial {self._called(trial)} {state}{value}{f': {_last_line(why)}' if why else ''}"
         )
+
+    def handed_back(self, trial: int, why: str) -> None:
+        """What was just said of its end is not its end."""
+        self.record(RETRIED, f"{why}; it is handed back", trial)
 
     def stage_ended(self, job: StageJob, state: str, error: str = "") -> None:
         self.ended(None, state, f"{job.name} {state}{f': {_last_line(error)}' if error else ''}")

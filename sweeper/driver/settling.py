@@ -14,8 +14,9 @@ from sweeper.files.remote import within
 from sweeper.results.race_plan import UNSCORED, Place, RacePlan, race_plan
 from sweeper.results.race_record import Contest
 from sweeper.spec.sections import Settle
-from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec
+from sweeper.spec.spec import RANK_ERROR, SweepSpec
 from sweeper.store.records import UNFINISHED, TrialRecord
+from trainer.evaluation.sizing import RANKING_ERROR
 
 KIND = "settle"  # of the events that tell of it
 

@@ -4,7 +4,6 @@ Its ports are open to the network and its token is the user's, from the environm
 """
 
 import hashlib
-import logging
 import re
 import socket
 import threading
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper.execution.ray_private import head_of, hear_of_nodes
+from sweeper.execution.ray_private import head_of, print_to_its_log
 from sweeper.execution.worker import environment
 from sweeper.files.snapshots import probe, sees
 from sweeper.planning.machine import LacksError, Slots
@@ -49,7 +48,7 @@ class ClusterRay:
             )
         except Exception as error:
             raise LacksError(why_not(head, error)) from error
-        hear_of_nodes(lambda said: logging.getLogger("ray").warning("%s", said))
+        print_to_its_log()
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         slots = slots_on(resources, [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive])
         with probe(files) as seen:
@@ -119,7 +118,8 @@ def slots_on(resources: Resources, nodes: Iterable[tuple[float, float]]) -> Slot
     if not fits:
         and_gpus = f" and {gpu:g} GPUs" if gpu else ""
         raise LacksError(f"no node of the cluster has the {resources.cpu:g} CPUs{and_gpus} of a trial")
-    return Slots(fits if resources.slots == "auto" else min(resources.slots, fits), resources.cpu, gpu)
+    number = fits if resources.slots == "auto" else min(resources.slots, fits)
+    return Slots(number, resources.cpu, gpu, resources.fused)
 
 
 def _fitting(cpu: float, gpu: float, cpus: float, gpus: float) -> int:

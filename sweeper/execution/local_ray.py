@@ -12,7 +12,12 @@ from typing import Any
 
 import ray
 
-from sweeper.execution.ray_private import forget_token, listen_on_loopback, start_in
+from sweeper.execution.ray_private import (
+    forget_token,
+    listen_on_loopback,
+    print_to_its_log,
+    start_in,
+)
 from sweeper.planning.machine import Slots, slots_for
 from sweeper.spec.sections import Resources
 
@@ -56,6 +61,7 @@ def start(slots: Slots, folder: Path) -> None:
         log_to_driver=False,
         configure_logging=False,
     )
+    print_to_its_log()
 
 
 def stop() -> None:

@@ -3,8 +3,9 @@
 No other file uses one. tests/sweeper/execution/test_ray_private.py holds each against the Ray that is there.
 """
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,11 +82,12 @@ def actor_of(controller: Any, trial: Any) -> Made | None:
     return None if held is None else Made(tracked.actor_id, held[0])
 
 
-def hear_of_nodes(say: Callable[[str], None]) -> None:
-    """What Ray would print on stdout, that a node has died and how, is said instead. After ray.init."""
+def print_to_its_log() -> None:
+    """What Ray would print on stdout, that a node or a worker has died and how, goes where the rest of its
+    chatter goes. After ray.init."""
 
     def heard(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
-        say("\n".join(data["lines"]))
+        logging.getLogger("ray").warning("%s", "\n".join(data["lines"]))
 
     ray_worker.print_to_stdstream = heard
 

@@ -13,13 +13,14 @@ from sweeper.files.snapshots import try_out
 from sweeper.planning.precision import as_it_had, in_one_precision
 from sweeper.search.warm_start import foreign_trials
 from sweeper.spec.anchored import anchored
-from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec, differences
+from sweeper.spec.spec import RANK_ERROR, SweepSpec, differences
 from sweeper.store.engine import sqlite_file
 from sweeper.store.queries import Reader
 from sweeper.store.records import ENDS, SweepRecord
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from trainer.config.problems import InvalidConfig, Problem
+from trainer.evaluation.sizing import RANKING_ERROR
 
 # Sections, between run and resume.
 MAY_CHANGE = ("budget", "keep", "reference", "settle", "notify", "describe", "tags")

@@ -91,7 +91,14 @@ class TrialBackend:
             return None
         self._jobs[tune_id] = job
         self._last_news = time.monotonic()
-        return {"job": job, "trainer": self._trainer, "gpu": self._slots.gpu}
+        cpu, gpu, fused = self._slots.cpu, self._slots.gpu, self._slots.fused
+        return {
+            "job": job,
+            "trainer": self._trainer,
+            "gpu": gpu,
+            "fused": fused,
+            "threads": max(1, int(cpu * fused)),  # of the process that so many share
+        }
 
     @_contained(False)
     def receive(self, tune_id: str, result: dict[str, Any]) -> bool:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeper.store.records import Usage
-from sweeper.store.usage import EVERY
+from sweeper.store.records import USAGE_EVERY, Usage
 
 FIRST = 5.0  # seconds until a worker's first sample
 SLACK = 1.0  # seconds: a sample that comes just before the minute is over would be refused by the store
@@ -29,7 +28,7 @@ class Sampler:
         now = self._clock()
         if now < self._next:
             return None
-        self._next = now + EVERY + SLACK
+        self._next = now + USAGE_EVERY + SLACK
         cpu = time.process_time()
         cores, self._at, self._cpu = (cpu - self._cpu) / (now - self._at), now, cpu
         try:

@@ -1,31 +1,16 @@
-"""The warm process that trains: one Ray actor, one job after another, torch imported once.
+"""The warm process that Tune gives jobs to, one after another: one Ray actor, torch imported once."""
 
-Training goes on in a thread of its own while the driver deals with what was reported: the driver, its
-store and the way there are never on a trial's path.
-"""
-
-import gc
 import os
-import signal
 import socket
-import sys
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from ray import tune
 
-from sweeper.driver.failures import BrokenDevice, failure_of
-from sweeper.driver.jobs import Cost, Job, News, Reports
-from sweeper.execution.mirror import mirrored
-from sweeper.execution.prefetch import NotReady, Prefetch
-from sweeper.execution.usage import Sampler
-from sweeper.files.remote import is_remote
-from trainer.evaluation.record import Report
-
-BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together
+from sweeper.driver.failures import BrokenDevice
+from sweeper.driver.jobs import Cost, News
+from sweeper.execution.shared_process import Elsewhere, SharedTraining
+from sweeper.execution.training import Here, Training, memory_given_back
 
 
 class Worker(tune.Trainable):
@@ -35,7 +20,8 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._sampler = Sampler(gpu=bool(config["gpu"]))
+        gpu, fused = bool(config["gpu"]), config["fused"]
+        self._place: Here | Elsewhere = Here(gpu) if fused == 1 else Elsewhere(gpu, fused, config["threads"])
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -49,87 +35,33 @@ class Worker(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         """The job is trained from the first step on: Tune may have an actor made for a trial that another
         actor, which was free sooner, is then given."""
-        self._gpu, self._broken = config["gpu"], False
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
-        job, device = config["job"], "auto" if self._gpu else "cpu"
-        run = mirrored if is_remote(job.folder) else alone
-        self._to_run: Reports | None = run(job, config["trainer"], device)
-        self._run: Prefetch[Report | None] | None = None
-        self._began, self._cpu_began = time.monotonic(), time.process_time()
+        self._job, self._trainer, self._gpu = config["job"], config["trainer"], config["gpu"]
+        self._training: Training | SharedTraining | None = None
+        self._name, self._broken = f"{socket.gethostname()}:{os.getpid()}", False
+        self._began = time.monotonic()
 
     def _close(self) -> None:
-        """The generator saves a checkpoint in its `finally`; then its memory is given back. Once a job."""
-        run, self._run, self._to_run = self._run, None, None
-        if run is None:
-            return
-        try:
-            run.close()
-        except Exception:
-            traceback.print_exc()  # its last checkpoint stands
-        del run
-        gc.collect()
-        if not gc.get_freeze_count():
-            gc.freeze()  # what imports left behind is there to stay: 0.14 s to look through at every trial
-        torch = sys.modules.get("torch")
-        if torch is not None and self._gpu:
-            torch.cuda.empty_cache()
+        """Its memory is given back, too. Once a job."""
+        training, self._training = self._training, None
+        if training is not None:
+            training.close()
+            memory_given_back(bool(self._gpu))
 
     def step(self) -> dict[str, Any]:
         """Where a GPU's context is broken, the next one after that is said ends this process: no other job is
         to be given to it."""
         if self._broken:
-            os.kill(os.getpid(), signal.SIGKILL)
-        send = time.monotonic() + BATCH
-        reports: list[Report] = []
-        over, failure, run = False, None, self._running()
-        try:
-            report = run.next()
-            while report is not None:
-                reports.append(report)
-                report = run.next(timeout=max(0.0, send - time.monotonic()))
-        except NotReady:
-            pass
-        except StopIteration:
-            over = True
-        except Exception as raised:
-            over, failure = True, failure_of(raised)
-        if over:
+            self._place.end()
+        if self._training is None:
+            device = "auto" if self._gpu else "cpu"
+            self._training = self._place.begin(self._job, self._trainer, device)
+        heard = self._training.heard()
+        if heard.over:
             self._close()
-        self._broken = isinstance(failure, BrokenDevice)
-        news = News(tuple(reports), self._cost(), over, failure, self._name, self._sampler.due())
-        return {"news": news, "done": over and not self._broken}
-
-    def _running(self) -> "Prefetch[Report | None]":
-        if self._run is None:
-            assert self._to_run is not None, "a job that is over is not asked for more"
-            self._run = Prefetch(self._to_run)
-        return self._run
-
-    def _cost(self) -> Cost:
-        seconds = time.monotonic() - self._began
-        return Cost(time.process_time() - self._cpu_began, seconds * self._gpu)
-
-
-def alone(job: Job, trainer: str, device: str) -> Reports:
-    """The job, once its folder is this process's own.
-
-    The worker of a driver that was killed can outlive it by seconds, and another sweep may be making the
-    same stage: two processes never train in one folder at once.
-    """
-    folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            break
-        except Timeout:
-            yield None
-            time.sleep(0.2)
-    try:
-        yield from job.run(trainer, device)
-    finally:
-        lock.release()
+        self._broken = isinstance(heard.failure, BrokenDevice)
+        cost = Cost(heard.cpu_seconds, (time.monotonic() - self._began) * self._gpu)
+        news = News(heard.reports, cost, heard.over, heard.failure, self._name, heard.usage)
+        return {"news": news, "done": heard.over and not self._broken}
 
 
 def environment(threads: int) -> dict[str, str]:

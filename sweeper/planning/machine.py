@@ -11,6 +11,7 @@ class Slots(NamedTuple):
     number: int
     cpu: float  # of each
     gpu: float
+    fused: int = 1  # so many are trained in one process
 
 
 class LacksError(ValueError):
@@ -39,7 +40,7 @@ def slots_for(resources: Resources, cores: int | None = None, gpus: int | None =
         if wanted and wanted > on_gpus:
             raise LacksError(f"{wanted} slots of {gpu:g} GPU do not fit on {gpus} GPUs: {on_gpus} do")
         fits = min(fits, on_gpus)
-    return Slots(wanted or fits, resources.cpu, gpu)
+    return Slots(wanted or fits, resources.cpu, gpu, resources.fused)
 
 
 def usable_cores() -> int:

@@ -5,7 +5,7 @@ trainer/noise/density.py has the mathematics, docs/objectives.md the catalogue. 
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import combinations, groupby, islice, product
+from itertools import chain, combinations, groupby, islice, product
 from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from sweeper.spec.space import Space
 from sweeper.spec.spec import SweepSpec
 from trainer.config.train_config import TrainConfig
 from trainer.noise.density import SAME, Density, Kind, density
+from trainer.noise.reweighting import Curve
 from trainer.settings.phase import Phase
 from trainer.values import flatten
 
@@ -51,17 +52,23 @@ class Trained(NamedTuple):
 
     def same(self, other: "Trained") -> bool:
         """Whatever the model, one mean: in blocks of one size, under masks of one kind."""
-        if self._beside() != other._beside():
+        if self.block_size != other.block_size or self.differs(other):
             return False
         if self.block_size == 1 and self.kind == other.kind == "bound":
             return isclose(self.density.total, other.density.total, rel_tol=SAME)
         return self.density.same(other.density)
 
-    def _beside(self) -> tuple[object, ...]:
+    def differs(self, other: "Trained") -> list[str]:
+        """The fields in which they are two objectives, whatever their densities and block sizes."""
+        theirs = other._beside()
+        return [field for field, value in self._beside().items() if value != theirs[field]]
+
+    def _beside(self) -> dict[str, object]:
         """What an objective is made of besides its density."""
         it = self.phase
         token = it.time.per == "token" and self.block_size > 1
-        return it.masking, it.ar_weight, it.loss_norm, token, self.block_size, it.blocks
+        fields = ("masking", "ar_weight", "loss_norm", "blocks")
+        return {**{field: getattr(it, field) for field in fields}, "time.per": token}
 
 
 def trained(config: TrainConfig, phase: str = "finetune", progress: float = 1.0) -> Trained | None:
@@ -105,7 +112,8 @@ def _own_defaults(phase: Phase) -> dict[str, Any]:
 def objectives_of(spec: SweepSpec, phase: str = "finetune", progress: float = 1.0) -> list[Trained]:
     """The distinct ones among its baselines and points, and where its space says something of the noise."""
     entries = (*spec.always, *spec.search.points, *islice(_corners(spec.space, phase), MOST))
-    return distinct((spec.train_config(each, spec.search.seed) for each in entries or [{}]), phase, progress)
+    runs = (spec.train_config(each, spec.search.seed) for each in entries or [{}])
+    return distinct((each for each in runs if getattr(each, phase).steps), phase, progress)
 
 
 def _corners(space: Space, phase: str) -> Iterator[Mapping[str, Any]]:
@@ -141,12 +149,17 @@ def published() -> tuple[Trained, ...]:
 
 
 def nearest(one: Trained) -> tuple[list[Trained], float]:
-    """The published ones of the nearest shape, where there are any those that are the same by themselves; and
-    how much of the emphasis lies elsewhere, 0 to 1."""
+    """The published ones of the nearest shape, where there are any those of the same density by themselves;
+    and how much of the emphasis lies elsewhere, 0 to 1."""
     apart = {each.name: one.density.distance(each.density) for each in published()}
     least = min(apart.values())
     same = [each for each in published() if one.density.same(each.density)]
     return same or [each for each in published() if apart[each.name] == least], least
+
+
+def is_published(one: Trained, other: Trained) -> bool:
+    """Whether it is that published one, in blocks of whatever size."""
+    return one.density.same(other.density) and not one.differs(other)
 
 
 def notes(spec: SweepSpec) -> list[str]:
@@ -154,6 +167,9 @@ def notes(spec: SweepSpec) -> list[str]:
     variance, times that are not corrected for."""
     found = objectives_of(spec)
     said = [note for one in found for note in _of_one(one)]
+    of_noise = tuple(f"pretrain.{part}." for part in PARTS)
+    if any(name.startswith(of_noise) for name in (*spec.trainer, *spec.dimensions, *chain(*spec.always))):
+        said += [f"pretrain, {note}" for one in objectives_of(spec, "pretrain") for note in _of_one(one)]
     by_size = groupby(sorted(found, key=lambda one: one.block_size), key=lambda one: one.block_size)
     first = next((list(group) for _, group in by_size), [])  # the others repeat it
     left = list(first)
@@ -170,11 +186,20 @@ def notes(spec: SweepSpec) -> list[str]:
     return list(dict.fromkeys(said))[:MOST_NOTES]
 
 
+def _covers(found: Density) -> bool:
+    """Whether rates of every bin are drawn, but for the first: see SAME."""
+    return bool((found.drawn_K[1:] > 0).all())
+
+
 def _of_one(one: Trained) -> list[str]:
     phase, said = one.phase, []
     for part in (phase.schedule, phase.reweighting):
         if part.elsewhere:
             said.append(f"{part.name}: {part.elsewhere}")
+    if isinstance(phase.reweighting, Curve) and not _covers(one.density):
+        said.append(
+            f"curve: it is not the density where schedule {phase.schedule.name} or the clip leaves rates out"
+        )
     if one.density.infinite:
         said.append(
             f"{one.name}: the variance of its loss is infinite; a masking rate near 1 is charged so much"

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from scipy.special import ndtri
 
-from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec
+from sweeper.spec.spec import RANK_ERROR, SweepSpec
 from sweeper.statistics.differences import PRIOR
 from sweeper.statistics.quantiles import dunnett
 from sweeper.statistics.standings import SPENT
+from trainer.evaluation.sizing import RANKING_ERROR
 
 ASSUMED = (0.004, 0.02)  # nats per token: E of what was measured so far (calm baselines, very unlike rows)
 POWER = 0.8

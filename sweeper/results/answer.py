@@ -5,13 +5,15 @@ What a race says is over all its looks; what was confirmed, or searched alone, i
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.results.fresh import Fresh
 from sweeper.results.race_record import Contest
 from sweeper.results.row import Row, known
-from sweeper.spec.sections import Settle
 from sweeper.words import brief
+
+if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
+    from sweeper.spec.sections import Settle
 
 NOTHING = "nothing measurable"  # a bound of 0 is one-sided: an interval beside it may reach below 0
 WITHIN = 0.01  # of perplexity: the margin of a row's p_within where no race has one of its own
@@ -57,7 +59,7 @@ def answers(
 
 # --- of a race ----------------------------------------------------------------------------------
 def _of_race(
-    contest: Contest, settle: Settle, rows: Sequence[Row], searched: int, names: Sequence[str]
+    contest: Contest, settle: "Settle", rows: Sequence[Row], searched: int, names: Sequence[str]
 ) -> Answer:
     place = {row.configuration: i for i, row in enumerate(rows)}
     race, chances = contest.race, contest.chances
@@ -127,7 +129,7 @@ def _alone(contest: Contest, searched: int, of_value: str) -> Answer:
     return _nothing(f"{of_value}{said}")._replace(value=contest.value, configuration=only)
 
 
-def _searched(contest: Contest, settle: Settle, rows: Sequence[Row]) -> int:
+def _searched(contest: Contest, settle: "Settle", rows: Sequence[Row]) -> int:
     """With the race's value of the dimension that it is run by."""
     if settle.by is None:
         return len(rows)

@@ -6,19 +6,21 @@ Once there is such, it alone decides. The search's own numbers flatter its best:
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.results.estimates import estimates, gaps
 from sweeper.results.race_plan import left_race
 from sweeper.results.race_record import Contest, contests
 from sweeper.results.ranking import Ranked, Ranking, as_evaluation, entries_of, ranking
 from sweeper.results.row import Estimate
-from sweeper.spec.sections import Settle
 from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.standings import Standing, standings
 from sweeper.statistics.values import values
 from sweeper.store.followed import Followed, Latest
-from sweeper.store.records import EvaluationRecord, ScoreRecord, TrialRecord
+from sweeper.store.records import SWEEP_ENDS, EvaluationRecord, ScoreRecord, TrialRecord
+
+if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
+    from sweeper.spec.sections import Settle
 
 
 class Fresh(NamedTuple):
@@ -27,7 +29,7 @@ class Fresh(NamedTuple):
     effective_documents: float
     estimates: Mapping[int, Mapping[str, Estimate]]  # of other metrics, by configuration
     contests: list[Contest]  # of a race: one, or one for each value of a dimension
-    settle: Settle | None  # what the race was run by; None: runs confirmed
+    settle: "Settle | None"  # what the race was run by; None: runs confirmed
     gaps: Mapping[int, float] = MappingProxyType({})  # valid less test, by configuration
     ranked: Sequence[Sequence[Ranked]] = ()  # rows of each contest, its first before all others
 
@@ -49,8 +51,10 @@ def fresh(
     numbers. unscored: trials that could not be scored."""
     test = now.evaluations["test"]
     if (section := now.sweep.spec.get("settle")) is not None:
+        from sweeper.spec.sections import Settle
+
         scores = [each for each in now.all_scores() if each.round > 0 and each.split == "valid"]
-        left = left_race(trials, unscored)
+        left = left_race(trials, unscored, now.sweep.state in SWEEP_ENDS)
         raced = _raced(scores, trials, searched, now.values, Settle.model_validate(section), left)
         if raced is not None:
             ranked = _ranked_by_race(raced, scores, trials, now.latest)
@@ -80,7 +84,7 @@ def _raced(
     trials: Sequence[TrialRecord],
     searched: Ranking,
     values: Mapping[int, dict[str, Any]],
-    settle: Settle,
+    settle: "Settle",
     left: Collection[int],
 ) -> Fresh | None:
     """scores: of rounds. left: configurations that have left the race. None before there are two rounds."""

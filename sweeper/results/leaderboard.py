@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
@@ -28,13 +28,13 @@ from sweeper.results.rows import ranked_rows, unranked_row, with_fresh, with_opt
 from sweeper.store.engine import StoreError
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
-from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
+from sweeper.store.records import SWEEP_ENDS, EvaluationRecord, SweepRecord, TrialRecord
 from sweeper.words import in_precisions
 
 SCHEMA_VERSION = 2  # 2: rank_low, rank_high, regret, p_best, p_within; = by comparisons with the best
 
 
-ENDED = ("complete", "failed")
+RANKED_WITH = ("val_nelbo", "val_bpb", "test_nelbo")  # metrics that any board is made of
 
 
 class Board(NamedTuple):
@@ -59,7 +59,7 @@ class Board(NamedTuple):
     @property
     def ended(self) -> bool:
         """Whether it does not change any more."""
-        return self.state in ENDED
+        return self.state in SWEEP_ENDS
 
     @property
     def confirmed(self) -> list[Row]:
@@ -115,9 +115,9 @@ class Watched:
     What is held by configuration is made anew where a trial of it has changed, and what is ranked together
     where one of these has."""
 
-    def __init__(self, reader: Reader, name: str):
-        """Reads nothing yet."""
-        self.now = Followed(reader, name)
+    def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
+        """Reads nothing yet. metrics: that its rows have; None: all."""
+        self.now = Followed(reader, name, None if metrics is None else {*metrics, *RANKED_WITH})
         self._forget()
 
     def _forget(self) -> None:
@@ -169,7 +169,7 @@ class Watched:
             alarms=alarms(entries),
             varied=varied(now.sweep.spec),
             precisions=dict(Counter(e.provenance.get("precision", "float32") for e in self._ranks.values())),
-            numbered_before=now.sweep.state in ENDED and all(t.trial_number is None for t in trials),
+            numbered_before=now.sweep.state in SWEEP_ENDS and all(t.trial_number is None for t in trials),
         )
 
     def _take(self, changed: set[int]) -> None:
@@ -197,7 +197,7 @@ class Watched:
         now = self.now
         spec, reader = now.sweep.spec, now.reader
         unscored = reader.trials_said(now.sweep.id, UNSCORED) if "settle" in spec else set[int]()
-        made_of = spec, unscored, reader.stages_behind(self._stages)
+        made_of = spec, unscored, now.sweep.state in SWEEP_ENDS, reader.stages_behind(self._stages)
         later = [trial for trial in trials if trial.role in AFTER_SEARCH]
         decides = {trial.id for trial in later} | now.scores.keys()
         if not ranked_anew and made_of == self._made_of and not decides & changed:
@@ -227,7 +227,7 @@ class Watched:
         if len(metrics := metrics_of(now.sweep)) > 1:
             best = on_the_front(rows, metrics)
             rows = [row._replace(pareto=row.configuration in best) for row in rows]
-        self._made_of = spec, unscored, stages
+        self._made_of = *made_of[:-1], stages
         self._after, self._ranked, self._limits = after, rows, limited.lines
 
 

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from sweeper.results.ranking import Ranked
 from sweeper.results.row import Limit
 from sweeper.results.savings import hours
-from sweeper.spec.spec import RANKING_ERROR
 from sweeper.statistics.parts import Parts, parts
 from sweeper.store.records import ScoreRecord, StageRecord
-from trainer.evaluation.sizing import fine_draws, fine_spread, plain_spread
+from trainer.evaluation.sizing import RANKING_ERROR, fine_draws, fine_spread, plain_spread
 
 MATTERS = 0.25  # of the variance: what is less is not worth a remedy of its own
 Values = Mapping[int, Mapping[str, Any]]  # by configuration: complete, dotted

@@ -5,13 +5,15 @@ A round is decided by what was known when it began: while it runs, its own score
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.results.race_record import Contest, contests
 from sweeper.results.ranking import AFTER_SEARCH, Ranked, entries_of, ranked_by, ranking
-from sweeper.spec.sections import Settle
 from sweeper.store.queries import Reader
 from sweeper.store.records import UNFINISHED, ScoreRecord, TrialRecord
+
+if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
+    from sweeper.spec.sections import Settle
 
 UNSCORED = "unscored"  # kind of the event that says so of a trial
 
@@ -30,7 +32,7 @@ class RacePlan(NamedTuple):
     left: dict[int, TrialRecord]  # configurations that have left the race, by the run that failed
 
 
-def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
+def race_plan(reader: Reader, sweep: int, settle: "Settle") -> RacePlan:
     trials = [trial for trial in reader.trials(sweep) if trial.repeat_of is None]
     searched = [trial for trial in trials if trial.role not in AFTER_SEARCH]
     rows = ranking(entries_of(searched, ranked_by(reader, sweep))).rows
@@ -40,18 +42,23 @@ def race_plan(reader: Reader, sweep: int, settle: Settle) -> RacePlan:
     return _planned(rows, scores, configuration, reader.configurations(sweep), settle, left)
 
 
-def left_race(trials: Sequence[TrialRecord], unscored: set[int]) -> dict[int, TrialRecord]:
+def left_race(
+    trials: Sequence[TrialRecord], unscored: set[int], ended: bool = False
+) -> dict[int, TrialRecord]:
     """Configurations whose run in the race came to nothing. unscored: trials that could not be scored: each
-    is run once more, whosever it was, and where that cannot be scored either it is not tried again."""
-    runs = Counter((trial.configuration, trial.seed) for trial in trials if trial.id in unscored)
+    is run once more, whosever it was, and where that cannot be scored either it is not tried again. ended:
+    the sweep has; where nothing was run once more then, as by an earlier version, nothing is to be."""
+    runs = Counter((trial.configuration, trial.seed) for trial in trials)
+    in_vain = Counter((trial.configuration, trial.seed) for trial in trials if trial.id in unscored)
+
+    def was_last(trial: TrialRecord) -> bool:
+        where = trial.configuration, trial.seed
+        return trial.id in unscored and (in_vain[where] > 1 or (ended and runs[where] == 1))
+
     return {
         trial.configuration: trial
         for trial in trials
-        if trial.role == "race"
-        and (
-            trial.state not in (*UNFINISHED, "complete")
-            or (trial.id in unscored and runs[trial.configuration, trial.seed] > 1)
-        )
+        if trial.role == "race" and (trial.state not in (*UNFINISHED, "complete") or was_last(trial))
     }
 
 
@@ -60,7 +67,7 @@ def _planned(
     scores: Sequence[ScoreRecord],
     configuration: Mapping[int, int],
     values: Mapping[int, Mapping[str, Any]],
-    settle: Settle,
+    settle: "Settle",
     left: dict[int, TrialRecord],
 ) -> RacePlan:
     now = contests(rows, scores, configuration, values, settle, left)

@@ -6,20 +6,21 @@ were drawn for it, and only values of one round are ever subtracted."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sweeper.results.ranking import AFTER_SEARCH, Entry, Ranked, entries_of, quantity, ranked_by, ranking
 from sweeper.spec.race_counts import LEAST
-from sweeper.spec.sections import Settle
 from sweeper.statistics.chances import Chances, chances
 from sweeper.statistics.differences import Pooled, pooled
 from sweeper.statistics.field import Field, Run, field_of
 from sweeper.statistics.race import Race, against_all, race
 from sweeper.store.queries import Reader
 from sweeper.store.records import ScoreRecord
-from trainer.values import flatten
+
+if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
+    from sweeper.spec.sections import Settle
 
 SCREEN = 2.5  # spreads within which a row of the search may still be the best
 NEWEST = 10  # sweeps that the scatter of seeds is taken from
@@ -40,7 +41,7 @@ class Contest(NamedTuple):
     def first(self) -> int:
         return self.contenders[0 if self.race is None else self.race.first]
 
-    def ended(self, settle: Settle) -> str:
+    def ended(self, settle: "Settle") -> str:
         """Why: 'answer', 'winner', 'chance' or 'cap'; '' while it goes on."""
         if len(self.contenders) < 2:
             return "answer"
@@ -54,7 +55,7 @@ class Contest(NamedTuple):
             return "chance"
         return "cap" if min(self.rounds[c] for c in self._active(settle)) >= settle.seeds else ""
 
-    def wanted(self, settle: Settle) -> list[tuple[int, int]]:
+    def wanted(self, settle: "Settle") -> list[tuple[int, int]]:
         """(configuration, round) to be run next: what lags behind, else one more of each that is still in
         it."""
         if self.ended(settle):
@@ -65,7 +66,7 @@ class Contest(NamedTuple):
         places = lagging or [(c, r) for r in more for c in active]
         return [(self.contenders[c], r) for c, r in places]
 
-    def _active(self, settle: Settle) -> list[int]:
+    def _active(self, settle: "Settle") -> list[int]:
         """Places of who runs on: the first, and whoever may be better than it by more than does not
         matter."""
         everyone = list(range(len(self.contenders)))
@@ -86,7 +87,7 @@ def contests(
     scores: Sequence[ScoreRecord],
     configuration: Mapping[int, int],
     values: Mapping[int, Mapping[str, Any]],
-    settle: Settle,
+    settle: "Settle",
     left: Collection[int] = (),
 ) -> list[Contest]:
     """searched: what the search and the baselines have come to. scores: of rounds. configuration: by trial.
@@ -108,7 +109,7 @@ def contests(
     return found
 
 
-def _contenders(rows: Sequence[Ranked], spread: Pooled, settle: Settle) -> list[int]:
+def _contenders(rows: Sequence[Ranked], spread: Pooled, settle: "Settle") -> list[int]:
     best = rows[0].standing.nelbo
     reach = SCREEN * math.sqrt(spread.variance) if spread.degrees else math.inf
     near = sum(each.standing.nelbo - best <= reach for each in rows)
@@ -123,7 +124,7 @@ def _contest(
     scores: Sequence[ScoreRecord],
     configuration: Mapping[int, int],
     spread: Pooled,
-    settle: Settle,
+    settle: "Settle",
 ) -> Contest:
     mine = [each for each in scores if configuration[each.trial] in chosen]
     mine = [each for each in mine if quantity(each) == quantity(mine[0])]
@@ -162,7 +163,7 @@ def _contest(
     return Contest(value, chosen, rounds, found, likely, beside)
 
 
-def _least(settle: Settle) -> int:
+def _least(settle: "Settle") -> int:
     """Rounds without which nothing can be said: a chance has the search's own seed beside the first."""
     return 1 if settle.until == "chance" else 2
 
@@ -189,6 +190,8 @@ def _common_seed(entries: Sequence[Entry]) -> int | None:
 def scatter_of_store(reader: Reader, trainer: Mapping[str, Any]) -> float | None:
     """E, nats per token: what is left of a configuration's scatter over seeds once their common effects are
     out, in the newest sweeps of this store on the same data with the same model. None where none shows it."""
+    from trainer.values import flatten  # with all that checks a specification
+
     total, about = Pooled(), _about(trainer)
     alike = [each for each in reader.sweeps() if _about(flatten(each.spec.get("trainer") or {})) == about]
     for sweep in sorted(alike, key=lambda each: each.created)[-NEWEST:]:

@@ -29,6 +29,7 @@ class Repro(NamedTuple):
     settings: list[str]  # key=value, each as the trainer reads it
     device: str
     threads: int
+    fused: int = 1  # with so many, at most, its steps were taken as one
 
     def words(self, out: Path) -> list[str]:
         return ["-m", "trainer", "train", "--out", str(out), "--device", self.device, *self.settings]
@@ -42,13 +43,18 @@ class Check(NamedTuple):
     stored: float  # val_nelbo, nats per token
     again: float
     equal: bool  # to the bit, document by document
+    fused: int = 1  # as Repro has it
 
     def words(self) -> str:
         if self.equal:
             return f"equal to the bit: val_nelbo {self.again!r}"
         difference = self.again - self.stored
+        why = (
+            f"; its steps were taken as one with others' (resources.fused: {self.fused}), and round otherwise"
+        )
         return (
             f"not equal: val_nelbo {self.again!r} now, {self.stored!r} then, {difference:+.3g} nats per token"
+            f"{why if self.fused > 1 else ''}"
         )
 
 
@@ -65,6 +71,7 @@ def repro(reader: Reader, sweep: SweepRecord, trial: TrialRecord) -> Repro:
         # A worker without a GPU trains on the CPU even where the machine has one.
         "auto" if trial.gpu_seconds else "cpu",
         max(1, int(resources.get("cpu", 1))),
+        int(resources.get("fused", 1)),
     )
 
 
@@ -108,7 +115,7 @@ def check(reader: Reader, trial: TrialRecord, found: Repro) -> Check:
         ]
     best = min(evaluations, key=lambda each: (not each.ranks, each.nelbo, each.step))
     same = (best.step, best.nelbo, best.nats_D) == (stored.step, stored.nelbo, stored.nats)
-    return Check(stored.nelbo, best.nelbo, same)
+    return Check(stored.nelbo, best.nelbo, same, found.fused)
 
 
 def _stored(reader: Reader, trial: TrialRecord) -> EvaluationRecord:

@@ -86,7 +86,7 @@ def unranked_row(entry: Entry, values: Values) -> Row:
         trial_numbers=[trial.called for trial in entry.trials],
         seeds=len(entry.evaluated),
         state=entry.state,
-        step=max((max(each.step) for each in entry.latest), default=0),
+        step=max((each.last for each in entry.latest), default=0),
         val_ppl=None if nelbo is None else perplexity(nelbo),
         val_ppl_low=None,
         val_ppl_high=None,

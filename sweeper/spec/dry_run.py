@@ -11,6 +11,7 @@ from sweeper.spec.dimensions import Choice
 from sweeper.spec.inputs import Inputs
 from sweeper.spec.reading import Reading
 from sweeper.spec.space import Space
+from sweeper.spec.trainer_keys import joined, lists_of
 from trainer.config.problems import InvalidConfig, Problem
 from trainer.config.train_config import TrainConfig
 from trainer.values import Scalar
@@ -26,8 +27,9 @@ class DryRun:
         self.reading, self.problems = reading, reading.problems
         self.space = reading.space
         self._unconstrained = Space(reading.dimensions)
+        self._found: dict[str, list[Problem]] = {}  # by point: what two values come to, one often did before
         # What is wrong with the fixed values by themselves needs no example of the space to explain it.
-        self._alone = {(each.key, each.sentence) for each in self._problems(reading.fixed)}
+        self._alone = {(each.key, each.sentence) for each in self._problems({})}
 
     def check(self) -> None:
         for i, entry in enumerate(self.reading.always):
@@ -44,6 +46,7 @@ class DryRun:
                 self._try(entry, at, "")
         self._check_differ("always", self.reading.always)
         self._check_differ("search.points", self.reading.points)
+        self._check_lists_have_a_run()
         if not self.space.dimensions:
             self._try({}, "trainer", "")
         if any(problem.key.startswith("constraints") for problem in self.problems.found):
@@ -62,10 +65,20 @@ class DryRun:
     def _check_differ(self, section: str, entries: Sequence[Mapping[str, Scalar]]) -> None:
         first: dict[str, int] = {}
         for i, entry in enumerate(entries):
-            values = {**self.reading.fixed, **entry}
-            content = str(entry if self._problems(values) else TrainConfig.from_dotted(values).content())
+            values = joined(self.reading.fixed, entry)
+            content = str(entry if self._problems(entry) else TrainConfig.from_dotted(values).content())
             if first.setdefault(content, i) != i:
                 self.problems.add(f"{section}[{i}]", f"the same run as {section}[{first[content]}]")
+
+    def _check_lists_have_a_run(self) -> None:
+        for name, union, owners in lists_of(self.reading.fixed):
+            dimension = self.space.dimensions.get(union)
+            chosen = {*(dimension.probes() if dimension else [self.reading.fixed.get(union, owners[0])])}
+            chosen |= {entry[union] for entry in self.reading.always if union in entry}
+            if chosen.isdisjoint(owners):
+                self.problems.add(
+                    f"trainer.{name}", f"of no run: {union} is never {' or '.join(owners)}", name
+                )
 
     def _check_choices_differ(self) -> None:
         """4 and '4' are two values of YAML, and one of a run."""
@@ -73,8 +86,9 @@ class DryRun:
             first: dict[str, Scalar] = {}
             for value in dimension.probes() if isinstance(dimension, Choice) else ():
                 point = self.space.example({name: value})
-                values = {**self.reading.fixed, **(point or {name: value})}
-                if not self._problems(values):
+                point = point or {name: value}
+                if not self._problems(point):
+                    values = joined(self.reading.fixed, point)
                     read = str(TrainConfig.from_dotted(values).to_dotted().get(name, value))
                     if (other := first.setdefault(read, value)) is not value:
                         at = self._value_path(name, value)
@@ -91,8 +105,8 @@ class DryRun:
 
     def _try(self, point: Mapping[str, Scalar], at: str, where: str) -> None:
         """Makes the run that the point stands for; reports what is wrong with it at the place to change."""
-        values = {**self.reading.fixed, **point}
-        for problem in self._problems(values):
+        values = joined(self.reading.fixed, point)
+        for problem in self._problems(point):
             key = problem.key if problem.key in values else self._named(problem.key)
             sentence = self._belongs(key, values) if problem.sentence == "unknown" else problem.sentence
             to_blame = "" if (problem.key, problem.sentence) in self._alone else _where(where, key)
@@ -104,11 +118,16 @@ class DryRun:
                 itself = key in self.reading.fixed or (problem.key, problem.sentence) in self._alone
                 self.problems.add(f"trainer.{key}" if itself else at, sentence + to_blame, key)
 
-    def _problems(self, values: Mapping[str, Scalar]) -> list[Problem]:
-        try:
-            return self._inputs.problems(TrainConfig.from_dotted(values))
-        except InvalidConfig as error:
-            return error.problems
+    def _problems(self, point: Mapping[str, Scalar]) -> list[Problem]:
+        """Of the run that has these values over the fixed ones."""
+        said = repr(point)  # which tells 1 from 1.0 and true
+        if said not in self._found:
+            try:
+                config = TrainConfig.from_dotted(joined(self.reading.fixed, point))
+                self._found[said] = self._inputs.problems(config)
+            except InvalidConfig as error:
+                self._found[said] = error.problems
+        return self._found[said]
 
     def _value_path(self, name: str, value: Scalar) -> str:
         values = self.reading.document.values.get(f"space.{name}.choice")

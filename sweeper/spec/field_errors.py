@@ -42,6 +42,8 @@ def add_field_errors(error: ValidationError, problems: Problems) -> None:
             sentences[path] = [str(each["ctx"]["error"])]
         elif each["type"] == "string_pattern_mismatch":
             sentences[path] = [f"{NAMED}; not {each['input']!r}"]
+        elif each["type"] == "too_short":  # of a list whose items are wrong, their errors are enough
+            sentences.setdefault(path, [f"names nothing; it needs {each['ctx']['min_length']} at least"])
         elif path == "name" and each["type"] == "string_too_long":
             sentences[path] = [f"at most 100 characters, not {len(each['input'])}"]
         elif path == "name":

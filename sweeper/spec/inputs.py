@@ -72,7 +72,7 @@ def _look_at_judge(config: TrainConfig) -> Look:
     if not config.samples.num or judge is None:
         return Look()
     if not Path(judge).is_dir():
-        return no_folder(field, judge)
+        return no_folder(field, judge, "transformers", "judge")
     if not Path(judge, "config.json").is_file():
         said = f"{judge} has no config.json: it is neither a causal model of transformers nor an AR run"
         return Look({field: said})

@@ -1,6 +1,7 @@
 """From a file, or a text, to a sound SweepSpec; or to everything that is wrong with it, line by line."""
 
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.spec.variants import apply_variants
 from sweeper.spec.yaml_source import LONGEST, Document, InvalidSpec, Problem, parse
 from sweeper.strategies.samplers import SAMPLERS, Tpe
+from trainer.disk import open_file
 
 EXTENDS = "extends"
 LONGEST_CHAIN = 8  # of files that extend each other
@@ -89,7 +91,7 @@ def read_spec(
 
 def _read(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
+        with TextIOWrapper(open_file(path), encoding="utf-8") as file:
             return file.read(LONGEST + 1)
     except UnicodeDecodeError as error:
         document = parse("{}", str(path))

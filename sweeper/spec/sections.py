@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Mapping
+from shutil import which
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -119,6 +120,10 @@ class Resources(Settings):
         300, gt=0, description="Seconds without a sign of life until a trial is ended, and tried once more."
     )
 
+    fused: int = Field(
+        1, ge=1, le=64, description="Trials in one process, those of equal shape trained as one; 1: none are."
+    )
+
     @field_validator("gpu")
     @classmethod
     def _no_debt(cls, gpu: Any) -> Any:
@@ -151,8 +156,7 @@ class Keep(Settings):
 
 class Notify(Settings):
     """A command that is run when the sweep ends, with the facts as JSON on its stdin. `run` and `resume`
-    alone
-    run it. It may change between run and resume."""
+    alone run it. It may change between run and resume."""
 
     command: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         min_length=1, description="With its arguments; no shell reads it."
@@ -162,6 +166,11 @@ class Notify(Settings):
         min_length=1,
         description="end: whenever a driver ends; failure: something failed; answer: there is one.",
     )
+
+    def lacks(self) -> str:
+        """What stands in the way of it on this machine; '' where nothing is seen to."""
+        program = self.command[0]
+        return "" if which(program) else f"notify: {program} is no program here, so that nobody will be told"
 
 
 # Those of one class each, by name. `early_stopping` is of as many as there are pruners; the others are lists,

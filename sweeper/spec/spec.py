@@ -14,6 +14,7 @@ from sweeper.spec.dimensions import AnyDimension, as_list
 from sweeper.spec.reference import Reference
 from sweeper.spec.sections import MOST_SEEDS, Budget, Confirm, Keep, Notify, Resources, Search, Settle, Values
 from sweeper.spec.space import Space
+from sweeper.spec.trainer_keys import joined
 from sweeper.strategies.pruners import AnyPruner
 from trainer.config.train_config import TrainConfig
 from trainer.metrics import ALSO_SEARCHED, RANKABLE
@@ -34,7 +35,6 @@ FREE = (
 )
 # Of the evaluations that rank: a sweep that is made says it in its spec, an older one goes on without.
 RANK_ERROR = "evaluation.rank_error"
-RANKING_ERROR = 0.005  # nats per token, of masks alone
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
 _NOTHING = "nothing"
 
@@ -148,7 +148,7 @@ class SweepSpec(Settings):
 
     def train_config(self, params: Mapping[str, Any], seed: int) -> TrainConfig:
         """The run of one trial: fixed and proposed values merged first, then defaults that depend on them."""
-        return TrainConfig.from_dotted({**self.trainer, **params, "seed": seed})
+        return TrainConfig.from_dotted({**joined(self.trainer, params), "seed": seed})
 
     def resolved(self) -> dict[str, Any]:
         """Plain JSON values, complete; from_resolved reads them back."""

@@ -1,4 +1,7 @@
-"""Is a dotted name one of a trainer's settings, and may it be searched? If not, why."""
+"""Is a dotted name one of a trainer's settings, and may it be searched? If not, why. And whose is a list?"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sweeper.spec.problems import Problems
 from trainer.config.names import train_names
@@ -59,3 +62,18 @@ class TrainerKeys:
 
     def is_invalid(self, name: str) -> bool:
         return any(f"{each}.".startswith(f"{name}.") for each in self.invalid)
+
+
+def joined(fixed: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a run. A list among the fixed ones is of the kinds that have it, as
+    finetune.blocks.sizes is of curriculum and mixture: a point that chooses another kind goes without."""
+    elsewhere = {name for name, union, owners in lists_of(fixed) if point.get(union, owners[0]) not in owners}
+    return {**{name: value for name, value in fixed.items() if name not in elsewhere}, **point}
+
+
+def lists_of(fixed: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(name, union, the kinds that have it) of each list that some kinds of a union have alone."""
+    leaves = train_names().leaves
+    for name, value in fixed.items():
+        if isinstance(value, list | tuple) and (owners := leaves.get(name)):
+            yield name, f"{name.rpartition('.')[0]}.name", owners

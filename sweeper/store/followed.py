@@ -3,9 +3,8 @@
 Arrays, not objects: ten thousand trials have a quarter of a million latest values, and as many nats."""
 
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator
-from itertools import pairwise
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, Text, cast, func, select
@@ -20,9 +19,11 @@ EVER = -1  # a version below all
 
 
 class Latest(NamedTuple):
-    """The newest and the best value of every metric of one trial, in alphabetical order of their names."""
+    """The newest and the best value of each metric of one trial that was read, in alphabetical order of their
+    names."""
 
     trial: int
+    last: int  # the newest step of any metric, read or not
     names: tuple[str, ...]
     step: "array[int]"
     value: "array[float]"
@@ -48,9 +49,9 @@ class Followed:
 
     sweep: SweepRecord
 
-    def __init__(self, reader: Reader, name: str):
-        """Reads nothing yet."""
-        self.reader, self.name = reader, name
+    def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
+        """Reads nothing yet. metrics: whose latest values are read; None: of all."""
+        self.reader, self.name, self._metrics = reader, name, metrics
         self._forget()
 
     def _forget(self) -> None:
@@ -125,18 +126,20 @@ class Followed:
 
     def _read_latest(self, connection: Connection, since: ColumnElement[bool]) -> None:
         # No join: SQLite would sort a quarter of a million rows that lie in this order already.
-        query = select(*columns_of(latest, LatestRecord)).where(
-            latest.c.trial.in_(select(trials.c.id).where(since))
-        )
-        rows = fetched(connection, query.order_by(latest.c.trial, latest.c.name))
-        if not rows:
+        mine = latest.c.trial.in_(select(trials.c.id).where(since))
+        newest = select(latest.c.trial, func.max(latest.c.step)).where(mine).group_by(latest.c.trial)
+        if not (last := dict(fetched(connection, newest))):
             return
-        of, names, step, value, best, best_step = zip(*rows, strict=True)
+        query = select(*columns_of(latest, LatestRecord)).order_by(latest.c.trial, latest.c.name)
+        named = mine if self._metrics is None else mine & latest.c.name.in_(self._metrics)
+        rows = fetched(connection, query.where(named))
+        of, names, step, value, best, best_step = zip(*rows, strict=True) if rows else ((),) * 6
         columns = array("q", step), array("d", value), array("d", best), array("q", best_step)
-        for at, end in pairwise([*(i for i, each in enumerate(of) if not i or each != of[i - 1]), len(of)]):
-            mine = names[at:end]
-            mine = self._shared.setdefault("\0".join(mine), mine)
-            self.latest[of[at]] = Latest(of[at], mine, *(each[at:end] for each in columns))
+        count, end = Counter(of), 0  # of a trial's rows: they lie together
+        for trial, newest_step in sorted(last.items()):
+            at, end = end, end + count[trial]
+            found = self._shared.setdefault("\0".join(names[at:end]), names[at:end])
+            self.latest[trial] = Latest(trial, newest_step, found, *(each[at:end] for each in columns))
 
     def _read_evaluations(self, connection: Connection, since: ColumnElement[bool]) -> None:
         for each in self._evaluated(connection, evaluations, EvaluationRecord, since):

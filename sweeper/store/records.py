@@ -8,6 +8,8 @@ UNFINISHED = ("queued", "running", "paused")
 ENDS = ("complete", "pruned", "failed", "lost", "stopped")
 MAY_BE_RETRIED = ("failed", "lost")
 
+SWEEP_ENDS = ("complete", "failed")  # states of a sweep that has nothing left to run
+
 RETRIED = "retry"  # kind of the event that a trial which had ended so is to be run again
 
 
@@ -225,6 +227,9 @@ class AskRecord(NamedTuple):
     difference: float
     low: float
     high: float
+
+
+USAGE_EVERY = 60.0  # seconds between two samples of a worker
 
 
 class Usage(NamedTuple):

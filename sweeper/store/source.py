@@ -5,7 +5,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,10 +111,25 @@ def fetched(connection: Connection, query: Select[Any], **values: Any) -> Sequen
 
 
 def parsed(texts: Sequence[str | None]) -> list[Any]:
+    """Of few by Python's parser, which is there already; of many by pydantic's: numbers in a quarter of the
+    time, equal to the bit."""
+    loads = json.loads if len(texts) < AT_ONCE else _loads_of_many()
     found: list[Any] = []
     for at in range(0, len(texts), AT_ONCE):
-        found += json.loads(f"[{','.join(text or 'null' for text in texts[at : at + AT_ONCE])}]")
+        found += loads(f"[{','.join(text or 'null' for text in texts[at : at + AT_ONCE])}]")
     return found
+
+
+def _loads_of_many() -> Callable[[str], Any]:
+    from pydantic_core import from_json
+
+    def loads(text: str) -> Any:
+        try:
+            return from_json(text)
+        except ValueError:  # it knows half a surrogate for none of a text; or the text is damaged
+            return json.loads(text)
+
+    return loads
 
 
 class Same:

@@ -4,10 +4,9 @@ from sqlalchemy import delete, func, select
 
 from sweeper.store.engine import insert_or_ignore
 from sweeper.store.leased import Leased
-from sweeper.store.records import Usage
+from sweeper.store.records import USAGE_EVERY, Usage
 from sweeper.store.schema import usage
 
-EVERY = 60.0  # seconds between two samples of a worker
 MOST = 2000  # samples of a sweep that are kept
 
 
@@ -20,7 +19,7 @@ class UsageWriter(Leased):
         with self._transaction() as connection:
             newest = select(func.max(usage.c.time)).where(mine, usage.c.worker == worker)
             before = connection.execute(newest).scalar()
-            if before is not None and before <= now < before + EVERY:
+            if before is not None and before <= now < before + USAGE_EVERY:
                 return False
             row = {"sweep": self._sweep, "worker": worker, "time": now, "trial": trial, **said._asdict()}
             insert_or_ignore(connection, usage, [row])

@@ -84,6 +84,11 @@ def _of(rows: Sequence[Row], searched: Sequence[str]) -> list[str]:
     return [name for name in searched if any(name in row.values for row in rows)]
 
 
+def metrics_shown(also: Sequence[str]) -> list[str]:
+    """Of rows, where no column is asked for. also: other metrics that the sweep searches on."""
+    return ["test_ppl", *FLOORS, *also]
+
+
 def board_table(board: Board, rows: Sequence[Row], columns: Sequence[Column]) -> Grid:
     """A row's place on the board stands before all else: the answer names it so."""
     place = {row.configuration: i for i, row in enumerate(board.rows, start=1)}

@@ -33,6 +33,20 @@ _ASKED = {
     "ar": "logits = model(ids).logits  # row i predicts token i + 1",
     "sedd": "logits = model(ids, sigma=torch.tensor([0.7])).logits  # -log(1 - share that is masked)",
 }
+_ADAPTED = """
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+model = AutoModelForCausalLM.from_pretrained("FOLDER").eval()
+ids = tokenizer("some text", return_tensors="pt").input_ids
+logits = model(ids).logits  # row i predicts token i + 1; the mask's column is not asked
+"""
+_GOES_ON = (
+    "With transformers' own class, which reads left to right and knows no blocks. Under the masks of blocks "
+    "row i - 1 predicts token i, masked or not; the first of a block is predicted by the clean row before. "
+    "To go on from it: `pretrain.from=FOLDER data.tokenizer=FOLDER`, its mask's row included."
+)
 _OTHERS = "logits = model(ids).logits  # of each token; what stands at a masked one is predicted"
 _DRAWN = "drawn = model.draw(ids, length=model.config.model_length)\nprint(tokenizer.decode(drawn[0]))"
 
@@ -69,18 +83,21 @@ def named(reader: Reader, board: Board, trial: TrialRecord) -> Chosen:
     return Chosen(trial, f"Trial {trial.called} was asked for by its number; {takes}.", False)
 
 
-def card(reader: Reader, sweep: SweepRecord, board: Board, chosen: Chosen, checkpoint: str) -> str:
-    """checkpoint: 'best' or 'last', whose moving average the weights are."""
+def card(
+    reader: Reader, sweep: SweepRecord, board: Board, chosen: Chosen, checkpoint: str, adapted: str | None
+) -> str:
+    """checkpoint: 'best' or 'last', whose moving average the weights are. adapted: the model_type of the
+    causal model of transformers that it went on from, if it did."""
     trial = chosen.trial
     values = reader.configurations(sweep.id)[trial.configuration]
     objective, average = values["objective.name"], values.get("optimizer.ema")
     tags = dict.fromkeys(["bd3lm", objective, "language-model"])
-    front = (
-        f"library_name: transformers\npipeline_tag: {TASKS.get(objective, 'fill-mask')}\n"
-        f"tags: [{', '.join(tags)}]"
-    )
+    task = TASKS["ar"] if adapted else TASKS.get(objective, "fill-mask")
+    front = f"library_name: transformers\npipeline_tag: {task}\ntags: [{', '.join(tags)}]"
+    came = f", adapted from a {adapted}" if adapted else ""
     about = (
-        f"{_kind(values)}, of the sweep {_code(sweep.name)} ({trial.role}, seed {trial.seed}). {chosen.why} "
+        f"{_kind(values)}{came}, of the sweep {_code(sweep.name)} ({trial.role}, seed {trial.seed}). "
+        f"{chosen.why} "
         f"The weights are the moving average (decay {average}) of its {checkpoint} checkpoint: evaluations "
         "are of that, never of the weights as they are trained."
     )
@@ -90,7 +107,7 @@ def card(reader: Reader, sweep: SweepRecord, board: Board, chosen: Chosen, check
         f"# {_plain(sweep.name)}, trial {trial.called}\n{about}",
         "## The answer\n" + "\n\n".join(_quoted(line) for line in board.said),
         "## Its numbers\n" + _numbers(reader, sweep, board, trial),
-        "## To load it\n" + _loading(objective),
+        "## To load it\n" + (_going_on() if adapted else _loading(objective)),
         "## Its settings\nThose that are not a default.\n" + _fenced(_settings(values, trial), "yaml"),
         "## To make it again\n" + "\n\n".join(f"{what}:\n{_fenced(line, 'sh')}" for what, line in made),
         f"Code that ran it: {_code(sweep.code_version)}.",
@@ -105,6 +122,10 @@ def _loading(objective: str) -> str:
     lines = [_LOADING.strip(), asked, *([] if objective == "sedd" else [_DRAWN])]
     said = "With torch and transformers alone; FOLDER is where this file is. Its code is in it, and is run."
     return f"{said}\n" + _fenced("\n".join(lines), "python")
+
+
+def _going_on() -> str:
+    return f"{_GOES_ON}\n" + _fenced(_ADAPTED.strip(), "python")
 
 
 def _kind(values: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ is."""
 import math
 from typing import Any
 
-from sweeper.planning.objectives import Trained, nearest
+import numpy as np
+
+from sweeper.planning.objectives import Trained, is_published, nearest
 from trainer.noise.density import FINE, SAME, TENTHS
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -32,14 +34,17 @@ def lines(one: Trained) -> list[str]:
     ]
     if one.kind == "sum of bounds":
         shares = ", ".join(f"{label} {share:.1%}" for label, share in bounds(one) if share >= 0.0005)
+        said.append(f"  s from 0 to 1  |{curve(improved(one))}|  B_s, the bounds over rates above s > 0")
         said.append(f"  its bounds     over rates above s: {shares}")
     return [*said, f"  published      {_near(one, *nearest(one))}"]
 
 
 def _near(one: Trained, others: list[Trained], apart: float) -> str:
     names = ", ".join(each.name for each in others)
-    if one.density.same(others[0].density):
+    if is_published(one, others[0]):
         return f"the same as {names}"
+    if one.density.same(others[0].density):
+        return f"the density of {names}; another objective by its {', '.join(one.differs(others[0]))}"
     return (
         f"nearest {names}, {f'{apart:.1%} of it elsewhere' if apart > SAME else 'the same but for a factor'}"
     )
@@ -50,22 +55,25 @@ def curve(d_K: list[float]) -> str:
     each = FINE // COLUMNS
     means = [sum(d_K[i : i + each]) / each for i in range(0, FINE, each)]
     top = max(means)
-    return "".join(BARS[math.ceil(mean / top * (len(BARS) - 1) - 1e-9)] for mean in means)
+    return "".join(BARS[max(0, math.ceil(mean / top * (len(BARS) - 1) - 1e-9))] for mean in means)
 
 
 def bounds(one: Trained) -> list[tuple[str, float]]:
     """(s, share of the total) of the improved bounds that it is made of: s = 0, the bound itself, and s in
     each tenth."""
-    nu_K, total = one.density.bounds_K, float(one.density.d_K.mean())
-    part_K = [float(nu) * (1 - k / FINE) / total for k, nu in enumerate(nu_K)]
-    bound, each = one.density.bound / total, FINE // TENTHS
+    part_K, each = improved(one), FINE // TENTHS
     tenths = [sum(part_K[i : i + each]) for i in range(0, FINE, each)]
     labels = [f"s in [{k / TENTHS:g}, {(k + 1) / TENTHS:g})" for k in range(TENTHS)]
-    return [
-        ("s = 0", bound),
-        (labels[0], tenths[0] - bound),
-        *zip(labels[1:], tenths[1:], strict=True),
-    ]
+    bound = one.density.bound / float(one.density.d_K.mean())
+    return [("s = 0", bound), *zip(labels, tenths, strict=True)]
+
+
+def improved(one: Trained) -> list[float]:
+    """What B_s has of the total, for s > 0 in each bin of FINE."""
+    found, s_K = one.density, np.arange(FINE) / FINE
+    part_K = found.bounds_K * (1 - s_K)
+    part_K[0] -= found.bound
+    return [float(part) for part in part_K / found.d_K.mean()]
 
 
 def as_json(one: Trained) -> dict[str, Any]:
@@ -84,6 +92,6 @@ def as_json(one: Trained) -> dict[str, Any]:
         "nearest": {
             "names": [each.name for each in near],
             "apart": apart,
-            "same": found.same(near[0].density),
+            "same": is_published(one, near[0]),
         },
     }

@@ -47,7 +47,7 @@ class Wandb(Tracker):
             import wandb  # noqa: F401
         except ModuleNotFoundError:
             raise TrackerError(lacks("follow --to wandb:PROJECT", "wandb", "trackers")) from None
-        if why := _offline():
+        if why := offline():
             say(f"{why}: each trial is written to {os.environ.get('WANDB_DIR', '.')}/wandb when it has ended")
         return cls(place, sweep, bool(why))
 
@@ -58,7 +58,7 @@ class Wandb(Tracker):
         return None if self._there(self._id_of(run.name)) == _mark(run) else {}
 
     def send(self, run: Run, rows: Sequence[MetricRow]) -> None:
-        with _in_sentences(run.name):
+        with in_sentences(run.name):
             growing = self._begun(run)
             for step, values in by_step(rows).items():
                 growing.log(values, step=step)
@@ -70,7 +70,7 @@ class Wandb(Tracker):
         id, mark = self._id_of("answer"), {"answer": answer}
         if self._there(id) == mark:
             return
-        with _in_sentences("the answer"):
+        with in_sentences("the answer"):
             self._clear(id)
             self._init("answer", {}, []).summary["answer"] = answer
             self._finish("answer", 0, mark)
@@ -81,7 +81,7 @@ class Wandb(Tracker):
 
     def _begun(self, run: Run) -> Any:
         if run.name not in self._open:
-            with _in_sentences(run.name):
+            with in_sentences(run.name):
                 self._clear(self._id_of(run.name))
                 tags = [each for each in run.facts.get("tags", "").split(", ") if each]
                 self._init(run.name, dict(run.values), tags)
@@ -145,8 +145,11 @@ def _mark(run: Run) -> dict[str, Any]:
     return dict(run.facts)
 
 
-def _offline() -> str:
+def offline() -> str:
     """Why nothing can be sent to the server; '' where it can."""
+    for name in ("WANDB_MODE", "WANDB_BASE_URL", "WANDB_DIR"):
+        if os.environ.get(name) == "":  # to the library an empty one is a mistake
+            del os.environ[name]
     if (mode := os.environ.get("WANDB_MODE")) is not None:
         return "" if mode == "online" else f"WANDB_MODE is {mode}"
     server = urlsplit(os.environ.get("WANDB_BASE_URL", HERE))
@@ -161,8 +164,10 @@ def _offline() -> str:
 
 
 @contextmanager
-def _in_sentences(what: str) -> Iterator[None]:
+def in_sentences(what: str) -> Iterator[None]:
     try:
         yield
+    except TrackerError:  # has its sentence
+        raise
     except Exception as error:  # its service's errors have no class in common
         raise TrackerError(f"Weights & Biases, {what}: {str(error).partition(chr(10))[0]}") from error

@@ -76,10 +76,11 @@ def line(rng: random.Random, usual: dict[str, str]) -> list[str]:
     return said + ENDLESS.get(words[0], [])
 
 
-def answered(words: list[str]) -> tuple[int, str]:
+def answered(words: list[str], program: Any = app) -> tuple[int, str]:
+    """The exit code, and all that is printed."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with redirect_stdout(out), redirect_stderr(out), pytest.raises(SystemExit) as ended:
-        last_resort(lambda: app(words, prog_name="python -m sweeper"))
+        last_resort(lambda: program(words, prog_name="python -m"))
     out.seek(0)
     return int(ended.value.code or 0), out.read()
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.gpu.learners import PRECISIONS, distance, learner_of, tokens_for, vector
 from trainer.training.cuda_graphs import CapturedStep
-from trainer.training.learner import Learner
+from trainer.training.learner import Learner, Step
 
 pytestmark = pytest.mark.gpu
 ERROR = {"float32": 2e-5, "bfloat16": 2e-2}
@@ -77,7 +77,7 @@ def test_steps_as_a_gpu_takes_them_are_the_plain_ones(device: torch.device, comp
     for each in ("auto", "off"):
         learner = learner_of(device, compute__compile=each, compute__graph=each)
         steps = [
-            learner.take_step(tokens_for(learner, s), learner.config.finetune, "finetune", s, s)
+            learner.take_step(Step(tokens_for(learner, s), learner.config.finetune, "finetune", s, s))
             for s in range(1, 6)
         ]
         found.append((steps, vector(learner.model.parameters()), vector(learner.average.parameters())))

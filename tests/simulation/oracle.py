@@ -22,7 +22,6 @@ from trainer.config.train_config import TrainConfig
 
 DECISIONS = ("repeat", "confirm", "warm start", "score")  # events that tell of one
 MOST = {each.kind: each.most for each in (Damaged, Stale, Unready)}
-SAID_ONCE = ("end", "prune", "failure")  # events of a trial's end
 
 
 def check(sweep: Sweep, faults: Sequence[Fault | Damage] = ()) -> None:
@@ -50,6 +49,8 @@ def check(sweep: Sweep, faults: Sequence[Fault | Damage] = ()) -> None:
         _costs(sweep, reader, own, disturbed=bool(faults))
         _budget(sweep, reader, own, faults)
     _steps(sweep)
+    if twice := tables.said_to_have_ended_twice(sweep.store):
+        raise Violation("doubled", f"trials {twice} are said to have ended more than once")
     _tables_are_sound(sweep)
 
 
@@ -156,10 +157,6 @@ def _none_twice(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> 
     twice = [key for key, times in counted.items() if times > 1]
     if twice:
         raise Violation("doubled", f"one configuration and seed has two trials: {twice}")
-    events = reader.events(record.id, limit=100_000)
-    said = Counter(each.trial for each in events if each.kind in SAID_ONCE and each.trial)
-    if ended_twice := [trial for trial, times in said.items() if times > 1]:
-        raise Violation("doubled", f"trials {ended_twice} are said to have ended more than once")
 
 
 def _rows(reader: Reader, record: SweepRecord, own: list[TrialRecord]) -> None:

@@ -100,7 +100,11 @@ class Sweep:
         finally:
             led, self._leads = self._leads, before[0] is not None
             self.world.saves = not self.world.dead and self.world.random.random() < 0.7
-            self.workers.close()
+            try:
+                self.workers.close()
+            except Killed:  # while its workers save
+                ending = "killed"
+                self.workers.close()
             self.world.saves = True
             self.world.bury(earlier)
             self.driver, self.workers = before

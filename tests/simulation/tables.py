@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sweeper.store.records import RETRIED
+
 OTHERS = ("controls", "asks")  # tables that anyone may write to
 
 
@@ -24,6 +26,17 @@ def holders(file: Path) -> list[Any]:
 def rows(file: Path, question: str, *values: Any) -> list[Any]:
     with closing(sqlite3.connect(file)) as database:
         return database.execute(question, values).fetchall()
+
+
+def said_to_have_ended_twice(file: Path) -> list[int]:
+    """Trials; what was said before one was retried does not count."""
+    ended = f"""
+        SELECT trial FROM events AS said
+        WHERE kind IN ('end', 'prune', 'failure') AND trial IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM events AS later
+            WHERE later.trial = said.trial AND later.kind = '{RETRIED}' AND later.id > said.id)
+        GROUP BY trial HAVING count(*) > 1"""
+    return [trial for (trial,) in rows(file, ended)]
 
 
 def execute(file: Path, statement: str) -> None:

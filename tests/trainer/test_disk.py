@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer.checkpoints import checkpoint
-from trainer.disk import replace_durably, write_durably
+from trainer.disk import open_file, replace_durably, write_durably
 
 
 class Disk:
@@ -68,3 +68,21 @@ def test_a_file_is_the_old_or_the_new_one_whenever_power_is_lost(
     new = path.read_bytes()
     assert all(left <= {b"old", new} for left in disk.moments), "never a part"
     assert disk.moments[-1] == {new}, "it is there when the call returns"
+
+
+@pytest.mark.parametrize("content", [b"", b"some text\n" * 1000])
+def test_a_file_is_read_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with open_file(tmp_path / "a") as file:
+        assert file.read() == content
+
+
+def test_what_has_no_end_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="no file, but a pipe or a device"):
+            open_file(path)
+    with pytest.raises(IsADirectoryError):
+        open_file(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "none")

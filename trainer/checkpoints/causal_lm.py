@@ -1,9 +1,10 @@
-"""Weights of a causal language model of transformers, as a denoiser takes them over.
+"""Weights of a causal language model of transformers, as a denoiser takes them over, and gives them back.
 
 A folder as transformers saves it: config.json, model.safetensors or several files with an index, and where it
 has one the tokenizer. Weights pass unchanged, widened to float32. The vocabulary is the run's: words keep
-their rows; the mask's row, in the embedding and in an untied head, is the mean of the words'; rows behind the
-last word, which pad a vocabulary to a round number, are left out.
+their rows; the mask's row, in the embedding and in an untied head, is the mean of the words', but where the
+file says that it was trained, as one that was given back does; rows behind the last word, which pad a
+vocabulary to a round number, are left out.
 Shapes: W rows in the file, V vocabulary with the mask, D width.
 """
 
@@ -11,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
+from trainer.checkpoints.interchange import tokenizer_config, write_json
 from trainer.checkpoints.published_weights import PublishedWeights
-from trainer.config.published import weights_file
+from trainer.config.published import WEIGHTS, weights_file
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
 from trainer.network.adapted import Adapted
@@ -22,6 +25,7 @@ from trainer.settings.causal_lm import CausalLM
 PREFIXES = ("model.", "transformer.")  # before a bare name: Llama's and its like, GPT-2's
 BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")  # old files hold them: made anew here
 HEAD = "lm_head.weight"
+MASK = "trained_mask"  # in the file's metadata: the id of the mask, whose rows are not the words' mean
 PADDING = 127  # rows behind the last word: to a multiple of 128, or in a large vocabulary a hundredth
 
 
@@ -48,15 +52,43 @@ def load_causal_lm(path: Path, model: Adapted, tokenizer: Tokenizer) -> dict[str
         if strange := sorted(stored.keys() - parameters.keys() - {HEAD}):
             raise CheckpointError(f"{weights}: {strange[0]} is not part of a {source.model_type} network")
         tensors = {name: file.tensor(stored[name]) for name in parameters}
+        mask_is_trained = file.metadata.get(MASK) == str(tokenizer.mask_id)
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"{weights}: {name} holds {str(tensor.dtype).removeprefix('torch.')}")
         if not tensor.isfinite().all():
             raise CheckpointError(f"{weights}: {name} is not finite")
+    if mask_is_trained:
+        return {name: tensor.float() for name, tensor in tensors.items()}
     return {
         name: with_mask(tensor.float(), tokenizer) if name in model.vocabulary else tensor.float()
         for name, tensor in tensors.items()
     }
+
+
+def save_causal_lm(folder: Path, model: Adapted, tokenizer: Tokenizer, length: int) -> None:
+    """Writes model.safetensors, config.json and the tokenizer's files into a folder that is there, as
+    transformers has them: a causal model with one word more, the mask, whose row of the head is not asked.
+
+    length: tokens of a text, as trained.
+    """
+    source = model.shape.source
+    assert source is not None, "an adapted network has a source"
+    tensors = {
+        name if name == HEAD else f"{source.prefix}{name}": parameter.detach().contiguous()
+        for name, parameter in model.named_parameters()
+    }
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt", MASK: str(tokenizer.mask_id)})
+    said = {
+        **source.model_dump(mode="json", exclude_none=True),
+        "architectures": [source.architecture],
+        "torch_dtype": "float32",
+        "vocab_size": tokenizer.vocab_size,
+        **{f"{kind}_token_id": getattr(tokenizer, f"{kind}_id") for kind in ("bos", "eos", "mask")},
+    }
+    write_json(folder / "config.json", said)
+    tokenizer.save(folder)
+    write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer, length))
 
 
 def with_mask(rows_WD: torch.Tensor, tokenizer: Tokenizer) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from trainer.checkpoints import checkpoint
+from trainer.checkpoints.causal_lm import save_causal_lm
 from trainer.checkpoints.interchange import (
     CODE,
     PublicConfig,
@@ -29,6 +30,8 @@ from trainer.data.pretrained import pretrained
 from trainer.data.tokenizer import Tokenizer
 from trainer.disk import replace_durably, to_disk, write_durably
 from trainer.errors import CheckpointError
+from trainer.network.adapted import Adapted
+from trainer.network.model import Denoiser
 from trainer.noise.clips import FIRST_TIME
 from trainer.settings.sizes import SIZES
 
@@ -88,30 +91,46 @@ def export_run(
     beside: Mapping[str, str] = MappingProxyType({}),
     replace: bool = False,
 ) -> None:
-    """Makes `out` a published checkpoint of a run's best or last one, its moving average applied.
+    """Makes `out` a published checkpoint of a run's best or last one, its moving average applied. A network
+    that is a causal model of transformers goes out in transformers' own layout.
 
     The run's corpus is prepared. beside: texts that go into the folder, by the name of their file. replace:
     an exported model that is there gives way once this one is whole. Raises CheckpointError or DataError.
     """
     check_place(out, replace)  # before anything takes long
     config, path = read_config(folder), folder / f"{name}.safetensors"
-    with checkpoint.Checkpoint(path) as file:
-        if source := source_in(file):
-            raise CheckpointError(
-                f"{path}: its network is a {source.model_type} of transformers, for which the public layout "
-                "has no place; its weights are in this file, those of its moving average under ema."
-            )
     model, corpus, block_size, _ = open_trained(config, path, device="cpu")
     facts = checkpoint.read_facts(path)
     if facts["corpus"]["tokenizer"] != corpus.tokenizer.fingerprint:
         raise CheckpointError(f"{path}: was trained with another tokenizer than {config.data.name} has now")
+    with _whole_folder(out, replace) as partial:
+        if isinstance(model, Adapted):
+            save_causal_lm(partial, model, corpus.tokenizer, config.data.length)
+        else:
+            public = _public_config(config, facts, model, corpus.tokenizer, block_size)
+            save_published(partial, model.state_dict(), public, corpus.tokenizer)
+        for file_name, text in beside.items():
+            (partial / file_name).write_text(text, encoding="utf-8")
+
+
+def adapted_in(path: Path) -> str | None:
+    """The model_type of the causal model of transformers that a run's checkpoint is, if it is one."""
+    with checkpoint.Checkpoint(path) as file:
+        source = source_in(file)
+    return None if source is None else source.model_type
+
+
+def _public_config(
+    config: TrainConfig, facts: Mapping[str, Any], model: Denoiser, tokenizer: Tokenizer, block_size: int
+) -> PublicConfig:
+    """facts: of the checkpoint."""
     clip = config.pretrain.clip if facts["phase"] == "pretrain" else config.finetune.clip
     low, high = facts["progress"].get("clip") or (clip.low, clip.high)  # the first is what a search has found
     objective = config.objective
     by_blocks = objective.noisy and not objective.whole
-    public = PublicConfig(
+    return PublicConfig(
         block_size=block_size,
-        vocab_size=corpus.tokenizer.vocab_size,
+        vocab_size=tokenizer.vocab_size,
         model_length=config.data.length,
         hidden_dim=config.model.width,
         cond_dim=config.model.cond_width,
@@ -126,10 +145,6 @@ def export_run(
         sampling_eps_min=max(low, FIRST_TIME),
         sampling_eps_max=high,
     )
-    with _whole_folder(out, replace) as partial:
-        save_published(partial, model.state_dict(), public, corpus.tokenizer)
-        for file_name, text in beside.items():
-            (partial / file_name).write_text(text, encoding="utf-8")
 
 
 def run_values(public: PublicConfig) -> dict[str, Any]:

@@ -120,11 +120,11 @@ def save_published(
         }
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})  # transformers asks for the format
     ids = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_id") for kind in ("bos", "eos", "mask")}
-    _write_json(folder / "config.json", {**_FOR_TRANSFORMERS, **config.model_dump(), **ids})
+    write_json(folder / "config.json", {**_FOR_TRANSFORMERS, **config.model_dump(), **ids})
     for name in CODE:
         shutil.copyfile(Path(__file__).with_name(name), folder / name)
     tokenizer.save(folder)
-    _write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer, config.model_length))
+    write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer, config.model_length))
 
 
 _FOR_TRANSFORMERS = {
@@ -139,7 +139,7 @@ _FOR_TRANSFORMERS = {
 }
 
 
-def _tokenizer_config(tokenizer: Tokenizer, length: int) -> dict[str, Any]:
+def tokenizer_config(tokenizer: Tokenizer, length: int) -> dict[str, Any]:
     """What AutoTokenizer needs besides tokenizer.json: the special ids, which need not be words of it."""
     ids = {"bos_token": tokenizer.bos_id, "eos_token": tokenizer.eos_id, "mask_token": tokenizer.mask_id}
     words = {kind: tokenizer.backend.id_to_token(i) or f"<|{kind}|>" for kind, i in ids.items()}
@@ -177,5 +177,5 @@ def _averages(path: Path, stored: Mapping[str, str], model: Denoiser) -> dict[st
     return {name: stored[shadow] for name, shadow in averages.items()}
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

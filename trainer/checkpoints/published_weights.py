@@ -18,6 +18,7 @@ class PublishedWeights:
     def __init__(self, path: Path):
         self.path = weights_file(path)  # or the index
         self.entries: dict[str, Entry] = {}
+        self.metadata: dict[str, str] = {}  # of several files what any of them says
         self._homes: dict[str, TensorsFile] = {}
         self._opened = ExitStack()
         with ExitStack() as opened:
@@ -27,6 +28,7 @@ class PublishedWeights:
                 if places and (wrong := sorted(name for name in file.entries if places.get(name) != place)):
                     raise CheckpointError(f"{place}: has {wrong[0]}, and by {self.path.name} it has not")
                 self.entries |= file.entries
+                self.metadata |= file.metadata
                 self._homes |= dict.fromkeys(file.entries, file)
             if lacking := sorted(places.keys() - self.entries.keys()):
                 name = lacking[0]

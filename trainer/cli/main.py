@@ -47,6 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+LONGEST = 200_000  # bytes of a file of settings: seconds of reading
+
 EvaluationOverrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE...", help="Of evaluation.* alone: evaluation.sequences=1000."),
@@ -164,16 +166,23 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    from trainer.disk import open_file
     from trainer.values import flatten
 
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        with open_file(path) as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            fail(3, f"{path}: more than {LONGEST:,} bytes, which are no run's settings")
+        values = YAML(typ="safe", pure=True).load(text.decode())
     except MarkedYAMLError as error:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         fail(3, f"{path}{place}: not YAML: {error.problem or error.context}")
     except OSError as error:
         fail(3, f"{path}: {error.strerror}")
+    except RecursionError:
+        fail(3, f"{path}: nested too deeply")
     except (YAMLError, ValueError) as error:
         fail(3, f"{path}: {' '.join(str(error).split())}")
     if not isinstance(values, dict):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from trainer.errors import lacks
 from trainer.paths import absolute_if_there, may_be_on_hub
 from trainer.values import Settings
 
@@ -27,11 +29,13 @@ class Look(NamedTuple):
     unseen: Mapping[str, str] = {}  # what is not on this machine, or is only read when it is prepared
 
 
-def no_folder(field: str, name: str) -> Look:
-    """Of a field that takes a folder, or a name on the hub: here is no such folder."""
-    if may_be_on_hub(name):
-        return Look({}, {field: f"{name} is no folder here: as a name on the hub it is not looked at"})
-    return Look({field: f"{name}: there is no such folder"})
+def no_folder(field: str, name: str, package: str, extra: str = "hub") -> Look:
+    """Of a field that takes a folder, or a name on the hub: here is no such folder. package: which reads it;
+    what was prepared before needs none."""
+    if not may_be_on_hub(name):
+        return Look({field: f"{name}: there is no such folder"})
+    said = f"{name} is no folder here: as a name on the hub it is not looked at"
+    return Look({}, {field: said if find_spec(package) else f"{said}; {lacks('it', package, extra)}"})
 
 
 class DataSet(Settings):

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from trainer.data.wikitext import articles
+from trainer.disk import open_file
 from trainer.errors import DataError
 
-JSON_LINES, TABLES, COMPRESSED = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, (".gz", ".zst")
-LARGEST_LIST = 256_000_000  # bytes of a .json that is one list, which is read whole
+FIRST_LINES = (".jsonl", ".ndjson")  # that every version has read as rows
+JSON_LINES = (*FIRST_LINES, ".jl", ".jsonlines", ".ldjson")
+TABLES, COMPRESSED = {".csv": ",", ".tsv": "\t"}, (".gz", ".zst")
+LARGEST_LIST = 256_000_000  # characters of a .json that is one list, which is read whole
+LARGEST_ROW = 64_000_000  # of a line of JSON, or a cell of a table: it is read whole, too
 SHOWN = 10  # names of fields in a sentence
 LOOKED_AT = 2**16  # characters, of a text file's beginning
 
@@ -57,11 +61,13 @@ def inner_suffix(path: Path) -> str:
 def reading(path: Path, begins: bytes) -> str:
     """Of the fingerprint: a file's suffix, and how it is read where the first version read it otherwise."""
     suffix = inner_suffix(path)
+    if suffix in JSON_LINES and suffix not in FIRST_LINES:
+        return f"{suffix}{path.suffix} rows"
     if path.suffix.lower() in COMPRESSED:
         return f"{suffix}{path.suffix}"
     if suffix == ".json" or suffix in TABLES:
         return f"{path.suffix} rows"
-    is_text = suffix not in (*JSON_LINES, ".parquet")
+    is_text = suffix not in (*FIRST_LINES, ".parquet")
     return f"{path.suffix} unmarked" if is_text and begins.startswith(BOM_UTF8) else path.suffix
 
 
@@ -108,21 +114,36 @@ def _lines(path: Path, newline: str | None = None) -> Iterator[io.TextIOWrapper]
         raise DataError(f"{path} is cut off or damaged: {error}.") from None
 
 
-def _opened(path: Path) -> BinaryIO:
-    if path.suffix.lower() == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    if path.suffix.lower() == ".zst":
-        import pyarrow as pa
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with open_file(path) as file:
+        if path.suffix.lower() == ".gz":
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        elif path.suffix.lower() == ".zst":
+            import pyarrow as pa
 
-        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression="zstd")))
-    return path.open("rb")
+            yield cast(BinaryIO, io.BufferedReader(pa.input_stream(file, compression="zstd")))
+        else:
+            yield file
 
 
 # --- rows ---
+def _rows_lines(lines: io.TextIOWrapper) -> Iterator[str]:
+    """Cut where they are too long."""
+    return iter(lambda: lines.readline(LARGEST_ROW), "")
+
+
+def _whole(path: Path, number: int, line: str) -> str:
+    """Raises DataError where it was cut."""
+    if len(line) == LARGEST_ROW:
+        raise DataError(f"{path}:{number} is a row of {LARGEST_ROW:,} characters or more, which is not read.")
+    return line
+
+
 def _json_rows(path: Path, suffix: str) -> Iterator[tuple[int, Any]]:
     """(line, row): an object a line; or, in a .json, one list of them, each said to stand on line 1."""
     with _lines(path) as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_rows_lines(lines), 1):
             if suffix == ".json" and line.lstrip().startswith("["):
                 rest = line + lines.read(LARGEST_LIST)
                 if lines.read(1):
@@ -133,7 +154,7 @@ def _json_rows(path: Path, suffix: str) -> Iterator[tuple[int, Any]]:
                 yield from ((number, row) for row in _from_json(path, number, rest))
                 return
             if line.strip():
-                yield number, _from_json(path, number, line)
+                yield number, _from_json(path, number, _whole(path, number, line))
 
 
 def _from_json(path: Path, number: int, text: str) -> Any:
@@ -146,9 +167,10 @@ def _from_json(path: Path, number: int, text: str) -> Any:
 
 
 def _table_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(2**31 - 1)  # a document is longer than the cells that the library thinks of
+    csv.field_size_limit(LARGEST_ROW)  # a document is longer than the cells that the library thinks of
     with _lines(path, newline="") as lines:
-        rows = csv.DictReader(lines, delimiter=delimiter, strict=True)
+        whole = (_whole(path, number, line) for number, line in enumerate(_rows_lines(lines), 1))
+        rows = csv.DictReader(whole, delimiter=delimiter, strict=True)
         try:
             yield from ((rows.line_num, row) for row in rows)
         except csv.Error as error:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from trainer.data.base import DataSet, Look, Split, part_of_train
 from trainer.data.documents import NoField, begins_with_text, documents_of, reading
+from trainer.disk import NO_FILE, open_file
 from trainer.errors import DataError
 from trainer.paths import Pattern
 
@@ -22,9 +23,9 @@ SMALL = 20_000_000  # bytes of train, up to which it is read to see whether each
 
 
 class Files(DataSet):
-    """Files by path or glob. A document a row: *.jsonl, *.ndjson, *.json (an object a line, or one list of
-    them), *.parquet, *.csv, *.tsv (with a line of names); any other is UTF-8 text. All but parquet may be .gz
-    or .zst as well.
+    """Files by path or glob. A document a row: *.jsonl (or .ndjson, .jl, .jsonlines, .ldjson), *.json (an
+    object a line, or one list of them), *.parquet, *.csv, *.tsv (with a line of names); any other is UTF-8
+    text. All but parquet may be .gz or .zst as well.
 
     Without `valid` or `test`, 5% of the train documents are held out for each, by hash of their text.
     """
@@ -91,6 +92,8 @@ class Files(DataSet):
             wrong = "matches no file"
             if os.path.isdir(pattern):
                 wrong = "is a folder: name its files, as in '*.txt'"
+            elif os.path.exists(pattern):
+                wrong = f"is {NO_FILE}"
             raise DataError(f"data.{split}: {pattern} {wrong}.")
         return paths
 
@@ -130,7 +133,7 @@ def _hash_all(paths: list[Path]) -> str:
 @lru_cache(maxsize=4096)
 def _hash_one(path: str, size: int, modified: int) -> str:
     """A text that is read in another way than before has another key: no prepared corpus is taken for it."""
-    with open(path, "rb") as file:
+    with open_file(Path(path)) as file:
         how = reading(Path(path), file.read(3))
         file.seek(0)
         return f"{how}:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -50,7 +50,7 @@ class HubDataSet(DataSet):
     def look_at_text(self) -> Look:
         folder = Path(self.path)
         if not folder.is_dir():
-            return no_folder("path", self.path)
+            return no_folder("path", self.path, "datasets")
         if not any(each.is_file() for each in folder.rglob("*")):
             return Look({"path": f"{folder} is empty"})
         return Look({}, {"path": f"{folder} is there; its tables are read when they are prepared"})

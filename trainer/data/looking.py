@@ -23,7 +23,7 @@ def _look_at_tokenizer(data: DataSet) -> Look:
     if data.own_tokenizer() is not None or name == type(data).model_fields["tokenizer"].default:
         return Look()
     if not Path(name).is_dir():
-        return no_folder("tokenizer", name)
+        return no_folder("tokenizer", name, "transformers")
     try:
         glance(name, data.eos)
     except DataError as error:

@@ -25,7 +25,7 @@ def pretrained(name: str, eos: str | None = None) -> Tokenizer:
     alone says neither: `eos` does, a word of it, which goes before the tokenizer's own. Raises DataError.
     """
     folder = Path(name)
-    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    files = _files(folder) if folder.is_dir() else set()
     if {"tokenizer.json", "special_ids.json"} <= files:
         return _opened(folder, lambda: _sound(Tokenizer.open(folder), folder))
     if "tokenizer_config.json" not in files:
@@ -42,13 +42,18 @@ def glance(name: str, eos: str | None = None) -> None:
     """Whether `pretrained` will do, of a folder: without transformers, whose import takes seconds, where the
     folder's own files say which tokens end a document. Raises DataError as that does, or OSError."""
     folder = Path(name)
-    files = {path.name for path in folder.iterdir()}
+    files = _files(folder)
     if {"tokenizer.json", "tokenizer_config.json"} <= files and "special_ids.json" not in files:
         special = _opened(folder, lambda: _special_tokens(folder))
         if any(special.get(each) for each in ("eos_token", "sep_token")):
             _opened(folder, lambda: _by_its_files(folder, special, eos))
             return
     pretrained(name, eos)
+
+
+def _files(folder: Path) -> set[str]:
+    """Their names; what is no file, a pipe, is as good as not there, for it may never be read to its end."""
+    return {path.name for path in folder.iterdir() if path.is_file()}
 
 
 def _special_tokens(folder: Path) -> dict[str, str]:

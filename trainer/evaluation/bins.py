@@ -3,21 +3,21 @@
 BINS equal bins of p (move_chance). B batch, L length.
 """
 
-from collections.abc import Generator
-from typing import NamedTuple
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trainer.config.evaluation import EvaluationConfig
 from trainer.data.corpus import Corpus
-from trainer.evaluation.variance import loss_of, valid_batch
+from trainer.evaluation.variance import losses_of, valid_batch
 from trainer.network.model import Denoiser
 from trainer.noise.arrays import Array, to_dtype_of, to_float64
 from trainer.noise.clips import Interval
 from trainer.noise.reweighting import Unweighted, normalizer
 from trainer.noise.schedules import NoiseLevel, NoiseSchedule
 from trainer.noise.times import UniformTime
-from trainer.objectives.base import Objective
+from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 
@@ -57,39 +57,48 @@ def bins(
         return []
     passes = -(-config.variance_batches // BINS)
     unweighted = phase.of_diffusion().model_copy(update={"reweighting": Unweighted(), "time": UniformTime()})
+    times = {i: u_U for i, u_U in enumerate(times_by_bin(phase) if passes else []) if len(u_U)}
+    rngs = {i: np.random.default_rng(seed_of(config.seed, "bins", i)) for i in times}
+    looks: dict[int, list[_Look]] = {i: [] for i in times}
+    for k in range(passes):
+        x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, k)
+        at = [u_U[int((k + rngs[i].random()) / passes * len(u_U))] for i, u_U in times.items()]
+        levels = [phase.time.level(phase.schedule, phase.clip, float(u), 1.0) for u in at]
+        phases = [unweighted.model_copy(update={"clip": _At(fixed=level)}) for level, _ in levels]
+        seeds = [seed_of(config.seed, "bin masks", i, k) for i in times]
+        losses = yield from losses_of(model, objective, x0_BL, phases, seeds)
+        for i, level, loss in zip(times, levels, losses, strict=True):
+            looks[i].append(_Look(*level, loss))
+    return [_bin(i, len(u_U) / DRAWS, looks[i], phase) for i, u_U in times.items()]
+
+
+class _Look(NamedTuple):
+    """At one time of a bin."""
+
+    level: NoiseLevel
+    over_density: Any  # 1 / density of that time
+    loss: TokenLoss
+
+
+def _bin(i: int, share: float, looks: Sequence[_Look], phase: Phase) -> Bin:
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, 1.0)
-    found = []
-    for i, u_U in enumerate(times_by_bin(phase) if passes else []):
-        if not len(u_U):
-            continue
-        rng = np.random.default_rng(seed_of(config.seed, "bins", i))
-        move_chance, masked, tokens, nats, charged = 0.0, 0, 0, 0.0, 0.0
-        for k in range(passes):
-            u = u_U[int((k + rng.random()) / passes * len(u_U))]
-            level, over_density = phase.time.level(phase.schedule, phase.clip, float(u), 1.0)
-            at_t = unweighted.model_copy(update={"clip": _At(fixed=level)})
-            x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, k)
-            loss = loss_of(model, objective, x0_BL, at_t, 1.0, seed_of(config.seed, "bin masks", i, k))
-            total = loss.loss_BL.double().sum().item()
-            move_chance += level.move_chance / passes
-            masked += int(loss.loss_BL.count_nonzero())
-            tokens += int(loss.scored_BL.sum())
-            nats += total / level.loss_scale
-            charged += total * over_density * phase.reweighting.weight(level) / divisor
-            yield None
-        share = len(u_U) / DRAWS
-        found.append(
-            Bin(
-                centre=(i + 0.5) / BINS,
-                share=share,
-                move_chance=float(move_chance),
-                masked=masked / tokens,
-                tokens=tokens,
-                nats=float(nats / masked) if masked else float("nan"),
-                objective=float(share * charged / tokens),
-            )
-        )
-    return found
+    move_chance, masked, tokens, nats, charged = 0.0, 0, 0, 0.0, 0.0
+    for level, over_density, loss in looks:
+        total = loss.loss_BL.double().sum().item()
+        move_chance += level.move_chance / len(looks)
+        masked += int(loss.loss_BL.count_nonzero())
+        tokens += int(loss.scored_BL.sum())
+        nats += total / level.loss_scale
+        charged += total * over_density * phase.reweighting.weight(level) / divisor
+    return Bin(
+        centre=(i + 0.5) / BINS,
+        share=share,
+        move_chance=float(move_chance),
+        masked=masked / tokens,
+        tokens=tokens,
+        nats=float(nats / masked) if masked else float("nan"),
+        objective=float(share * charged / tokens),
+    )
 
 
 def times_by_bin(phase: Phase) -> list[np.ndarray]:

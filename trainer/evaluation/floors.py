@@ -15,6 +15,8 @@ from trainer.evaluation.kneser_ney import kneser_ney
 from trainer.randomness import strided_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer.config.evaluation import EvaluationConfig
     from trainer.data.corpus import Corpus
 
@@ -26,10 +28,22 @@ FLOORS = {  # what each is called
     "source_nelbo": "the source itself",
 }
 
+# By the folder, whose name says what is in it, and which sequences are looked at.
+_COUNTED: dict[tuple[Path, int, int], dict[str, float]] = {}
+
 
 def floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
     """Floors on the sequences of the valid split that the bound is estimated on; and what its source itself
-    pays for them, where its law is known: no honest bound lies below, but by chance."""
+    pays for them, where its law is known: no honest bound lies below, but by chance.
+
+    Counted once in a process: the trials of a worker are of one text, and fifty million tokens may be."""
+    of = corpus.folder, evaluation.seed, evaluation.sequences
+    if of not in _COUNTED:
+        _COUNTED[of] = _floors(corpus, evaluation)
+    return dict(_COUNTED[of])
+
+
+def _floors(corpus: Corpus, evaluation: EvaluationConfig) -> dict[str, float]:
     train_SL, valid_SL = corpus.train.tokens_SL, corpus.valid.tokens_SL
     counted_SL = counted_rows(train_SL)
     scored_SL = valid_SL[strided_rows(evaluation.seed, evaluation.sequences, len(valid_SL))]

@@ -21,17 +21,20 @@ times the unigram model's; the two about cancel. Shapes: S sequences, L length, 
 stratum."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.config.evaluation import EvaluationConfig
+if TYPE_CHECKING:
+    from trainer.config.evaluation import EvaluationConfig
 
+RANKING_ERROR = 0.005  # nats per token, of masks alone: of the number that ranks, unless it is said
 MOST_DRAWS = 64  # beyond, more sequences are the better buy: text has an error, too
 MOST_FINE_DRAWS = 1024  # of the number that ranks, where text is common to all that is compared
 POINTS = 64  # of a stratum, at which its variance is looked at
 
 
-def draws_of(config: EvaluationConfig, scored_SL: np.ndarray, block_size: int) -> int:
+def draws_of(config: "EvaluationConfig", scored_SL: np.ndarray, block_size: int) -> int:
     """Masks a block where the bound is sampled: `draws`, or as many as `error` takes."""
     if config.error is None:
         return config.draws

@@ -3,7 +3,7 @@
 B batch, L length, N blocks.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,10 @@ from trainer.objectives.base import Objective, TokenLoss
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 
+# Draws of the same sequences in a pass, which reads their clean tokens once: with one more as much as half of
+# what a step computes, so that memory and signs of life are a step's.
+AT_ONCE = 4
+
 
 def variance(
     model: Denoiser, objective: Objective, phase: Phase, corpus: Corpus, config: EvaluationConfig
@@ -35,19 +39,15 @@ def variance(
     unweighted = phase.of_diffusion().model_copy(update=bare)
     common_phase = {"schedule": LogLinear(), "clip": Clip(), "masking": Uniform(), "time": UniformTime()}
     loglinear = unweighted.model_copy(update=common_phase)
+    variants = phase, unweighted, loglinear
+    different = [each for i, each in enumerate(variants) if each not in variants[:i]]
 
     found: dict[str, list[float]] = {"objective": [], "var_nelbo": [], "var_nelbo_loglinear": []}
     for batch in range(config.variance_batches):
         x0_BL = valid_batch(model, corpus, phase.batch_size, config.seed, batch)
-        losses: list[tuple[Phase, TokenLoss]] = []
-        for variant in (phase, unweighted, loglinear):
-            done = [loss for earlier, loss in losses if earlier == variant]
-            seed = seed_of(config.seed, "variance masks", batch)
-            losses.append(
-                (variant, done[0] if done else loss_of(model, objective, x0_BL, variant, 1.0, seed))
-            )
-            yield None
-        (_, trained), (_, plain), (_, common) = losses
+        seeds = [seed_of(config.seed, "variance masks", batch)] * len(different)
+        losses = yield from losses_of(model, objective, x0_BL, different, seeds)
+        trained, plain, common = (losses[different.index(each)] for each in variants)
         found["objective"].append((trained.loss_BL.sum() / trained.scored_BL.sum()).item())
         found["var_nelbo"].append(_variance_of_blocks(plain, phase.block_size))
         found["var_nelbo_loglinear"].append(_variance_of_blocks(common, phase.block_size))
@@ -62,6 +62,25 @@ def valid_batch(model: Denoiser, corpus: Corpus, batch_size: int, seed: int, bat
     rows_B = order[np.arange(batch * batch_size, (batch + 1) * batch_size) % len(order)]
     x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64))
     return x0_BL.to(next(model.parameters()).device)
+
+
+def losses_of(
+    model: Denoiser, objective: Objective, x0_BL: Tensor, phases: Sequence[Phase], seeds: Sequence[int]
+) -> Generator[None, None, list[TokenLoss]]:
+    """The training objective of each phase at progress 1, without gradients and dropout, each with masks of
+    its own seed. Yields None after each pass of AT_ONCE."""
+    losses: list[TokenLoss] = []
+    for first in range(0, len(phases), AT_ONCE):
+        some = phases[first : first + AT_ONCE]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds[first : first + AT_ONCE]]
+        with evaluating(model):
+            drawn = [
+                objective.draw(model, x0_BL, phase, 1.0, generator)
+                for phase, generator in zip(some, generators, strict=True)
+            ]
+            losses += objective.drawn_losses(model, x0_BL, drawn, some)
+        yield None
+    return losses
 
 
 def loss_of(

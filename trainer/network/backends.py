@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.errors import TrainingError
+from trainer.errors import TrainingError, lacks
 from trainer.network.attention import (
     Attention,
     Layout,
@@ -100,9 +100,8 @@ ATTENTION: dict[str, Attention] = {
 def attention_named(name: str, place: Place) -> tuple[Attention, Recalling]:
     """Of a pass, and of one with a cache. Raises TrainingError where this machine cannot."""
     if name == "flash" and not place.flash:
-        raise TrainingError(
-            "compute.attention: flash-attn is not installed; install it, or leave compute.attention at auto"
-        )
+        lacking = lacks("compute.attention: flash", "flash-attn", "gpu")
+        raise TrainingError(f"{lacking}; or leave compute.attention at auto")
     if name == "flash" and not place.flashes:
         raise TrainingError(
             "compute.attention: flash needs a GPU of compute capability 8 and compute.precision bfloat16"

@@ -147,6 +147,7 @@ def _first(
     return found
 
 
+@lru_cache(maxsize=256)  # weights are laid over the same
 def _panels(
     schedule: NoiseSchedule, clip: Interval, time: TimeDensity, progress: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ Shapes: B batch, L length.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.sampling.base import Sampled
@@ -79,6 +79,17 @@ class Objective(Sampled):
 
         Dropout comes from torch's global generator: the caller seeds it.
         """
+
+    def drawn_losses(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        drawn: Sequence[tuple[torch.Tensor, ...]],
+        phases: Sequence[Phase],
+    ) -> list[TokenLoss]:
+        """The same for each of several draws, with its phase; in one pass where they may share one. They are
+        of one block size."""
+        return [self.drawn_loss(model, x0_BL, each, phase) for each, phase in zip(drawn, phases, strict=True)]
 
     def loss(
         self, model: Denoiser, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator

@@ -15,7 +15,7 @@ from trainer.network.model import Denoiser
 from trainer.noise.clips import FIRST_TIME
 from trainer.noise.reweighting import normalizer
 from trainer.objectives.base import TokenLoss
-from trainer.objectives.diffusion_loss import masked_cross_entropy
+from trainer.objectives.diffusion_loss import losses_of_views
 from trainer.objectives.forward import Noised, normalised
 from trainer.settings.phase import Phase
 
@@ -38,11 +38,6 @@ def loss_of_views(
     model: Denoiser, x0_BL: torch.Tensor, views: list[tuple[torch.Tensor, ...]], block_size: int
 ) -> TokenLoss:
     """The mean of the views' losses, in one pass: they read the same clean tokens."""
-    xt_BKL, masked_BKL = (torch.stack([each[i] for each in views], dim=1) for i in range(2))
-    charge_BKN = torch.stack([charge_BN for *_, charge_BN in views], dim=1)
-    charge_BKL = charge_BKN.repeat_interleave(x0_BL.shape[1] // charge_BKN.shape[2], dim=2)
-    loss_M = masked_cross_entropy(model, x0_BL, xt_BKL, masked_BKL, block_size, charge_BKL)
-    loss_BKL = loss_M.new_zeros(masked_BKL.shape).masked_scatter(masked_BKL, loss_M)
-    scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
-    scored_BL[:, 0] = False
-    return TokenLoss(loss_BKL.mean(dim=1), scored_BL)
+    drawn = [(xt_BL, masked_BL, charge_BN) for xt_BL, masked_BL, _, charge_BN in views]
+    losses = losses_of_views(model, x0_BL, drawn, block_size)
+    return TokenLoss(torch.stack([each.loss_BL for each in losses], dim=1).mean(dim=1), losses[0].scored_BL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.objectives.base import Objective, TokenLoss
@@ -44,6 +44,20 @@ class Diffusion(Objective):
         if not phase.ar_weight:
             return loss
         return loss._replace(loss_BL=loss.loss_BL + phase.ar_weight * next_token_nats(model, x0_BL))
+
+    def drawn_losses(
+        self,
+        model: Denoiser,
+        x0_BL: torch.Tensor,
+        drawn: Sequence[tuple[torch.Tensor, ...]],
+        phases: Sequence[Phase],
+    ) -> list[TokenLoss]:
+        from trainer.objectives.diffusion_loss import losses_of_views
+
+        if any(phase.complementary or phase.ar_weight for phase in phases):
+            return super().drawn_losses(model, x0_BL, drawn, phases)
+        views = [(xt_BL, masked_BL, charge_BN) for xt_BL, masked_BL, _, charge_BN in drawn]
+        return losses_of_views(model, x0_BL, views, phases[0].block_size)
 
     def bound(
         self, model: Denoiser, x0_BL: torch.Tensor, block_size: int, draws: int, seeds_B: list[int]

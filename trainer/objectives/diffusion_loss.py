@@ -5,6 +5,8 @@ Shapes: B batch, K copies of a sequence under different masks, L length, N block
 block (L = N * P), S tokens of a pass, M masked tokens, D width, V vocabulary.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -40,11 +42,20 @@ def diffusion_loss(
     model: Denoiser, x0_BL: Tensor, xt_BL: Tensor, masked_BL: Tensor, charge_BN: Tensor, *, block_size: int
 ) -> TokenLoss:
     """The charge times -log p(x_0) of every masked token, in nats."""
-    charge_BL = charge_BN.repeat_interleave(x0_BL.shape[1] // charge_BN.shape[1], dim=1)
-    loss_M = masked_cross_entropy(
-        model, x0_BL, xt_BL[:, None], masked_BL[:, None], block_size, charge_BL[:, None]
-    )
-    loss_BL = loss_M.new_zeros(x0_BL.shape).masked_scatter(masked_BL, loss_M)
-    scored_BL = torch.ones_like(masked_BL)
+    return losses_of_views(model, x0_BL, [(xt_BL, masked_BL, charge_BN)], block_size)[0]
+
+
+def losses_of_views(
+    model: Denoiser, x0_BL: Tensor, views: Sequence[tuple[Tensor, Tensor, Tensor]], block_size: int
+) -> list[TokenLoss]:
+    """The same of several views (xt_BL, masked_BL, charge_BN) of the sequences, in one pass: they read the
+    same clean tokens."""
+    length = x0_BL.shape[1]
+    xt_BKL, masked_BKL = (torch.stack([view[i] for view in views], dim=1) for i in range(2))
+    charges = [charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1) for *_, charge_BN in views]
+    charge_BKL = torch.stack(charges, dim=1)
+    loss_M = masked_cross_entropy(model, x0_BL, xt_BKL, masked_BKL, block_size, charge_BKL)
+    loss_BKL = loss_M.new_zeros(masked_BKL.shape).masked_scatter(masked_BKL, loss_M)
+    scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
     scored_BL[:, 0] = False
-    return TokenLoss(loss_BL, scored_BL)
+    return [TokenLoss(loss_BL, scored_BL) for loss_BL in loss_BKL.unbind(dim=1)]

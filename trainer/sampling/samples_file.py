@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from trainer.disk import written_whole
+from trainer.disk import open_file, written_whole
 from trainer.errors import SamplesError
 
 if TYPE_CHECKING:
@@ -79,12 +80,14 @@ def read_samples(path: Path, most: int | None = None) -> list[SavedSample]:
     """All, or those of the first `most` lines. Raises SamplesError, a sentence with the line's number."""
     samples = []
     try:
-        with path.open(encoding="utf-8") as lines:
+        with TextIOWrapper(open_file(path), encoding="utf-8") as lines:
             for number, line in enumerate(islice(lines, most), 1):
                 if line.strip():
                     samples.append(_read(line, f"{path}:{number}"))
     except FileNotFoundError:
         raise SamplesError(f"{path}: there is no such file of samples") from None
+    except OSError as error:
+        raise SamplesError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SamplesError(f"{path}: not a file of samples (one JSON object a line, in UTF-8)") from None
     if not samples:

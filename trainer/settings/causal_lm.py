@@ -8,7 +8,7 @@ network. A new architecture is one class, its place in the union at the foot, an
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -19,6 +19,10 @@ class CausalLM(Settings):
     """Abstract. A subclass is final and carries a Literal `model_type`."""
 
     model_config = ConfigDict(extra="ignore")
+
+    # transformers' class, and what stands before the names of its weights but the head's.
+    architecture: ClassVar[str]
+    prefix: ClassVar[str] = "model."
 
     model_type: str
     vocab_size: int = Field(ge=1, description="Rows of the embedding; more than words where it is padded.")
@@ -55,6 +59,9 @@ class CausalLM(Settings):
 
 class Gpt2Config(CausalLM):
     """GPT-2 (Radford et al. 2019): learned positions, LayerNorm, GELU, biases everywhere but in the head."""
+
+    architecture: ClassVar[str] = "GPT2LMHeadModel"
+    prefix: ClassVar[str] = "transformer."
 
     model_type: Literal["gpt2"] = "gpt2"
     n_embd: int = Field(ge=1)
@@ -174,11 +181,15 @@ class LlamaLike(CausalLM):
 class LlamaConfig(LlamaLike):
     """Llama (Touvron et al. 2023, arXiv 2302.13971), and what is built like it: SmolLM, TinyLlama."""
 
+    architecture: ClassVar[str] = "LlamaForCausalLM"
+
     model_type: Literal["llama"] = "llama"
 
 
 class Qwen2Config(LlamaLike):
     """Qwen2 and 2.5 (arXiv 2407.10671): queries, keys and values have a bias."""
+
+    architecture: ClassVar[str] = "Qwen2ForCausalLM"
 
     model_type: Literal["qwen2"] = "qwen2"
     num_key_value_heads: int = Field(ge=1)
@@ -190,6 +201,8 @@ class Qwen2Config(LlamaLike):
 
 class Qwen3Config(LlamaLike):
     """Qwen3 (arXiv 2505.09388): queries and keys are normalised, and a head has a size of its own."""
+
+    architecture: ClassVar[str] = "Qwen3ForCausalLM"
 
     model_type: Literal["qwen3"] = "qwen3"
     num_key_value_heads: int = Field(ge=1)

@@ -97,7 +97,8 @@ def captured(step: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Callable[[], No
             step()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Of this thread alone: others of the process may evaluate on the card meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         found = step()
     torch.cuda.set_rng_state(state)
     return graph.replay, found

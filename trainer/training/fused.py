@@ -11,6 +11,7 @@ Shapes: J trials, P numbers of a network, B batch, L length, S tokens of a pass,
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -19,12 +20,13 @@ from torch import Tensor
 from trainer.errors import TrainingError
 from trainer.network.attention import noised
 from trainer.network.dit import DiT
+from trainer.network.seeded import seeded
 from trainer.network.stacked import Stacked
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.adamw import AdamW
 from trainer.training.cuda_graphs import captured, captures, pads
-from trainer.training.learner import Learner, learning_rate, progress_of
+from trainer.training.learner import Learner, Step, learning_rate, progress_of
 
 ALIGNED = 64  # numbers: where a parameter begins, so that products read whole lines
 
@@ -63,10 +65,11 @@ class Fused:
     """Takes steps of all learners; makes their tensors views of its own."""
 
     def __init__(self, learners: Sequence[Learner], phases: Sequence[Phase]):
-        """phases: of each, in this order, in all steps. Raises TrainingError where they cannot be fused."""
+        """phases: of each, in this order, as all its steps have them but for the interval of time. Raises
+        TrainingError where they cannot be fused."""
         if wrong := problem(learners, phases):
             raise TrainingError(f"trials cannot be trained as one: {wrong}")
-        self.learners, self._phases = list(learners), list(phases)
+        self.learners = list(learners)
         first = learners[0]
         self._layout = noised(first.config.data.length, phases[0].block_size)
         places, size = _places(first)
@@ -93,46 +96,41 @@ class Fused:
         self._captures = captures(first.config, phases[0], device)
         self._replay: Callable[[], None] | None = None
 
-    def take_step(self, x0_JBL: Tensor, name: str, step: int, step_of_phase: int) -> list[Taken]:
-        """As Learner.take_step of each, x0_JBL being on the CPU. A trial that diverges stops no other."""
-        progress = [progress_of(phase, step_of_phase) for phase in self._phases]
-        self._given(x0_JBL, name, step_of_phase, progress)
-        if not self._captures:
-            loss_J, norm_J = self._gradients()
-        else:
-            if self._replay is None:
-                self._replay, self._found = captured(self._gradients)
-            self._replay()
-            loss_J, norm_J = self._found
-        taken = [Taken(*each) for each in torch.stack([loss_J, norm_J], dim=1).tolist()]
-        self._move_weights(taken, step, step_of_phase)
+    @property
+    def captures(self) -> bool:
+        """Whether steps replay a CUDA graph, which takes seconds to make."""
+        return self._captures
+
+    def take_steps(self, steps: Sequence[Step | None]) -> list[Taken | None]:
+        """As Learner.take_step of each, their x0_BL being on the CPU; None where there is none to take, of a
+        run that does something else meanwhile. A trial that diverges stops no other."""
+        self._given(steps)
+        with self._dropping(steps):
+            if not self._captures:
+                loss_J, norm_J = self._gradients()
+            else:
+                if self._replay is None:
+                    self._replay, self._found = captured(self._gradients)
+                self._replay()
+                loss_J, norm_J = self._found
+        found = torch.stack([loss_J, norm_J], dim=1).tolist()
+        taken = [step and Taken(*each) for step, each in zip(steps, found, strict=True)]
+        self._move_weights(steps, taken)
         return taken
 
-    def _given(self, x0_JBL: Tensor, name: str, step_of_phase: int, progress: Sequence[float]) -> None:
+    def _given(self, steps: Sequence[Step | None]) -> None:
         """Draws what is random, each trial by its own seeds, and lays it where a step reads it."""
+        batch, length = next(step.x0_BL.shape for step in steps if step)
         drawn = [
-            learner.config.objective.draw(
-                learner.model,
-                x0_BL,
-                phase,
-                at,
-                torch.Generator().manual_seed(seed_of(learner.config.seed, name, "masks", step_of_phase)),
-            )
-            for learner, phase, x0_BL, at in zip(self.learners, self._phases, x0_JBL, progress, strict=True)
+            _drawn(learner, step) if step else _nothing(batch, length)
+            for learner, step in zip(self.learners, steps, strict=True)
         ]
-        xt_JBL, masked_JBL = (torch.stack([each[i] for each in drawn]) for i in range(2))
+        x0_JBL, xt_JBL, masked_JBL, charge_JBL = (torch.stack(each) for each in zip(*drawn, strict=True))
         count_J = masked_JBL.flatten(1).sum(dim=1)
-        batch, length = x0_JBL.shape[1:]
         most = batch * (length - 1) if self._captures else max(1, int(count_J.max()))
         # The masked places of each in order, then others, which are charged nothing.
         chosen_JM = (~masked_JBL.flatten(1)).byte().sort(dim=1, stable=True).indices[:, :most]
-        # A time for a block, or for a token: each trial's own.
-        charges = [
-            charge_BN.repeat_interleave(length // charge_BN.shape[1], dim=1) for *_, charge_BN in drawn
-        ]
-        charge_JM = torch.stack(charges).flatten(1).gather(1, chosen_JM) * (
-            torch.arange(most) < count_J[:, None]
-        )
+        charge_JM = charge_JBL.flatten(1).gather(1, chosen_JM) * (torch.arange(most) < count_J[:, None])
         given = (
             torch.cat([xt_JBL, x0_JBL[..., : self._layout.clean]], dim=2),
             chosen_JM,
@@ -146,9 +144,17 @@ class Fused:
             for own, new in zip(self._tensors, given, strict=True):
                 own.copy_(new, non_blocking=True)
         self._scored, self._count_J = batch * (length - 1), count_J.tolist()
-        seeds = [seed_of(learner.config.seed, name, "dropout", step_of_phase) for learner in self.learners]
-        torch.manual_seed(seeds[0])
+
+    def _dropping(self, steps: Sequence[Step | None]) -> AbstractContextManager[None]:
+        """While masks of dropout are drawn."""
+        if not self.learners[0].config.model.dropout:
+            return nullcontext()
+        seeds = [
+            seed_of(learner.config.seed, step.name, "dropout", step.of_phase) if step else 0
+            for learner, step in zip(self.learners, steps, strict=True)
+        ]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return seeded(seeds[0])
 
     def _gradients(self) -> tuple[Tensor, Tensor]:
         """loss_J, and norm_J of the gradients, which are clipped."""
@@ -173,16 +179,38 @@ class Fused:
         return x_JND * kept_JND.div_(1 - rate)
 
     @torch.no_grad()
-    def _move_weights(self, taken: Sequence[Taken], step: int, step_of_phase: int) -> None:
-        for j, group in enumerate(self._optimizer.param_groups):
-            group["lr"] = learning_rate(self._phases[j], step_of_phase)
-            self._rows[j].grad = None if taken[j].diverged else self._gradients_JP[j]
+    def _move_weights(self, steps: Sequence[Step | None], taken: Sequence[Taken | None]) -> None:
+        moves = [
+            step if found and not found.diverged else None for step, found in zip(steps, taken, strict=True)
+        ]
+        for j, (group, step) in enumerate(zip(self._optimizer.param_groups, moves, strict=True)):
+            self._rows[j].grad = self._gradients_JP[j] if step else None
+            if step:
+                group["lr"] = learning_rate(step.phase, step.of_phase)
+        self._steps_JN[:, 0] = self._steps_JN[:, 1]  # a trial may have gone a way by itself since
         self._optimizer.step()
-        for j, learner in enumerate(self.learners):
-            if not taken[j].diverged:
+        for j, (learner, step) in enumerate(zip(self.learners, moves, strict=True)):
+            if step:
                 self._steps_JN[j, 1:] += 1
-                decay = min(learner.config.optimizer.ema, (1 + step) / (10 + step))
+                decay = min(learner.config.optimizer.ema, (1 + step.number) / (10 + step.number))
                 self._average_JP[j].lerp_(self._weights_JP[j], 1 - decay)
+
+
+def _drawn(learner: Learner, step: Step) -> tuple[Tensor, ...]:
+    """x0_BL, xt_BL, masked_BL, charge_BL of a step; a time is a block's or a token's, each trial's own."""
+    generator = torch.Generator().manual_seed(seed_of(learner.config.seed, step.name, "masks", step.of_phase))
+    at = progress_of(step.phase, step.of_phase)
+    xt_BL, masked_BL, *_, charge_BN = learner.config.objective.draw(
+        learner.model, step.x0_BL, step.phase, at, generator
+    )
+    charge_BL = charge_BN.repeat_interleave(step.x0_BL.shape[1] // charge_BN.shape[1], dim=1)
+    return step.x0_BL, xt_BL, masked_BL, charge_BL
+
+
+def _nothing(batch: int, length: int) -> tuple[Tensor, ...]:
+    """The same where no step is taken: nothing is masked, so nothing is charged."""
+    zeros_BL = torch.zeros(batch, length, dtype=torch.long)
+    return zeros_BL, zeros_BL, zeros_BL.bool(), zeros_BL.float()
 
 
 Places = dict[str, tuple[slice, torch.Size]]  # by a parameter's name, where it lies in P, and its shape
@@ -219,6 +247,7 @@ def _move(
         steps_N[number] = state["step"]
         state["step"] = steps_N[number]
     steps_N[0] = steps_N[1]
+    learner.moved()
 
 
 def _adamw(

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 
@@ -12,10 +13,21 @@ from trainer.errors import TrainingError
 from trainer.network.ema import MovingAverage
 from trainer.network.hardware import pick_device
 from trainer.network.model import Shape
+from trainer.network.seeded import seeded
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.adamw import AdamW
 from trainer.training.cuda_graphs import CapturedStep, captures
+
+
+class Step(NamedTuple):
+    """What one step of one run is made of."""
+
+    x0_BL: torch.Tensor  # on the CPU
+    phase: Phase  # with the interval of time in force
+    name: str  # of the phase
+    number: int  # from 1, over the run
+    of_phase: int  # from 1, within the phase
 
 
 class Learner:
@@ -23,10 +35,10 @@ class Learner:
 
     def __init__(self, config: TrainConfig, shape: Shape, device: torch.device):
         """Weights come from the config's seed, the same on every device."""
-        torch.manual_seed(seed_of(config.seed, "weights"))
         self.config = config
         self.device = device
-        self.model = network_of(config, shape, device)
+        with seeded(seed_of(config.seed, "weights")):
+            self.model = network_of(config, shape, device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._graph: CapturedStep | None = None
         self._ema = MovingAverage(self.model, self.average, config.optimizer.ema)
@@ -39,36 +51,35 @@ class Learner:
         }
         self.optimizer = AdamW([group])
 
-    def take_step(
-        self, x0_BL: torch.Tensor, phase: Phase, name: str, step: int, step_of_phase: int
-    ) -> tuple[float, float]:
+    def take_step(self, step: Step) -> tuple[float, float]:
         """The mean objective per scored token, and the gradient's norm before clipping.
 
-        `step` counts from 1 over the run, `step_of_phase` within `phase`. Raises TrainingError where the
-        run diverges, the weights being untouched then.
+        Raises TrainingError where the run diverges, the weights being untouched then.
         """
-        seed = self.config.seed
-        generator = torch.Generator().manual_seed(seed_of(seed, name, "masks", step_of_phase))
-        if self.config.model.dropout:
-            torch.manual_seed(seed_of(seed, name, "dropout", step_of_phase))
-        lr = learning_rate(phase, step_of_phase)
-        progress = progress_of(phase, step_of_phase)
+        x0_BL, phase, seed = step.x0_BL.to(self.device), step.phase, self.config.seed
+        generator = torch.Generator().manual_seed(seed_of(seed, step.name, "masks", step.of_phase))
+        progress = progress_of(phase, step.of_phase)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = learning_rate(phase, step.of_phase)
 
         if not self.model.training:
             self.model.train()
         gradients = self._captured if captures(self.config, phase, self.device) else self._gradients
-        loss, norm = gradients(x0_BL, phase, progress, generator)
+        if self.config.model.dropout:
+            with seeded(seed_of(seed, step.name, "dropout", step.of_phase)):
+                loss, norm = gradients(x0_BL, phase, progress, generator)
+        else:
+            loss, norm = gradients(x0_BL, phase, progress, generator)
         loss_value, norm_value = torch.stack([loss, norm]).tolist()
         if not math.isfinite(loss_value) or not math.isfinite(norm_value):
-            raise TrainingError(
-                f"diverged at step {step}: loss {loss_value:.4g}, gradient norm {norm_value:.4g}, "
-                f"learning rate {lr:.4g}"
-            )
+            raise diverged(step, loss_value, norm_value)
         self.optimizer.step()
-        self._ema.update(step)
+        self._ema.update(step.number)
         return loss_value, norm_value
+
+    def moved(self) -> None:
+        """Its tensors lie elsewhere now: what was captured of them computes on the old ones."""
+        self._graph = None
 
     def _gradients(
         self, x0_BL: torch.Tensor, phase: Phase, progress: float, generator: torch.Generator
@@ -117,6 +128,13 @@ class Learner:
         own = self.tensors()
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def diverged(step: Step, loss: float, norm: float) -> TrainingError:
+    return TrainingError(
+        f"diverged at step {step.number}: loss {loss:.4g}, gradient norm {norm:.4g}, "
+        f"learning rate {learning_rate(step.phase, step.of_phase):.4g}"
+    )
 
 
 def progress_of(phase: Phase, step_of_phase: int) -> float:

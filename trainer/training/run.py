@@ -18,7 +18,7 @@ from trainer.checkpoints.trained import holds, load_weights
 from trainer.config.network import shape_of
 from trainer.config.train_config import TrainConfig
 from trainer.data.base import Split
-from trainer.data.corpus import Corpus, identity, load
+from trainer.data.corpus import identity, load
 from trainer.data.counts import token_counts
 from trainer.errors import (
     CheckpointError,
@@ -41,11 +41,12 @@ from trainer.network.model import Denoiser
 from trainer.noise.clips import AutoClip, Clip
 from trainer.randomness import batch_rows, seed_of
 from trainer.settings.phase import Phase
-from trainer.training.learner import Learner, learning_rate, progress_of
+from trainer.training.learner import Learner, Step, learning_rate, progress_of
 from trainer.training.part import Part, Progress, progress_in
 from trainer.training.rows import Ledger, Rows, latest_attempt
 from trainer.training.run_end import generated, in_blocks, last_on_test, zero_shot
 from trainer.training.stable import gone_on_from, way_of
+from trainer.training.together import steps
 
 
 class Run:
@@ -55,13 +56,12 @@ class Run:
         self, part: Part, config: TrainConfig, folder: Path, branch: Path | None, attempt: int, device: str
     ):
         self.part, self.config, self.folder, self.attempt = part, config, folder, attempt
-        self.corpus: Corpus = load(config.data)
-        train_SL, words = self.corpus.train.tokens_SL, self.corpus.tokenizer.vocab_size
-        self.masking = part.phase.masking.counted(lambda: token_counts(train_SL, words))
+        self.corpus = corpus = load(config.data)
+        words = corpus.tokenizer.vocab_size
+        self.masking = part.phase.masking.counted(lambda: token_counts(corpus.train.tokens_SL, words))
         self._memory = Memory(pick_device(device))
-        of_phase = config.within(part.phase)
-        shape = shape_of(config, self.corpus.tokenizer, config.source())
-        self.learner = Learner(of_phase, shape, pick_device(device))
+        shape = shape_of(config, corpus.tokenizer, config.source())
+        self.learner = Learner(config.within(part.phase), shape, pick_device(device))
         self.progress = Progress(part.before, part.before)
         self._refuse(latest_attempt(folder / "ledger.txt"))  # `keep` may have deleted what it saved
         if (folder / "last.safetensors").exists():
@@ -76,6 +76,7 @@ class Run:
             self._start_from(Path(config.pretrain.from_))
         self.rows = Rows(folder / "rows.jsonl", self.progress.rows_bytes)
         self.ledger = Ledger(folder / "ledger.txt", attempt)
+        self.steps = steps()
 
     @property
     def ended(self) -> bool:
@@ -94,9 +95,9 @@ class Run:
         part, progress, tokens_SL = self.part, self.progress, self.corpus.train.tokens_SL
         step = progress.step + 1 - part.before
         rows_B = batch_rows(self.config.seed, part.name, step, part.phase.batch_size, len(tokens_SL))
-        x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64)).to(self.learner.device)
+        x0_BL = torch.from_numpy(np.asarray(tokens_SL[rows_B], np.int64))
         phase = self.phase.at_size(seed_of(self.config.seed, part.name), step)
-        loss, norm = self.learner.take_step(x0_BL, phase, part.name, progress.step + 1, step)
+        loss, norm = self.steps.take(self.learner, Step(x0_BL, phase, part.name, progress.step + 1, step))
         progress.step += 1
         progress.loss_sum += loss
         progress.norm_sum += norm
@@ -108,8 +109,7 @@ class Run:
     def measure(self) -> Generator[None, None, Report | None]:
         """The row that is due at this step, if any. Leaves no trace in the run: it can be asked again."""
         part, progress, config = self.part, self.progress, self.config
-        step = progress.step - part.before
-        ends = progress.step == part.last
+        step, ends = progress.step - part.before, progress.step == part.last
         evaluates = ends or step % part.evaluate_every == 0
         if not evaluates and step % config.log_every:
             return None

@@ -136,6 +136,7 @@ def _run(
         run = Run(part, config, folder, branch, attempt, device)
         stack.callback(run.rows.close)
         stack.callback(run.ledger.close)
+        stack.callback(run.steps.leave, run.learner)
         yield from read_rows(folder / "rows.jsonl", after=acknowledged)
         if not run.ended:
             yield from look_ahead(config, run.corpus)

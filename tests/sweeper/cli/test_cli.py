@@ -145,7 +145,9 @@ def test_a_text_that_is_not_there_ends_check_and_run_before_anything_is_made(
     assert "not seen    the files that runs read: --offline\n" in offline.stdout
     on_the_hub = document(call("check", SMOKE, "trainer.data.tokenizer=gpt2", "--json"))
     assert [each.partition(":")[0] for each in on_the_hub["unseen"]] == ["data.tokenizer"]
-    assert document(call("check", SMOKE, "--json"))["unseen"] == []
+    looked = document(call("check", SMOKE, "notify.command=nosuch", "--json"))
+    assert looked["unseen"] == []
+    assert [each for each in looked["notes"] if each.startswith("notify: nosuch is no program here")]
 
 
 def test_a_text_that_is_gone_ends_resume(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """search_spaces/adaptation.yaml, small: from a causal model of transformers to block diffusion."""
 
 import math
+import re
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -59,9 +61,16 @@ def test_a_sweep_tunes_it(small: list[str], tmp_path: Path) -> None:
     for command in (["evaluate", "adaptation", "1"], ["sample", "adaptation", "1", "--num", "1"]):
         done = CliRunner().invoke(app, [*command, *where])
         assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(app, ["export-model", "adaptation", "1", "--to", str(tmp_path / "out"), *where])
-    assert done.exit_code
-    assert "the public layout has no place" in " ".join(done.output.split())
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["export-model", "adaptation", "1", "--to", str(out), *where])
+    assert done.exit_code == 0, done.output
+    said = (out / "README.md").read_text()
+    assert "adapted from a llama" in said
+    assert "pipeline_tag: text-generation" in said
+    (code,) = re.findall(r"```python\n(.*?)```", said, re.DOTALL)
+    seen: dict[str, Any] = {}
+    exec(code.replace("FOLDER", str(out)), seen)
+    assert seen["logits"].shape[-1] == seen["tokenizer"].mask_token_id + 1
 
 
 def test_sizes_that_contradict_the_model_are_refused_before_anything_runs(small: list[str]) -> None:

@@ -68,3 +68,33 @@ def test_rays_own_logs_are_bounded(tmp_path: Path) -> None:
         sizes = {file.name: file.stat().st_size for file in Path(place).rglob("logs/worker-*")}
     assert any(name.endswith(".out.1") for name in sizes)
     assert max(sizes.values()) < 150_000, "of 4,000,000 that were printed"
+
+
+@pytest.mark.long
+def test_that_a_worker_has_died_is_ray_s_to_log_and_not_to_print(tmp_path: Path) -> None:
+    """On stdout stands what was asked for, one JSON document where that is so."""
+    code = (
+        "import os, sys, time, ray; from pathlib import Path\n"
+        "from sweeper.execution.local_ray import start, stop; from sweeper.planning.machine import Slots\n"
+        "from sweeper.execution.ray_logs import chatter_to\n"
+        "log = Path(sys.argv[2])\n"
+        "with chatter_to(log):\n"
+        "    start(Slots(1, 1, 0), Path(sys.argv[1]))\n"
+        "    dies = ray.remote(lambda: os.kill(os.getpid(), 9)).options(max_retries=0).remote()\n"
+        "    ray.wait([dies])\n"
+        "    while 'worker died' not in log.read_text():\n"
+        "        time.sleep(0.1)\n"
+        "    stop()\n"
+        "print('the end')\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="sweep-", dir="/tmp", ignore_cleanup_errors=True) as place:
+        said = subprocess.run(
+            [sys.executable, "-c", code, place, str(tmp_path / "ray.log")],
+            cwd=ROOT,
+            env={**os.environ, **tuner.DRIVER_ENVIRONMENT},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert said.stdout == "the end\n"

@@ -15,10 +15,11 @@ from sweeper.driver.search import ENDED_EARLY
 from sweeper.driver.spending import Allowance
 from sweeper.execution.registration import AnotherSpec, Registered, register
 from sweeper.files.remote import Unsaid
-from sweeper.spec.spec import RANK_ERROR, RANKING_ERROR, SweepSpec
+from sweeper.spec.spec import RANK_ERROR, SweepSpec
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
 from tests.sweeper.driving import Killed, Silent, drive, make_spec, run_to_end, told
+from trainer.evaluation.sizing import RANKING_ERROR
 
 PRECISE = "trainer.compute.precision=float32"
 

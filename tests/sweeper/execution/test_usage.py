@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.execution import usage
 from sweeper.execution.usage import FIRST, SLACK, Sampler, resident
-from sweeper.store.usage import EVERY
+from sweeper.store.records import USAGE_EVERY
 
 
 class At:
@@ -27,7 +27,7 @@ def test_the_first_comes_soon_and_the_others_a_minute_apart():
     assert first is not None
     assert (first.gpu, first.gpu_memory) == (None, None)
     assert first.memory == pytest.approx(resident(), rel=0.5)
-    clock.now += EVERY
+    clock.now += USAGE_EVERY
     assert sampler.due() is None
     clock.now += SLACK
     assert sampler.due() is not None

@@ -5,6 +5,7 @@ from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +13,7 @@ from sweeper.cli.main import app
 from sweeper.planning.objectives import distinct, nearest, notes, objectives_of, published, trained
 from sweeper.spec.load import load_spec, read_spec
 from sweeper.store.queries import Reader
-from sweeper.terminal.objective_text import bounds, curve
+from sweeper.terminal.objective_text import bounds, curve, improved
 from tests.sweeper import filled
 from trainer.config.train_config import TrainConfig
 from trainer.noise.density import FINE
@@ -114,6 +115,24 @@ def test_several_block_sizes_are_another_objective():
     assert trained(mixed).name == "blocks mixture, blocks.sizes [4, 16]"
 
 
+@pytest.mark.parametrize(
+    ("more", "fields"),
+    [
+        ({"ar_weight": 0.2}, "ar_weight"),
+        ({"loss_norm": "masked", "blocks.name": "mixture"}, "loss_norm, blocks"),
+        ({"time.per": "token"}, "time.per"),
+        ({"masking": {"name": "resampled"}, "clip.low": 0.3, "clip.high": 0.8}, "masking"),
+    ],
+)
+def test_what_has_a_published_density_and_more_besides_is_not_that_one(more, fields):
+    given = [f"finetune.{field}={json.dumps(value)}" for field, value in more.items()]
+    text = CliRunner().invoke(app, ["objective", *given]).output
+    assert text.splitlines()[-1].endswith(f"; another objective by its {fields}")
+    (one,) = json.loads(CliRunner().invoke(app, ["objective", *given, "--json"]).output)["objectives"]
+    assert one["nearest"]["apart"] == pytest.approx(0, abs=1e-6)
+    assert not one["nearest"]["same"]
+
+
 def test_an_objective_is_named_by_what_differs_from_the_default():
     plain, other = settings(), settings(finetune__schedule__name="gaussian", finetune__clip__low=0.25)
     assert trained(plain).name == "loglinear, no weight, no clip"
@@ -146,6 +165,37 @@ def test_check_notes_infinite_variance_and_times_that_are_not_corrected():
         "time for each token" in each
         for each in notes(read_spec(sweep("  finetune.time.per: {choice: [block, token]}"), "s.yaml", "s"))
     )
+
+
+def test_check_notes_what_a_pretrain_trains():
+    text = sweep("  finetune.lr: {log_uniform: [1.0e-4, 1.0e-2]}").replace(
+        "nano}", "nano, pretrain: {PRETRAIN}}"
+    )
+    late = "time: {name: bell, importance: false}, schedule.name: cosine"
+    found = notes(read_spec(text.replace("PRETRAIN", f"steps: 10, {late}"), "s.yaml", "s"))
+    assert [each.partition(":")[0] for each in found] == [
+        "pretrain, cosine",
+        "pretrain, schedule cosine, time.importance False, time bell",
+    ]
+    assert "its times are not corrected for" in found[1]
+    assert notes(read_spec(text.replace("PRETRAIN", f"steps: 0, {late}"), "s.yaml", "s")) == []
+
+
+def test_check_notes_where_a_curve_is_not_the_density():
+    curve = "  finetune.reweighting.name: {choice: [curve]}\n"
+    of_curve = (
+        "  finetune.reweighting.d0: {log_uniform: [0.1, 10], when: {finetune.reweighting.name: curve}}\n"
+    )
+    covering = "  finetune.schedule.name: {choice: [loglinear, cosine_md4]}\n"
+    clipped = "  finetune.clip.low: {uniform: [0, 0.3]}\n"
+    narrow = "  finetune.schedule.name: {choice: [gaussian]}\n"
+    for cut, words in ((covering, []), (clipped, ["loglinear"]), (narrow, ["gaussian"])):
+        found = notes(read_spec(sweep(curve + of_curve + cut), "s.yaml", "s"))
+        said = [
+            f"curve: it is not the density where schedule {each} or the clip leaves rates out"
+            for each in words
+        ]
+        assert [each for each in found if each.startswith("curve:")] == said
 
 
 def test_a_space_whose_points_all_differ_has_nothing_to_note():
@@ -217,3 +267,13 @@ def test_a_curve_has_its_height_and_the_bounds_sum_to_all_of_it():
     assert curve([0.0] * 50 + [2.0] * 50) == " " * 25 + "█" * 25
     for one in published():
         assert sum(share for _, share in bounds(one)) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_bounds_of_a_sum_are_drawn_without_the_bound_itself():
+    """B_.1 alone of eps = .1; of w = p each s alike, times 1 - s; nothing where the sum is the bound."""
+    assert np.flatnonzero(np.array(improved(BY_NAME["eps_tenth"])) > 1e-6).tolist() == [10]
+    even = np.array(improved(BY_NAME["sigmoid"]))[2:]
+    np.testing.assert_allclose(even / even[0], (1 - np.arange(2, FINE) / FINE) / 0.98, rtol=1e-6)
+    assert max(map(abs, improved(BY_NAME["mdlm"]))) < 2e-3
+    text = CliRunner().invoke(app, ["objective", "published/eps_tenth"]).output
+    assert f"s from 0 to 1  |{' ' * 5}█{' ' * 44}|" in text

@@ -1,6 +1,7 @@
 """Rows that ran on fresh seeds: what they say of test, of optimism, and of who may stand where."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sweeper.results.estimates import gaps
 from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.race_plan import UNSCORED
 from sweeper.results.rows import _race_by_race, _ranks
 from sweeper.store.queries import Reader
 from sweeper.store.store import Store
@@ -41,7 +43,16 @@ def board(url: str) -> Board:
         reader.close()
 
 
-def add(writer: Writer, name: int, valid: float, test: float, *, seed: int, role: str = "search") -> int:
+def add(
+    writer: Writer,
+    name: int,
+    valid: float,
+    test: float,
+    *,
+    seed: int,
+    role: str = "search",
+    end: str = "complete",
+) -> int:
     """All documents alike: no error of the text."""
     configuration = writer.add_configuration(f"{name}", {"lr": name})
     said = {"params": {}, "distributions": {}, "system_attrs": {}}
@@ -52,7 +63,7 @@ def add(writer: Writer, name: int, valid: float, test: float, *, seed: int, role
         nats = [level * count for count in TOKENS]
         evaluations.append(Evaluation(split, 9, *ratio_and_se(nats, TOKENS), {}, {}, nats, TOKENS))
     writer.add_rows(trial, attempt, [], evaluations)
-    writer.end_trial(trial, attempt, "complete")
+    writer.end_trial(trial, attempt, end)
     return trial
 
 
@@ -126,9 +137,8 @@ def test_rows_without_fresh_numbers_rank_behind_those_that_have_them(tied: list[
     ]
 
 
-def test_of_a_race_its_own_scores_count(url: str) -> None:
-    """Under the masks of a round valid is .01 above what the run itself said."""
-    store = Store(url)
+def race(store: Store) -> Writer:
+    """Of three, over two rounds."""
     spec = {"settle": {"within": 0.01, "seeds": 8}}
     sweep = store.create_sweep(name="s", spec_text="", spec=spec, code_version="1", folder="")
     store.take_lease(sweep.id, "me", 3600)
@@ -139,17 +149,58 @@ def test_of_a_race_its_own_scores_count(url: str) -> None:
     for round, noise in ((1, 0.0), (2, 0.001)):
         for name, valid, test in ((1, 5.1 + noise, 5.15), (2, 5.2, 5.32), (3, 5.5 - noise, 5.5)):
             trial = add(writer, name, valid, test, seed=round, role="race")
-            nats = [(valid + 0.01) * count for count in TOKENS]
-            way = {"round": round}
-            scored = Evaluation("valid", 9, *ratio_and_se(nats, TOKENS), {}, way, nats, TOKENS)
-            writer.add_scores(trial, round, [scored])
-    store.close()
+            score(writer, trial, round, valid + 0.01)
+    return writer
+
+
+def score(writer: Writer, trial: int, round: int, valid: float) -> None:
+    nats, way = [valid * count for count in TOKENS], {"round": round}
+    scored = Evaluation("valid", 9, *ratio_and_se(nats, TOKENS), {}, way, nats, TOKENS)
+    writer.add_scores(trial, round, [scored])
+
+
+def test_of_a_race_its_own_scores_count(url: str) -> None:
+    """Under the masks of a round valid is .01 above what the run itself said."""
+    with closing(Store(url)) as store:
+        race(store)
     rows = {row.values["lr"]: row for row in board(url).rows}
     assert [rows[name].confirmed_seeds for name in (1, 2, 3)] == [2, 2, 2]
     assert rows[1].optimism == pytest.approx(5.1105 - 5.15 + 0.2)
     assert rows[2].optimism == pytest.approx(5.21 - 5.32 + 0.1)
     assert rows[2].estimates["test_ppl"].difference == pytest.approx(5.32 - 5.15)
     assert rows[2].confirmed_test_ppl == rows[2].estimates["test_ppl"].value
+
+
+def test_a_race_that_an_earlier_version_ended_stays_ended(tmp_path: Path) -> None:
+    """Of the fourth the one run could not be scored: with that it had left, as with one that failed."""
+    boards = []
+    for how in ("failed", "complete"):
+        url = f"sqlite:///{tmp_path}/{how}.db"
+        with closing(Store(url)) as store:
+            writer = race(store)
+            add(writer, 4, 5.2, 5.3, seed=0)
+            run = add(writer, 4, 5.3, 5.3, seed=1, role="race", end=how)
+            if how == "complete":
+                writer.add_event(UNSCORED, "its checkpoint is gone", run)
+                assert board(url).fresh is None  # while the sweep runs it is to be run once more
+            writer.set_sweep_state("complete", "")
+        boards.append(board(url))
+    assert boards[0].fresh is not None
+    assert [each.fresh and each.fresh.standings for each in boards] == [boards[0].fresh.standings] * 2
+    assert boards[0].answers == boards[1].answers
+
+
+def test_whose_second_run_was_scored_is_in_the_race_to_its_end(url: str) -> None:
+    with closing(Store(url)) as store:
+        writer = race(store)
+        add(writer, 4, 5.2, 5.3, seed=0)
+        writer.add_event(UNSCORED, "gone", add(writer, 4, 5.3, 5.3, seed=1, role="race"))
+        for round in (1, 2):
+            score(writer, add(writer, 4, 5.3, 5.3, seed=round, role="race"), round, 5.31)
+        writer.set_sweep_state("complete", "")
+    found = board(url).fresh
+    assert found is not None
+    assert len(found.standings) == 4
 
 
 def test_rows_that_were_not_confirmed_keep_their_ties(url: str, writer: Writer) -> None:

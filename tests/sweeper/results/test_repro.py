@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import main as cli
-from sweeper.results.repro import as_yaml, not_default
+from sweeper.results.repro import Check, as_yaml, not_default
 from sweeper.store.queries import Reader
 from tests.sweeper import filled
 from tests.sweeper.driving import make_spec, opened
@@ -168,6 +168,12 @@ def test_check_compares_to_the_bit(reruns: Any) -> None:
     failed = reruns(lambda best: best, code=1)
     assert failed.exit_code == 2
     assert "the trainer ended with exit code 1" in failed.stderr
+
+
+def test_what_was_trained_fused_is_not_said_to_be_wrong() -> None:
+    assert "resources.fused: 4" in Check(stored=1.0, again=1.0000001, equal=False, fused=4).words()
+    assert "fused" not in Check(stored=1.0, again=1.0000001, equal=False).words()
+    assert Check(stored=1.0, again=1.0, equal=True, fused=4).words() == "equal to the bit: val_nelbo 1.0"
 
 
 def test_it_prints_one_line_for_a_shell(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import json
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.results.leaderboard import Watched, leaderboard
+from sweeper.results.leaderboard import Board, Watched, leaderboard, metrics_of
 from sweeper.results.race_plan import UNSCORED
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
+from sweeper.terminal.board_table import metrics_shown, print_board
 from trainer.evaluation.record import Evaluation, ratio_and_se
 
 TOKENS = {"a": [30, 50, 40, 80], "b": [31, 50, 40, 80]}
@@ -70,6 +72,7 @@ class Story:
         attempt = 1 if a < 0 else self._started(trial)
         valid = an_evaluation("valid", b, c, "ab"[c == 5])
         names = {"val_nelbo": valid.nelbo, "val_ppl": math.exp(valid.nelbo), "lr": b / 7, "val_bpb": b + 1.0}
+        names |= {"test_nelbo": 5.0 + b / 9, "unigram_nelbo": 6.0} if c % 3 else {}
         names |= {"gen_ppl": b + 2.0} if c % 2 else {}
         rows = [MetricRow(name, 3 + c, value) for name, value in names.items()]
         also = [an_evaluation("test", b, c, "a")] if c % 3 else []
@@ -169,6 +172,15 @@ def kept_is_fresh(
             kept, anew = watched.board(), leaderboard(reader, "s")
             assert json.dumps(kept.to_json()) == json.dumps(anew.to_json())
             assert str(kept) == str(anew)
+            also = metrics_shown(metrics_of(watched.now.sweep))
+            assert printed(Watched(reader, "s", also).board()) == printed(anew)
+
+
+def printed(board: Board) -> str:
+    """As a terminal shows it, where no column is asked for."""
+    with redirect_stdout(StringIO()) as shown:
+        print_board(board, board.varied)
+    return shown.getvalue()
 
 
 def test_what_has_not_changed_is_the_same_object(tmp_path: Path) -> None:

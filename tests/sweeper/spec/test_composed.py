@@ -94,6 +94,7 @@ def test_what_is_wrong_stands_where_it_is(text: str, said: str, tmp_path: Path) 
         ("search.trials: ${N}\n", {"N": "7"}, 7),
         ("search.trials: ${N:-4}\n", {}, 4),
         ("search.trials: ${N:-4}\n", {"N": "6"}, 6),
+        ("search.trials: ${N:-4}\n", {"N": ""}, 4),
         ("search:\n  trials: 1${N}\n", {"N": "2"}, 12),
     ],
 )
@@ -129,6 +130,13 @@ def test_the_environment_makes_no_other_sweep_but_its_values_do(tmp_path: Path) 
     one, same, other = (loaded(tmp_path, text, N=n, W=w) for n, w in (("4", "a"), ("4", "b"), ("5", "a")))
     assert differences(one.resolved(), same.resolved()) == []
     assert differences(one.resolved(), other.resolved()) == ["search.trials: 4 -> 5"]
+
+
+def test_what_a_sweep_was_made_with_goes_before_even_where_it_is_empty() -> None:
+    """An empty variable had no default once: such a sweep goes on as it was made."""
+    of_a_sweep = Environment({"N": "7", "W": ""}, made={"N": ""})
+    assert of_a_sweep.fill("${N:-4} ${W:-x} ${W}") == " x "
+    assert of_a_sweep.used == {"N": "", "W": ""}
 
 
 @given(st.text(alphabet="ab${}:-N ", max_size=30))
@@ -169,3 +177,15 @@ def test_description_and_tags_may_change(tmp_path: Path) -> None:
 )
 def test_words_that_say_nothing_are_refused(text: str, tmp_path: Path) -> None:
     assert text.partition(":")[0] in wrong(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("notify: {command: ''}\n", "notify.command: names nothing; it needs 1 at least"),
+        ("notify: {command: x, on: []}\n", "notify.on: names nothing; it needs 1 at least"),
+        ("notify: {command: x, on: [ende]}\n", "must be 'end', 'failure' or 'answer', got 'ende'"),
+    ],
+)
+def test_of_a_list_its_items_are_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    assert wrong(tmp_path, text).strip().endswith(said)

@@ -4,6 +4,7 @@
 
 from sweeper.spec.spec import SweepSpec
 from tests.sweeper.spec.texts import GOOD, problems, read, with_space
+from trainer.settings.blocks import Curriculum, FixedBlocks, Mixture
 
 
 def test_a_condition_that_excludes_another_is_found() -> None:
@@ -28,6 +29,36 @@ def test_what_only_two_dimensions_together_break_is_found() -> None:
 def test_a_fixed_value_of_another_kind_is_explained() -> None:
     found = problems(GOOD.replace("  finetune.steps: 20\n", "  finetune.schedule.sigma: 0.2\n"))
     assert found[0].startswith("sweep.yaml:7:3: finetune.schedule.sigma: not a field of loglinear")
+
+
+LISTS = """\
+trainer:
+  data.length: 64
+  finetune.block_size: 4
+  finetune.blocks.sizes: [1, 4]
+  finetune.blocks.shares: [1, 3]
+"""
+NAMES = "space: {finetune.blocks.name: {choice: [fixed, mixture]}}\nsearch: {sampler: grid}\n"
+
+
+def test_a_list_is_of_the_kinds_that_have_it() -> None:
+    spec = SweepSpec.from_resolved(read(LISTS + NAMES).resolved())
+    found = [spec.train_config(point, 0).finetune.blocks for point in spec.space.points()]
+    assert found == [FixedBlocks(), Mixture(sizes=(1, 4), shares=(1, 3))]
+    always = f"{LISTS}  finetune.blocks.name: curriculum\nalways: [{{}}, {{finetune.blocks.name: fixed}}]\n"
+    spec = read(always)
+    found = [spec.train_config(entry, 0).finetune.blocks for entry in spec.always]
+    assert found == [Curriculum(sizes=(1, 4), shares=(1, 3)), FixedBlocks()]
+
+
+def test_a_list_that_no_run_has_is_found() -> None:
+    said = "finetune.blocks.name is never curriculum or mixture"
+    assert problems(LISTS + NAMES.replace(", mixture", "")) == [
+        f"sweep.yaml:4:3: finetune.blocks.sizes: of no run: {said}",
+        f"sweep.yaml:5:3: finetune.blocks.shares: of no run: {said}",
+    ]
+    fixed = f"{LISTS}  finetune.blocks.name: fixed\nalways: [{{}}]\n"
+    assert any("finetune.blocks.sizes: not a field of fixed" in line for line in problems(fixed))
 
 
 def test_points_lie_in_the_space() -> None:

@@ -4,6 +4,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -22,8 +23,19 @@ from tests.sweeper.conftest import ENDLESS
 from tests.sweeper.spec.texts import GOOD, problems, read
 from trainer.config.names import train_names
 from trainer.metrics import ALSO_SEARCHED, RANKABLE
+from trainer.settings.phase import LATER
 
 ROOT = Path(__file__).parents[3]
+# Of a phase: what came later, and what is beside it; the names of a union's kinds among them.
+AXES = [
+    *LATER,
+    "schedule.name",
+    "reweighting.name",
+    "blocks.sizes",
+    "blocks.shares",
+    "weight_decay",
+    "dropout",
+]
 
 
 *OTHERS, LAST = SAMPLERS
@@ -237,6 +249,13 @@ def test_every_file_in_search_spaces_is_sound(file: Path) -> None:
     spec = load_spec(file)
     assert spec.name == file.stem
     assert load_spec(file, ["trainer.model.size=tiny", "resources.gpu=0.25"]).trainer["model.size"] == "tiny"
+
+
+@pytest.mark.parametrize("axis", [*AXES, "clip_norm", "evaluation.block_sizes", "pretrain.from"])
+def test_every_axis_of_a_phase_has_a_line_in_one(axis: str) -> None:
+    words = [axis.removesuffix(".name").rpartition(".")[2], *train_names().kinds.get(f"finetune.{axis}", ())]
+    text = "\n".join(file.read_text() for file in (ROOT / "search_spaces").rglob("*.yaml"))
+    assert [word for word in words if not re.search(rf"\b{word}\b", text)] == []
 
 
 def test_a_spec_is_checked_without_torch_ray_or_optuna() -> None:

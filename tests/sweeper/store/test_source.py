@@ -1,15 +1,20 @@
 """A store of an older version is read as it would be migrated, and stays as it is."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sweeper.store.migrate import STEPS, migrate
 from sweeper.store.queries import Reader
 from sweeper.store.schema import SCHEMA_VERSION
+from sweeper.store.source import AT_ONCE, parsed
 from sweeper.store.store import Store
 from tests.sweeper import schema_1
 
@@ -62,6 +67,27 @@ def test_a_file_that_is_made_anew_is_seen(tmp_path: Path) -> None:
             store.create_sweep(name="new", spec_text="", spec={}, code_version="", folder="f")
             assert reader.version() != before
             assert [sweep.name for sweep in reader.sweeps()] == ["new"]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(values=st.lists(values, min_size=1, max_size=20))
+def test_many_texts_are_parsed_as_few_are(values: list[Any]) -> None:
+    texts = [json.dumps(each) for each in values]
+    many = parsed(texts * (1 + AT_ONCE // len(texts)))
+    assert repr(many[: len(texts)]) == repr(values)  # to the last digit, and of the same type
+    assert many == parsed(texts) * (len(many) // len(texts))
+
+
+def test_half_a_surrogate_is_read_among_many() -> None:
+    texts = ['"\\ud800"', "null", None] * AT_ONCE
+    assert parsed(texts) == ["\ud800", None, None] * AT_ONCE
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA_VERSION))

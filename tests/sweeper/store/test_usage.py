@@ -6,9 +6,8 @@ import pytest
 
 from sweeper.store.engine import LeaseLost
 from sweeper.store.queries import Reader
-from sweeper.store.records import Usage
+from sweeper.store.records import USAGE_EVERY, Usage
 from sweeper.store.store import Store
-from sweeper.store.usage import EVERY
 
 BUSY = Usage(0.97, 400_000_000, None, None)
 
@@ -51,7 +50,7 @@ def reader(tmp_path: Path, store: Store):
 def test_a_worker_has_a_sample_a_minute_and_others_theirs(store: Store, reader: Reader, clock: At):
     writer = store.writer(1, "me")
     assert writer.add_usage("a:1", 7, BUSY)
-    clock.now += EVERY - 1
+    clock.now += USAGE_EVERY - 1
     assert not writer.add_usage("a:1", 7, BUSY)
     assert writer.add_usage("b:2", None, BUSY._replace(gpu=0.5, gpu_memory=9))
     clock.now += 1
@@ -69,7 +68,7 @@ def test_the_newest_of_a_sweep_stay(store: Store, reader: Reader, clock: At):
     writer, other = store.writer(1, "me"), store.writer(2, "me")
     other.add_usage("a:1", 1, BUSY)
     for trial in range(12):
-        clock.now += EVERY
+        clock.now += USAGE_EVERY
         writer.add_usage(f"a:{trial % 3}", trial, BUSY, most=5)
     assert [each.trial for each in reader.usage(1)] == [7, 8, 9, 10, 11]
     assert len(reader.usage(2)) == 1
@@ -78,7 +77,7 @@ def test_the_newest_of_a_sweep_stay(store: Store, reader: Reader, clock: At):
 def test_a_clock_that_was_set_back_stops_nothing(store: Store, reader: Reader, clock: At):
     writer = store.writer(1, "me")
     writer.add_usage("a:1", 1, BUSY)
-    clock.now -= 10 * EVERY
+    clock.now -= 10 * USAGE_EVERY
     assert writer.add_usage("a:1", 2, BUSY)
     assert [each.trial for each in reader.usage(1)] == [2, 1]
 

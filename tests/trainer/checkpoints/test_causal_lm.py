@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.trainer.causal_models import MASK, WORDS, saved, taken_over, word_level
+from tests.trainer.causal_models import KINDS, LENGTH, MASK, WORDS, saved, taken_over, word_level
+from trainer.checkpoints.causal_lm import save_causal_lm
 from trainer.config.causal_lm import causal_lm_at
 from trainer.config.published import weights_hash
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import CheckpointError
+from trainer.network.attention import block_causal
 
 Change = Callable[[dict[str, torch.Tensor]], Any]
 SAVED = ("gpt2", "llama", "llama, tied", "qwen3")
@@ -268,3 +271,33 @@ def test_pieces_that_do_not_fit_are_a_sentence(
     breaks(folder)
     with pytest.raises(CheckpointError, match=sentence):
         opened()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_given_back_is_transformers_model_and_ours(kind: str, tmp_path: Path) -> None:
+    """Trained meanwhile, every row: for transformers a causal model, its last word the mask."""
+    model = taken_over(saved(kind, tmp_path / "source"), word_level())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    out = tmp_path / "out"
+    out.mkdir()
+    save_causal_lm(out, model, word_level(), LENGTH)
+
+    words_BL = torch.arange(2 * LENGTH).reshape(2, LENGTH) % WORDS
+    theirs = AutoModelForCausalLM.from_pretrained(out).eval()
+    with torch.no_grad():
+        found, expected = (
+            theirs(words_BL).logits,
+            model.logits(model.hidden(words_BL, block_causal(LENGTH, 1))),
+        )
+    torch.testing.assert_close(found[..., :WORDS], expected[..., :WORDS], atol=1e-5, rtol=0)
+    assert theirs.config.vocab_size == WORDS + 1
+    assert AutoTokenizer.from_pretrained(out).mask_token_id == MASK
+
+    again = taken_over(out, word_level())
+    for (name, was), now in zip(model.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(now, was), name
+    save_file(load_file(out / "model.safetensors"), out / "model.safetensors", {"format": "pt"})
+    rows_VD = taken_over(out, word_level()).embedding.weight  # nobody says that the mask's row was trained
+    torch.testing.assert_close(rows_VD[MASK], rows_VD[:WORDS].mean(dim=0))

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.data import documents as of_documents
 from trainer.data import tokenizer as of_tokenizer
-from trainer.data.documents import documents_of
+from trainer.data.documents import documents_of, reading
 from trainer.data.files import Files
 from trainer.data.pretrained import pretrained
 from trainer.data.tokenizer import Tokenizer, pieces, train_bpe
@@ -56,7 +58,17 @@ def write(path: Path) -> Path:
     return path
 
 
-KINDS = ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.JSONL.zst", "a.json", "list.json", "a.parquet"]
+KINDS = [
+    "a.jsonl",
+    "a.ndjson",
+    "a.jl",
+    "a.jl.gz",
+    "a.jsonl.gz",
+    "a.JSONL.zst",
+    "a.json",
+    "list.json",
+    "a.parquet",
+]
 
 
 @pytest.mark.parametrize("name", [*KINDS, "a.csv", "a.tsv"])
@@ -132,6 +144,9 @@ def test_what_is_read_in_another_way_than_before_has_another_key(tmp_path: Path)
         "b.txt": b"\xef\xbb\xbfone",
         "a.json": b"{}",
         "a.csv": b"a",
+        "a.ndjson": b"{}",
+        "a.jl": b"{}",
+        "a.ldjson": b"{}",
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
@@ -139,7 +154,11 @@ def test_what_is_read_in_another_way_than_before_has_another_key(tmp_path: Path)
         name: Files(train=str(tmp_path / name)).fingerprint()["train"] == first(tmp_path / name)
         for name in contents
     }
-    assert same == {"a.txt": True, "a.jsonl": True, "b.txt": False, "a.json": False, "a.csv": False}
+    kept = {"a.txt", "a.jsonl", "a.ndjson"}
+    assert same == {name: name in kept for name in contents}
+    packed = tmp_path / "a.jl.gz"  # was raw text for longer than a plain one
+    packed.write_bytes(gzip.compress(b"{}", mtime=0))
+    assert reading(packed, packed.read_bytes()[:3]) != ".jl.gz"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +183,56 @@ def test_what_is_not_what_its_name_says_is_a_sentence(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=sentence):
         documents(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.tsv"])
+def test_a_row_that_is_too_long_is_not_read_whole(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_documents, "LARGEST_ROW", 200)
+    path = write(tmp_path / name)
+    assert documents(path) == ["one two", 'th"r,ee\tfour']
+    path.write_text(path.read_text() + "\n" + json.dumps({"text": "long " * 100}))
+    with pytest.raises(DataError, match=rf"{name}:\d+ is a row of 200 characters or more, which is not read"):
+        documents(path)
+
+
+def test_a_cell_of_many_lines_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_documents, "LARGEST_ROW", 200)
+    (tmp_path / "a.csv").write_text('text\n"' + "word\n" * 100 + '"\n')
+    with pytest.raises(DataError, match="field larger than field limit"):
+        documents(tmp_path / "a.csv")
+
+
+def test_a_list_on_one_line_may_be_longer_than_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_documents, "LARGEST_ROW", 20)
+    (tmp_path / "a.json").write_text(json.dumps(ROWS))
+    assert documents(tmp_path / "a.json") == ["one two", 'th"r,ee\tfour']
+
+
+# Each waits for ever where it is read: nobody writes to the pipe, and the kernel's log has no end.
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_pipe_is_no_text(tmp_path: Path, split: str) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    os.mkfifo(tmp_path / "pipe.txt")
+    files = {"train": str(tmp_path / "a.txt"), split: str(tmp_path / "pipe.txt")}
+    found = Files.model_validate(files).look_at_text()
+    assert found.wrong == {split: f"{tmp_path}/pipe.txt is no file, but a pipe or a device"}
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="there is no such log here")
+def test_the_kernel_s_log_is_no_text() -> None:
+    data = Files(train="/proc/kmsg")
+    assert data.look_at_text().wrong == {"train": "there is no text in /proc/kmsg"}
+    assert list(data.documents("train")) == []
+    assert data.fingerprint()["train"]
+
+
+def test_a_tokenizer_s_pipe_is_as_good_as_not_there(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tokenizer.json")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "one", "two"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    assert pretrained(str(tmp_path)).encode_batch(["two one"]) == [[6, 5]]
 
 
 def test_many_fields_are_not_all_listed(tmp_path: Path) -> None:

@@ -55,6 +55,30 @@ def test_the_masked_fraction_is_the_masking_rate(values: dict[str, Any]) -> None
         assert abs(one.masked - one.move_chance) <= 4.5 * error + 1e-9, one
 
 
+ALONE_OR_TOGETHER = [
+    {"schedule": {"name": "cosine"}},
+    {"schedule": {"name": "cosine"}, "time": {"name": "uniform", "per": "token"}},
+    {"complementary": True},
+    {"ar_weight": 0.5},
+]
+
+
+@pytest.mark.parametrize("values", ALONE_OR_TOGETHER, ids=str)
+def test_how_many_draws_a_pass_takes_makes_no_difference(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers() -> dict[str, float]:
+        phase, few = phase_of(**values), EvaluationConfig(variance_batches=12)
+        model = network(BlockDiffusion(), length=LENGTH).double()
+        of_all = returned(variance(model, BlockDiffusion(), phase, CORPUS, few))
+        return {**of_all, **rows(returned(bins(model, BlockDiffusion(), phase, CORPUS, few)))}
+
+    together = numbers()
+    monkeypatch.setattr("trainer.evaluation.variance.AT_ONCE", 1)
+    assert numbers() == pytest.approx(together, rel=1e-12)
+    assert {"var_nelbo", "var_nelbo_loglinear", "objective", "bin_nats/0.55"} <= together.keys()
+
+
 def test_the_shares_are_the_schedules() -> None:
     assert [one.share for one in found(phase_of())] == pytest.approx([0.1] * 10, abs=2e-3)  # t begins at 1e-3
     clipped = found(phase_of(clip={"low": 0.3, "high": 0.8}))

@@ -190,7 +190,10 @@ def test_variance_by_hand(trained: Trained, config: TrainConfig) -> None:
     """A stand-in objective whose loss is known: BOS is a token of loss 0 in its block's mean over L'."""
 
     class Known:
-        def loss(self, model: Any, x0_BL: torch.Tensor, *_: Any) -> Any:
+        def draw(self, *_: Any) -> tuple[torch.Tensor, ...]:
+            return ()
+
+        def drawn_losses(self, model: Any, x0_BL: torch.Tensor, drawn: list[Any], *_: Any) -> list[Any]:
             from trainer.objectives.base import TokenLoss
 
             loss_BL = torch.zeros(x0_BL.shape)
@@ -198,7 +201,7 @@ def test_variance_by_hand(trained: Trained, config: TrainConfig) -> None:
             loss_BL[1, 4:8] = 1.0
             scored_BL = torch.ones_like(x0_BL, dtype=torch.bool)
             scored_BL[:, 0] = False
-            return TokenLoss(loss_BL, scored_BL)
+            return [TokenLoss(loss_BL, scored_BL)] * len(drawn)
 
     found = returned(variance(trained.model, Known(), config.finetune, trained.corpus, config.evaluation))  # type: ignore[arg-type]
     blocks = [2.25, 1.0] + [0.0] * 14

@@ -81,3 +81,14 @@ def test_the_source_itself_is_a_floor_where_its_law_is_known():
 def test_of_other_text_no_law_is_known(tmp_path):
     found = floors(load(tiny_config(write_corpus(tmp_path)).data), EvaluationConfig(sequences=8))
     assert found.keys() == FLOORS.keys() - {"source_nelbo"}
+
+
+def test_a_process_counts_a_text_once(tmp_path, monkeypatch):
+    data, few = tiny_config(write_corpus(tmp_path)).data, EvaluationConfig(sequences=8)
+    first = floors(load(data), few)
+    monkeypatch.delattr("trainer.evaluation.floors.kneser_ney")
+    assert floors(load(data), few) == first
+    first.clear()  # whoever has got it may do with it as they like
+    assert floors(load(data), few)
+    with pytest.raises(NameError):
+        floors(load(data), EvaluationConfig(sequences=9))

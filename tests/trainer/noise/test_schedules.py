@@ -17,11 +17,13 @@ from trainer.noise.schedules import (
     AnySchedule,
     BimodalGaussian,
     Cosine,
+    CosineMd4,
     Gaussian,
     Logarithmic,
     LogLinear,
     NoiseLevel,
     NoiseSchedule,
+    Poly,
     Square,
     SquareRoot,
 )
@@ -170,17 +172,24 @@ def expectation(schedule: NoiseSchedule, progress: float = 0.0) -> float:
 
 @pytest.mark.parametrize(
     "schedule",
-    [LogLinear(), Square(), SquareRoot(), Logarithmic(), Cosine(eps=0), Gaussian(sigma=1)],
+    [LogLinear(), Square(), SquareRoot(), Logarithmic(), Cosine(eps=0), CosineMd4(), Gaussian(sigma=1)],
     ids=str,
 )
 def test_a_schedule_that_covers_0_1_is_unbiased(schedule):
     assert expectation(schedule) == pytest.approx(NELBO, rel=1e-4)
 
 
+@settings(deadline=None, max_examples=20)
+@given(n=st.floats(0.3, 6))
+def test_so_is_every_power_of_time(n):
+    assert expectation(Poly(n=n)) == pytest.approx(NELBO, rel=1e-3)
+
+
+@pytest.mark.parametrize("coin", ["time", "own"])
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
-def test_mixture_is_unbiased_where_both_modes_cover(progress):
-    wide = {"mu1": 0.3, "sigma1": 0.5, "sigma2": 1.0}
-    assert expectation(BimodalGaussian(weight="mixture", **wide), progress) == pytest.approx(NELBO, rel=1e-4)
+def test_mixture_is_unbiased_where_both_modes_cover(progress, coin):
+    wide = BimodalGaussian(weight="mixture", coin=coin, mu1=0.3, sigma1=0.5, sigma2=1.0)
+    assert expectation(wide, progress) == pytest.approx(NELBO, rel=1e-4)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])

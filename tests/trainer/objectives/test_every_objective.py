@@ -60,6 +60,20 @@ def test_its_loss_is_that_of_the_maskable_tokens_and_trains_every_weight(kind):
 
 
 @every_objective
+def test_several_draws_of_a_batch_at_once_lose_what_each_does_by_itself(kind):
+    config, x0_BL = config_of(kind), tokens()
+    objective, phase = config.objective, config.finetune
+    model = network(objective, length=LENGTH, vocab_size=WORDS + 1).double()
+    with evaluating(model):
+        drawn = [objective.draw(model, x0_BL, phase, 0.5, drawn_by(seed)) for seed in range(3)]
+        together = objective.drawn_losses(model, x0_BL, drawn, [phase] * 3)
+        alone = [objective.drawn_loss(model, x0_BL, each, phase) for each in drawn]
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one.loss_BL, other.loss_BL)
+        assert torch.equal(one.scored_BL, other.scored_BL)
+
+
+@every_objective
 @pytest.mark.parametrize("parts", [2, 3])
 def test_in_parts_it_is_the_same(kind, parts):
     config, x0_BL = config_of(kind), tokens()

@@ -47,13 +47,13 @@ TRAINS = """
 import sys, torch
 from trainer.config.train_config import TrainConfig
 from trainer.network.model import Shape
-from trainer.training.learner import Learner, warm_up
+from trainer.training.learner import Learner, Step, warm_up
 import trainer.training.train
 warm_up("cpu")
 values = {"data.length": 16, "finetune.block_size": 4, "compute.precision": "float32"}
 config = TrainConfig.from_dotted(values)
 learner = Learner(config, Shape(16, 2, 2, 8, 16, 31, 30), torch.device("cpu"))
-learner.take_step(torch.ones(2, 16, dtype=torch.long), config.finetune, "finetune", 1, 1)
+learner.take_step(Step(torch.ones(2, 16, dtype=torch.long), config.finetune, "finetune", 1, 1))
 assert "torch._dynamo" not in sys.modules
 """
 

@@ -208,14 +208,28 @@ def test_a_model_that_is_not_there_or_not_read_is_a_sentence(
         config_of(corpus, other).check_files()
 
 
-def test_it_neither_comes_in_nor_goes_out_in_the_public_layout(
-    corpus: Path, folders: dict[str, Path], tmp_path: Path
-) -> None:
+def test_it_comes_in_by_training_alone(folders: dict[str, Path], tmp_path: Path) -> None:
     come = CliRunner().invoke(app, ["import", str(folders["llama"]), "--out", str(tmp_path / "in")])
     assert come.exit_code
     assert "a llama of transformers is no run yet" in " ".join(come.output.split())
-    reports_of(config_of(corpus, folders["llama"], pretrain__steps=0), tmp_path / "run")
-    gone = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "out")])
-    assert gone.exit_code
-    assert "the public layout has no place" in " ".join(gone.output.split())
-    assert not (tmp_path / "out").exists()
+
+
+def test_it_goes_out_as_it_came_in(corpus: Path, folders: dict[str, Path], tmp_path: Path) -> None:
+    """For a run that goes on from there it is what it was: its vocabulary, and the mask's trained row."""
+    config = config_of(corpus, folders["llama"], pretrain__steps=0)
+    reports_of(config, tmp_path / "run")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+
+    still = {"pretrain__steps": 0, "finetune__steps": 1, "finetune__lr": 1e-12, "evaluation__every": 1}
+    again = config_of(corpus, out, **still)
+    assert again.stage_key() != config.stage_key()
+    reports_of(again, tmp_path / "again")
+    ended, begun = (
+        open_trained(each, tmp_path / name / "best.safetensors", device="cpu")
+        for each, name in ((config, "run"), (again, "again"))
+    )
+    assert begun.corpus.tokenizer.fingerprint == ended.corpus.tokenizer.fingerprint
+    for (name, was), now in zip(ended.model.named_parameters(), begun.model.parameters(), strict=True):
+        torch.testing.assert_close(now, was, atol=1e-6, rtol=0, msg=name)

@@ -13,7 +13,7 @@ from trainer.errors import TrainingError
 from trainer.network.model import Shape
 from trainer.settings.phase import Phase
 from trainer.training.fused import Fused
-from trainer.training.learner import Learner
+from trainer.training.learner import Learner, Step
 
 CPU, WORDS, LENGTH, BATCH, STEPS = torch.device("cpu"), 31, 16, 3, 6
 # What may differ from trial to trial.
@@ -72,7 +72,7 @@ def tokens(step: int, trials: int) -> torch.Tensor:
 def steps_alone(of: list[Learner], first: int, last: int) -> list[list[tuple[float, float]]]:
     return [
         [
-            learner.take_step(x0_BL, learner.config.finetune, "finetune", step, step)
+            learner.take_step(Step(x0_BL, learner.config.finetune, "finetune", step, step))
             for learner, x0_BL in zip(of, tokens(step, len(of)), strict=True)
         ]
         for step in range(first, last + 1)
@@ -80,9 +80,15 @@ def steps_alone(of: list[Learner], first: int, last: int) -> list[list[tuple[flo
 
 
 def steps_fused(fused: Fused, first: int, last: int) -> list[list[tuple[float, float]]]:
-    number = len(fused.learners)
     return [
-        list(fused.take_step(tokens(step, number), "finetune", step, step)) for step in range(first, last + 1)
+        [each for each in fused.take_steps(all_at(fused, step)) if each] for step in range(first, last + 1)
+    ]
+
+
+def all_at(fused: Fused, step: int) -> list[Step | None]:
+    return [
+        Step(x0_BL, learner.config.finetune, "finetune", step, step)
+        for learner, x0_BL in zip(fused.learners, tokens(step, len(fused.learners)), strict=True)
     ]
 
 
@@ -143,6 +149,28 @@ def test_in_double_precision_they_are_the_same_numbers():
             assert one == pytest.approx(other, rel=1e-9)
 
 
+def test_each_may_be_at_a_step_of_its_own():
+    """One began later, and one does something else now and then: they are moved by their own steps alone."""
+    alone, together = learners(), learners()
+    fused = Fused(together, phases(together))
+    at = [0, 0, 0, 0]
+    for turn in range(1, 2 * STEPS + 1):
+        steps = [step if (turn + j) % (j + 2) else None for j, step in enumerate(all_at(fused, turn))]
+        if not any(steps):
+            continue
+        for j, step in enumerate(steps):
+            if step:
+                at[j] += 1
+                steps[j] = step._replace(number=at[j] + j, of_phase=at[j])
+        taken = fused.take_steps(steps)
+        for learner, step, found in zip(alone, steps, taken, strict=True):
+            assert (step is None) == (found is None)
+            if step and found:
+                assert tuple(found) == pytest.approx(learner.take_step(step), rel=2e-6)
+    assert len(set(at)) > 2
+    near(together, alone, 2e-6)
+
+
 def test_dropout_has_each_trials_own_masks():
     alone, together = learners(model__dropout=0.3), learners(model__dropout=0.3)
     expected = steps_alone(alone, 1, 3)
@@ -166,8 +194,8 @@ def test_a_trial_that_diverges_stops_no_other_and_keeps_its_weights():
     with torch.no_grad():
         next(together[1].model.parameters()).fill_(torch.inf)
     before = {name: each.clone() for name, each in together[1].tensors().items()}
-    (taken,) = [fused.take_step(tokens(1, 4), "finetune", 1, 1)]
-    assert [each.diverged for each in taken] == [False, True, False, False]
+    taken = fused.take_steps(all_at(fused, 1))
+    assert [each and each.diverged for each in taken] == [False, True, False, False]
     assert all(torch.equal(each, before[name]) for name, each in together[1].tensors().items())
     alone = learners()
     steps_alone(alone, 1, 1)

@@ -20,6 +20,7 @@ from trainer.objectives.block_diffusion import BlockDiffusion
 from trainer.objectives.forward import corrupt, sample_time
 from trainer.randomness import seed_of
 from trainer.training.learner import Learner, learning_rate
+from trainer.training.learner import Step as StepOfRun
 
 VOCAB_SIZE, WIDTH, HEADS, LAYERS = 31, 16, 2, 2
 
@@ -96,7 +97,7 @@ def test_steps_end_where_the_plain_ones_do(objective, length, block_size):
     for step in range(1, 6):
         xt, charge = (x0, x0) if objective == "ar" else noise_of(learner, x0, step)
         expected = plain.take(x0, xt, charge, learning_rate(phase, step), step)
-        loss, _ = learner.take_step(x0, phase, "finetune", step, step)
+        loss, _ = learner.take_step(StepOfRun(x0, phase, "finetune", step, step))
         assert loss == pytest.approx(expected, rel=1e-5), step
     for name, parameter in learner.model.named_parameters():
         moved = (plain.weights[name] - before[name]).norm()

@@ -1,0 +1,94 @@
+"""Several workers' jobs trained in one process: each trial is what it is alone, and ends by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.execution import shared_process
+from sweeper.execution.shared_process import SharedProcess, Shares, lives
+from tests.sweeper.driving import drive, make_spec, opened, told
+from tests.sweeper.processes import Work, end_of, wait_for
+
+TEXT = """
+name: test
+trainer:
+  data: {name: synthetic, words: 64, length: 32, train_sequences: 256, held_out_sequences: 64}
+  model: {width: 32, layers: 2, heads: 2, cond_width: 8, dropout: 0}
+  compute.precision: float32
+  optimizer.eps: 1.0e-4
+  pretrain: {steps: 20, block_size: 32}
+  finetune: {steps: 120, batch_size: 4, block_size: 4}
+  evaluation: {every: 60, sequences: 32, variance_batches: 0}
+  checkpoint.every: 0.5
+space:
+  finetune.lr: {log_uniform: [1.0e-4, 1.0e-2]}
+  finetune.clip.low: {uniform: [0, 0.5]}
+search: {sampler: random, trials: 4, seed: 1}
+resources: {cpu: 0.25, gpu: 0, slots: 2, fused: 2}
+"""
+
+
+def losses(url: str) -> dict[int, list[tuple[int, float]]]:
+    return told(url)["rows"]["val_nelbo"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_sweep_of_fused_trials_is_that_of_trials_alone(tmp_path: Path) -> None:
+    """And where the process that they share is killed, each goes on from its last checkpoint."""
+    alone, fused = f"sqlite:///{tmp_path}/alone.db", Work(tmp_path)
+    spec = make_spec(text=TEXT)
+    with opened(alone, spec, tmp_path / "alone") as driver:
+        drive(driver, train="trainer.training.train")
+    running = fused.start_real(TEXT)
+    wait_for(lambda: fused.steps() > 60, running)
+    training = fused.workers()
+    assert len(training) == 1
+    os.kill(training.pop(), signal.SIGKILL)
+    code, output = end_of(running, patience=600)
+    assert code == 0, output
+    assert "lost its worker; it goes on from its last checkpoint" in output
+    assert [trial[5] for trial in told(fused.url)["trials"]] == ["complete"] * 4
+    expected = losses(alone)
+    for trial, rows in losses(fused.url).items():
+        assert [step for step, _ in rows] == [step for step, _ in expected[trial]]
+        assert [value for _, value in rows] == pytest.approx([v for _, v in expected[trial]], rel=1e-4)
+
+
+def test_costs_are_shared_by_those_who_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = [10.0]
+    monkeypatch.setattr("time.process_time", lambda: spent[0])
+    shares = Shares()
+    spent[0] = 11.0  # nobody's
+    shares.begin(1)
+    spent[0] = 15.0
+    shares.begin(2)
+    spent[0] = 19.0
+    assert (shares.of(1), shares.of(2)) == (6.0, 2.0)
+    shares.end(1)
+    spent[0] = 20.0
+    assert shares.of(2) == 3.0
+
+
+def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr(shared_process, "LOOK", 0.01)
+    monkeypatch.setattr(shared_process, "end_process", lambda: ended.append("ended"))
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = SharedProcess(places=1, threads=1, gpus=None)
+    assert process.admits(worker.pid)
+    assert process.admits(worker.pid)
+    assert not process.admits(os.getpid())
+    worker.kill()
+    worker.wait()
+    assert not lives(worker.pid)
+    while not ended:  # its last worker has died
+        time.sleep(0.01)
+    assert ended == ["ended"]
+    process._meeting.__exit__(None, None, None)

@@ -1,0 +1,17 @@
+"""torch's own generator draws initial weights and dropout; all threads of a process share it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+_GENERATOR = threading.Lock()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What is drawn from it within is the seed's alone, whatever another run of this process draws."""
+    with _GENERATOR:
+        torch.manual_seed(seed)
+        yield
