@@ -122,15 +122,21 @@ def _draw(allowed: bool) -> None:
                 st.session_state[OPEN] = True
                 st.dialog(f"{act.name}?")(_confirm)(act, sweep, trial)
     undone = bool(data.reader().controls(sweep.id))
-    st.fragment(_waiting, run_every=2 if undone else None)(sweep)
+    goes_on = trial is not None and trial.state in UNFINISHED
+    st.fragment(_waiting, run_every=2 if undone or goes_on else None)(sweep, trial)
 
 
-def _waiting(sweep: SweepRecord) -> None:
-    """What was asked and is not done yet; looked at again while there is something."""
+def _waiting(sweep: SweepRecord, trial: TrialRecord | None) -> None:
+    """What was asked and is not done yet; looked at again while there is something, or the trial goes on.
+
+    A trial that is not as it was drawn may be asked something else. A dialog is not closed for that."""
     try:
         undone = data.reader().controls(sweep.id)
+        now = None if trial is None else trial_called(data.reader(), sweep.id, trial.called)
     except StoreError:
         return  # the page says so
+    if trial is not None and now is not None and now.state != trial.state and not st.session_state.get(OPEN):
+        st.rerun()
     for each in undone[-5:]:
         said = f"{datetime.fromtimestamp(each.time):%H:%M:%S}  asked to {each.verb}{each.by}"
         st.text(f"{said}; not done yet")

@@ -26,7 +26,7 @@ def filtered(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
         help="Names of columns, numbers, 'text'; and or not; < <= > >= == != in; + - * /. "
         "A missing value is none. A name with a sign in it stands in `backquotes`.",
     )
-    said = right.text_input("Text", key="text", bind="query-params", placeholder="in name, note, tag …")
+    said = right.text_input("Text", key="text", bind="query-params", placeholder="in name, value, note …")
     chosen_states = states.multiselect(
         "State", _with(words.STATES, rows["state"]), key="states", bind="query-params", placeholder="any"
     )
@@ -77,8 +77,12 @@ def within_ranges(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 
 def has_text(rows: pd.DataFrame, columns: Columns, said: str) -> np.ndarray:
-    """In any case, anywhere in what a row is called or what is said of it."""
-    names = [*SEARCHED_TEXT, *(name for name in ("tags", "notes") if name in columns.names)]
+    """In any case, anywhere in what a row is called, its searched values, or what is said of it."""
+    names = [
+        *SEARCHED_TEXT,
+        *columns.searched,
+        *(name for name in ("tags", "notes") if name in columns.names),
+    ]
     cells = zip(*(columns.cells(name, rows) for name in names), strict=True)
     return np.array([any(said.lower() in text(each).lower() for each in row) for row in cells], bool)
 

@@ -77,7 +77,7 @@ def table(view: pd.DataFrame, settings: Mapping[str, Any], order: Sequence[int],
         view,
         column_config=settings,
         hide_index=True,
-        height=ROW_HEIGHT * (min(len(order), MOST_SEEN) + 1) + 3,
+        height=ROW_HEIGHT * (max(1, min(len(order), MOST_SEEN)) + 1) + 3,  # one line says that it is empty
         row_height=ROW_HEIGHT,
         on_select="rerun",
         selection_mode="multi-row",

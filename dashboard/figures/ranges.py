@@ -50,5 +50,6 @@ def span(values: np.ndarray, low: np.ndarray, high: np.ndarray, least: float) ->
     near = believed[(believed >= lowest) & (believed <= highest)]
     arms = np.concatenate([near, low, high])
     arms = arms[(np.abs(arms) < BELIEVED) & (arms >= near.min() - reach) & (arms <= near.max() + reach)]
-    room = max(ROOM * (arms.max() - arms.min()), 1e-6 * float(np.abs(near).max()), 1e-9)
+    width = float(arms.max() - arms.min()) or least  # one value alone: ticks as of its unit, not of nothing
+    room = max(ROOM * width, 1e-6 * float(np.abs(near).max()), 1e-9)
     return Span(arms.min() - room, arms.max() + room, len(values) - int(np.isnan(values).sum()) - len(near))

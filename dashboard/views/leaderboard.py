@@ -171,7 +171,10 @@ def leaderboard_page() -> None:
     selection.table(view, settings, shown["configuration"], key, f"Configurations in order of {by}")
     if "val_ppl_as_run" in names:
         st.caption(words.AS_RUN)
-    figure(rows)
+    if rows.empty:
+        st.text("The filters leave no configuration.")
+    else:
+        figure(rows)
     if len(chosen) == 1:
         configuration_details(now, chosen[0])
 

@@ -66,7 +66,7 @@ def sweeps_page() -> None:
             ),
             "part": column.ProgressColumn("", min_value=0.0, max_value=1.0, format="percent", width=84),
             "progress": column.TextColumn("trials ended", width=96 if not running else 168),
-            "runs": column.TextColumn("runs now", width="large"),
+            "runs": column.TextColumn("runs now", width=290),
             "best": column.NumberColumn(
                 "val_ppl", format="%.4g", width=68, help="Of the first row, by what decides"
             ),

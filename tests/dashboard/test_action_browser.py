@@ -122,6 +122,7 @@ def test_a_trial_is_stopped_from_a_page_and_then_the_sweep(
     assert states(work)[1] == "running"  # nothing is asked before it is said twice
     dialog.get_by_role("button", name="Stop it").click()
     wait_for(lambda: states(work)[1] == "stopped", driver)
+    sidebar.get_by_role("button", name="Stop").wait_for(state="detached")  # by itself
 
     page.get_by_role("link", name="Leaderboard").click()
     table.filter(has_text="stopped").first.wait_for(state="attached")

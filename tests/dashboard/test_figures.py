@@ -132,6 +132,14 @@ def test_an_axis_has_an_end_whatever_it_is_of(found: list[float]) -> None:
     assert inside.sum() + seen.outside >= (~np.isnan(values_N)).sum() >= seen.outside
 
 
+@pytest.mark.parametrize("value", [0.0, 173.5])
+def test_one_value_alone_has_an_axis_of_its_unit(value: float) -> None:
+    nothing = np.array([np.nan])
+    seen = span(np.array([value]), nothing, nothing, 10.0)
+    assert seen is not None
+    assert seen.low <= value - 0.1 < value + 0.1 <= seen.high
+
+
 def test_stored_strings_never_become_markup(rows: pd.DataFrame) -> None:
     name = "finetune.schedule.name"
     drawn = [

@@ -45,6 +45,20 @@ def filled(url: str) -> str:
     return url
 
 
+def test_filters_that_leave_nothing_say_so(filled: str) -> None:
+    app = opened(where="val_ppl < 0")
+    assert "The filters leave no configuration." in said(app)
+    assert not app.get("plotly_chart")
+
+
+def test_text_is_looked_for_in_the_searched_values(filled: str) -> None:
+    """Also in those that a label leaves out, for the baseline has them."""
+    app = opened(columns="finetune.schedule.name,label", text="LOGLINEAR")
+    names = app.dataframe[0].value["finetune.schedule.name"]
+    assert len(names)
+    assert set(names) == {"loglinear"}
+
+
 def test_what_is_filtered_sorted_and_shown_stands_in_the_address(filled: str) -> None:
     app = opened()
     everything = numbers(app)
