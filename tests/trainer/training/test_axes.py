@@ -30,6 +30,7 @@ from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.calibrate import typical
 from trainer.training.cuda_graphs import captures
+from trainer.training.learner import Learner, Step
 from trainer.training.part import finetune_of
 from trainer.training.rows import read_rows
 from trainer.training.run import Run
@@ -142,20 +143,13 @@ def test_steps_are_trained_at_their_sizes_and_the_run_is_judged_at_its_own(
 ) -> None:
     config = short(corpus, **AXES["mixture"])
     seen: list[int] = []
-    before = Run.take_step
+    take = Learner.take_step
 
-    def take_step(self: Run) -> None:
-        original = self.learner.take_step
+    def noted(self: Learner, step: Step) -> tuple[float, float]:
+        seen.append(step.phase.block_size)
+        return take(self, step)
 
-        def noted(x0_BL: torch.Tensor, phase: Phase, *rest: Any) -> tuple[float, float]:
-            seen.append(phase.block_size)
-            return original(x0_BL, phase, *rest)
-
-        monkeypatch.setattr(self.learner, "take_step", noted)
-        before(self)
-        monkeypatch.setattr(self.learner, "take_step", original)
-
-    monkeypatch.setattr(Run, "take_step", take_step)
+    monkeypatch.setattr(Learner, "take_step", noted)
     reports_of(config, tmp_path, pretrained=stage)
     seed = seed_of(config.seed, "finetune")
     assert seen == [config.finetune.at_size(seed, step).block_size for step in range(1, 13)]

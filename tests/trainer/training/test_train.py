@@ -27,7 +27,7 @@ from trainer.errors import CheckpointError, OtherRun, TrainingError
 from trainer.evaluation.floors import unigram_nelbo
 from trainer.metrics import BY_NAME
 from trainer.randomness import batch_rows, strided_rows
-from trainer.training.learner import Learner, learning_rate
+from trainer.training.learner import Learner, Step, learning_rate
 from trainer.training.rows import latest_attempt, read_rows
 from trainer.training.train import LOCK_PATIENCE, pretrain, train
 
@@ -105,9 +105,9 @@ def test_a_clip_that_is_searched_is_adopted(
     seen: list[tuple[float, float]] = []
     plain = Learner.take_step
 
-    def take_step(self: Learner, x0_BL: torch.Tensor, phase: Any, *given: Any) -> Any:
-        seen.append((phase.clip.low, phase.clip.high))
-        return plain(self, x0_BL, phase, *given)
+    def take_step(self: Learner, step: Step) -> tuple[float, float]:
+        seen.append((step.phase.clip.low, step.phase.clip.high))
+        return plain(self, step)
 
     monkeypatch.setattr(Learner, "take_step", take_step)
     short = {"pretrain__steps": 0, "finetune__steps": 10, "evaluation__every": 5}
