@@ -6,7 +6,6 @@ import pickletools
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
