@@ -1,7 +1,7 @@
 import pytest
 
 from sweeper.execution.runner import exit_code
-from sweeper.planning.machine import LacksError, slots_for, visible_gpus
+from sweeper.planning.machine import LacksError, Slots, slots_for, visible_gpus
 from sweeper.spec.sections import Resources
 
 
@@ -20,7 +20,11 @@ from sweeper.spec.sections import Resources
     ],
 )
 def test_as_many_slots_as_fit(resources: dict, cores: int, gpus: int, expected: tuple) -> None:
-    assert slots_for(Resources(**resources), cores, gpus) == expected
+    assert slots_for(Resources(**resources), cores, gpus) == Slots(*expected)
+
+
+def test_how_many_share_a_process_is_the_specs() -> None:
+    assert slots_for(Resources(cpu=0.5, gpu=0, fused=4), 2, 0) == Slots(4, 0.5, 0, fused=4)
 
 
 def test_a_machine_that_lacks_a_gpu_says_so() -> None:

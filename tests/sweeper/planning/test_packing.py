@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sweeper.planning.calibration import CannotRun, Shape
 from sweeper.planning.cost_estimates import Measured
-from sweeper.planning.machine import LacksError, slots_for
+from sweeper.planning.machine import LacksError, Slots, slots_for
 from sweeper.planning.packing import HEADROOM, pack, share, workers_on_a_gpu
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec
@@ -38,7 +38,7 @@ def test_the_hungriest_shape_says_how_many_fit() -> None:
     found = pack(make_spec(), said.append, probe=probe, gpus=2, gpu_memory=80 * GB, cores=64)
     assert sorted(asked) == [(4, "cuda"), (8, "cuda"), (16, "cuda")]  # each shape once: schedules change none
     assert found.resources.gpu == 0.25  # of 80 GB 72 are to be used: four times 16
-    assert slots_for(found.resources, 64, 2) == (8, 1, 0.25)
+    assert slots_for(found.resources, 64, 2) == Slots(8, 1, 0.25)
     assert said[-1] == "4 trials fit on a GPU: one takes up to 16.0 GB of 80.0 GB"
 
 
