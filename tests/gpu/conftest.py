@@ -5,6 +5,7 @@ elsewhere on the CPU, as far as it goes, so that what they say is said right whe
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from tests.trainer.conftest import cache_of_its_own  # noqa: F401
 @pytest.fixture
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+GRAPH = torch.cuda.graph
 
 
 class NoGraph:
@@ -33,6 +37,12 @@ def nothing(of: NoGraph) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def captured(into: NoGraph, *, capture_error_mode: str) -> Iterator[None]:
+    assert "capture_error_mode" in signature(GRAPH).parameters  # torch's has it, too
+    yield
+
+
 @pytest.fixture
 def replays(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether a CUDA graph can be replayed here; where not, it can be captured all the same."""
@@ -46,7 +56,7 @@ def replays(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> bool:
         "current_stream": NoGraph,
         "stream": nothing,
         "CUDAGraph": NoGraph,
-        "graph": nothing,
+        "graph": captured,
     }
     for name, each in stand_ins.items():
         monkeypatch.setattr(torch.cuda, name, each)
