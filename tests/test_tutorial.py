@@ -43,6 +43,7 @@ def texts(folder: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # beside other work its workers step back
 def test_the_tutorial_ends_with_an_answer_and_a_page(tmp_path: Path) -> None:
     texts(tmp_path / "texts")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRAINER_CACHE": str(tmp_path / "cache")}
