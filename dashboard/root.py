@@ -1,13 +1,8 @@
 """Where is the server? Each page is told: it would ask below its own path first, and get two 404.
 
-<<<<<<< HEAD
-Streamlit's page looks for the server under its own address (/compare/_stcore/health), then at the
-root, unless `window.__streamlit` names a place. A page lies beside the server, behind a proxy that adds a
-path, too.
-=======
 Streamlit's page looks for the server under its own address (/compare/_stcore/health), then at the root,
-unless `window.__streamlit` names a place. A page lies beside the server, also where a proxy adds a path.
->>>>>>> a8d3ad345d2d148bacd02bd55a89d5ef62a152db
+unless `window.__streamlit` names a place. A page lies beside the server, also behind a proxy that adds
+a path.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
