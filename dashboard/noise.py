@@ -7,14 +7,12 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from trainer.noise.clips import AnyClip, Clip
-from trainer.noise.density import density
+from trainer.noise.density import FINE, density
 from trainer.noise.reweighting import AnyReweighting, Unweighted, normalizer
 from trainer.noise.schedules import AnySchedule, LogLinear
 from trainer.noise.times import AnyTime, UniformTime
 
 TIMES = 600  # points of a curve over t
-DRAWS = 40_000  # stratified draws behind a density
-BINS = 60  # a multiple of 3: emphasis is said by thirds
 EVEN, NOTHING = 0.05, 0.01  # shares of the emphasis that are as good as the same, and as none
 
 
@@ -45,7 +43,9 @@ class NoiseShape(NamedTuple):
 
     def thirds(self) -> tuple[float, float, float]:
         """Shares of the emphasis on masking rates below 1/3, between, and above 2/3."""
-        light, medium, heavy = (float(each.sum()) for each in np.split(self.emphasis, 3))
+        upto = np.concatenate([[0.0], np.cumsum(self.emphasis)])  # 3 need not divide the bins
+        ends = np.interp((0, 1 / 3, 2 / 3, 1), np.linspace(0, 1, len(upto)), upto)
+        light, medium, heavy = (float(each) for each in np.diff(ends))
         total = light + medium + heavy
         return (light / total, medium / total, heavy / total) if total else (0.0, 0.0, 0.0)
 
@@ -78,20 +78,14 @@ def noise_shape(values: Mapping[str, Any], progress: float = 0.0) -> NoiseShape:
     divisor = normalizer(phase.reweighting, phase.schedule, phase.clip, progress)
     u = (np.arange(TIMES) + 0.5) / TIMES
     level = phase.clip.level(phase.schedule, u, progress)
-    u_of_draws = (np.arange(DRAWS) + 0.5) / DRAWS
-    draws, over_density = phase.time.level(phase.schedule, phase.clip, u_of_draws, progress)
-    edges = np.linspace(0, 1, BINS + 1)
-    counts, _ = np.histogram(draws.move_chance, edges)
-    charge = over_density * draws.move_chance * draws.loss_scale * phase.reweighting.weight(draws) / divisor
-    charged, _ = np.histogram(draws.move_chance, edges, weights=charge)
     return NoiseShape(
         t=phase.clip.time(u),
         move_chance=level.move_chance,
         loss_scale=level.loss_scale,
         weight=phase.reweighting.weight(level) / divisor,
-        p=(edges[:-1] + edges[1:]) / 2,
-        density=counts * BINS / DRAWS,
-        emphasis=charged * BINS / DRAWS,
+        p=(np.arange(FINE) + 0.5) / FINE,
+        density=exact.drawn_K * FINE,
+        emphasis=exact.mass_K * FINE,  # not of draws: a few in a schedule's tail would be spikes
         moves=phase.schedule.moves,
         total=exact.total,
         kind=exact.kind,

@@ -53,3 +53,14 @@ def test_the_total_is_the_integral_of_the_emphasis_and_times_move_what_is_drawn_
     np.testing.assert_allclose(bell.emphasis, plain.emphasis, atol=0.01)
     assert np.abs(bell.density - plain.density).max() > 0.2
     assert [plain.kind, bell.kind, free.kind] == ["bound", "bound", "neither"]
+
+
+def test_the_tail_of_a_schedule_is_as_smooth_as_the_bound_that_it_is_charged_as():
+    """Few of the times drawn are masked that much, and each is charged as much more: 1 at every rate."""
+    tail = noise_shape({"finetune.schedule.name": "gaussian", "finetune.schedule.mu": 0.45})
+    inside = (tail.p > 0.15) & (tail.p < 0.92)  # beyond it `u_eps` holds all that is left
+    assert tail.emphasis[inside] == pytest.approx(tail.emphasis[50], rel=1e-3)
+
+
+def test_thirds_of_a_hundred_bins():
+    assert noise_shape({}).thirds() == pytest.approx((1 / 3, 1 / 3, 1 / 3), abs=1e-3)
