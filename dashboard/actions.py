@@ -55,7 +55,8 @@ def _settle() -> Asked:
     try:
         Settle.model_validate({"within": within, "seeds": seeds})
     except ValidationError as error:
-        return Asked("settle", (), error.errors()[0]["msg"].removeprefix("Value error, "))
+        first = error.errors()[0]
+        return Asked("settle", (), f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}")
     said = {"within": within.replace(" ", ""), "seeds": str(seeds)}
     words = " ".join(f"{key}={value}" for key, value in said.items())
     return Asked(

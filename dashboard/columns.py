@@ -12,6 +12,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from dashboard import frame
+from dashboard.huge import printable
 from dashboard.snapshot import Snapshot
 from dashboard.values import common_prefix, is_number, missing, shown
 from dashboard.words import STANDING_COLOURS, STATES, TINTS
@@ -40,7 +41,7 @@ NUMBER, CHIPS = column.NumberColumn, column.MultiselectColumn
 PINNED = "against_pinned"
 FIELDS: dict[str, Field] = {
     "rank": Field("rank", "Its place on the board; 1= for all that may be the best", 52),
-    "standing": Field("standing", "What it is to the first", 96, CHIPS, _chips(STANDING_COLOURS)),
+    "standing": Field("standing", "What it is to the first", 114, CHIPS, _chips(STANDING_COLOURS)),
     "race": Field("race", "Of the value that is raced by itself", 60),
     "confirmed_ppl": Field("fresh", "val_ppl on fresh seeds, which decide", 76, NUMBER, PPL),
     "confirmed_interval": Field("its 95% interval", "Of val_ppl on fresh seeds", 124),
@@ -133,7 +134,7 @@ class Columns:
             printed[text(name)], settings[text(name)] = (_field if name in FIELDS else self._other)(
                 name, cells
             )
-        return pd.DataFrame(printed, index=rows.index), settings
+        return printable(pd.DataFrame(printed, index=rows.index), settings)
 
     def _other(self, name: str, cells: pd.Series) -> tuple[Any, Any]:
         """A value's or a metric's cells and setting."""

@@ -13,6 +13,7 @@ from dashboard.chart import chart
 from dashboard.figures import curves
 from dashboard.figures.bins import BINS, bin_lines
 from dashboard.figures.style import empty
+from dashboard.huge import printable
 from dashboard.snapshot import Snapshot
 from dashboard.traces import Asked
 from sweeper.store.records import TrialRecord
@@ -38,9 +39,10 @@ def configuration_details(now: Snapshot, configuration: int) -> None:
             height=400,
             alt="Values of the configuration",
         )
+    table, settings = printable(tables.trial_table(trials, now, time.time()), tables.TRIAL_COLUMNS)
     st.dataframe(
-        tables.trial_table(trials, now, time.time()),
-        column_config=tables.TRIAL_COLUMNS,
+        table,
+        column_config=settings,
         hide_index=True,
         placeholder="",
         alt="Trials of the configuration",

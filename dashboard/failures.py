@@ -18,6 +18,7 @@ TRIED_AGAIN = {
 }
 _CLASS = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?::|$)")
 _KNOWN = (
+    ("diverged at step", "diverged"),
     ("out of memory", "out of memory"),
     ("its pretrain", "pretrain failed"),
     ("worker died", "worker died"),

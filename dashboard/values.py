@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 HUGE = 1e6  # from here on a number is written with an exponent
+EXACT = 2.0**53  # beyond, every float is a whole number that is not exact
 
 
 def shown(value: Any) -> str:

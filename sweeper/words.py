@@ -1,9 +1,11 @@
 """How are amounts and configurations said? In words that tables, logs and reports share."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MOST_NATS = 709.0  # the exponential of more is no float
 PRECISION = "compute.precision"  # where a sweep's spec says the one of all its trials
 
 
@@ -14,6 +16,16 @@ def in_bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
+
+
+def times(nats: float) -> float:
+    """What a difference in nats per token multiplies perplexity by; inf where no float is as large."""
+    return math.exp(nats) if nats < MOST_NATS else math.inf
+
+
+def excess(nats: float) -> float:
+    """The same, less 1: exact where it is small."""
+    return math.expm1(nats) if nats < MOST_NATS else math.inf
 
 
 def clock(seconds: float) -> str:

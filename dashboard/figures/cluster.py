@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures.style import BAD, COLOURS, GRID, REST, calm, empty, named, plain
 
+LEAST = 60.0  # seconds of an axis: workers say once a minute what they use
 GAP = 150.0  # seconds between two samples over which no line is drawn: nothing is known there
 
 
@@ -41,9 +42,18 @@ def over_time(series: Sequence[Series], label: str, ends_at: float | None = None
         )
     if ends_at is not None:
         figure.add_hline(y=ends_at, line={"color": REST, "width": 1, "dash": "dash"})
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, range=_reach(series))
     figure.update_yaxes(title=plain(label), gridcolor=GRID, zeroline=False, rangemode="tozero")
     return calm(figure, height=280, legend=len(series) <= 12)
+
+
+def _reach(series: Sequence[Series]) -> list[datetime.datetime] | None:
+    """Of time, at least a minute: an axis of two samples would be one of milliseconds. None: as it comes."""
+    first, last = min(min(each.time) for each in series), max(max(each.time) for each in series)
+    if last - first >= LEAST:
+        return None
+    ends = (first + last - LEAST) / 2, (first + last + LEAST) / 2
+    return [datetime.datetime.fromtimestamp(at) for at in ends]
 
 
 def by_class(kinds: Sequence[str], ended: Sequence[int], tried_again: Sequence[int]) -> go.Figure:
@@ -51,10 +61,13 @@ def by_class(kinds: Sequence[str], ended: Sequence[int], tried_again: Sequence[i
     if not kinds:
         return empty("Nothing has failed.", height=120)
     figure = go.Figure()
-    for name, counts, colour in (
-        ("trials ended so", ended, BAD),
-        ("tried again", tried_again, COLOURS[1]),
+    # A number stands in its bar, in the colour that is read there; the theme's may not be.
+    for name, counts, colour, words in (
+        ("trials ended so", ended, BAD, "#FFFFFF"),
+        ("tried again", tried_again, COLOURS[1], "#11151B"),
     ):
+        if not any(counts):
+            continue
         figure.add_bar(
             y=[plain(kind, 40) for kind in kinds],
             x=list(counts),
@@ -62,6 +75,8 @@ def by_class(kinds: Sequence[str], ended: Sequence[int], tried_again: Sequence[i
             orientation="h",
             marker={"color": colour},
             text=[count or "" for count in counts],
+            textposition="inside",
+            insidetextfont={"color": words},
             hovertemplate="%{y}: %{x} " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack")

@@ -9,10 +9,9 @@ import plotly.graph_objects as go
 from scipy import stats
 
 from dashboard.figures.parallel import BLUES
-from dashboard.figures.scatter import FEW, WITHOUT_RESULT, places_of, strips
+from dashboard.figures.scatter import WITHOUT_RESULT, places_of, strips, strips_of
 from dashboard.figures.states import hovers, mark, thinned
 from dashboard.figures.style import CLEAR, GRID, calm, empty, plain
-from dashboard.values import is_number
 
 IRRATIONAL = {"x": 2**0.5 - 1, "y": (5**0.5 - 1) / 2}  # their multiples, by the axis they spread marks along
 
@@ -75,14 +74,11 @@ def ranks(rows: pd.DataFrame, names: tuple[str, str], log: tuple[bool, bool] = (
 
 def _axis(figure: go.Figure, values: pd.Series, name: str, which: str, log: bool) -> np.ndarray:
     """Sets the axis; where on it the rows stand."""
-    numeric = is_number(values)
-    distinct = sorted(set(values), key=lambda value: value if numeric else str(value))
     update = figure.update_xaxes if which == "x" else figure.update_yaxes
     update(title=plain(name), gridcolor=GRID, zeroline=False)
-    if not numeric or len(distinct) <= FEW:
-        places = [str(value) for value in distinct]
+    if (places := strips_of(values)) is not None:
         update(**strips(places))
         return places_of(values, places, IRRATIONAL[which]).to_numpy()
-    if log and distinct[0] > 0:
+    if log and values.min() > 0:
         update(type="log", exponentformat="e")
     return values.to_numpy(float)

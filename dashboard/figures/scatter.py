@@ -32,11 +32,7 @@ def against(
     if not np.isfinite(rows["val_ppl"].astype(float)).any():
         return empty("No evaluated configuration has this value.")
     rows = thinned(rows, "val_ppl", MOST_POINTS)
-    numeric = is_number(rows[name])
-    distinct = sorted(set(rows[name]), key=lambda value: value if numeric else str(value))
-    repeated = len(distinct) < len(rows) or all(float(value).is_integer() for value in distinct if numeric)
-    few_places = len(distinct) <= FEW and repeated
-    places = [str(value) for value in distinct] if not numeric or few_places else None
+    places = strips_of(rows[name])
     across = places_of(rows[name], places)
     figure = go.Figure()
     groups = (
@@ -85,6 +81,19 @@ def val_axis(rows: pd.DataFrame, log: bool, intervals: bool) -> Axis:
     low, high = min(axis.low, ends[:, 0].min()), max(axis.high, robust(ends[:, 1]).high)
     above = int(np.sum(np.isfinite(value) & (value > high)))
     return axis._replace(low=float(low), high=float(high), log=axis.log and low > 0, above=above)
+
+
+def strips_of(values: pd.Series) -> list[str] | None:
+    """Categories, and few numbers: whole ones, or such as stand twice each. None: a scatter.
+
+    A continuous value of few trials is no category, though its baselines share one."""
+    numeric = is_number(values)
+    distinct = sorted(set(values), key=lambda value: value if numeric else str(value))
+    if numeric:
+        usual = 2 * len(distinct) <= len(values) or all(float(value).is_integer() for value in distinct)
+        if len(distinct) > FEW or not usual:
+            return None
+    return [str(value) for value in distinct]
 
 
 def places_of(values: pd.Series, places: list[str] | None, mixed: float = 0.0) -> pd.Series:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.figures.ranges import cut
+
 # Of marks: each stands out from a light and from a dark background, so a figure is drawn once for both. What
 # a theme decides (ground, words, grid) is left to it.
 BEST, TIED, REST = "#2F74AD", "#5B95C6", "#8A9099"
@@ -78,6 +80,8 @@ def places(figure: go.Figure, labels: Sequence[object]) -> None:
 
 
 def calm(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
+    """The last that is done to a figure: its axes know their ends."""
+    cut(figure)
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 12, "t": 36 if legend else 12, "b": 8},

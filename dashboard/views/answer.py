@@ -12,6 +12,7 @@ from dashboard.columns import ppl_format
 from dashboard.deciding import Group, deciding
 from dashboard.figures.differences import absolute, differences
 from dashboard.figures.floors import floors, floors_of
+from dashboard.huge import printable
 from dashboard.running import show_running
 from dashboard.snapshot import ENDED, Snapshot
 from dashboard.values import interval
@@ -103,12 +104,9 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
             "in the search. Optimism: valid against test of the fresh runs, less the same of the search's."
         )
     column, ppl = st.column_config, ppl_format(table["search"])
-    st.dataframe(
+    table, settings = printable(
         table,
-        hide_index=True,
-        key="beside",
-        alt="Of each row that decides: val_ppl by the search, on fresh seeds, and the test split's",
-        column_config={
+        {
             "row": column.TextColumn("row", width=250),
             "search": column.NumberColumn("search val_ppl", format=ppl),
             "search interval": column.TextColumn("95%", alignment="right"),
@@ -120,6 +118,13 @@ def beside(now: Snapshot, groups: list[Group]) -> None:
             "test interval": column.TextColumn("95%", alignment="right"),
             "optimism": column.NumberColumn("optimism, nats", format="%+.4f"),
         },
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="beside",
+        alt="Of each row that decides: val_ppl by the search, on fresh seeds, and the test split's",
+        column_config=settings,
     )
 
 

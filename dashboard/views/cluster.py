@@ -150,7 +150,7 @@ def cluster_page() -> None:
             alt="Each node: its workers, its trials, what they have cost",
             column_config={**hours, "most memory": column.NumberColumn("most memory, GiB", format="%.2f")},
         )
-        if len(there):
+        if driver and len(there):
             st.subheader("Workers now", anchor=False)
             st.dataframe(
                 there.dropna(axis=1, how="all"),

@@ -24,6 +24,7 @@ from sweeper.results.report import (
     Report,
     report,
 )
+from sweeper.words import times
 
 SECONDS = 15
 COLOURS: dict[str, Literal["green", "red", "orange", "gray"]] = {
@@ -128,12 +129,12 @@ def claims(found: Report) -> None:
         for each in finding.differences:
             known = math.isfinite(each.half)
             ends = (each.log_ratio - each.half, each.log_ratio + each.half)
-            low, high = map(math.exp, ends) if known else (None, None)
+            low, high = map(times, ends) if known else (None, None)
             parts.append(
                 {
                     "claim": place,
                     "comparison": f"{finding.claim.by} of {each.less} against {each.more}",
-                    "ratio": math.exp(each.log_ratio) if math.isfinite(each.log_ratio) else None,
+                    "ratio": times(each.log_ratio) if math.isfinite(each.log_ratio) else None,
                     "interval": interval(low, high) if known else "too few seeds",
                     "nats": each.log_ratio if math.isfinite(each.log_ratio) else None,
                     "word": [each.word],

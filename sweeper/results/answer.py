@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sweeper.results.fresh import Fresh
 from sweeper.results.race_record import Contest
 from sweeper.results.row import Row, known
-from sweeper.words import brief
+from sweeper.words import brief, excess
 
 if TYPE_CHECKING:  # a board without a race needs none of what checks a specification
     from sweeper.spec.sections import Settle
@@ -76,7 +76,7 @@ def _of_race(
             f"each has run 2 seeds ({rounds} so far)."
         )._replace(value=contest.value)
     ended = contest.ended(settle)
-    loss, of_all = math.expm1(race.bound), math.expm1(contest.against_all)
+    loss, of_all = excess(race.bound), excess(contest.against_all)
     p_best = None if chances is None else float(chances.best_C[race.first])
     p_within = None if chances is None else float(chances.within_C[race.first])
     seeds = _count(race.rounds, "seed")
@@ -98,7 +98,7 @@ def _of_race(
         said = f"take {who}: at 95% {lost}{chance}"
     if ended == "cap":
         more = max(2, race.rounds // 2)
-        bound = math.expm1(_projected(contest, more))
+        bound = excess(_projected(contest, more))
         would = f"about {_most(bound)}" if bound else f"that down to {NOTHING}"
         said = f"not settled to {_percent(settle.within)} after {seeds}: {said}"
         said += f"; {_count(more, 'more seed')} would bring {would}"
@@ -154,7 +154,7 @@ def _of_look(
     seeds = _counts([row.confirmed_seeds or row.seeds for row in rows], "fresh seed")
     who = f"row 1 ({brief(row.values, names)})" if brief(row.values, names) else "row 1"
     chance = _chance(row.p_best, row.p_within, WITHIN)
-    loss = None if row.regret is None else math.expm1(row.regret)
+    loss = None if row.regret is None else excess(row.regret)
     if len(rows) == 1:
         what = "confirmed: on fresh seeds" if kind == "confirmed" else "ranked:"
         said, loss = f"One configuration is {what} there is nothing to compare it to", None

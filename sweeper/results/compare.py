@@ -22,6 +22,7 @@ from sweeper.statistics.field import Run, field_of
 from sweeper.statistics.quantiles import CONFIDENCE, student, tukey
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, SweepRecord, TrialRecord
+from sweeper.words import times
 
 
 class NotComparable(ValueError):
@@ -76,7 +77,7 @@ class Comparison(NamedTuple):
             **{end: finite(getattr(self, end)) for end in ("low", "high", "picked_low", "picked_high")},
             "told_apart": self.told_apart,
             "told_apart_if_picked": self.told_apart_if_picked,
-            **{f"val_ppl_ratio{end}": finite(math.exp(value)) for end, value in ratio.items()},
+            **{f"val_ppl_ratio{end}": finite(times(value)) for end, value in ratio.items()},
         }
 
 

@@ -3,13 +3,13 @@
 The objective is what a search would go by that trusted its own loss; it means another thing at every weight.
 """
 
-import math
 from typing import Any, NamedTuple
 
 from sweeper.results.leaderboard import leaderboard
 from sweeper.results.row import Row
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
+from sweeper.words import times
 
 
 class NoProfile(ValueError):
@@ -54,7 +54,7 @@ class Profile(NamedTuple):
             above = f"{chosen.difference:+.4f} ±{margin} nats per token above the best bound"
             lines.append(
                 f"A search on the objective would have chosen {short} = {_short(chosen.value)} "
-                f"(exp(objective) {math.exp(chosen.objective):.4g}): {above}."
+                f"(exp(objective) {times(chosen.objective):.4g}): {above}."
             )
         return lines
 

@@ -206,5 +206,7 @@ def means(latest: Sequence[Latest]) -> dict[str, float]:
                 found[name].append(best)
         metrics = {name: math.fsum(best) / len(best) for name, best in sorted(found.items())}
     if "test_nelbo" in metrics:
-        metrics["test_ppl"] = math.exp(metrics["test_nelbo"])  # as everywhere: exp of the mean
+        metrics.pop("test_ppl", None)
+        if (ppl := perplexity(metrics["test_nelbo"])) is not None:
+            metrics["test_ppl"] = ppl  # as everywhere: exp of the mean
     return metrics

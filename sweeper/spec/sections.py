@@ -82,12 +82,13 @@ class Settle(Settings):
     @field_validator("within", mode="before")
     @classmethod
     def _percent(cls, within: Any) -> Any:
-        if isinstance(within, str) and within.strip().endswith("%"):
-            try:
-                return float(within.strip()[:-1]) / 100
-            except ValueError:
-                raise ValueError(f"must be a share like 1%, got {within!r}") from None
-        return within
+        if not isinstance(within, str):
+            return within
+        said = within.strip()
+        try:
+            return float(said[:-1]) / 100 if said.endswith("%") else float(said)
+        except ValueError:
+            raise ValueError(f"must be a share like 1%, got {within!r}") from None
 
     @property
     def margin(self) -> float:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from sweeper.results.leaderboard import Board
 from sweeper.results.limits import shares_in_words
 from sweeper.results.row import Row
-from sweeper.terminal.console import number, perplexity, shown
+from sweeper.terminal.console import HUGE, number, perplexity, share, shown, signed_percent
+from sweeper.words import excess
 
 
 class Column(NamedTuple):
@@ -34,18 +35,15 @@ def above_first(row: Row) -> str:
     return "" if difference is None or why == "best" else above(difference, margin)
 
 
-def share(difference: float) -> str:
-    """'+0.9%': nats per token, as a share of perplexity."""
-    return f"{100 * math.expm1(difference):+.1f}%"
-
-
 def above(difference: float, margin: float | None) -> str:
     """Nats per token, as shares of perplexity."""
     if margin is None:
         return f"{share(difference)} [?]"
-    low, high = (100 * math.expm1(difference + each) for each in (-margin, margin))
-    digits = 1 if high - low < 100 else 0
-    return f"{share(difference)} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    ends = difference - margin, difference + margin
+    low, high = map(excess, ends)
+    digits = 1 if high - low < 1 else 0
+    low_said, high_said = (signed_percent(each, digits) for each in ends)
+    return f"{share(difference)} [{low_said}, {high_said}]"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -57,7 +55,11 @@ def _share(value: float | None) -> str:
 
 
 def _loss(regret: float | None) -> str:
-    return "" if regret is None else f"{math.ceil(1000 * math.expm1(regret) - 1e-9) / 10:.1f}%"
+    if regret is None:
+        return ""
+    if (lost := excess(regret)) >= HUGE:  # a row that has diverged
+        return f"{100 * lost:.3g}%"
+    return f"{math.ceil(1000 * lost - 1e-9) / 10:.1f}%"
 
 
 def _difference(row: Row) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sweeper.results.measured import Difference
 from sweeper.results.report import Report
 from sweeper.terminal.console import number
+from sweeper.words import times
 
 
 def rows(found: Sequence[Report]) -> list[list[str]]:
@@ -59,7 +60,7 @@ def page(found: Sequence[Report], missing: Sequence[str]) -> str:
 def _ratio(part: Difference) -> str:
     if not math.isfinite(part.half):
         return "too few seeds"
-    middle, low, high = (math.exp(part.log_ratio + end) for end in (0.0, -part.half, part.half))
+    middle, low, high = (times(part.log_ratio + end) for end in (0.0, -part.half, part.half))
     return f"{number(middle)} [{number(low)}, {number(high)}]"
 
 

@@ -1,10 +1,9 @@
 """A comparison in words, and a judgement."""
 
-import math
-
 from sweeper.results.compare import Comparison
 from sweeper.results.judge import Judgement
-from sweeper.terminal.console import perplexity, shown
+from sweeper.terminal.console import factor, perplexity, shown
+from sweeper.words import times
 
 
 def parameters(found: Comparison) -> list[list[str]]:
@@ -14,7 +13,7 @@ def parameters(found: Comparison) -> list[list[str]]:
     return [
         *rows,
         ["val_nelbo", *(f"{side.nelbo:.4f}" for side in sides)],
-        ["val_ppl", *(perplexity(math.exp(side.nelbo)) for side in sides)],
+        ["val_ppl", *(perplexity(times(side.nelbo)) for side in sides)],
     ]
 
 
@@ -26,10 +25,10 @@ def verdict(found: Comparison, picked: bool = False) -> list[str]:
     runs = "confirmation runs alone, " if found.confirmed else ""
     what = "text and training seeds" if found.over_seeds else "the evaluation text alone"
     ends = (found.picked_low, found.picked_high) if picked else (found.low, found.high)
-    ratio, low, high = (math.exp(min(each, 700.0)) for each in (found.difference, *ends))
+    ratio, low, high = map(times, (found.difference, *ends))
     return [
         f"A - B: {found.difference:+.4f} nats per token, 95% [{ends[0]:+.4f}, {ends[1]:+.4f}]; "
-        f"val_ppl of A is {ratio:.4f} [{low:.4f}, {high:.4f}] of B's",
+        f"val_ppl of A is {factor(ratio)} [{factor(low)}, {factor(high)}] of B's",
         f"paired by document and by {_named(found.seeds)} ({runs}the interval is over {what})",
         _how(found, picked),
         _conclusion(found, ends, found.told_apart_if_picked if picked else found.told_apart),

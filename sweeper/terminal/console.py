@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sweeper.words import excess
+
 COLOURS = {
     "queued": "dim",
     "running": "cyan",
@@ -16,6 +18,7 @@ COLOURS = {
     "stopped": "yellow",
 }
 SCHEMA_VERSION = 1
+HUGE = 1e6  # from here on a perplexity is written with an exponent: a run has diverged
 PIPE_WIDTH = 300  # columns, where there is no terminal to fit
 
 
@@ -29,7 +32,25 @@ def perplexity(value: float | None) -> str:
     """Four digits, so that the points of a column stand below each other."""
     if value is None:
         return ""
+    if value >= HUGE:
+        return f"{value:.3g}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
+
+
+def factor(ratio: float, digits: int = 4) -> str:
+    """Of one perplexity to another."""
+    return f"{ratio:.{digits}f}" if ratio < HUGE else f"{ratio:.3g}"
+
+
+def share(nats: float) -> str:
+    """'+0.9%': a difference in nats per token, as a share of perplexity."""
+    return f"{signed_percent(nats, 1)}%"
+
+
+def signed_percent(nats: float, digits: int) -> str:
+    """'+0.9': the same, without its sign of percent."""
+    percent = 100 * excess(nats)
+    return f"{percent:+.{digits}f}" if percent < HUGE else f"{percent:+.3g}"
 
 
 # --- data on stdout -------------------------------------------------------------------------

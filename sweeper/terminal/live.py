@@ -2,7 +2,6 @@
 
 Rich draws; no markup is read."""
 
-import math
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from sweeper.driver.progress import Lines, Progress, Status
 from sweeper.terminal.console import COLOURS, number, perplexity
-from sweeper.words import clock
+from sweeper.words import clock, times
 
 SAVE_TITLE, RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"  # of a terminal like xterm; others take no notice
 
@@ -124,7 +123,8 @@ def leader(status: Status, evaluated: Mapping[int, tuple[float, float]]) -> str:
     trial = status.best_trial
     if status.metric == "val_ppl" and trial is not None and trial in evaluated:
         nelbo, se = evaluated[trial]
-        interval = f" [{perplexity(math.exp(nelbo - 1.96 * se))}, {perplexity(math.exp(nelbo + 1.96 * se))}]"
+        low, high = (perplexity(times(nelbo + z * se)) for z in (-1.96, 1.96))
+        interval = f" [{low}, {high}]"
     return (
         f"lowest {status.metric} of one run so far {number(status.best)}{interval}, trial {status.best_trial}"
     )

@@ -1,6 +1,5 @@
 """What does a model that is given away say of itself? A README.md as the hub's model cards are."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord, TrialRecord
 from sweeper.terminal.again import again
 from sweeper.terminal.console import number, perplexity, shown
+from sweeper.words import times
 from trainer.config.problems import InvalidConfig
 from trainer.metrics import BY_NAME
 
@@ -164,7 +164,7 @@ def _numbers(reader: Reader, sweep: SweepRecord, board: Board, trial: TrialRecor
         )
     each = next((e for e in reader.evaluations(sweep.id, "valid") if e.trial == trial.id), None)
     if each is not None:
-        bound, low, high = (perplexity(math.exp(each.nelbo + z * each.se)) for z in (0, -1.96, 1.96))
+        bound, low, high = (perplexity(times(each.nelbo + z * each.se)) for z in (0, -1.96, 1.96))
         parts += [
             f"The bound on the valid split at step {each.step:,}: {number(each.nelbo)} nats per token, so "
             f"perplexity at most {bound} [{low}, {high}] (95%, over text and masks alone). "

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sweeper.results.measured import FAILS, Difference
 from sweeper.results.report import Finding, Ratio, Report, Weight
-from sweeper.terminal.console import number, perplexity
+from sweeper.terminal.console import factor, number, perplexity
+from sweeper.words import times
 
 NAMES = {
     "objective_ppl": "exp(objective)",
@@ -115,8 +116,8 @@ def _difference(part: Difference, finding: Finding) -> str:
         said = f"{part.log_ratio:+.4f} [{low:+.4f}, {high:+.4f}] nats per token"
     else:
         ends = (part.log_ratio, part.log_ratio - part.half, part.log_ratio + part.half)
-        ratio, low, high = map(math.exp, ends)
-        said = f"{ratio:.3f} times [{low:.3f}, {high:.3f}]"
+        ratio, low, high = map(times, ends)
+        said = f"{factor(ratio, 3)} times [{factor(low, 3)}, {factor(high, 3)}]"
     return f"{by} of {part.less} against {part.more}: {said}: {part.word}"
 
 

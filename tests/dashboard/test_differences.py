@@ -82,6 +82,6 @@ def test_one_row_that_has_diverged_does_not_flatten_the_others():
 
 def test_a_huge_difference_is_a_number_and_nothing_ranked_is_a_sentence():
     drawn = differences(rows(difference=[0.0, 1e6, np.nan]))
-    assert all(np.isfinite(each.x).all() for each in drawn.data if each.type == "scatter")
+    assert not any(np.isinf(each.x).any() for each in drawn.data if each.type == "scatter")
     assert len(drawn.layout.yaxis.tickvals) == 2
     assert "nothing is ranked" in differences(rows().head(0)).layout.annotations[0].text

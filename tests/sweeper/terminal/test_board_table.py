@@ -208,3 +208,15 @@ def test_the_front_of_several_metrics_is_marked_beside_their_values(monkeypatch:
     assert columns["front"] == ("*", "")
     assert any("front: " in line for line in tables.legend(both))
     assert "front" not in drawn([good, dominated], [], 120, monkeypatch)
+
+
+def test_a_row_that_has_diverged_has_no_hundred_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one whose perplexity no float holds."""
+    first = row(1, 1, why="best")
+    blown = row(2, 2)._replace(val_ppl=7.6e167, difference=381.2, margin=20.0, regret=401.0)
+    beyond = row(3, 3)._replace(val_ppl=None, difference=800.0, margin=5.0, regret=805.0)
+    text = drawn([first, blown, beyond], [], 200, monkeypatch, columns=["val_ppl", "above", "regret"])
+    assert "7.6e+167" in text
+    assert "+3.57e+167% [+7.36e+158, +1.73e+176]" in text
+    assert "+inf% [+inf, +inf]" in text
+    assert max(len(word) for word in text.split()) < 25
