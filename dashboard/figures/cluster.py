@@ -61,10 +61,9 @@ def by_class(kinds: Sequence[str], ended: Sequence[int], tried_again: Sequence[i
     if not kinds:
         return empty("Nothing has failed.", height=120)
     figure = go.Figure()
-    # A number stands in its bar, in the colour that is read there; the theme's may not be.
-    for name, counts, colour, words in (
-        ("trials ended so", ended, BAD, "#FFFFFF"),
-        ("tried again", tried_again, COLOURS[1], "#11151B"),
+    for name, counts, colour in (
+        ("trials ended so", ended, BAD),
+        ("tried again", tried_again, COLOURS[1]),
     ):
         if not any(counts):
             continue
@@ -74,9 +73,6 @@ def by_class(kinds: Sequence[str], ended: Sequence[int], tried_again: Sequence[i
             name=name,
             orientation="h",
             marker={"color": colour},
-            text=[count or "" for count in counts],
-            textposition="inside",
-            insidetextfont={"color": words},
             hovertemplate="%{y}: %{x} " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack")
