@@ -157,7 +157,7 @@ def _confirm(act: Act, sweep: SweepRecord, trial: TrialRecord | None) -> None:
         st.text(asked.problem)
         return
     if driver is None:
-        resume = command("resume", sweep.name, _db())
+        resume = command("resume", sweep.name, data.db())
         if trial is None and not act.waits:
             nothing = f"Nobody drives {sweep.name}, so there is nobody to ask."
             st.text(nothing + (" This line has it go on:" if act.name == "Resume" else ""))
@@ -212,9 +212,4 @@ def _line(act: Act, asked: Asked, sweep: SweepRecord, trial: TrialRecord | None)
     words: tuple[Any, ...] = () if trial is None else (trial.called,)
     if trial is not None and verb != "retry":
         words = ("--trial", trial.called)
-    return command(verb, sweep.name, _db(), *words, *asked.options)
-
-
-def _db() -> str:
-    """As --db names it; '' where that need not be said, or is not to be shown."""
-    return "" if data.url() == data.DEFAULT_URL else data.url()
+    return command(verb, sweep.name, data.db(), *words, *asked.options)

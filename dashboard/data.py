@@ -48,6 +48,11 @@ def shown_url(url: str) -> str:
     return f"{scheme}://{user.partition(':')[0]}:***@{place}" if slashes else f"***@{place}"
 
 
+def db() -> str:
+    """The chosen sweep's store, as --db names it in a line to copy; '' where that need not be said."""
+    return "" if url() == DEFAULT_URL else url()
+
+
 def sweeps() -> tuple[list[Found], str]:
     """All sweeps of all stores, newest first; and in a sentence each, which stores cannot be read."""
     found: list[Found] = []

@@ -8,6 +8,7 @@ import numpy as np
 from dashboard.figures.ranges import plausible
 
 MOST_CUT = 0.1  # of the values, at the most; of few values one
+WIDER = 2.0  # times as wide as without them, the axis must be for values to be cut off
 
 
 class Axis(NamedTuple):
@@ -63,8 +64,14 @@ def robust(values: Sequence[float] | np.ndarray, log: bool = False) -> Axis:
     log = log and bool(found.min() > 0)
     limit = max(plausible(found).high, np.quantile(found, 1 - MOST_CUT, method="lower"))
     inside = found[found <= limit]
+    if _width(found, log) <= WIDER * _width(inside, log):
+        inside = found
     above = len(found) - len(inside)
     return Axis(float(inside.min()), float(inside.max()), log, above, float(found.max()))
+
+
+def _width(values: np.ndarray, log: bool) -> float:
+    return float(np.ptp(np.log10(values) if log else values))
 
 
 def joint(groups: Iterable[Sequence[float] | np.ndarray], log: bool = False) -> Axis:

@@ -122,11 +122,11 @@ def workers_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         st.text("Nothing has run yet.")
         return
     moment = last_moment(now.sweep, time.time())
-    bars = last_attempts(began, moment)
-    if (began["attempt"] > 1).any():
-        bars = pd.concat(
-            [earlier_attempts(began, data.reader().events(now.sweep.id, limit=MOST_EVENTS)), bars]
-        )
+    again = (began["attempt"] > 1).any()
+    events = sorted(data.reader().events(now.sweep.id, limit=MOST_EVENTS)) if again else []
+    bars = last_attempts(since_last_start(began, events), moment)
+    if again:
+        bars = pd.concat([earlier_attempts(began, events), bars])
     most, mean = at_once(bars["began"].tolist(), bars["ended"].tolist())
     span = bars["ended"].max() - bars["began"].min()
     st.text(
@@ -149,6 +149,8 @@ def workers_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
     )
 
 
+ALL_END = ("pause", "interrupt")  # events of a sweep, with which whatever runs is saved and ends
+ENDED_BY = {"failure": "failed", "pause": "paused", "interrupt": "paused"}  # an attempt, by what came after
 UNKNOWN = "not known"  # of an attempt before the last: its worker is not stored
 
 
@@ -157,6 +159,14 @@ def last_moment(sweep: SweepRecord, now: float) -> float:
     if sweep.ended is not None:
         return sweep.ended
     return now if sweep.driver(now) else min(now, sweep.lease_until or now)
+
+
+def since_last_start(began: pd.DataFrame, events: Sequence[EventRecord]) -> pd.DataFrame:
+    """`started` as the last attempt's: a trial has that of its first, and may have waited for hours between
+    them. events: in order."""
+    last = {each.trial: each.time for each in events if each.kind == "start" and each.trial is not None}
+    several = began["attempt"] > 1
+    return began.assign(started=began["trial"].where(several).map(last).fillna(began["started"]))
 
 
 def last_attempts(began: pd.DataFrame, moment: float) -> pd.DataFrame:
@@ -185,20 +195,23 @@ def _attempt(trial: Words, attempt: int, took: float) -> str:
 
 
 def earlier_attempts(began: pd.DataFrame, events: Sequence[EventRecord]) -> pd.DataFrame:
-    """Of trials that were begun more than once: from each start but the last to what is said next of it."""
+    """Of trials that were begun more than once: from each start but the last to what is said next of it, or
+    of all that run. events: in order."""
     again = began[began["attempt"] > 1].set_index("trial")
-    said: dict[int, list[EventRecord]] = {}
+    said: dict[int, list[EventRecord]] = {each: [] for each in again.index}
     for event in events:
-        if event.trial is not None and event.trial in again.index:
-            said.setdefault(event.trial, []).append(event)
+        of_all = event.trial is None and event.kind in ALL_END
+        for trial in said if of_all else [event.trial]:
+            if trial in said and event.kind != "control":  # that it is asked for ends nothing
+                said[trial].append(event)
     rows = [
         (
-            *(UNKNOWN, "lost", one.time, after.time),
+            *(UNKNOWN, ENDED_BY.get(after.kind, "lost"), one.time, after.time),
             f"trial {again['called'][trial]}, an attempt before the last\n{after.kind}",
         )
         for trial, mine in said.items()
         for one, after in pairwise(mine)
-        if one.kind == "start" and after.time <= again["started"][trial] + 1
+        if one.kind == "start" and any(each.kind == "start" for each in mine[mine.index(after) :])
     ]
     return pd.DataFrame(rows, columns=["lane", "state", "began", "ended", "hover"])
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard import data
 from dashboard.chart import chart
 from dashboard.figures.importance import effects
 from dashboard.figures.ranks import ranks
@@ -12,6 +13,7 @@ from dashboard.figures.states import left_out
 from dashboard.snapshot import Snapshot
 from dashboard.values import common_prefix, is_number, missing
 from sweeper.statistics.effects import FEWEST, effect
+from sweeper.words import command
 
 AT_FIRST = 6  # parameters that are drawn before anybody chooses
 ACROSS = 2  # figures side by side
@@ -40,12 +42,12 @@ def importance_section(now: Snapshot, all_runs: pd.DataFrame) -> None:
         f"Not told: {', '.join(left)}, for fewer than {FEWEST} complete trials, or one value alone, have it."
     )
     st.text(
-        f"{len(found):,} complete trials of the search. What the sampler chose, not what causes what: "
-        "parameters that act only together are missed, and ones that were moved together share the merit."
-        + (f"\n{few}" if left else "")
+        f"{len(found):,} complete trial{'s' * (len(found) != 1)} of the search. What the sampler chose, not "
+        "what causes what: parameters that act only together are missed, and ones that were moved together "
+        "share the merit." + (f"\n{few}" if left else "")
     )
     st.caption("Another measure, of what set the best trials apart (PED-ANOVA), is printed by")
-    st.code(f"python -m sweeper importance {now.sweep.name}", language=None)
+    st.code(command("importance", now.sweep.name, data.db()), language=None)
 
 
 def slices_section(now: Snapshot, all_runs: pd.DataFrame) -> None:

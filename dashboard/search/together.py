@@ -16,6 +16,7 @@ from dashboard.figures.axes import robust
 from dashboard.figures.front import front
 from dashboard.figures.parallel import MOST_LINES, parallel
 from dashboard.figures.states import left_out
+from dashboard.huge import printable
 from dashboard.search.space import dimension, finite, is_log, labels
 from dashboard.selection import selected, table
 from dashboard.snapshot import Snapshot
@@ -107,6 +108,7 @@ def _table(now: Snapshot, rows: pd.DataFrame, called: dict[str, str]) -> None:
             view[key] = ["" if missing(value) else shown(value) for value in rows[name]]
             settings[key] = column.TextColumn(called[name])
     order = rows["configuration"].tolist()
+    view, settings = printable(view, settings)
     table(view, settings, order, "brushed", "Configurations that the controls keep, in order of rank")
 
 

@@ -169,7 +169,7 @@ def without(now: Snapshot, why: str) -> None:
         "What was printed stands in a specification's section `reference`. There are specifications with it:"
     )
     st.code(
-        "python -m sweeper run search_spaces/report/table3.yaml\npython -m sweeper report table3",
+        "python -m sweeper run report/table3\npython -m sweeper report table3",
         language=None,
     )
 

@@ -18,7 +18,7 @@ from dashboard.figures.importance import effects
 from dashboard.figures.rungs import rungs
 from dashboard.figures.states import MOST_MARKS, by_state, thinned
 from dashboard.figures.timeline import timeline
-from dashboard.search.course import UNKNOWN, earlier_attempts, last_attempts
+from dashboard.search.course import UNKNOWN, earlier_attempts, last_attempts, since_last_start
 from dashboard.search.together import literal
 from sweeper.statistics.course import Rung
 from sweeper.statistics.effects import Effect
@@ -227,6 +227,39 @@ def test_attempts_are_bars_of_their_worker(trials: pd.DataFrame) -> None:
     figure = timeline(pd.concat([before, last]), [HOSTILE, UNKNOWN])
     assert {trace.name: list(trace.x) for trace in figure.data} == {"complete": [30_000], "lost": [30_000]}
     assert "<a" not in str(figure.layout.to_plotly_json())
+
+
+def test_an_attempt_before_the_last_ends_with_it_and_hours_between_two_are_nobodys() -> None:
+    """`started` of a trial is that of its first attempt, and it keeps it."""
+    began = pd.DataFrame(
+        {
+            "trial": [7, 8, 9],
+            "called": [1, 2, 3],
+            "state": ["failed", "complete", "complete"],
+            "worker": ["a", "b", "c"],
+            "attempt": [2, 2, 1],
+            "started": [10.0, 20.0, 30.0],
+            "ended": [9010.0, 9020.0, 40.0],
+            "hover": ["one", "two", "three"],
+        }
+    )
+    said = [(10, 7, "start"), (12, 7, "failure"), (20, 8, "start"), (29, 8, "control"), (30, 9, "start")]
+    said += [(35, None, "pause"), (40, 9, "end"), (9000, 7, "control"), (9000, 7, "retry")]
+    said += [(9001, 7, "start"), (9002, 8, "start"), (9010, 7, "failure"), (9020, 8, "end")]
+    events = [EventRecord(i, float(time), 1, trial, kind, "") for i, (time, trial, kind) in enumerate(said)]
+    last = last_attempts(since_last_start(began, events), moment=9999.0)
+    assert last[["began", "ended"]].to_numpy().tolist() == [[9001, 9010], [9002, 9020], [30, 40]]
+    before = earlier_attempts(began, events)
+    assert before[["state", "began", "ended"]].to_numpy().tolist() == [["failed", 10, 12], ["paused", 20, 35]]
+    assert since_last_start(began, [])["started"].tolist() == [10, 20, 30]  # whose events are not known
+
+
+def test_values_that_flatten_nothing_are_not_cut_off() -> None:
+    near = [208.9, 212.1, 212.8, 221.2, 221.3, 222.1]
+    assert robust(near).high == 222.1
+    assert robust(near).words() == ""
+    assert robust([*near, 400.0]).above == 1
+    assert robust([*near, 1e6], log=True).above == 1
 
 
 def test_a_label_is_text_whatever_it_holds() -> None:
