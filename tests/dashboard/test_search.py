@@ -34,6 +34,12 @@ def test_each_section_is_an_address_and_shows_something(section: str, url: str) 
     assert app.get("plotly_chart")
 
 
+def test_a_line_to_copy_names_the_store_and_quotes_the_sweep(url: str) -> None:
+    fill(url, "two words")
+    (line,) = opened(section="Importance").code
+    assert line.value == f"python -m sweeper importance 'two words' --db {url}"
+
+
 def test_the_old_address_leads_to_the_slices(url: str) -> None:
     fill(url)
     app = AppTest.from_file(APP, default_timeout=60).run()
