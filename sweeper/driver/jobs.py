@@ -41,6 +41,7 @@ class TrialJob(NamedTuple):
     pretrained: str | None  # the folder of the stage it branches from
     acknowledged: int  # reports before and at this step are all in the store
     called: int = 0  # its number in the sweep; 0: the trial's id
+    apart: bool = False  # from all others: in a process of its own, whatever resources.fused says
 
     @property
     def name(self) -> str:
@@ -72,6 +73,7 @@ class StageJob(NamedTuple):
     folder: str
     parent: str | None = None  # the folder of the stage from whose end it goes on
     begun: int = 0  # the steps of that
+    apart: bool = False  # as TrialJob has it
 
     @property
     def name(self) -> str:
@@ -103,6 +105,7 @@ class ScoringJob(NamedTuple):
     folder: str
     error: float  # wanted of masks alone, nats per token
     called: int  # the trial
+    apart: bool = False  # as TrialJob has it
 
     @property
     def name(self) -> str:

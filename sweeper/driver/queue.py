@@ -108,7 +108,7 @@ class JobQueue:
         self.unaffordable = self._spending.exhausted()
         if self.unaffordable:
             return None
-        job = self.to_score.pop(0)
+        job = self._retries.parted(self.to_score.pop(0))
         self._spending.begin_scoring(job)
         self._live[job.name] = job
         return job
@@ -119,7 +119,7 @@ class JobQueue:
             key, values = self.stages.first(str(record.stage), values_of_trial)
             pieces = self._retries.pieces(key) * values.get("accumulate", 1)
             above = self._above.get(f"pretrain {key}", 0)
-            job = self.stages.start(key, {**values, "accumulate": pieces}, above)
+            job = self._retries.parted(self.stages.start(key, {**values, "accumulate": pieces}, above))
             self._events.stage_started(job)
         self._spending.begin_stage(job)
         return job
@@ -134,6 +134,7 @@ class JobQueue:
         goes_on = record.attempt > 0 and has_checkpoint(within(self._files, str(trial)))
         with self._writer.together():
             job = self._trials.start(trial, branch, pieces, above)
+            job = self._retries.parted(job) if record.attempt else job
             self._events.trial_started(job, record, goes_on=goes_on)
         self._spending.begin_trial(job, record)
         return job

@@ -7,9 +7,20 @@ further.
 
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
 from sweeper.driver.event_log import PROGRESS, EventLog
-from sweeper.driver.failures import Again, BranchGone, BrokenDevice, Damaged, OutOfMemory, Stale, Unready
+from sweeper.driver.failures import (
+    Again,
+    BranchGone,
+    BrokenDevice,
+    Damaged,
+    Lost,
+    OutOfMemory,
+    Silent,
+    Stale,
+    Unready,
+)
 from sweeper.driver.jobs import Job, ScoringJob, StageJob, TrialJob
 from sweeper.driver.lease import HeldSweep
 from sweeper.store.records import RETRIED, TrialRecord
@@ -17,7 +28,13 @@ from sweeper.store.records import RETRIED, TrialRecord
 ALIKE = 3  # failures at least, before what is wrong is taken not to be the trials'
 NUMBERS = re.compile(r"\b[0-9a-f]*\d[\w.+-]*")  # what may differ between two failures that are alike
 SINCE_PROGRESS = tuple(each.kind for each in (Unready, BrokenDevice, Damaged, BranchGone, Stale))
+# What a job may do to all that are trained in its process. After so many of a kind it has one of its own:
+# before it is given up it has been alone, so that it is given up for nothing that another did.
+ENDS_PROCESSES = {Lost.kind: 2, Silent.kind: 1, BrokenDevice.kind: 1}
 NOTHING_TO_RANK = 5  # exit code
+
+
+J = TypeVar("J", StageJob, TrialJob, ScoringJob)
 
 
 class Retries:
@@ -60,6 +77,10 @@ class Retries:
         kind = OutOfMemory.kind
         times = self.count(key, kind) if isinstance(key, int) else self._of_stages.get((key, kind), 0)
         return int(2**times)
+
+    def parted(self, job: J) -> J:
+        """Where its process has ended too often, with whatever else was trained in it: in one of its own."""
+        return job._replace(apart=any(self.count(job, kind) >= n for kind, n in ENDS_PROCESSES.items()))
 
 
 class CircuitBreaker:

@@ -20,8 +20,7 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        gpu, fused = bool(config["gpu"]), config["fused"]
-        self._place: Here | Elsewhere = Here(gpu) if fused == 1 else Elsewhere(gpu, fused, config["threads"])
+        self._places: dict[bool, Here | Elsewhere] = {}  # by whether it is this process
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -37,6 +36,11 @@ class Worker(tune.Trainable):
         actor, which was free sooner, is then given."""
         self._job, self._trainer, self._gpu = config["job"], config["trainer"], config["gpu"]
         self._training: Training | SharedTraining | None = None
+        here = self._job.apart or config["fused"] == 1
+        if here not in self._places:
+            gpu = bool(self._gpu)
+            self._places[here] = Here(gpu) if here else Elsewhere(gpu, config["fused"], config["threads"])
+        self._place = self._places[here]
         self._name, self._broken = f"{socket.gethostname()}:{os.getpid()}", False
         self._began = time.monotonic()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.driver.driver import EXHAUSTED
-from sweeper.driver.failures import Configuration, Lost, OutOfMemory, Silent
+from sweeper.driver.failures import Again, BrokenDevice, Configuration, Lost, OutOfMemory, Silent
 from sweeper.driver.jobs import StageJob, TrialJob
 from sweeper.driver.retries import CircuitBreaker
 from sweeper.store.queries import Reader
@@ -101,6 +101,23 @@ def test_a_trial_with_memory_for_half_a_batch_comes_to_its_end(place: tuple[str,
 
 
 # --- silence ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("failure", "together"), [(Lost(), 2), (Silent(), 1), (BrokenDevice("x"), 1), (OutOfMemory("x"), 9)]
+)
+@pytest.mark.parametrize("staged", [False, True])
+def test_what_ends_processes_has_one_of_its_own_before_it_is_given_up(
+    failure: Again, together: int, staged: bool, place: tuple[str, Path]
+) -> None:
+    """Else a trial that ends each process it is in would be the end of all that are trained in it."""
+    with opened(place[0], make_spec(*(STAGED if staged else ())), place[1]) as driver:
+        for times in range(failure.most + 1):
+            job = driver.next()
+            assert isinstance(job, StageJob if staged else TrialJob)
+            assert job.apart == (times >= together)
+            driver.fail(job, failure)
+        assert staged or not trial_of(driver).apart  # the next one
+
+
 def test_a_silent_trial_is_tried_once_more(place: tuple[str, Path]) -> None:
     with opened(place[0], make_spec("search.trials=1"), place[1]) as driver:
         job = trial_of(driver)
