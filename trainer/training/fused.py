@@ -61,6 +61,10 @@ def problem(learners: Sequence[Learner], phases: Sequence[Phase]) -> str | None:
     return None
 
 
+class Untaken(Exception):
+    """A step could not be taken as one, and no weight was moved: each may be taken alone."""
+
+
 class Fused:
     """Takes steps of all learners; makes their tensors views of its own."""
 
@@ -103,20 +107,29 @@ class Fused:
 
     def take_steps(self, steps: Sequence[Step | None]) -> list[Taken | None]:
         """As Learner.take_step of each, their x0_BL being on the CPU; None where there is none to take, of a
-        run that does something else meanwhile. A trial that diverges stops no other."""
-        self._given(steps)
-        with self._dropping(steps):
-            if not self._captures:
-                loss_J, norm_J = self._gradients()
-            else:
-                if self._replay is None:
-                    self._replay, self._found = captured(self._gradients)
-                self._replay()
-                loss_J, norm_J = self._found
-        found = torch.stack([loss_J, norm_J], dim=1).tolist()
+        run that does something else meanwhile. A trial that diverges stops no other.
+
+        Raises Untaken.
+        """
+        try:
+            loss_J, norm_J = self._looked_at(steps)
+            found = torch.stack([loss_J, norm_J], dim=1).tolist()
+        except Exception as error:
+            raise Untaken from error
         taken = [step and Taken(*each) for step, each in zip(steps, found, strict=True)]
         self._move_weights(steps, taken)
         return taken
+
+    def _looked_at(self, steps: Sequence[Step | None]) -> tuple[Tensor, Tensor]:
+        """loss_J and norm_J of these steps; what moves the weights lies with the gradients."""
+        self._given(steps)
+        with self._dropping(steps):
+            if not self._captures:
+                return self._gradients()
+            if self._replay is None:
+                self._replay, self._found = captured(self._gradients)
+            self._replay()
+            return self._found
 
     def _given(self, steps: Sequence[Step | None]) -> None:
         """Draws what is random, each trial by its own seeds, and lays it where a step reads it."""

@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from trainer.settings.phase import Phase
-from trainer.training.fused import Fused, Taken, problem
+from trainer.training.fused import Fused, Taken, Untaken, problem
 from trainer.training.learner import Learner, Step, diverged
 
+MOST = 64  # runs that meet
 PATIENCE = 0.02  # seconds, at least, that a step waits for runs that were here at the last one
 
 
@@ -29,12 +32,15 @@ class Rendezvous:
     """Where runs of equal shape meet. One step is taken at a time, by whoever comes last.
 
     Whoever was at the last step is waited for, about as long as a step takes; if it does something else, the
-    others go on. Runs may be at different steps, come and go.
+    others go on. Runs may be at different steps, come and go. What cannot be taken as one each takes alone,
+    so that what is wrong with one fails no other. Where nothing is, there was no memory for all, most likely:
+    half as many meet from then on.
     """
 
     def __init__(self) -> None:
         self._met = threading.Condition()
         self._groups: list[_Group] = []
+        self._most = MOST
 
     def take(self, learner: Learner, step: Step) -> tuple[float, float]:
         """As Learner.take_step."""
@@ -44,7 +50,9 @@ class Rendezvous:
             group.come(turn)
             self._met.wait_for(lambda: turn.over or group.all_here, group.patience)
             if not turn.over:
-                group.go()
+                if not group.go():
+                    self._most = max(1, group.size // 2)
+                    group.keep(self._most)
                 self._met.notify_all()
         if turn.failure is not None:
             raise turn.failure
@@ -61,7 +69,7 @@ class Rendezvous:
     def _group_of(self, turn: "_Turn") -> "_Group":
         found = next((group for group in self._groups if group.takes(turn)), None)
         if found is None:
-            found = _Group()
+            found = _Group(self._most)
             self._groups.append(found)
         return found
 
@@ -78,6 +86,13 @@ class _Turn:
     def over(self) -> bool:
         return self.taken is not None or self.failure is not None
 
+    def take(self) -> None:
+        """By its run alone."""
+        try:
+            self.taken = self.learner.take_step(self.step)
+        except Exception as error:
+            self.failure = error
+
     def end(self, taken: Taken) -> None:
         if taken.diverged:
             self.failure = diverged(self.step, *taken)
@@ -88,7 +103,8 @@ class _Turn:
 class _Group:
     """Runs that can be trained as one, or one that cannot be trained with any."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._members: dict[Learner, Phase] = {}
         self._present: set[Learner] = set()  # at the last step, or come since
         self._waiting: list[_Turn] = []
@@ -99,7 +115,7 @@ class _Group:
         if turn.learner in self._members or self.is_empty:
             return True
         learner, phase = next(iter(self._members.items()))
-        return problem([learner, turn.learner], [phase, turn.step.phase]) is None
+        return self.size < self._most and None is problem([learner, turn.learner], [phase, turn.step.phase])
 
     def come(self, turn: _Turn) -> None:
         self._members[turn.learner] = turn.step.phase
@@ -112,6 +128,16 @@ class _Group:
             self._present.discard(learner)
             self._fused = None  # else what it leaves would be stepped, and its memory kept
 
+    def keep(self, most: int) -> None:
+        """No more from now on: those who are one too many meet others."""
+        self._most = most
+        for learner in list(self._members)[most:]:
+            self.leave(learner)
+
+    @property
+    def size(self) -> int:
+        return len(self._members)
+
     @property
     def is_empty(self) -> bool:
         return not self._members
@@ -120,23 +146,35 @@ class _Group:
     def all_here(self) -> bool:
         return self._present <= {turn.learner for turn in self._waiting}
 
-    def go(self) -> None:
-        """The steps of all who wait. What goes wrong in one that they take together is all theirs."""
+    def go(self) -> bool:
+        """The steps of all who wait. False: as one they could not be taken, each alone they could."""
         turns, self._waiting = self._waiting, []
         self._present = {turn.learner for turn in turns}
-        began = time.monotonic()
+        began, untaken = time.monotonic(), False
         try:
             self._take(turns)
+        except Untaken:
+            untaken = True
         except Exception as error:
             for turn in turns:
                 turn.failure = turn.failure or error
+        if untaken:
+            self._fused = None
+            given_back()
+            for turn in turns:
+                turn.take()
         self.patience = max(PATIENCE, time.monotonic() - began)
+        return not untaken or any(turn.failure for turn in turns)
 
     def _take(self, turns: list[_Turn]) -> None:
-        fused = self._fused_of(turns)
+        """Raises Untaken: nobody has taken a step. What else goes wrong is all theirs."""
+        try:
+            fused = self._fused_of(turns)
+        except Exception as error:
+            raise Untaken from error
         if fused is None:
             (turn,) = turns
-            turn.taken = turn.learner.take_step(turn.step)
+            turn.take()
             return
         turn_of = {turn.learner: turn for turn in turns}
         here = [turn_of.get(learner) for learner in fused.learners]
@@ -157,8 +195,15 @@ class _Group:
             return fused
         if len(turns) == 1:
             return None
+        self._fused = None  # what it holds for itself, before the next one is made
         self._fused = Fused([turn.learner for turn in turns], [turn.step.phase for turn in turns])
         return self._fused
+
+
+def given_back() -> None:
+    """What torch keeps of a GPU's memory for what is no more."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 _steps: Alone | Rendezvous = Alone()

@@ -16,8 +16,9 @@ from tests.trainer.training.test_fused import learners, tokens
 from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.evaluation.record import Report
+from trainer.training import fused
 from trainer.training.fused import Fused, Taken
-from trainer.training.learner import Step
+from trainer.training.learner import Learner, Step
 from trainer.training.together import Alone, Rendezvous, steps, together
 from trainer.training.train import train
 
@@ -136,13 +137,62 @@ def test_a_run_that_meets_nobody_keeps_its_bits(corpus: Path, tmp_path: Path, me
     assert same_tensors(*(load_file(tmp_path / each / "last.safetensors") for each in ("one", "alone")))
 
 
-def test_what_goes_wrong_for_all_is_said_to_all(
+def test_what_is_wrong_with_one_fails_no_other(
+    corpus: Path, tmp_path: Path, met: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what is drawn for it raises, for one."""
+    drawn = fused._drawn
+
+    def raising(learner: Learner, step: Step) -> tuple[torch.Tensor, ...]:
+        if learner.config.seed == 2 and step.of_phase == 7:
+            learner.take_step = broken  # type: ignore[method-assign]
+            raise ValueError("its own")
+        return drawn(learner, step)
+
+    def broken(step: Step) -> tuple[float, float]:
+        raise ValueError("its own")
+
+    monkeypatch.setattr(fused, "_drawn", raising)
+    configs = [configured(corpus, seed=each) for each in (1, 2, 3)]
+    found = in_threads([lambda i=i, c=c: reports_of(c, tmp_path / f"{i}") for i, c in enumerate(configs)])
+    assert isinstance(found[1], ValueError)
+    for number in (0, 2):
+        reports = found[number]
+        assert isinstance(reports, list), reports
+        near(reports, reports_of(configs[number], tmp_path / f"alone-{number}"), 1e-5)
+    assert max(met) == 3
+
+
+def test_where_memory_is_too_small_for_all_half_of_them_meet(
+    corpus: Path, tmp_path: Path, met: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, tries = Fused._gradients, []
+
+    def small(self: Fused) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(self.learners) > 2:
+            tries.append(len(self.learners))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return look(self)
+
+    monkeypatch.setattr(Fused, "_gradients", small)
+    configs = [configured(corpus, seed=each) for each in (1, 2, 3, 4)]
+    found = in_threads([lambda i=i, c=c: reports_of(c, tmp_path / f"{i}") for i, c in enumerate(configs)])
+    for number, (config, reports) in enumerate(zip(configs, found, strict=True)):
+        assert isinstance(reports, list), reports
+        near(reports, reports_of(config, tmp_path / f"alone-{number}"), 1e-5)
+    assert 1 <= len(tries) <= 2  # of 4, or of the 3 who came first
+    assert len(met) > 20
+
+
+def test_what_goes_wrong_while_weights_are_moved_is_said_to_all(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Fused, of: Sequence[Step | None]) -> list[Taken | None]:
+    """Nobody knows whose are moved."""
+
+    def full(self: Fused, of: Sequence[Step | None], taken: Sequence[Taken | None]) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Fused, "take_steps", full)
+    monkeypatch.setattr(Fused, "_move_weights", full)
     configs = [configured(corpus, seed=each) for each in (1, 2)]
     found = in_threads([lambda i=i, c=c: reports_of(c, tmp_path / f"{i}") for i, c in enumerate(configs)])
     assert any(isinstance(each, torch.OutOfMemoryError) for each in found)
