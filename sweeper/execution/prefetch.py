@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
@@ -39,15 +39,21 @@ class Prefetch(Generic[T]):
             raise NotReady from None
         if found:
             return found[0]
-        self._offer(())  # the end stays the end
+        with suppress(Full):
+            self._ready.put_nowait(())  # the end stays the end
         failure, self._failure = self._failure, None
         raise failure or StopIteration
 
     def close(self) -> None:
-        """Closes the generator at its next item, and waits for that. Raises what its `finally` raised."""
+        """Closes the generator at its next item, and waits for that. Raises what its `finally` raised.
+
+        Whoever waits for an item meanwhile, in another thread, is told that it is over.
+        """
         self._closing.set()
         self._thread.join()
         failure, self._failure = self._failure, None
+        with suppress(Full):  # then nobody waits
+            self._ready.put_nowait(())
         if failure is not None:
             raise failure
 

@@ -18,9 +18,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.driver.jobs import Job
 from sweeper.execution.training import Heard, Training, end_process, memory_given_back
 from sweeper.execution.usage import Sampler
+from sweeper.planning.machine import usable_cores
 
 LOOK = 1.0  # seconds between two looks at who is still there
 PATIENCE = 20.0  # seconds in which the job of a worker that has died is to end
+UNMET = 60.0  # seconds in which somebody is to come: who made this process may have died meanwhile
 TRIES = 10  # to be admitted, where processes end meanwhile
 
 
@@ -28,7 +30,8 @@ class SharedProcess:
     """A Ray actor. Whom it admits is known by a process id of this machine."""
 
     def __init__(self, places: int, threads: int, gpus: str | None):
-        """gpus: as CUDA_VISIBLE_DEVICES has them; None: none is used."""
+        """gpus: as CUDA_VISIBLE_DEVICES has them; None: none is used. threads: if there are so many cores."""
+        threads = min(threads, usable_cores())
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus
         os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
@@ -41,6 +44,7 @@ class SharedProcess:
         self._samplers: dict[int, Sampler] = {}  # of all whom it admits
         self._trainings: dict[int, Training] = {}  # of those who have a job
         self._shares = Shares()
+        self._made = time.monotonic()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def admits(self, worker: int) -> bool:
@@ -86,7 +90,8 @@ class SharedProcess:
                     end_process()
                 with self._lock:
                     del self._samplers[worker]
-            if gone and not self._samplers:
+            unmet = time.monotonic() - self._made > UNMET
+            if (gone or unmet) and not self._samplers:
                 return end_process()
 
 

@@ -97,7 +97,7 @@ class TrialBackend:
             "trainer": self._trainer,
             "gpu": gpu,
             "fused": fused,
-            "threads": max(1, int(cpu * fused)),  # of the process that so many share
+            "threads": max(1, int(cpu * min(fused, self._slots.number))),  # of the process that they share
         }
 
     @_contained(False)

@@ -70,6 +70,30 @@ def test_waiting_has_an_end() -> None:
         assert prefetch.next() == 1
 
 
+def test_who_waits_while_it_is_closed_is_told_that_it_is_over() -> None:
+    go_on, told = threading.Event(), threading.Event()
+
+    def slow() -> Generator[int]:
+        go_on.wait()
+        yield 1
+
+    prefetch = Prefetch(slow())
+
+    def wait() -> None:
+        with pytest.raises(StopIteration):
+            prefetch.next()
+        told.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    closing_it = threading.Thread(target=prefetch.close)
+    closing_it.start()
+    while not prefetch._closing.is_set():
+        time.sleep(0.001)
+    go_on.set()
+    closing_it.join()
+    assert told.wait(30)
+
+
 def test_closing_runs_what_the_generator_does_last_and_says_what_it_raised() -> None:
     done = []
 

@@ -4,14 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sweeper.execution import shared_process
-from sweeper.execution.shared_process import SharedProcess, Shares, lives
+from sweeper.driver.jobs import TrialJob
+from sweeper.execution import shared_process, training
+from sweeper.execution.shared_process import Elsewhere, SharedProcess, Shares, lives
+from sweeper.execution.training import Here
+from sweeper.execution.worker import Worker
 from tests.sweeper.driving import drive, make_spec, opened, told
 from tests.sweeper.processes import Work, end_of, wait_for
 
@@ -61,6 +66,22 @@ def test_a_sweep_of_fused_trials_is_that_of_trials_alone(tmp_path: Path) -> None
         assert [value for _, value in rows] == pytest.approx([v for _, v in expected[trial]], rel=1e-4)
 
 
+def test_a_job_that_is_to_be_apart_is_trained_in_its_own_worker() -> None:
+    """And the next one that this worker is given with others again."""
+    worker = Worker.__new__(Worker)
+    job = TrialJob(1, 1, {}, "1", None, 0)
+    given = {"trainer": "tests.fakes", "gpu": 0.0, "fused": 2, "threads": 1}
+    worker.setup({"job": job, **given})
+    shared = worker._place
+    assert isinstance(shared, Elsewhere)
+    assert worker.reset_config({"job": job._replace(apart=True), **given})
+    assert isinstance(worker._place, Here)
+    assert worker.reset_config({"job": job, **given})
+    assert worker._place is shared
+    assert worker.reset_config({"job": job, **given, "fused": 1})
+    assert isinstance(worker._place, Here)
+
+
 def test_costs_are_shared_by_those_who_run(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = [10.0]
     monkeypatch.setattr("time.process_time", lambda: spent[0])
@@ -91,4 +112,38 @@ def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> 
     while not ended:  # its last worker has died
         time.sleep(0.01)
     assert ended == ["ended"]
+    process._meeting.__exit__(None, None, None)
+
+
+def test_it_ends_where_nobody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who made it has died meanwhile: it is nobody's, and Ray would keep it for as long as its cluster."""
+    ended = threading.Event()
+    monkeypatch.setattr(shared_process, "LOOK", 0.01)
+    monkeypatch.setattr(shared_process, "UNMET", 0.05)
+    monkeypatch.setattr(shared_process, "end_process", ended.set)
+    process = SharedProcess(places=1, threads=1, gpus=None)
+    assert ended.wait(30)
+    process._meeting.__exit__(None, None, None)
+
+
+def test_what_a_dead_worker_asked_keeps_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each call has a thread of the process; there are so many, and then none answers."""
+    go_on = threading.Event()
+
+    def slow(*_: Any) -> Iterator[None]:
+        go_on.wait()
+        yield None
+
+    monkeypatch.setattr(training, "alone", slow)
+    process = SharedProcess(places=1, threads=1, gpus=None)
+    assert process.admits(os.getpid())
+    process.begin(os.getpid(), TrialJob(1, 1, {}, str(tmp_path), None, 0), "tests.fakes", "cpu")
+    asking = threading.Thread(target=process.heard, args=(os.getpid(),), daemon=True)
+    asking.start()
+    closing = threading.Thread(target=process._trainings[os.getpid()].close)
+    closing.start()
+    go_on.set()
+    closing.join()
+    asking.join(30)
+    assert not asking.is_alive()
     process._meeting.__exit__(None, None, None)
