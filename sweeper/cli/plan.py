@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sweeper.cli.opening import BAD_SPEC, LACKS, USAGE, fail, load, opened_sweep, say, trial_of
+from sweeper.cli.opening import BAD_SPEC, LACKS, USAGE, fail, failing, load, opened_sweep, say, trial_of
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Files, NoCalibration, Overrides, Spec
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
     """Ends with exit code 7 where the machine lacks something. The budget's limits are said, no more."""
     from sweeper.planning.calibration import calibrate
     from sweeper.planning.forecast import forecast, in_words, shapes_of, unmeasured
-    from sweeper.planning.machine import slots_for
+    from sweeper.planning.machine import LacksError, slots_for
     from sweeper.planning.plan import plan as plan_of
     from sweeper.planning.precision import in_one_precision
     from sweeper.terminal.console import print_json, print_text
 
-    would, slots = plan_of(spec), slots_for(spec.resources)
+    would = plan_of(spec)
+    with failing(LacksError, LACKS, json):
+        slots = slots_for(spec.resources)
     tried = unmeasured()
     if not no_calibration:
         spec = in_one_precision(spec, None)  # as a run would have it

@@ -105,7 +105,7 @@ def _disk(spec: SweepSpec, tried: Tried, runs: int, stages: int) -> int | None:
 def _lacking(said: Forecast, tried: Tried, slots: Slots, capacity: Capacity) -> list[str]:
     lacking = list(tried.failed.values())
     available = capacity.gpu_memory if slots.gpu else capacity.memory
-    beside = min(slots.number, int(1 / slots.gpu + 1e-9) or 1) if slots.gpu else slots.number
+    beside = slots.beside
     what = "GPU memory" if slots.gpu else "memory"
     if said.memory is not None and available is not None and beside * said.memory > available:
         fit = int(available / said.memory)
@@ -144,6 +144,7 @@ def in_words(said: Forecast, would: Plan, slots: Slots, tried: Tried) -> list[st
         f"saved       {saved:,} of {said.unshared:,} steps, as pretrains are shared" if saved else "",
         f"tokens      {bound}{said.tokens:,}",
         f"slots       {slots.number}, each {slots.cpu:g} CPU" + (f", {slots.gpu:g} GPU" if slots.gpu else ""),
+        _fused(slots),
     ]
     if said.seconds is None or said.memory is None or said.disk is None:
         lines.append("time, memory and disk are not known without a calibration")
@@ -151,7 +152,7 @@ def in_words(said: Forecast, would: Plan, slots: Slots, tried: Tried) -> list[st
         gpu = f", {(said.gpu_seconds or 0) / 3600:.3g} GPU-hours" if slots.gpu else ""
         lines += [
             f"time        {bound}about {clock(said.seconds)}{gpu}",
-            f"memory      {in_bytes(said.memory)} of a worker's{' GPU' if slots.gpu else ''}, at most",
+            f"memory      {in_bytes(said.memory)} of {_whose(slots)}, at most",
             f"disk        {bound}{in_bytes(said.disk)} of checkpoints",
         ]
     if tried.left:
@@ -159,6 +160,21 @@ def in_words(said: Forecast, would: Plan, slots: Slots, tried: Tried) -> list[st
     lines += [f"lacking     {each}" for each in said.lacking]
     lines += [f"beyond      {each}" for each in said.beyond]
     return [line for line in lines if line]
+
+
+def _fused(slots: Slots) -> str:
+    if slots.fused == 1:
+        return ""
+    together = min(slots.fused, slots.beside)
+    why_not = "no two trials share a GPU" if slots.gpu else "one runs at a time"
+    as_one = f"{together} in one process; those of equal shape take their steps as one"
+    return f"fused       {as_one if together > 1 else f'none: {why_not}'}"
+
+
+def _whose(slots: Slots) -> str:
+    """A trial was measured alone: of those that share a process each is counted with all that it took."""
+    gpu, together = " GPU" if slots.gpu else "", min(slots.fused, slots.beside)
+    return f"a worker's{gpu}" if together == 1 else f"their process's{gpu} for each of these {together}"
 
 
 def unmeasured() -> Tried:

@@ -13,6 +13,11 @@ class Slots(NamedTuple):
     gpu: float
     fused: int = 1  # so many are trained in one process
 
+    @property
+    def beside(self) -> int:
+        """How many run beside each other on one GPU; on the machine where they use none."""
+        return min(self.number, int(1 / self.gpu + 1e-9) or 1) if self.gpu else self.number
+
 
 class LacksError(ValueError):
     """The machine lacks something that the spec asks for, as a sentence."""

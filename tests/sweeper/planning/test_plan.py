@@ -12,7 +12,7 @@ from sweeper.cli.main import app
 from sweeper.planning import calibration
 from sweeper.planning.calibration import CannotRun, Shape, Tried, calibrate, in_a_process, remembered
 from sweeper.planning.cost_estimates import Measured
-from sweeper.planning.forecast import Capacity, Forecast, forecast, shapes_of, unmeasured
+from sweeper.planning.forecast import Capacity, Forecast, forecast, in_words, shapes_of, unmeasured
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import plan
 from sweeper.planning.resolution import resolution
@@ -120,6 +120,28 @@ def test_what_cannot_fit_is_named() -> None:
     assert on_gpu.beyond[1].startswith("budget.gpu_hours = 0.001 is for about ")
 
 
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [
+        (Slots(4, 1, 0), ""),
+        (Slots(4, 1, 0, fused=8), "4 in one process; those of equal shape take their steps as one"),
+        (Slots(8, 1, 0.25, fused=8), "4 in one process; those of equal shape take their steps as one"),
+        (Slots(8, 1, 0.25, fused=2), "2 in one process; those of equal shape take their steps as one"),
+        (Slots(2, 1, 1, fused=8), "none: no two trials share a GPU"),
+        (Slots(1, 1, 0, fused=8), "none: one runs at a time"),
+    ],
+)
+def test_it_says_how_many_are_fused(slots: Slots, expected: str) -> None:
+    spec = make_spec()
+    tried = calibrate(shapes_of(spec), "cpu", 1, probe=probe)
+    lines = in_words(forecast(spec, plan(spec), tried, slots, AMPLE), plan(spec), slots, tried)
+    assert [line.removeprefix("fused       ") for line in lines if line.startswith("fused")] == (
+        [expected] if expected else []
+    )
+    (memory,) = [line for line in lines if line.startswith("memory")]
+    assert ("of their process's" in memory) == ("as one" in expected)
+
+
 def test_a_shape_that_does_not_run_is_named_with_its_reason() -> None:
     def failing(shape: Shape, device: str, threads: int) -> Measured:
         if shape.phase == "finetune" and shape.values["finetune.block_size"] == 8:
@@ -153,6 +175,12 @@ def test_a_calibration_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 # --- the command ------------------------------------------------------------------------------------
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    told = CliRunner().invoke(app, ["plan", SMOKE, "resources.gpu=0.25", "resources.fused=4"])
+    assert (told.exit_code, told.stderr) == (7, "a trial asks for 0.25 GPUs, and this machine has 0\n")
+
+
 def test_plan_and_run_plan_say_the_same_and_run_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
