@@ -16,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.driver.jobs import Job
-from sweeper.execution.training import Heard, Training, end_process, memory_given_back
+from sweeper.execution.training import Heard, Training, end_process, keep_imports, memory_given_back
 from sweeper.execution.usage import Sampler
 from sweeper.planning.machine import usable_cores
 
@@ -37,6 +37,7 @@ class SharedProcess:
         os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
         from trainer.training.together import together  # torch reads its environment when it is imported
 
+        keep_imports()
         self._meeting = together()
         self._meeting.__enter__()  # for as long as this process lives
         self._places, self._gpu = places, gpus is not None

@@ -1,5 +1,6 @@
 """Several workers' jobs trained in one process: each trial is what it is alone, and ends by itself."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -17,7 +18,9 @@ from sweeper.execution import shared_process, training
 from sweeper.execution.shared_process import Elsewhere, SharedProcess, Shares, lives
 from sweeper.execution.training import Here
 from sweeper.execution.worker import Worker
+from tests import fakes
 from tests.sweeper.driving import drive, make_spec, opened, told
+from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of, wait_for
 
 TEXT = """
@@ -64,6 +67,16 @@ def test_a_sweep_of_fused_trials_is_that_of_trials_alone(tmp_path: Path) -> None
     for trial, rows in losses(fused.url).items():
         assert [step for step, _ in rows] == [step for step, _ in expected[trial]]
         assert [value for _, value in rows] == pytest.approx([v for _, v in expected[trial]], rel=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_trial_that_ends_each_process_it_is_in_ends_no_other(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    together = "resources={cpu: 0.25, gpu: 0, slots: 3, fused: 3}"
+    code, output = end_of(work.start(text(fakes.DIE, 20, 21), together, seconds=2.0))
+    assert code == 4, output
+    assert [trial[5] for trial in told(work.url)["trials"]] == ["lost", "complete", "complete"], output
 
 
 def test_a_job_that_is_to_be_apart_is_trained_in_its_own_worker() -> None:
@@ -113,6 +126,15 @@ def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> 
         time.sleep(0.01)
     assert ended == ["ended"]
     process._meeting.__exit__(None, None, None)
+
+
+def test_what_is_never_looked_at_again_is_put_aside_before_anybody_trains() -> None:
+    """When the first job ends others are alive: what is in a circle then would keep its memory."""
+    gc.unfreeze()
+    process = SharedProcess(places=1, threads=1, gpus=None)
+    assert gc.get_freeze_count()
+    process._meeting.__exit__(None, None, None)
+    gc.unfreeze()
 
 
 def test_it_ends_where_nobody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
