@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from trainer.data.tokenizer import Tokenizer
 
 Split = Literal["train", "valid", "test"]
+# Threads that parse Python at once may end in a SystemError (CPython 3.11): numpy does, each file's header.
+PARSING = threading.Lock()
 
 
 class Look(NamedTuple):

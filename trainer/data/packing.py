@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer.data.base import DataSet, Split, text_hash
+from trainer.data.base import PARSING, DataSet, Split, text_hash
 from trainer.data.rows_file import RowsFile
 from trainer.data.tokenizer import Tokenizer
 from trainer.errors import DataError
@@ -142,7 +142,8 @@ def open_split(folder: Path, split: Split) -> PackedSplit:
     import numpy as np
 
     names = (f"{split}.tokens.npy", f"{split}.documents.npy")
-    return PackedSplit(*(np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names))
+    with PARSING:
+        return PackedSplit(*(np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names))
 
 
 def no_split(length: int) -> PackedSplit:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from trainer.data.base import DataSet, Split, split_of
+from trainer.data.base import PARSING, DataSet, Split, split_of
 from trainer.errors import DataError
 
 # Raise it when a change here changes a single character of a document.
@@ -90,7 +90,7 @@ def _docstrings(path: Path) -> Iterator[str]:
     source = path.read_bytes()
     if b'"""' not in source and b"'''" not in source:
         return  # and need not be parsed
-    with warnings.catch_warnings():
+    with PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in old modules
         try:
             tree = ast.parse(source)

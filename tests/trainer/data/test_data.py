@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,7 +24,7 @@ from trainer.data.files import Files
 from trainer.data.lm1b import Lm1b
 from trainer.data.online import SECONDS_TO_ANSWER
 from trainer.data.openwebtext import OpenWebText
-from trainer.data.packing import disjoint
+from trainer.data.packing import disjoint, open_split
 from trainer.data.ptb import Ptb
 from trainer.data.pydocs import PyDocs
 from trainer.data.union import AnyDataSet
@@ -379,3 +381,34 @@ def test_choosing_a_corpus_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_parses_python_does_so_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in threads of one process begin together; CPython 3.11 raised a SystemError now and then."""
+    inside, most = 0, 0
+
+    def parsing(*_: object, **__: object) -> object:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+        raise ValueError
+
+    monkeypatch.setattr("numpy.load", parsing)
+    monkeypatch.setattr(pydocs.ast, "parse", parsing)
+    (tmp_path / "module.py").write_text('"""A text."""')
+
+    def opened() -> None:
+        with suppress(ValueError):
+            open_split(tmp_path, "train")
+
+    def read() -> None:
+        list(pydocs._docstrings(tmp_path / "module.py"))
+
+    threads = [threading.Thread(target=each) for each in (opened, read, opened, read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
