@@ -51,7 +51,7 @@ class Rendezvous:
             self._met.wait_for(lambda: turn.over or group.all_here, group.patience)
             if not turn.over:
                 if not group.go():
-                    self._most = max(1, group.size // 2)
+                    self._most = group.size - group.size // 2
                     group.keep(self._most)
                 self._met.notify_all()
         if turn.failure is not None:
