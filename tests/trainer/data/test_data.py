@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal, get_args
 
 import pytest
@@ -396,7 +397,7 @@ def test_what_parses_python_does_so_one_at_a_time(tmp_path: Path, monkeypatch: p
         raise ValueError
 
     monkeypatch.setattr("numpy.load", parsing)
-    monkeypatch.setattr(pydocs.ast, "parse", parsing)
+    monkeypatch.setattr(pydocs, "ast", SimpleNamespace(parse=parsing))
     (tmp_path / "module.py").write_text('"""A text."""')
 
     def opened() -> None:
