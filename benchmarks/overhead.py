@@ -2,20 +2,25 @@
 
 The same work (benchmarks/busy.py: two seconds of CPU time for a trial, in ten reports) under this sweeper,
 under Ray Tune with Optuna's search (its actors new for each trial, and reused), and under Optuna with two
-processes. The ideal is the work over two slots. Ray's own start is a column of its own, not part of the
-ratio. The four take turns; shown are medians. `process` is the whole, from the command to the prompt.
+processes. The ideal is the work over two slots. Ray's own start is a column of its own, not part of the first
+ratio. `process` is the whole, from the command to the prompt, `first` its part until the first step of a
+trial, and the second ratio that of the whole to the first step and the ideal. The four take turns; shown are
+medians.
 """
 
 import ast
+import math
 import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.busy import REPORTS, SECONDS
+from benchmarks.busy import FIRST, REPORTS, SECONDS
 from benchmarks.document import finish, options
 
 SLOTS = 2
@@ -33,6 +38,8 @@ class Measured(NamedTuple):
     work: float  # seconds from there on
     process: float  # seconds of the whole process, imports included
     ratio: float  # of work to the ideal
+    first: float  # seconds of the process until a trial's first step
+    beyond: float  # of process to first and the ideal
 
 
 def main() -> None:
@@ -51,12 +58,15 @@ def main() -> None:
     print(
         f"{trials} trials of {trial_seconds:g} s on {SLOTS} slots: {ideal:g} s at best; medians of {repeats}"
     )
-    print(f"{'':<18}{'over ideal':>11}{'seconds':>9}{'Ray start':>11}{'process':>9}")
+    print(f"{'':<18}{'over ideal':>11}{'seconds':>9}{'Ray start':>11}{'process':>9}{'first':>8}{'beyond':>9}")
     rows = []
     for name, runs in found.items():
         middle = Measured(*(median(column) for column in zip(*runs, strict=True)))
         rows.append({"contender": name, **middle._asdict(), "ratios": [one.ratio for one in runs]})
-        print(f"{name:<18}{middle.ratio:>10.2f}x{middle.work:>9.1f}{middle.ray:>11.1f}{middle.process:>9.1f}")
+        print(
+            f"{name:<18}{middle.ratio:>10.2f}x{middle.work:>9.1f}{middle.ray:>11.1f}{middle.process:>9.1f}"
+            f"{middle.first:>8.1f}{middle.beyond:>8.2f}x"
+        )
     summary = {row["contender"]: round(row["ratio"], 3) for row in rows}
     finish(
         "overhead", {"trials": trials, "slots": SLOTS, "repeats": repeats}, rows, summary, write=given.write
@@ -66,22 +76,24 @@ def main() -> None:
 def measure(words: list[str], trials: int, ideal: float) -> Measured:
     """The last line of a contender's output says what it did. Raises RuntimeError where it failed."""
     module, *options = words
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", module, str(trials), *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    process = time.perf_counter() - began
+    with TemporaryDirectory() as folder:
+        noted, began = Path(folder) / "first", time.time()
+        done = subprocess.run(
+            [sys.executable, "-m", module, str(trials), *options],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", FIRST: str(noted)},
+            check=False,
+        )
+        process = time.time() - began
+        first = float(noted.read_text()) - began if noted.is_file() else math.nan
     if done.returncode:
         raise RuntimeError(f"{module} failed:\n{done.stderr[-2000:]}")
     said = ast.literal_eval(done.stdout.strip().splitlines()[-1])
     if said["trials"] != trials:
         raise RuntimeError(f"{module} completed {said['trials']} of {trials} trials")
     work = said["seconds"] - said["ray"]
-    return Measured(trials, said["ray"], work, process, work / ideal)
+    return Measured(trials, said["ray"], work, process, work / ideal, first, process / (first + ideal))
 
 
 if __name__ == "__main__":

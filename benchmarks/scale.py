@@ -3,8 +3,8 @@
 A trainer that reports without training (benchmarks/simulated.py), one driver, two slots, SQLite. For each
 sampler: the driver's CPU per trial in windows of the sweep, its memory, and the store's size. Where a trial's
 cost grows with their number, a sweep's is quadratic. Once through the Driver alone, which is all but Ray, the
-trainers' own CPU taken out, and once through Ray Tune (random search a tenth of it). Then a tenth as many on 64 slots of one node, on three
-nodes (all of them on this machine), and in a PostgreSQL.
+trainers' own CPU taken out, and once through Ray Tune (random search a tenth of it). Then a tenth as many on
+64 slots of one node, on three nodes (all of them on this machine), and in a PostgreSQL.
 """
 
 import argparse
