@@ -5,13 +5,17 @@ No other file uses one. tests/sweeper/execution/test_ray_private.py holds each a
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
 from ray._private import ray_constants
 from ray._private import worker as ray_worker
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.air.execution._internal.actor_manager import RayActorManager
@@ -36,8 +40,26 @@ def forget_token() -> None:
 
 
 def start_in(folder: Path, **options: Any) -> None:
-    """ray.init, with Ray's files in the folder."""
-    ray.init(_temp_dir=str(folder), **options)
+    """ray.init, with Ray's files in the folder, and without three processes that nobody here asks for
+    anything: what makes a cluster larger, what takes jobs from elsewhere, what carries workers' output to a
+    driver that does not want it. Each imports Ray while workers do, and has 80 to 100 MB; ray.init waits for
+    the second to say where it is, ray.shutdown a second for the first."""
+    unwanted = {"no_monitor": True, "include_log_monitor": False}
+    with (
+        patched(RayParams, "__init__", partialmethod(RayParams.__init__, **unwanted)),
+        patched(Node, "start_api_server", lambda self, **options: None),
+    ):
+        ray.init(_temp_dir=str(folder), **options)
+
+
+@contextmanager
+def patched(owner: type, name: str, value: Any) -> Iterator[None]:
+    known = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, known)
 
 
 def head_of(address: str) -> str:

@@ -2,6 +2,9 @@
 
 import ast
 import inspect
+import subprocess
+import sys
+import tempfile
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +15,6 @@ import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
-from ray.air.execution.resources.fixed import FixedResourceManager
 from ray.tune.experiment import Trial
 
 from sweeper.execution.ray_private import lighten, take_lost_workers_for_dead
@@ -41,6 +43,10 @@ def test_the_names_were_read_from_the_version_that_is_installed() -> None:
     [
         ("ray._private.services", "canonicalize_bootstrap_address_or_die", ["addr", "temp_dir"]),
         ("ray._private.worker", "print_to_stdstream", ["data", "ignore_prefix"]),
+        (
+            *("ray._private.node", "Node.start_api_server"),
+            ["self", "include_dashboard", "raise_on_failure"],
+        ),
         ("ray._raylet", "AuthenticationTokenLoader.instance", []),
         ("ray._raylet", "AuthenticationTokenLoader.reset_cache", ["self"]),
         (
@@ -80,6 +86,24 @@ def test_ray_takes_the_folder_for_its_files() -> None:
     assert '"_temp_dir"' in source, f"ray.init takes no _temp_dir in Ray {version('ray')}: {LOOK}"
 
 
+def test_a_ray_of_our_own_starts_nothing_that_serves_others() -> None:
+    """And what was replaced for it is as it was. In a process of its own: a Ray that was leaves traces."""
+    code = (
+        "import sys, ray; from pathlib import Path; from ray._private import node, parameter, worker\n"
+        "from sweeper.execution.local_ray import start, stop; from sweeper.planning.machine import Slots\n"
+        "known = node.Node.start_api_server, parameter.RayParams.__init__\n"
+        "start(Slots(1, 1, 0), Path(sys.argv[1]))\n"
+        "assert (node.Node.start_api_server, parameter.RayParams.__init__) == known\n"
+        "print(sorted(worker._global_node.all_processes), ray.get(ray.remote(lambda: 7).remote()))\n"
+        "stop()\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as place:  # the names of sockets are short
+        done = subprocess.run(
+            [sys.executable, "-c", code, f"{place}/r"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+    assert done.stdout.decode() == "['gcs_server', 'raylet'] 7\n", LOOK
+
+
 def test_no_other_file_names_what_is_rays_own() -> None:
     """By import, by attribute and by keyword."""
     loose = [
@@ -114,7 +138,7 @@ def test_a_worker_that_is_lost_in_another_way_is_dead_to_tune(lost: Exception) -
     for _ in range(2):  # the second time changes nothing
         take_lost_workers_for_dead()
     told: list[tuple[str, Exception]] = []
-    manager = RayActorManager(resource_manager=FixedResourceManager({"CPU": 1}))
+    manager = RayActorManager(resource_manager=mock.Mock())  # one of Ray's own starts a whole Ray
     actor = TrackedActor(1, on_error=lambda _, why: told.append(("actor", why)))
     task = TrackedActorTask(actor, on_error=lambda _, why: told.append(("task", why)))
     with mock.patch.object(manager, "_cleanup_actor"):
