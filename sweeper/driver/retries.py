@@ -6,6 +6,7 @@ further.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -48,12 +49,20 @@ class Retries:
         """How often it was tried again after such a failure. job: or a trial's id."""
         if isinstance(job, StageJob | ScoringJob):
             return self._of_stages.get((_key(job), kind), 0)
-        trial = job if isinstance(job, int) else job.trial
-        count = 0
+        return self._counts(job if isinstance(job, int) else job.trial)[kind]
+
+    def _counts(self, trial: int) -> Counter[str]:
+        """By kind."""
+        counts = Counter[str]()
         for event in self._held.reader.events(self._held.record.id, trial):
-            anew = event.kind == RETRIED or (event.kind == PROGRESS and kind in SINCE_PROGRESS)
-            count = 0 if anew else count + (event.kind == kind)
-        return count
+            if event.kind == RETRIED:
+                counts.clear()
+            elif event.kind == PROGRESS:
+                for kind in SINCE_PROGRESS:
+                    del counts[kind]
+            else:
+                counts[event.kind] += 1
+        return counts
 
     def note(self, job: Job, failure: Again) -> None:
         """Of a stage or a score; a trial's event says it."""
@@ -69,7 +78,8 @@ class Retries:
                 self._of_stages.pop((job.key, kind), None)
         elif job.trial not in self._unharmed:
             self._unharmed.add(job.trial)
-            if any(self.count(job, kind) for kind in SINCE_PROGRESS):
+            # Nothing has happened to a first attempt. To look for it goes through all events of the sweep.
+            if job.attempt > 1 and self._counts(job.trial).keys() & SINCE_PROGRESS:
                 self._events.came_further(job)
 
     def pieces(self, key: str | int) -> int:
