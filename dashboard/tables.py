@@ -42,7 +42,7 @@ PAIR_COLUMNS = {
     "low": column.NumberColumn("95% from", format="%+.4f", width=80),
     "high": column.NumberColumn("to", format="%+.4f", width=80),
     "verdict": column.TextColumn("it is", width=110),
-    "seeds": column.TextColumn("seeds in common", width=110),
+    "seeds": column.TextColumn("in common", width=110),
     "runs": column.TextColumn("runs of", width=90),
     "over": column.TextColumn("interval over", width=110),
 }
@@ -107,7 +107,7 @@ def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:
         "low": pair.picked_low if picked else pair.low,
         "high": pair.picked_high if picked else pair.high,
         "verdict": pair.words(picked),
-        "seeds": ", ".join(map(str, pair.seeds)),
+        "seeds": f"seed{'s' * (len(pair.seeds) != 1)} {', '.join(map(str, pair.seeds)) or 'none'}",
         "runs": "confirmation" if pair.confirmed else "search, race",
         "over": "text and seeds" if pair.over_seeds else "text alone",
     }

@@ -208,6 +208,6 @@ def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool
     figure.update_xaxes(title=x, range=[-0.02, 1.02], gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title=y, gridcolor=GRID, zeroline=False, type="log" if log else "linear")
     figure.update_yaxes(rangemode="tozero")  # or a flat density's last digits would fill the plot
-    # The margins are known: a browser that has to find them draws the axes twice, and a page has five of these.
+    # The margins are known: a browser that has to find them draws the axes twice, of five on a page.
     figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
     return calm(figure, height=300, legend=legend).update_layout(margin={"l": 64, "b": 48})

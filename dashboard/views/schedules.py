@@ -73,8 +73,8 @@ def results(now: Snapshot, shapes: dict[int, NoiseShape], labels: dict[int, str]
                 format=ppl_format(view["val_ppl"]), width=72, help="On fresh seeds where there are any"
             ),
             "interval": column.TextColumn("95% interval", width=112),
-            "configuration": column.TextColumn(width=220),
-            "standing": column.TextColumn(width=72),
+            "configuration": column.TextColumn(width=196),
+            "standing": column.TextColumn(width=112),
             "total": column.NumberColumn(format="%.3f", width=64, help="Of the bound's 1"),
             "is": column.TextColumn(width=104, help="A bound weighs all rates alike, a sum of them rises"),
             **dict.fromkeys(("p < 1/3", "to 2/3", "above"), share),
