@@ -107,7 +107,7 @@ def pair_row(pair: Comparison, picked: bool) -> dict[str, Any]:
         "low": pair.picked_low if picked else pair.low,
         "high": pair.picked_high if picked else pair.high,
         "verdict": pair.words(picked),
-        "seeds": f"seed{'s' * (len(pair.seeds) != 1)} {', '.join(map(str, pair.seeds)) or 'none'}",
+        "seeds": f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}" if pair.seeds else "",
         "runs": "confirmation" if pair.confirmed else "search, race",
         "over": "text and seeds" if pair.over_seeds else "text alone",
     }

@@ -177,7 +177,7 @@ def test_what_a_person_chose_outlives_other_pages_and_a_reload(
         page.get_by_text("3 selected").wait_for()
         page.get_by_role("button", name=pinned).wait_for()
         sync_api.expect(page.get_by_role("textbox", name="Filter")).to_have_value("val_ppl > 0")
-        sync_api.expect(rows(page).nth(0)).to_have_text("rankval_pplseeds")
+        sync_api.expect(rows(page).nth(0)).to_have_text("rank▼ val_pplseeds")
         assert chosen(page) == three
         values = [
             float(cell) for cell in rows(page).locator("[role=gridcell]:nth-child(2)").all_inner_texts()
