@@ -39,9 +39,13 @@ PPL = {"format": "ppl"}  # as many digits as the lowest needs
 NATS, MARGIN, LOSS, SHARE = ({"format": each} for each in ("%+.4f", "±%.4f", "%.4f", "%.3f"))
 NUMBER, CHIPS = column.NumberColumn, column.MultiselectColumn
 PINNED = "against_pinned"
+STANDING = (
+    "What it is to the first. `behind`: surely not the best, which is asked one-sidedly; the interval of Δ "
+    "is of all pairs at once, so it is wider and may reach below 0."
+)
 FIELDS: dict[str, Field] = {
     "rank": Field("rank", "Its place on the board; 1= for all that may be the best", 52),
-    "standing": Field("standing", "What it is to the first", 114, CHIPS, _chips(STANDING_COLOURS)),
+    "standing": Field("standing", STANDING, 114, CHIPS, _chips(STANDING_COLOURS)),
     "race": Field("race", "Of the value that is raced by itself", 60),
     "confirmed_ppl": Field("fresh", "val_ppl on fresh seeds, which decide", 76, NUMBER, PPL),
     "confirmed_interval": Field("its 95% interval", "Of val_ppl on fresh seeds", 124),
