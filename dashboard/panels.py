@@ -71,5 +71,18 @@ def panel_figure(
     panel: Panel, shapes: Mapping[int, NoiseShape], labels: Mapping[int, str], legend: bool = False
 ) -> go.Figure:
     """shapes and labels: by configuration."""
-    lines = [Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]
-    return curves.panel(lines, panel.x, panel.y, panel.log, legend)
+    return curves.panel(_lines(panel, shapes, labels), panel.x, panel.y, panel.log, legend)
+
+
+def panels_figure(shapes: Mapping[int, NoiseShape], labels: Mapping[int, str]) -> go.Figure:
+    """All of PANELS, as `panel_figure`."""
+    return curves.pairs(
+        [
+            curves.Plot(_lines(each, shapes, labels), each.x, each.y, each.log, each.title, each.words)
+            for each in PANELS
+        ]
+    )
+
+
+def _lines(panel: Panel, shapes: Mapping[int, NoiseShape], labels: Mapping[int, str]) -> list[Line]:
+    return [Line(labels[each], each, *panel.points(shape)) for each, shape in shapes.items()]

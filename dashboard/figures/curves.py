@@ -191,11 +191,42 @@ def _mark(figure: go.Figure, axes: Axes, place: dict[str, int]) -> None:
     )
 
 
+class Plot(NamedTuple):
+    """A small line plot of a schedule's property, over [0, 1]."""
+
+    lines: Sequence[Line]
+    x: str
+    y: str
+    log: bool = False
+    title: str = ""
+    words: str = ""
+
+
 def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool = False) -> go.Figure:
-    """A small line plot of a schedule's property."""
+    """One by itself."""
     figure = go.Figure()
-    groups = list(dict.fromkeys(line.group for line in lines))
-    for line in lines:
+    _plot(figure, Plot(lines, x, y, log), {})
+    return _with_margins(calm(figure, height=300, legend=legend), top=36 if legend else 12)
+
+
+def pairs(plots: Sequence[Plot]) -> go.Figure:
+    """Two in a row, each under its title: one figure, for a browser pays for each that it starts."""
+    titles = [f"<b>{plain(each.title)}</b><br>{plain(each.words)}" for each in plots]
+    rows = -(-len(plots) // 2)
+    figure = make_subplots(
+        rows, 2, subplot_titles=titles, horizontal_spacing=0.1, vertical_spacing=0.36 / rows
+    )
+    for i, each in enumerate(plots):
+        place = {"row": i // 2 + 1, "col": i % 2 + 1}
+        _plot(figure, each, place)
+        left = next(figure.select_xaxes(**place)).domain[0]
+        figure.layout.annotations[i].update(x=left, xanchor="left", align="left", font_size=13)
+    return _with_margins(calm(figure, height=380 * rows, legend=False), top=56)
+
+
+def _plot(figure: go.Figure, plot: Plot, place: dict[str, int]) -> None:
+    groups = list(dict.fromkeys(line.group for line in plot.lines))
+    for line in plot.lines:
         y_values = np.asarray(line.y, float)
         figure.add_scatter(
             x=np.asarray(line.x, float),
@@ -204,10 +235,17 @@ def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool
             name=plain(line.label, 60),
             line={"color": COLOURS[groups.index(line.group) % len(COLOURS)], "width": 2},
             hovertemplate=named("%{x:.3f}: %{y:.4g}", line.label),
+            **place,
         )
-    figure.update_xaxes(title=x, range=[-0.02, 1.02], gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(title=y, gridcolor=GRID, zeroline=False, type="log" if log else "linear")
-    figure.update_yaxes(rangemode="tozero")  # or a flat density's last digits would fill the plot
-    # The margins are known: a browser that has to find them draws the axes twice, of five on a page.
+    figure.update_xaxes(title=plot.x, range=[-0.02, 1.02], gridcolor=GRID, zeroline=False, **place)
+    figure.update_yaxes(title=plot.y, gridcolor=GRID, zeroline=False, **place)
+    # From zero, or a flat density's last digits would fill the plot.
+    figure.update_yaxes(type="log" if plot.log else "linear", rangemode="tozero", **place)
+    if plot.log:
+        figure.update_yaxes(dtick="D2", **place)  # 1, 2 and 5 of a decade
+
+
+def _with_margins(figure: go.Figure, top: int) -> go.Figure:
+    """That are known: a browser that has to find them draws the axes twice."""
     figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
-    return calm(figure, height=300, legend=legend).update_layout(margin={"l": 64, "b": 48})
+    return figure.update_layout(margin={"l": 64, "b": 48, "t": top})

@@ -11,7 +11,7 @@ from dashboard import data, words
 from dashboard.chart import chart
 from dashboard.columns import ppl_format
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
-from dashboard.panels import EMPHASIS, PANELS, Panel, panel_figure
+from dashboard.panels import EMPHASIS, PANELS, panel_figure, panels_figure
 from dashboard.snapshot import Snapshot
 from dashboard.state import ROWS
 from dashboard.what_if import what_if
@@ -124,19 +124,14 @@ def schedules_page() -> None:
         return
     st.subheader(EMPHASIS.title, anchor=False)
     st.caption(EMPHASIS.words)
-    draw(EMPHASIS, shapes, labels, legend=True)
+    chart(
+        panel_figure(EMPHASIS, shapes, labels, legend=True),
+        key=EMPHASIS.title,
+        alt=f"{EMPHASIS.title}: {EMPHASIS.words}",
+    )
     results(now, shapes, labels)
-    for pair in (PANELS[:2], PANELS[2:]):
-        for place, panel in zip(st.columns(2, gap="medium"), pair, strict=True):
-            with place:
-                st.subheader(panel.title, anchor=False)
-                st.caption(panel.words)
-                draw(panel, shapes, labels)
-
-
-def draw(panel: Panel, shapes: dict[int, NoiseShape], labels: dict[int, str], legend: bool = False) -> None:
-    figure = panel_figure(panel, shapes, labels, legend)
-    chart(figure, key=panel.title, alt=f"{panel.title}: {panel.words}")
+    said = " ".join(f"{each.title}: {each.words}" for each in PANELS)
+    chart(panels_figure(shapes, labels), key="panels", alt=said)
 
 
 data.live(schedules_page, SECONDS)
