@@ -1,6 +1,6 @@
 """Which figures show what schedule, clip and weight do? A line each of PANELS, and how one is drawn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,13 @@ EMPHASIS = Panel(
     "share of the objective",
     lambda shape: (shape.p, shape.emphasis),
 )
+RATES = Panel(
+    "Rates drawn",
+    "Density of p: how often training masks at each rate.",
+    "masking rate p",
+    "density",
+    lambda shape: (shape.p, shape.density),
+)
 PANELS = (
     Panel(
         "Masking rate over time",
@@ -36,13 +43,7 @@ PANELS = (
         "p(t)",
         lambda shape: (shape.t, shape.move_chance),
     ),
-    Panel(
-        "Rates drawn",
-        "Density of p: how often training masks at each rate.",
-        "masking rate p",
-        "density",
-        lambda shape: (shape.p, shape.density),
-    ),
+    RATES,
     Panel(
         "Loss scale",
         "p'/p, what the bound charges a masked token at time t.",
@@ -74,14 +75,18 @@ def panel_figure(
     return curves.panel(_lines(panel, shapes, labels), panel.x, panel.y, panel.log, legend)
 
 
-def panels_figure(shapes: Mapping[int, NoiseShape], labels: Mapping[int, str]) -> go.Figure:
-    """All of PANELS, as `panel_figure`."""
-    return curves.pairs(
-        [
-            curves.Plot(_lines(each, shapes, labels), each.x, each.y, each.log, each.title, each.words)
-            for each in PANELS
-        ]
-    )
+def panels_figure(
+    panels: Sequence[Panel],
+    shapes: Mapping[int, NoiseShape],
+    labels: Mapping[int, str],
+    legend: bool = False,
+) -> go.Figure:
+    """Two in a row, as `panel_figure`."""
+    plots = [
+        curves.Plot(_lines(each, shapes, labels), each.x, each.y, each.log, each.title, each.words)
+        for each in panels
+    ]
+    return curves.pairs(plots, legend)
 
 
 def _lines(panel: Panel, shapes: Mapping[int, NoiseShape], labels: Mapping[int, str]) -> list[Line]:

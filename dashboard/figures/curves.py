@@ -209,8 +209,11 @@ def panel(lines: Sequence[Line], x: str, y: str, log: bool = False, legend: bool
     return _with_margins(calm(figure, height=300, legend=legend), top=36 if legend else 12)
 
 
-def pairs(plots: Sequence[Plot]) -> go.Figure:
-    """Two in a row, each under its title: one figure, for a browser pays for each that it starts."""
+def pairs(plots: Sequence[Plot], legend: bool = False) -> go.Figure:
+    """Two in a row, each under its title: one figure, for a browser pays for each that it starts.
+
+    legend: one for all, of the first one's lines.
+    """
     titles = [f"<b>{plain(each.title)}</b><br>{plain(each.words)}" for each in plots]
     rows = -(-len(plots) // 2)
     figure = make_subplots(
@@ -218,13 +221,15 @@ def pairs(plots: Sequence[Plot]) -> go.Figure:
     )
     for i, each in enumerate(plots):
         place = {"row": i // 2 + 1, "col": i % 2 + 1}
-        _plot(figure, each, place)
+        _plot(figure, each, place, in_legend=i == 0)
         left = next(figure.select_xaxes(**place)).domain[0]
         figure.layout.annotations[i].update(x=left, xanchor="left", align="left", font_size=13)
-    return _with_margins(calm(figure, height=380 * rows, legend=False), top=56)
+    calm(figure, height=380 * rows + LEGEND_ROW * legend, legend=legend)
+    figure.update_layout(legend_y=1 + 48 / (380 * rows))  # above the titles
+    return _with_margins(figure, top=56 + LEGEND_ROW * legend)
 
 
-def _plot(figure: go.Figure, plot: Plot, place: dict[str, int]) -> None:
+def _plot(figure: go.Figure, plot: Plot, place: dict[str, int], in_legend: bool = True) -> None:
     groups = list(dict.fromkeys(line.group for line in plot.lines))
     for line in plot.lines:
         y_values = np.asarray(line.y, float)
@@ -233,6 +238,8 @@ def _plot(figure: go.Figure, plot: Plot, place: dict[str, int]) -> None:
             y=np.where(np.isfinite(y_values), y_values, np.nan),
             mode="lines",
             name=plain(line.label, 60),
+            legendgroup=plain(f"{line.group} {line.label}"),
+            showlegend=in_legend,
             line={"color": COLOURS[groups.index(line.group) % len(COLOURS)], "width": 2},
             hovertemplate=named("%{x:.3f}: %{y:.4g}", line.label),
             **place,

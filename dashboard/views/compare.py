@@ -8,10 +8,9 @@ import streamlit as st
 from dashboard import data, pairs, tables, words
 from dashboard.chart import chart
 from dashboard.details import masking_rates, metric_curves
-from dashboard.figures import curves
 from dashboard.figures.intervals import paired
-from dashboard.figures.style import Line
 from dashboard.noise import NoiseShape, UnknownNoise, noise_shape
+from dashboard.panels import EMPHASIS, RATES, panels_figure
 from dashboard.snapshot import Snapshot
 from dashboard.state import PINNED, ROWS
 from sweeper.results.compare import Comparison
@@ -113,15 +112,9 @@ def schedules(now: Snapshot, chosen: Sequence[int], names: dict[int, str]) -> No
     if not shapes:
         return
     st.subheader("Schedules", anchor=False)
-    left, right = st.columns(2, gap="medium")
-    for place, title, said, points in (
-        (left, "emphasis", "What training emphasises: the NELBO is 1 everywhere.", lambda s: s.emphasis),
-        (right, "density", "Rates drawn: how often training masks at each rate.", lambda s: s.density),
-    ):
-        lines = [Line(names[each], each, shape.p, points(shape)) for each, shape in shapes.items()]
-        with place:
-            st.caption(said)
-            chart(curves.panel(lines, "masking rate p", title, legend=True), key=f"compare-{title}", alt=said)
+    shown = EMPHASIS._replace(words="The NELBO is 1 everywhere."), RATES
+    said = " ".join(f"{each.title}: {each.words}" for each in shown)
+    chart(panels_figure(shown, shapes, names, legend=True), key="compare-schedules", alt=said)
 
 
 def compare_page() -> None:

@@ -131,7 +131,7 @@ def schedules_page() -> None:
     )
     results(now, shapes, labels)
     said = " ".join(f"{each.title}: {each.words}" for each in PANELS)
-    chart(panels_figure(shapes, labels), key="panels", alt=said)
+    chart(panels_figure(PANELS, shapes, labels), key="panels", alt=said)
 
 
 data.live(schedules_page, SECONDS)
