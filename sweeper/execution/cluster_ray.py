@@ -24,6 +24,8 @@ from sweeper.spec.sections import Resources
 
 NEAR = 5.0  # seconds in which a machine that is there takes up a connection
 PATIENCE = 120.0  # seconds for a node to start a worker that answers
+NOTICED = 45.0  # seconds in which a node that has died is known to be dead
+LOOK = 0.5  # seconds between two looks at whether it is
 SILENCE = 30.0  # seconds; after 60 Ray ends the driver by itself, without a word
 OF_WORKERS = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -49,14 +51,13 @@ class ClusterRay:
         except Exception as error:
             raise LacksError(why_not(head, error)) from error
         print_to_its_log()
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        slots = slots_on(resources, [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive])
+        slots_on(resources, resources_there())  # raises before anybody is asked to start a worker
         with probe(files) as seen:
             # Twice, if need be: a disk of the network shows what was changed just now a little late.
             wrong = any_disagreement(seen, files) and any_disagreement(seen, files)
         if wrong:
             raise LacksError(wrong)
-        return slots
+        return slots_on(resources, resources_there())  # a node may have been found dead
 
     def start(self, slots: Slots, place: Path, give_up: Callable[[str], None]) -> None:
         """It runs already. give_up: called, from a thread, when its head has died."""
@@ -122,6 +123,12 @@ def slots_on(resources: Resources, nodes: Iterable[tuple[float, float]]) -> Slot
     return Slots(number, resources.cpu, gpu, resources.fused)
 
 
+def resources_there() -> list[tuple[float, float]]:
+    """CPUs and GPUs of each node that is alive, as far as the cluster knows."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(each.get("CPU", 0.0), each.get("GPU", 0.0)) for each in alive]
+
+
 def _fitting(cpu: float, gpu: float, cpus: float, gpus: float) -> int:
     fits = int(cpus / cpu + 1e-9)
     if not gpu:
@@ -148,7 +155,8 @@ def introduction(seen: str) -> Introduction:
 
 
 def introduce_all(seen: str) -> list[Introduction]:
-    """From a worker on each node that may train."""
+    """From a worker on each node that may train. One that has died is left out, though the cluster may have
+    yet to notice."""
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     ask: Any = ray.remote(num_cpus=0, max_retries=0)(introduction)
     asked = {
@@ -164,12 +172,24 @@ def introduce_all(seen: str) -> list[Introduction]:
         except ray.exceptions.GetTimeoutError:
             raise LacksError(f"node {host} has not answered for {PATIENCE:.0f} s") from None
         except Exception as error:
+            if not isinstance(error, ray.exceptions.RayTaskError) and _is_gone(node):
+                continue
             why = " ".join(str(error).split())[-200:]
             raise LacksError(
                 f"node {host} cannot run this program: install the same version in the Python that its Ray "
                 f"was started with ({why})"
             ) from error
     return found
+
+
+def _is_gone(node: str) -> bool:
+    """Whether it is found to have died, in the time that the cluster takes to notice."""
+    until = time.monotonic() + NOTICED
+    while any(each["Alive"] for each in ray.nodes() if each["NodeID"] == node):
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK)
+    return True
 
 
 def any_disagreement(seen: str, files: str) -> str:

@@ -73,6 +73,18 @@ def test_the_trial_of_a_node_that_died_goes_on_elsewhere(whole: Work, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
+def test_a_node_that_has_just_died_is_left_out_and_not_accused(whole: Work, tmp_path: Path) -> None:
+    """The cluster takes some seconds to notice: to it the node is alive when the driver joins."""
+    work = Work(tmp_path)
+    with cluster(2) as at:
+        at.kill(at.raylets[0])
+        code, said = end_of(start(work, at))
+    assert code == 0, said
+    nothing_lost_nothing_doubled(work, whole)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_without_its_head_the_driver_ends_and_says_what_to_do(whole: Work, tmp_path: Path) -> None:
     work = Work(tmp_path)
     with cluster(2, FAKE_SECONDS="0.5", FAKE_PIDS=str(work.place / "pids")) as at:
