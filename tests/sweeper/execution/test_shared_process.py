@@ -110,6 +110,12 @@ def test_costs_are_shared_by_those_who_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert shares.of(2) == 3.0
 
 
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks who is there: that thread would outlive the test, and end pytest's process a minute on."""
+    monkeypatch.setattr(SharedProcess, "_watch", lambda self: None)
+
+
 def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
     monkeypatch.setattr(shared_process, "LOOK", 0.01)
@@ -128,7 +134,7 @@ def test_it_admits_as_many_as_it_has_places(monkeypatch: pytest.MonkeyPatch) -> 
     process._meeting.__exit__(None, None, None)
 
 
-def test_what_is_never_looked_at_again_is_put_aside_before_anybody_trains() -> None:
+def test_what_is_never_looked_at_again_is_put_aside_before_anybody_trains(unwatched: None) -> None:
     """When the first job ends others are alive: what is in a circle then would keep its memory."""
     gc.unfreeze()
     process = SharedProcess(places=1, threads=1, gpus=None)
@@ -148,7 +154,9 @@ def test_it_ends_where_nobody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     process._meeting.__exit__(None, None, None)
 
 
-def test_what_a_dead_worker_asked_keeps_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_a_dead_worker_asked_keeps_no_thread(
+    unwatched: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Each call has a thread of the process; there are so many, and then none answers."""
     go_on = threading.Event()
 
