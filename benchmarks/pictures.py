@@ -54,9 +54,9 @@ PICTURES = (
     Picture("trial", "trial", "Trial", height=760),  # below are folders of a machine
     Picture("search-history", "search", "Search"),
     Picture("search-slices", "search?section=Slices", "Search"),
-    Picture("schedules", f"schedules?rows={ROWS}&{NOT_RUN}", "Schedules", height=1220),
+    Picture("schedules", f"schedules?rows={ROWS}&{NOT_RUN}", "Schedules", height=1920),
     Picture("stages", "stages", "Stages"),
-    Picture("cluster", "cluster", "Cluster", height=400),
+    Picture("cluster", "cluster", "Cluster", height=620),
     Picture("sweeps", "sweeps", "Sweeps", height=300),
 )
 
