@@ -90,7 +90,11 @@ class Retries:
 
     def parted(self, job: J) -> J:
         """Where its process has ended too often, with whatever else was trained in it: in one of its own."""
-        return job._replace(apart=any(self.count(job, kind) >= n for kind, n in ENDS_PROCESSES.items()))
+        if isinstance(job, TrialJob):
+            counts = self._counts(job.trial)
+        else:
+            counts = Counter({kind: self.count(job, kind) for kind in ENDS_PROCESSES})
+        return job._replace(apart=any(counts[kind] >= most for kind, most in ENDS_PROCESSES.items()))
 
 
 class CircuitBreaker:
