@@ -57,6 +57,7 @@ ALLOWED = {
 PRIVATE = {
     "ray": ("sweeper/execution/ray_private.py",),
     "optuna": ("sweeper/strategies/optuna_private.py", "sweeper/strategies/optuna_private_gp.py"),
+    "scipy": ("sweeper/statistics/scipy_private.py",),
 }
 # What the dashboard may read; none of it imports torch, ray or optuna.
 DASHBOARD_MAY = (

@@ -12,11 +12,10 @@ The text's own error comes on top: nobody knows it before a model is scored."""
 import math
 from typing import NamedTuple
 
-from scipy.special import ndtri
-
 from sweeper.spec.spec import RANK_ERROR, SweepSpec
 from sweeper.statistics.differences import PRIOR
 from sweeper.statistics.quantiles import dunnett
+from sweeper.statistics.scipy_private import special
 from sweeper.statistics.standings import SPENT
 from trainer.evaluation.sizing import RANKING_ERROR
 
@@ -51,7 +50,7 @@ def resolution(spec: SweepSpec, trials: int, scatter: float | None = None) -> Re
     if degrees is None or configurations < 2:
         return Resolution(by, configurations, seeds, assumed, ())
     masks = float(spec.trainer.get(RANK_ERROR) or RANKING_ERROR)
-    times = dunnett(configurations, degrees, SPENT) + float(ndtri(POWER))
+    times = dunnett(configurations, degrees, SPENT) + float(special.ndtri(POWER))
     errors = (math.sqrt(2 * E**2 / seeds + 2 * masks**2 / (seeds if fresh_masks else 1)) for E in assumed)
     return Resolution(by, configurations, seeds, assumed, tuple(times * each for each in errors))
 

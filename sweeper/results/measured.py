@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from sweeper.results.compare import NotComparable, compare, finite, paired
 from sweeper.results.ranking import quantity
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.field import Run
 from sweeper.statistics.quantiles import CONFIDENCE
+from sweeper.statistics.scipy_private import special
 from sweeper.statistics.sooner import log_share
 from sweeper.statistics.standings import standings
 from sweeper.store.queries import Reader
@@ -26,7 +26,7 @@ STEPS = (
     "steps"  # of two: those until the first has come to the second's last val_nelbo, over all of the second's
 )
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
-SEEN = 1 + float(ndtri(0.8) / ndtri((1 + CONFIDENCE) / 2))  # over an interval's half
+SEEN = 1 + float(special.ndtri(0.8) / special.ndtri((1 + CONFIDENCE) / 2))  # over an interval's half
 Trials = Sequence[Sequence[TrialRecord]]  # by entry of `always`, one a seed
 
 
@@ -91,7 +91,7 @@ def _mean(logs: Sequence[float]) -> Measured:
     n = len(logs)
     half = math.inf
     if n > 1:
-        half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(logs, ddof=1) / math.sqrt(n))
+        half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(logs, ddof=1) / math.sqrt(n))
     return Measured(math.fsum(logs) / n, half, n)
 
 

@@ -17,8 +17,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy.special import ndtri
-
 from sweeper.results.compare import finite
 from sweeper.results.measured import (
     FAILS,
@@ -36,6 +34,7 @@ from sweeper.results.measured import (
 from sweeper.spec.reference import DRAWN, EXACT, OVER, ROW, SAME, Claim, Reference
 from sweeper.spec.spec import SweepSpec
 from sweeper.statistics.quantiles import CONFIDENCE
+from sweeper.statistics.scipy_private import special
 from sweeper.store.queries import Reader
 from sweeper.store.records import SweepRecord
 
@@ -252,7 +251,7 @@ def verdict(distance: float, half: float, noise: float = 0.0) -> str:
     """distance: log of ours over theirs; half: of the interval of ours; noise: standard error of theirs."""
     if not math.isfinite(half):
         return UNTOLD
-    half = math.hypot(half, float(ndtri((1 + CONFIDENCE) / 2)) * noise)
+    half = math.hypot(half, float(special.ndtri((1 + CONFIDENCE) / 2)) * noise)
     if abs(distance) + half <= CLOSE:
         return REPRODUCED
     return DIFFERS if abs(distance) > half else UNTOLD

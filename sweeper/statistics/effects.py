@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from sweeper.statistics.quantiles import CONFIDENCE
+from sweeper.statistics.scipy_private import special
 
 FEWEST = 10  # results; with fewer any share can come out
 MOST_GROUPS = 5  # of a parameter that is a number

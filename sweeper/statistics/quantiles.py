@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy import special  # what scipy.stats says, which takes most of a second to import
+
+from sweeper.statistics.scipy_private import special
 
 CONFIDENCE = 0.95
 EXACT = 1e-13  # of a quantile, as a share

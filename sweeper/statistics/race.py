@@ -22,12 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from sweeper.statistics.clusters import Text
 from sweeper.statistics.differences import PRIOR, Pooled, differences, pooled
 from sweeper.statistics.field import Array, Field
 from sweeper.statistics.quantiles import dunnett, student, tukey
+from sweeper.statistics.scipy_private import special
 
 SPENT = 0.8  # of the error that is allowed: unequal noise and slopes of the seeds take the rest (measured)
 RACES = 20_000  # simulated, for a level
