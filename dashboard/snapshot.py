@@ -16,7 +16,7 @@ from dashboard.passports import Passport, passports_of
 from dashboard.runs import from_trials
 from sweeper.results.leaderboard import Board, Watched
 from sweeper.results.progress_estimate import ProgressEstimate, running_stages, stored_progress
-from sweeper.store.followed import Latest
+from sweeper.store.followed import Followed, Latest
 from sweeper.store.queries import Reader
 from sweeper.store.records import EvaluationRecord, LatestRecord, StageRecord, SweepRecord, TrialRecord
 
@@ -118,7 +118,7 @@ class Held:
         watched, self._watched = self._watched, None  # where it fails half-way, all is read anew
         anew = watched is None or watched.now.reader is not reader
         if watched is None or anew:
-            watched = Watched(reader, name)
+            watched = Watched(Followed(reader, name))
         with _uncollected():
             board, now = watched.board(), watched.now
             trials = list(now.trials.values())

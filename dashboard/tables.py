@@ -12,7 +12,7 @@ from dashboard.snapshot import Snapshot
 from dashboard.values import ago, missing, number, shown
 from dashboard.words import STATES, TINTS
 from sweeper.results.compare import Comparison
-from sweeper.results.leaderboard import Differing
+from sweeper.results.row import Differing
 from sweeper.store.records import EventRecord, SweepRecord, TrialRecord
 from trainer.metrics import METRICS
 

@@ -3,7 +3,7 @@ and difference to the first row, so that numbers that stand beside each other ar
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -96,36 +96,15 @@ class WhenAsked:
     are made anew before anybody has."""
 
     def __init__(self, ranked: Sequence[Ranked], test: Mapping[int, EvaluationRecord]):
-        self._ranked, self._test = ranked, dict(test)  # as they are now
+        self._ranked, self._test = ranked, test
 
     @cached_property
-    def found(self) -> Estimates:
+    def _found(self) -> Estimates:
         return estimates(self._ranked, self._test)
 
-
-class OfRow(Mapping[str, Estimate]):
-    """One configuration's, by metric."""
-
-    __slots__ = ("_all", "_configuration")
-
-    def __init__(self, all: WhenAsked, configuration: int):
-        self._all, self._configuration = all, configuration
-
-    def __getitem__(self, metric: str) -> Estimate:
-        return self._mine[metric]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._mine)
-
-    def __len__(self) -> int:
-        return len(self._mine)
-
-    def __repr__(self) -> str:
-        return repr(self._mine)
-
-    @property
-    def _mine(self) -> dict[str, Estimate]:
-        return self._all.found.get(self._configuration, {})
+    def of(self, configuration: int) -> Mapping[str, Estimate]:
+        """By metric."""
+        return self._found.get(configuration, {})
 
 
 def gaps(

@@ -57,14 +57,14 @@ def fresh(
         left = left_race(trials, unscored, now.sweep.state in SWEEP_ENDS)
         raced = _raced(scores, trials, searched, now.values, Settle.model_validate(section), left)
         if raced is not None:
-            ranked = _ranked_by_race(raced, scores, trials, now.latest)
+            ranked = _ranked_by_race(raced, scores, trials, now.all_latest)
             return raced._replace(
                 estimates={c: also for each in ranked for c, also in estimates(each, test).items()},
                 gaps={c: gap for each in ranked for c, gap in gaps([r.entry for r in each], test).items()},
                 ranked=ranked,
             )
     confirming = [trial for trial in trials if trial.role == "confirm"]
-    found = ranking(entries_of(confirming, evaluations, now.latest))
+    found = ranking(entries_of(confirming, evaluations, now.all_latest))
     if not found.rows:
         return None
     return Fresh(

@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import is_not
 from typing import Any, NamedTuple
 
 from sweeper.results.alarms import alarms
 from sweeper.results.answer import Answer, answers
-from sweeper.results.estimates import OfRow, WhenAsked, gaps
+from sweeper.results.estimates import WhenAsked, gaps
 from sweeper.results.fresh import Fresh, fresh
 from sweeper.results.limits import Prices, limits
 from sweeper.results.pareto import on_the_front
@@ -23,10 +23,10 @@ from sweeper.results.ranking import (
     entries_of,
     ranking_of,
 )
-from sweeper.results.row import Row
-from sweeper.results.rows import ranked_rows, unranked_row, with_fresh, with_optimism
+from sweeper.results.row import Differing, Later, Row
+from sweeper.results.rows import ranked_rows, unranked_rows, with_fresh, with_optimism
 from sweeper.store.engine import StoreError
-from sweeper.store.followed import Followed
+from sweeper.store.followed import Followed, ahead
 from sweeper.store.queries import Reader
 from sweeper.store.records import SWEEP_ENDS, EvaluationRecord, SweepRecord, TrialRecord
 from sweeper.words import in_precisions
@@ -106,7 +106,7 @@ class Board(NamedTuple):
 
 def leaderboard(reader: Reader, sweep_name: str) -> Board:
     """Raises StoreError where the store has no such sweep."""
-    return Watched(reader, sweep_named(reader, sweep_name).name).board()
+    return Watched(Followed(reader, sweep_named(reader, sweep_name).name)).board()
 
 
 class Watched:
@@ -115,9 +115,9 @@ class Watched:
     What is held by configuration is made anew where a trial of it has changed, and what is ranked together
     where one of these has."""
 
-    def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
-        """Reads nothing yet. metrics: that its rows have; None: all."""
-        self.now = Followed(reader, name, None if metrics is None else {*metrics, *RANKED_WITH})
+    def __init__(self, now: Followed):
+        """Reads nothing yet."""
+        self.now = now
         self._forget()
 
     def _forget(self) -> None:
@@ -186,11 +186,20 @@ class Watched:
                 mine += [] if trial.id in mine else [trial.id]
                 configurations[trial.configuration] = None
         dirty = [now.trials[id] for c in configurations for id in self._trials[c]]
-        for entry in entries_of(dirty, self._ranks, now.latest):
-            c = entry.configuration
-            if c not in self._entries:
-                self._differing.add(now.values[c])
-            self._entries[c], self._unranked[c] = entry, unranked_row(entry, now.values)
+        entries = entries_of(dirty, self._ranks, now.latest)
+        self._describe(entries)
+        self._entries |= {entry.configuration: entry for entry in entries}
+
+    def _describe(self, entries: Sequence[Entry]) -> None:
+        """Their rows as if nothing was ranked."""
+        values = [self.now.values[entry.configuration] for entry in entries]
+        for entry, mine in zip(entries, values, strict=True):
+            if entry.configuration not in self._entries:
+                self._differing.add(mine)
+        self._unranked |= {row.configuration: row for row in unranked_rows(entries, values)}
+
+    def _look_ahead(self, later: Sequence[TrialRecord]) -> None:
+        """later: trials that ran after the search."""
 
     def _rank(self, trials: Sequence[TrialRecord], changed: set[int], ranked_anew: bool) -> None:
         """The rows that have a rank, where what they are made of is not as it was."""
@@ -203,11 +212,12 @@ class Watched:
         if not ranked_anew and made_of == self._made_of and not decides & changed:
             return
         test, search = now.evaluations["test"], self._search
+        self._look_ahead(later)
         after = fresh(now, trials, self._ranks, search, unscored)
         also = WhenAsked(search.rows, test)
         places = [each.entry.configuration for each in search.rows]
         unranked = [self._unranked[c] for c in places]
-        rows = ranked_rows(unranked, search.rows, [OfRow(also, c) for c in places], after)
+        rows = ranked_rows(unranked, search.rows, [Later(also.of, c) for c in places], after)
         rows = with_fresh(rows, after, later)
         if after is not None:
             rows = with_optimism(
@@ -219,6 +229,7 @@ class Watched:
         self._stages = sorted({t.stage for row in tied for t in row.entry.trials if t.stage is not None})
         stages = reader.stages_behind(self._stages)
         prices = Prices({stage.key: stage for stage in stages}, now.all_scores())
+        ahead(now.values, (row.entry.configuration for row in tied))
         limited = limits(groups, kind, now.values, prices)
         rows = [
             row if (limit := limited.of.get(row.configuration)) is None else row._replace(limits=limit)
@@ -229,27 +240,6 @@ class Watched:
             rows = [row._replace(pareto=row.configuration in best) for row in rows]
         self._made_of = *made_of[:-1], stages
         self._after, self._ranked, self._limits = after, rows, limited.lines
-
-
-class Differing:
-    """Names whose values differ between the configurations that were added, a missing one being a value too:
-    what a sweep searches."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self._alike: dict[str, Any] | None = None  # the values that all have; None: of nobody yet
-
-    def add(self, values: Mapping[str, Any]) -> None:
-        if self._alike is None:
-            self._alike = dict(values)
-        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
-            return
-        absent = object()
-        new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
-        new += values.keys() - self._alike.keys() - self.names
-        self.names.update(new)
-        for name in new:
-            self._alike.pop(name, None)
 
 
 def first_row(board: Board) -> Row | None:

@@ -1,7 +1,7 @@
 """The Pareto front: what no other configuration beats in every one of some metrics."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from trainer.metrics import lower_is_better
@@ -17,7 +17,7 @@ class Measured(Protocol):
     @property
     def val_ppl(self) -> float | None: ...
     @property
-    def metrics(self) -> dict[str, float]: ...
+    def metrics(self) -> Mapping[str, float]: ...
 
 
 def front(points: Sequence[Sequence[float]]) -> list[bool]:

@@ -1,9 +1,36 @@
 """What does a board say of one configuration? Plain values; None is what is not known."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Kind = TypeVar("Kind")
+
+
+class Later(Mapping[str, Kind]):
+    """A mapping that is made when somebody looks into it: into most of thousands nobody does."""
+
+    __slots__ = ("_make", "_of")
+
+    def __init__(self, make: Callable[..., Mapping[str, Kind]], *of: Any):
+        self._make, self._of = make, of
+
+    @property
+    def _made(self) -> Mapping[str, Kind]:
+        return self._make(*self._of)
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __repr__(self) -> str:
+        return repr(self._made)
 
 
 class Estimate(NamedTuple):
@@ -31,7 +58,7 @@ class Row(NamedTuple):
 
     rank: int | None  # 1 for all that may be the best (of those confirmed, once there are some); or None
     configuration: int
-    values: dict[str, Any]  # complete, dotted
+    values: Mapping[str, Any]  # complete, dotted
     trials: list[int]  # ids; repeats left out
     seeds: int  # runs that the numbers are made of
     state: str
@@ -47,7 +74,7 @@ class Row(NamedTuple):
     difference: float | None  # to the first, nats per token
     margin: float | None  # what the difference must exceed to count; None: unknown
     note: str  # why it has no rank, or what else to know
-    metrics: dict[str, float]  # every other one, the mean over its runs
+    metrics: Mapping[str, float]  # every other one, the mean over its runs
     trial_numbers: Sequence[int] = ()  # the same trials, as people call them
     # Of its runs after the search, on seeds that had no part in picking it; all above is the search's.
     confirmed_seeds: int = 0
@@ -90,3 +117,24 @@ def known(value: float) -> float | None:
 def perplexity(nelbo: float) -> float | None:
     """None where no float is as large."""
     return math.exp(nelbo) if nelbo < 700 else None
+
+
+class Differing:
+    """Names whose values differ between the configurations that were added, a missing one being a value too:
+    what a sweep searches."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._alike: dict[str, Any] | None = None  # the values that all have; None: of nobody yet
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        if self._alike is None:
+            self._alike = dict(values)
+        if self._alike.items() <= values.items() and values.keys() <= self._alike.keys() | self.names:
+            return
+        absent = object()
+        new = [name for name, value in self._alike.items() if values.get(name, absent) != value]
+        new += values.keys() - self._alike.keys() - self.names
+        self.names.update(new)
+        for name in new:
+            self._alike.pop(name, None)

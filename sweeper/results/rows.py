@@ -3,18 +3,19 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from sweeper.results.fresh import Fresh
 from sweeper.results.ranking import Entry, Ranked
-from sweeper.results.row import Estimate, Row, known, perplexity
+from sweeper.results.row import Estimate, Later, Row, known, perplexity
 from sweeper.statistics.standings import Standing
 from sweeper.store.followed import Latest
 from sweeper.store.records import TrialRecord
 
 SAID_AS_IT_IS = ("over_seeds", "rank_low", "rank_high")  # of a standing, by the numbers that decide
 SAID_WHERE_KNOWN = ("regret", "p_best", "p_within")
-Values = Mapping[int, dict[str, Any]]  # by configuration: complete, dotted
+NOT_RANKED: Mapping[str, Any] = {**Row._field_defaults, "tied_with_best": False, "why": ""}  # None: all else
 
 
 def ranked_rows(
@@ -63,43 +64,49 @@ def _ranks(ranked: Sequence[Ranked], fresh: Fresh | None) -> list[int]:
     return ranks
 
 
-def _in_proportion(metrics: dict[str, float], nelbo: float, mean: float) -> dict[str, float]:
+def _in_proportion(metrics: Mapping[str, float], nelbo: float, mean: float) -> Mapping[str, float]:
     """val_bpb is proportional to nats per token: the same bytes for everybody."""
-    return metrics | {"val_bpb": metrics["val_bpb"] * (nelbo / mean)} if "val_bpb" in metrics else metrics
+    if isinstance(metrics, Later):
+        return Later(lambda: _in_proportion(dict(metrics), nelbo, mean))
+    return {**metrics, "val_bpb": metrics["val_bpb"] * (nelbo / mean)} if "val_bpb" in metrics else metrics
 
 
-def unranked_row(entry: Entry, values: Values) -> Row:
-    """Without a rank: what is stored, as it is."""
-    note = ""
+def unranked_rows(
+    entries: Sequence[Entry],
+    values: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Mapping[str, float]] | None = None,
+) -> list[Row]:
+    """Without a rank: what is stored, as it is. values: complete, dotted, of each entry. metrics: where the
+    entries do not say them."""
+    of_runs = [means(each.latest) for each in entries]
+    nelbo = [each.pop("val_nelbo", None) for each in of_runs]
+    for each in of_runs:
+        each.pop("val_ppl", None)
+    val_ppl = [None if each is None else perplexity(each) for each in nelbo]
+    table: dict[str, Iterable[Any]] = {
+        "configuration": [each.configuration for each in entries],
+        "values": values,
+        "trials": [[trial.id for trial in each.trials] for each in entries],
+        "trial_numbers": [[trial.called for trial in each.trials] for each in entries],
+        "seeds": [len(each.evaluated) for each in entries],
+        "state": [each.state for each in entries],
+        "step": [max([of.last for of in each.latest], default=0) for each in entries],
+        "val_ppl": val_ppl,
+        "val_ppl_as_run": val_ppl,
+        "val_nelbo": nelbo,
+        "roles": [sorted({trial.role for trial in each.trials}) for each in entries],
+        "note": map(_why_no_rank, entries),
+        "metrics": metrics or of_runs,
+    }
+    return list(map(Row, *(table.get(name, repeat(NOT_RANKED.get(name))) for name in Row._fields)))
+
+
+def _why_no_rank(entry: Entry) -> str:
     if entry.state == "pruned":
-        note = next(f"pruned {trial.reason}" for trial in entry.trials if trial.state == "pruned")
+        return next(f"pruned {trial.reason}" for trial in entry.trials if trial.state == "pruned")
     if entry.state == "complete":
-        note = "evaluated on another text or in another way" if entry.evaluated else "never evaluated"
-    metrics = means(entry.latest)
-    nelbo = metrics.pop("val_nelbo", None)
-    metrics.pop("val_ppl", None)
-    return Row(
-        rank=None,
-        configuration=entry.configuration,
-        values=values[entry.configuration],
-        trials=[trial.id for trial in entry.trials],
-        trial_numbers=[trial.called for trial in entry.trials],
-        seeds=len(entry.evaluated),
-        state=entry.state,
-        step=max((each.last for each in entry.latest), default=0),
-        val_ppl=None if nelbo is None else perplexity(nelbo),
-        val_ppl_low=None,
-        val_ppl_high=None,
-        tied_with_best=False,
-        val_nelbo=nelbo,
-        val_ppl_as_run=None if nelbo is None else perplexity(nelbo),
-        roles=sorted({trial.role for trial in entry.trials}),
-        why="",
-        difference=None,
-        margin=None,
-        note=note,
-        metrics=metrics,
-    )
+        return "evaluated on another text or in another way" if entry.evaluated else "never evaluated"
+    return ""
 
 
 def with_fresh(rows: Sequence[Row], fresh: Fresh | None, later: Sequence[TrialRecord]) -> list[Row]:

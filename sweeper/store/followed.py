@@ -4,10 +4,13 @@ Arrays, not objects: ten thousand trials have a quarter of a million latest valu
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, cast, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, Text, cast, func, select, true
 
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
@@ -16,6 +19,9 @@ from sweeper.store.schema import configurations, evaluations, latest, scores, tr
 from sweeper.store.source import AT_ONCE, Same, columns_of, fetched, parsed, trials_of
 
 EVER = -1  # a version below all
+MANY = 300  # rows that are asked for by their keys; of more, all are read
+
+Kind = TypeVar("Kind")
 
 
 class Latest(NamedTuple):
@@ -25,10 +31,10 @@ class Latest(NamedTuple):
     trial: int
     last: int  # the newest step of any metric, read or not
     names: tuple[str, ...]
-    step: "array[int]"
-    value: "array[float]"
-    best: "array[float]"
-    best_step: "array[int]"
+    step: Sequence[int]
+    value: Sequence[float]
+    best: Sequence[float]
+    best_step: Sequence[int]
 
     def best_of(self, name: str) -> float | None:
         try:
@@ -48,6 +54,7 @@ class Followed:
     By trial, unless it is said otherwise; trials in order of their ids."""
 
     sweep: SweepRecord
+    _unread: Collection[str] = ()  # of a trial
 
     def __init__(self, reader: Reader, name: str, metrics: Collection[str] | None = None):
         """Reads nothing yet. metrics: whose latest values are read; None: of all."""
@@ -57,9 +64,10 @@ class Followed:
     def _forget(self) -> None:
         self._version, self._versions = EVER, dict[int, int]()
         self.trials: dict[int, TrialRecord] = {}
-        self.values: dict[int, dict[str, Any]] = {}  # by configuration: complete, dotted
-        self.latest: dict[int, Latest] = {}
-        self.evaluations: dict[str, dict[int, EvaluationRecord]] = {"valid": {}, "test": {}}  # by split
+        self.values: Mapping[int, dict[str, Any]] = {}  # by configuration: complete, dotted
+        self.latest: Mapping[int, Latest] = {}
+        # By split; another one where any has changed.
+        self.evaluations: dict[str, Mapping[int, EvaluationRecord]] = {"valid": {}, "test": {}}
         self.scores: dict[int, list[ScoreRecord]] = {}  # in order of round and split
         self._same = Same()
         self._shared: dict[str, tuple[str, ...]] = {}  # names of metrics
@@ -75,13 +83,21 @@ class Followed:
         if anew:
             self._forget()
         self.sweep = sweep
-        with self.reader.one_moment() as connection:
+        with self._moment() as connection:
             changed = self._read(connection)
             if not anew and self._is_of_another_history(connection):
                 anew = True
                 self._forget()
                 self._read(connection)
         return None if anew else changed
+
+    @property
+    def all_latest(self) -> Mapping[int, Latest]:
+        """Of each trial all that is read, some of it perhaps when somebody asks for it."""
+        return self.latest
+
+    def _moment(self) -> AbstractContextManager[Connection]:
+        return self.reader.one_moment()
 
     def all_scores(self) -> list[ScoreRecord]:
         """In order of trial, round and split."""
@@ -107,43 +123,55 @@ class Followed:
         return changed
 
     def _read_trials(self, connection: Connection, since: ColumnElement[bool]) -> set[int]:
-        query = select(trials.c.version, *columns_of(trials, TrialRecord)).where(since).order_by(trials.c.id)
-        if not (rows := fetched(connection, query)):
+        columns = columns_of(trials, TrialRecord, self._unread)
+        rows = fetched(connection, select(trials.c.version, *columns).where(since).order_by(trials.c.id))
+        if not rows:
             return set()
-        versions, *columns = zip(*rows, strict=True)
-        found = {trial.id: trial for trial in trials_of(columns, self._same)}
+        versions, *fields = zip(*rows, strict=True)
+        found = {trial.id: trial for trial in trials_of(fields, self._same)}
         self.trials |= found
         self._versions |= dict(zip(found, versions, strict=True))
         return set(found)
 
     def _read_values(self, connection: Connection) -> None:
         """Of configurations that are new: none changes."""
-        last = max(self.values, default=0)
-        new = (configurations.c.sweep == self.sweep.id) & (configurations.c.id > last)
-        query = select(configurations.c.id, cast(configurations.c["values"], Text)).where(new)
-        rows = fetched(connection, query.order_by(configurations.c.id))
-        self.values |= zip((id for id, _ in rows), parsed([text for _, text in rows]), strict=True)
+        new = configurations.c.id > max(self.values, default=0)
+        self.values = {**self.values, **self._values(connection, new)}
+
+    def _values(self, connection: Connection, which: ColumnElement[bool]) -> dict[int, dict[str, Any]]:
+        query = select(configurations.c.id, cast(configurations.c["values"], Text)).where(which)
+        query = query.where(configurations.c.sweep == self.sweep.id).order_by(configurations.c.id)
+        rows = fetched(connection, query)
+        return dict(zip((id for id, _ in rows), parsed([text for _, text in rows]), strict=True))
 
     def _read_latest(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        self.latest = {**self.latest, **self._latest(connection, since)}
+
+    def _latest(self, connection: Connection, which: ColumnElement[bool]) -> dict[int, Latest]:
+        """which: trials."""
         # No join: SQLite would sort a quarter of a million rows that lie in this order already.
-        mine = latest.c.trial.in_(select(trials.c.id).where(since))
+        mine = latest.c.trial.in_(select(trials.c.id).where(which))
         newest = select(latest.c.trial, func.max(latest.c.step)).where(mine).group_by(latest.c.trial)
-        if not (last := dict(fetched(connection, newest))):
-            return
+        last = dict(fetched(connection, newest))
         query = select(*columns_of(latest, LatestRecord)).order_by(latest.c.trial, latest.c.name)
         named = mine if self._metrics is None else mine & latest.c.name.in_(self._metrics)
-        rows = fetched(connection, query.where(named))
+        rows = fetched(connection, query.where(named)) if last else ()
         of, names, step, value, best, best_step = zip(*rows, strict=True) if rows else ((),) * 6
         columns = array("q", step), array("d", value), array("d", best), array("q", best_step)
         count, end = Counter(of), 0  # of a trial's rows: they lie together
+        found = {}
         for trial, newest_step in sorted(last.items()):
             at, end = end, end + count[trial]
-            found = self._shared.setdefault("\0".join(names[at:end]), names[at:end])
-            self.latest[trial] = Latest(trial, newest_step, found, *(each[at:end] for each in columns))
+            shared = self._shared.setdefault("\0".join(names[at:end]), names[at:end])
+            found[trial] = Latest(trial, newest_step, shared, *(each[at:end] for each in columns))
+        return found
 
     def _read_evaluations(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        found: dict[str, dict[int, EvaluationRecord]] = defaultdict(dict)
         for each in self._evaluated(connection, evaluations, EvaluationRecord, since):
-            self.evaluations.setdefault(each.split, {})[each.trial] = each
+            found[each.split][each.trial] = each
+        for split, new in found.items():
+            self.evaluations[split] = {**self.evaluations.get(split, {}), **new}
 
     def _read_scores(self, connection: Connection, since: ColumnElement[bool]) -> None:
         found: dict[int, list[ScoreRecord]] = defaultdict(list)
@@ -167,3 +195,94 @@ class Followed:
             fields["provenance"] = parsed(fields["provenance"])
             fields["nats"] = [array("d", each) for each in parsed(fields["nats"])]
             yield from map(record, *fields.values())
+
+
+class WhenAsked(Mapping[int, Kind]):
+    """Of a table what somebody asks for: rows that were said to be looked at, or else all of them."""
+
+    def __init__(self, read: Callable[[Collection[int] | None], Mapping[int, Kind]]):
+        """read: those of some keys that there are; None: of all."""
+        self._read, self._found, self._known = read, dict[int, Kind](), set[int]()
+        self._all = False
+
+    def ahead(self, keys: Iterable[int]) -> None:
+        new = set() if self._all else set(keys) - self._known
+        if len(new) > MANY:
+            self._read_all()
+        elif new:
+            self._found |= self._read(new)
+            self._known |= new
+
+    def _read_all(self) -> None:
+        if not self._all:
+            self._found, self._all = dict(self._read(None)), True
+
+    def __getitem__(self, key: int) -> Kind:
+        if key not in self._known:
+            self._read_all()
+        return self._found[key]
+
+    def __iter__(self) -> Iterator[int]:
+        self._read_all()
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        self._read_all()
+        return len(self._found)
+
+
+def ahead(of: Mapping[int, Any], keys: Iterable[int]) -> None:
+    """These are looked at next: where they are not read yet, they are at once."""
+    if isinstance(of, WhenAsked):
+        of.ahead(keys)
+
+
+class Glance(Followed):
+    """A sweep at one moment, looked at once, while that lasts (`glance`). All that ranks is read, and of
+    the rest what somebody asks for. `latest` has val_nelbo alone, `all_latest` the others, too."""
+
+    _unread = ("params", "distributions", "system_attrs")  # what the search has said
+
+    def __init__(self, reader: Reader, name: str, metrics: Collection[str], connection: Connection):
+        super().__init__(reader, name, metrics)
+        self._connection = connection
+        self._all_latest: Mapping[int, Latest] = {}
+
+    @property
+    def all_latest(self) -> Mapping[int, Latest]:
+        return self._all_latest
+
+    def _moment(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self._connection)
+
+    def _read_values(self, connection: Connection) -> None:
+        column = configurations.c.id
+        self.values = WhenAsked(lambda keys: self._values(connection, _among(column, keys)))
+
+    def _read_latest(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        self._all_latest = WhenAsked(lambda keys: self._latest(connection, since & _among(trials.c.id, keys)))
+        mine = latest.c.trial.in_(select(trials.c.id).where(since)) & (latest.c.name == "val_nelbo")
+        query = select(*(each for each in columns_of(latest, LatestRecord) if each.name != "name"))
+        rows = fetched(connection, query.where(mine))
+        of, *columns = zip(*rows, strict=True) if rows else ((),) * 5
+        found = map(Latest, of, repeat(0), repeat(("val_nelbo",)), *(zip(each) for each in columns))
+        self.latest = dict(zip(of, found, strict=True))
+
+    def _read_evaluations(self, connection: Connection, since: ColumnElement[bool]) -> None:
+        def of(split: str, keys: Collection[int] | None = None) -> dict[int, EvaluationRecord]:
+            mine = since & _among(trials.c.id, keys) & (evaluations.c.split == split)
+            found = self._evaluated(connection, evaluations, EvaluationRecord, mine)
+            return {each.trial: each for each in found}
+
+        self.evaluations = {"valid": of("valid"), "test": WhenAsked(partial(of, "test"))}
+
+
+def _among(column: Column[Any], keys: Collection[int] | None) -> ColumnElement[bool]:
+    return true() if keys is None else column.in_(sorted(keys))
+
+
+@contextmanager
+def glance(reader: Reader, name: str, metrics: Collection[str]) -> Iterator[Glance]:
+    """metrics: that rows have. Raises StoreError."""
+    with reader.one_moment() as connection:
+        yield Glance(reader, name, metrics, connection)

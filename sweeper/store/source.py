@@ -5,12 +5,12 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Select, Table, Text, cast, text
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Select, Table, Text, cast, literal, text
 
 from sweeper.store.engine import (
     OldStore,
@@ -96,11 +96,17 @@ def _digest(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6])
 
 
-def columns_of(table: Table, record: Any) -> Iterator[Column[Any] | ColumnElement[Any]]:
-    """In the order of the record's fields; JSON as text."""
+def columns_of(
+    table: Table, record: Any, unread: Collection[str] = ()
+) -> Iterator[Column[Any] | ColumnElement[Any]]:
+    """In the order of the record's fields; JSON as text. unread: of that kind, in whose place there is an
+    empty object."""
     for field in record._fields:
         column = table.c[field]
-        yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
+        if field in unread:
+            yield literal("{}").label(field)
+        else:
+            yield cast(column, Text).label(field) if isinstance(column.type, JSON) else column
 
 
 def fetched(connection: Connection, query: Select[Any], **values: Any) -> Sequence[tuple[Any, ...]]:

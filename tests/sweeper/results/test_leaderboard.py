@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.results.leaderboard import Board, Differing, leaderboard
+from sweeper.results.leaderboard import Board, leaderboard
+from sweeper.results.row import Differing
 from sweeper.store.engine import StoreError
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow

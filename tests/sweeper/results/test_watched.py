@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from sweeper.results.leaderboard import Board, Watched, leaderboard, metrics_of
 from sweeper.results.race_plan import UNSCORED
+from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
 from sweeper.terminal.board_table import metrics_shown, print_board
+from sweeper.terminal.first_rows import watched
 from trainer.evaluation.record import Evaluation, ratio_and_se
 
 TOKENS = {"a": [30, 50, 40, 80], "b": [31, 50, 40, 80]}
@@ -164,22 +166,24 @@ def kept_is_fresh(
     with closing(Store(url)) as store, closing(Reader(url)) as reader:
         sweep = store.create_sweep(name="s", spec_text="", spec=SPECS[spec], code_version="1", folder="")
         store.take_lease(sweep.id, "me", 3600)
-        story, watched = Story(store.writer(sweep.id, "me")), Watched(reader, "s")
+        story, kept_now = Story(store.writer(sweep.id, "me")), Watched(Followed(reader, "s"))
         for c in range(4):  # a few that are ranked, so that most acts have something to change
             story.ran(2 * (c == 3), c, c)
         for act, a, b, c in acts:
             story.acts[act](a, b, c)
-            kept, anew = watched.board(), leaderboard(reader, "s")
+            kept, anew = kept_now.board(), leaderboard(reader, "s")
             assert json.dumps(kept.to_json()) == json.dumps(anew.to_json())
             assert str(kept) == str(anew)
-            also = metrics_shown(metrics_of(watched.now.sweep))
-            assert printed(Watched(reader, "s", also).board()) == printed(anew)
+            also = metrics_shown(metrics_of(kept_now.now.sweep))
+            for limit in (None, 1, 3):  # no column is asked for
+                with watched(reader, kept_now.now.sweep, also, limit) as looked_at:
+                    assert printed(looked_at.board(), limit) == printed(anew, limit)
 
 
-def printed(board: Board) -> str:
-    """As a terminal shows it, where no column is asked for."""
+def printed(board: Board, limit: int | None) -> str:
+    """As a terminal shows it."""
     with redirect_stdout(StringIO()) as shown:
-        print_board(board, board.varied)
+        print_board(board, board.varied, limit)
     return shown.getvalue()
 
 
@@ -191,10 +195,10 @@ def test_what_has_not_changed_is_the_same_object(tmp_path: Path) -> None:
         story = Story(store.writer(sweep.id, "me"))
         for c in range(3):
             story.ran(0, c, 0)
-        watched = Watched(reader, "s")
-        before = watched.board().rows
+        kept = Watched(Followed(reader, "s"))
+        before = kept.board().rows
         story.proposed(0, 5, 0)
         story.writer.start_trial(story.trials[-1])
-        after = watched.board().rows
+        after = kept.board().rows
         assert [a is b for a, b in zip(before, after, strict=False)] == [True, True, True]
         assert after[3].state == "running"
