@@ -7,9 +7,9 @@ from pathlib import Path
 from trainer.last_resort import last_resort
 
 COMPLETION = {"--install-completion", "--show-completion"}  # a shell completes a program: `sweeper`
-# Objects that are made before garbage is looked for. A board is of hundreds of thousands, which all stay:
-# Python's 700 have it look through them again and again, a fifth of the time.
-GARBAGE = 50_000, 20, 20
+# Objects that are made before garbage is looked for. To import what a command needs makes a hundred thousand,
+# and a driver's records are as many, which all stay: Python's 700 have it look through them again and again.
+GARBAGE = 200_000, 20, 20
 
 
 def run() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, trial_of
+from sweeper.cli.opening import USAGE, fail, failing, opened_sweep, trial_of, uncollected
 from sweeper.cli.options import DEFAULT_URL, AsJson, Database, Name, Trial
 
 app = typer.Typer()
@@ -104,6 +104,7 @@ def _show_in_blocks(name: str | None, db: str, json: bool, limit: int | None, bl
         print_blocks(rows, block_size, varied(sweep.spec), limit)
 
 
+@uncollected()
 def show_board(
     name: str | None,
     db: str,

@@ -3,6 +3,7 @@
 Imported by the command line before anything else, so everything heavy is imported inside.
 """
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -111,6 +112,18 @@ def failing(kind: type[Exception] | tuple[type[Exception], ...], code: int, json
         yield
     except kind as error:
         fail(code, str(error), json)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without a look for garbage, nor a later one at these: of hundreds of thousands of objects all stay, or
+    go as soon as nobody needs them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

@@ -76,9 +76,7 @@ def entries_of(
     entries = []
     kind_of = _Quantities()
     for configuration, mine in grouped.items():
-        complete = [trial for trial in mine if trial.state == "complete"]
-        counted = {trial.seed: trial for trial in reversed(complete or mine)}  # the first of equal seeds
-        ids = sorted((trial.id, seed) for seed, trial in counted.items())
+        ids = [(mine[0].id, mine[0].seed)] if len(mine) == 1 else _counted(mine)
         evaluated = [evaluations[trial] for trial, _ in ids if trial in evaluations]
         seeds = [seed for trial, seed in ids if trial in evaluations]
         rows = [latest[trial] for trial, _ in ids if trial in latest]
@@ -88,7 +86,16 @@ def entries_of(
     return entries
 
 
+def _counted(trials: Sequence[TrialRecord]) -> list[tuple[int, int]]:
+    """(id, seed) of those that count."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    first = {trial.seed: trial for trial in reversed(complete or trials)}  # of equal seeds
+    return sorted((trial.id, seed) for seed, trial in first.items())
+
+
 def _state(trials: Sequence[TrialRecord]) -> str:
+    if len(trials) == 1:
+        return trials[0].state
     present = {trial.state for trial in trials}
     return next((state for state in STATES if state in present), trials[0].state)
 

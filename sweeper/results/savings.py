@@ -7,6 +7,7 @@ step that the stage did cost. A stage that had ended before the sweep was made i
 A stage that goes on from another has the other's steps among its P, and is not charged with them: the other
 is, from which nothing may branch."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -88,8 +89,9 @@ def savings_by_stage(
     """(steps that its trials trained themselves, by key of the stages that trials have branched from, and of
     those that these go on from). trials: as in savings."""
     trained, branches, folder = 0, dict[str, int](), f"{sweep.folder}/trials/{sweep.id}"
+    there = _names(folder)  # of the others, deleted or on another machine, none is looked for
     for trial in reader.trials(sweep.id) if trials is None else trials:
-        if trial.repeat_of is None:
+        if trial.repeat_of is None and str(trial.id) in there:
             steps = _lines(f"{folder}/{trial.id}/{LEDGER}")
             trained += steps
             if trial.stage and steps:
@@ -167,6 +169,14 @@ def hours(cpu_seconds: float, gpu_seconds: float) -> str:
     if seconds < 360:
         return f"{seconds / 60:.1f} {unit}-minutes"
     return f"{seconds / 3600:,.1f} {unit}-hours"
+
+
+def _names(folder: str) -> set[str]:
+    """Of what lies in it."""
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
 
 
 def _lines(ledger: str) -> int:
