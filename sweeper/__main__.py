@@ -14,8 +14,13 @@ GARBAGE = 200_000, 20, 20
 
 def run() -> None:
     gc.set_threshold(*GARBAGE)
-    from sweeper.cli.main import app
+    from sweeper.cli.app import alone
 
+    app = alone(sys.argv[1:])
+    if app is None:
+        from sweeper.cli.main import app as app_of_all
+
+        app = app_of_all
     installed = Path(sys.argv[0]).name == "sweeper" or not COMPLETION.isdisjoint(sys.argv)
     app(prog_name="sweeper" if installed else "python -m sweeper")
 

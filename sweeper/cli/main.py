@@ -5,8 +5,6 @@ not equal; 5 nothing to rank, or too little for importance and profile; 6 budget
 something; 8 judge: discard; 9 judge: not enough evidence; 130 interrupted, resumable; 143 terminated.
 """
 
-import typer
-
 from sweeper.cli import (
     board,
     claims,
@@ -25,8 +23,7 @@ from sweeper.cli import (
     start,
     status,
 )
-from sweeper.cli.options import Command
-from trainer.cli.console import Version
+from sweeper.cli.app import made_of
 
 # In the order of --help. A new command is one function in the file of its kind; a new kind is one file, and
 # its name here.
@@ -36,20 +33,4 @@ KINDS = (
     *(controls, notes, plan, housekeeping, stages),
 )
 
-app = typer.Typer(
-    help="Hyperparameter sweeps for block-diffusion language models. To resume, type the `run` line again.",
-    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
-def _options(version: Version = False) -> None: ...
-
-
-for kind in KINDS:
-    for each in kind.app.registered_commands:
-        each.cls = Command
-    app.add_typer(kind.app)
+app = made_of((kind.app for kind in KINDS), epilog=__doc__.partition("\n\n")[2].replace("\n", " "))
