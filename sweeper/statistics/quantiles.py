@@ -9,12 +9,15 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweeper.statistics.scipy_private import special
 
+Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 EXACT = 1e-13  # of a quantile, as a share
 SMALLEST = 1e-300  # chance that has a logarithm
+NOTHING = 760.0  # exp(-NOTHING) is 0; so is whatever is below exp(-745.2)
 _STEP = 0.1  # the trapezoidal rule on a normal density is exact to all digits at that
 _AT_Z = np.arange(-8.5, 8.5 + _STEP, _STEP)
 _DENSITY_Z = _STEP * np.exp(-(_AT_Z**2) / 2) / math.sqrt(2 * math.pi)
@@ -39,7 +42,7 @@ def dunnett(groups: int, degrees: float, confidence: float = CONFIDENCE) -> floa
     scale_M1 = _scale(degrees)
 
     def below(q: float) -> float:
-        chance_MZ = special.ndtr(_AT_Z + math.sqrt(2) * q * scale_M1) ** (groups - 1)
+        chance_MZ = power(special.ndtr(_AT_Z + math.sqrt(2) * q * scale_M1), groups - 1)
         return float(_SHARE_M @ chance_MZ @ _DENSITY_Z)
 
     return _where(below, confidence)
@@ -55,12 +58,21 @@ def tukey(groups: int, degrees: float, confidence: float = CONFIDENCE) -> float:
 
     def below(q: float) -> float:
         within_MZ = special.ndtr(_AT_Z + math.sqrt(2) * q * scale_M1) - lowest_Z
-        return float(groups * _SHARE_M @ within_MZ ** (groups - 1) @ _DENSITY_Z)
+        return float(groups * _SHARE_M @ power(within_MZ, groups - 1) @ _DENSITY_Z)
 
     return _where(below, confidence)
 
 
-def _scale(degrees: float) -> np.ndarray:
+def power(chance: Array, of: int) -> Array:
+    """chance ** of, to the bit. Of thousands of groups most chances are too small for a number then: to find
+    that out takes a processor ten times as long as to find a number."""
+    found = np.zeros_like(chance)
+    there = chance > math.exp(-NOTHING / of)
+    found[there] = chance[there] ** of
+    return found
+
+
+def _scale(degrees: float) -> Array:
     return np.asarray(np.sqrt(2 * special.gammaincinv(degrees / 2, _AT_M + 0.5) / degrees))[:, None]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeper.statistics.quantiles import dunnett, student, tukey
+from sweeper.statistics.quantiles import dunnett, power, student, tukey
 
 
 @pytest.mark.parametrize("groups", [2, 3, 6, 12, 40])
@@ -49,3 +49,11 @@ def test_more_groups_ask_for_more_and_more_degrees_for_less() -> None:
         assert quantile(3, 5.0) < quantile(4, 5.0) < quantile(4, 4.0)
         assert quantile(4, 5.0, 0.9) < quantile(4, 5.0, 0.95)
     assert dunnett(6, 5.0) < tukey(6, 5.0)
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7, 63, 799, 8085, 10**6])
+def test_a_power_of_a_chance_is_the_power_to_the_bit(of: int) -> None:
+    """From 0 to 1, where it is no number any more, and about where that begins."""
+    near = np.exp(-np.linspace(700, 800, 5001) / of)
+    chances = np.concatenate([np.random.default_rng(of).uniform(0, 1, 9999), near, [0.0, 1.0, 5e-324]])
+    assert power(chances, of).tobytes() == (chances**of).tobytes()
