@@ -4,6 +4,7 @@ A run of configuration c with seed s has the NELBO y_cs = sum_d nats_csd / sum_d
 A seed sets the pretrain, the data order and the masks, so its effect a_s is common to all configurations that
 use it, and far larger than what tells them apart (0.1 against 0.01 nats a token)."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,5 +116,13 @@ def field_of(runs: Sequence[Run], tokens_D: Sequence[float]) -> tuple[list[int],
     if len(set(at)) < len(at):
         raise ValueError("a configuration has two runs with the same seed")
     if runs:
-        nats_CSD[tuple(np.transpose(at))] = np.array([run.nats_D for run in runs], np.float64)
+        nats_CSD[tuple(np.transpose(at))] = _table([run.nats_D for run in runs])
     return configurations, Field(nats_CSD, np.array(tokens_D, np.float64))
+
+
+def _table(rows: Sequence[Sequence[float]]) -> Array:
+    """Of equally long ones. Arrays, as which the store's are held, lie in memory as they are needed."""
+    arrays = [each for each in rows if isinstance(each, array) and each.typecode == "d"]
+    if len(arrays) == len(rows):
+        return np.frombuffer(b"".join(arrays), np.float64).reshape(len(rows), -1)
+    return np.array(rows, np.float64)

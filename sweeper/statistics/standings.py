@@ -104,7 +104,7 @@ def standings(runs: Sequence[Run], tokens_D: Sequence[float], margin: float = MA
         found.text_C,
         found.seeds_C,
     )
-    rows = list(map(Standing, *(column[order].tolist() for column in columns)))
+    rows = list(map(Standing._make, zip(*(column[order].tolist() for column in columns), strict=True)))
     winner = configurations[first] if len(rows) > 1 and _beats_each(field, first) else None
     return Standings(rows, winner, Text(field.tokens_D).effective)
 

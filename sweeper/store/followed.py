@@ -194,7 +194,7 @@ class Followed:
                 fields[name] = map(self._same, fields[name])
             fields["provenance"] = parsed(fields["provenance"])
             fields["nats"] = [array("d", each) for each in parsed(fields["nats"])]
-            yield from map(record, *fields.values())
+            yield from map(record._make, zip(*fields.values(), strict=True))
 
 
 class WhenAsked(Mapping[int, Kind]):

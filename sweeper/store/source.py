@@ -156,4 +156,6 @@ def trials_of(columns: Sequence[Sequence[Any]], same: Same) -> Iterator[TrialRec
     fields: dict[str, Any] = dict(zip(TrialRecord._fields, columns, strict=True))
     fields["params"], fields["system_attrs"] = map(parsed, (fields["params"], fields["system_attrs"]))
     fields["distributions"] = map(same, fields["distributions"])
-    return map(TrialRecord, *fields.values())
+    return map(
+        TrialRecord._make, zip(*fields.values(), strict=True)
+    )  # their own way takes four times as long
