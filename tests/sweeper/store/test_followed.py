@@ -1,13 +1,14 @@
 """A sweep in memory is what the store says of it, however often it was brought up to date."""
 
 import shutil
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sweeper.store.engine import StoreError
-from sweeper.store.followed import Followed
+from sweeper.store.followed import MANY, Followed, WhenAsked, ahead, glance
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow, SweepRecord
 from sweeper.store.store import Store
@@ -59,6 +60,51 @@ def test_only_what_has_changed_is_read(reader: Reader, sweep: SweepRecord, write
     now = followed.trials[waits], followed.latest[waits], followed.evaluations["valid"][waits]
     assert all(a is b for a, b in zip(kept, now, strict=True))
     same(followed, reader)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_glance_has_what_is_asked_for(
+    told: bool, reader: Reader, sweep: SweepRecord, writer: Writer
+) -> None:
+    """Of what it was told of, or of all; what is not there is missing."""
+    ran, waits = new_trial(writer).id, new_trial(writer).id
+    rows = [MetricRow("lr", 1, 1.0), MetricRow("val_nelbo", 1, 2.0), MetricRow("val_nelbo", 2, 3.0)]
+    looks = [an_evaluation(2.0, 1), an_evaluation(2.5, 1, "test")]
+    writer.add_rows(ran, writer.start_trial(ran), rows, looks)
+    whole = Followed(reader, sweep.name)
+    whole.refresh()
+    with glance(reader, sweep.name, {"lr", "val_nelbo"}) as now:
+        assert now.refresh() is None
+        unread = {"params": {}, "distributions": {}, "system_attrs": {}}
+        assert list(now.trials.values()) == [each._replace(**unread) for each in whole.trials.values()]
+        assert now.latest[ran].best_of("val_nelbo") == whole.latest[ran].best_of("val_nelbo")
+        assert now.evaluations["valid"] == whole.evaluations["valid"]
+        lazily = now.values, now.all_latest, now.evaluations["test"]
+        for mine, full in zip(lazily, (whole.values, whole.latest, whole.evaluations["test"]), strict=True):
+            if told:
+                ahead(mine, [*full, waits])
+            assert all(mine[each] == full[each] for each in full)
+            assert mine.get(waits) == full.get(waits)
+            assert dict(mine) == full
+
+
+def test_what_is_asked_for_is_read_once_and_all_where_that_is_much() -> None:
+    asked: list[list[int] | None] = []
+
+    def read(keys: Collection[int] | None) -> dict[int, str]:
+        asked.append(None if keys is None else sorted(keys))
+        return {key: str(key) for key in (range(2 * MANY) if keys is None else keys) if key % 2}
+
+    found = WhenAsked(read)
+    for keys in ([3, 4], [3, 4, 5], [3]):
+        ahead(found, keys)
+    assert (found[3], found.get(4), found[5], asked) == ("3", None, "5", [[3, 4], [5]])
+    assert (found[7], found.get(8), len(found), asked[2:]) == ("7", None, MANY, [None])
+    ahead(found, range(2 * MANY))
+    assert len(asked) == 3
+    much = WhenAsked(read)
+    ahead(much, range(MANY + 1))
+    assert (much[2 * MANY - 1], asked[3:]) == (str(2 * MANY - 1), [None])
 
 
 def test_sweeps_do_not_mix(store: Store, reader: Reader, sweep: SweepRecord, writer: Writer) -> None:
