@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.network.products import attention_kernel, widened
@@ -95,6 +96,7 @@ def dense_mask(layout: Layout, device: torch.device) -> Tensor:
 # (q_BHRK, k_BHSK, v_BHSK, layout) -> o_BHRK. R = S, or the layout's num_read: its first rows.
 Attention = Callable[[Tensor, Tensor, Tensor, Layout], Tensor]
 
+WHOLE = 32  # numbers of bfloat16 in a vector: a softmax over 124 takes three times as long as over 128
 TILE = 64  # tokens, in whole blocks: larger tiles compute more in vain, smaller ones are more calls
 
 
@@ -110,9 +112,13 @@ def softmax_attention(
     if not products or widened(q_BHRK):
         return attention_kernel(q_BHRK, k_BHSK, v_BHSK, allowed_RS)
     batch, heads, rows, size = q_BHRK.shape
-    scores_RS = q_BHRK.new_zeros(rows, k_BHSK.shape[2])
+    keys, added = k_BHSK.shape[2], -k_BHSK.shape[2] % WHOLE
+    scores_RS = q_BHRK.new_zeros(rows, keys + added)
     if allowed_RS is not None:
-        scores_RS.masked_fill_(~allowed_RS, -math.inf)
+        scores_RS[:, :keys].masked_fill_(~allowed_RS, -math.inf)
+    if added:  # keys that no row reads
+        scores_RS[:, keys:] = -math.inf
+        k_BHSK, v_BHSK = (F.pad(x, (0, 0, 0, added)) for x in (k_BHSK, v_BHSK))
     q_ERK, k_ESK, v_ESK = (x.flatten(0, 1) for x in (q_BHRK, k_BHSK, v_BHSK))
     scores_ERS = torch.baddbmm(scores_RS, q_ERK, k_ESK.transpose(1, 2), alpha=size**-0.5)
     return torch.bmm(scores_ERS.softmax(dim=-1), v_ESK).unflatten(0, (batch, heads))

@@ -65,7 +65,7 @@ def blocks(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Te
 class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
-        rows, size = q_BHRK.shape[2], layout.block_size
+        rows, size, low = q_BHRK.shape[2], layout.block_size, q_BHRK.dtype == torch.bfloat16
         plan = plan_of(layout, rows, q_BHRK.dtype)
         q_ERK = _by_row(q_BHRK, plan.order_R) * q_BHRK.shape[3] ** -0.5
         k_ESK, v_ESK = (x.reshape(len(q_ERK), *x.shape[2:]) for x in (k_BHSK, v_BHSK))
@@ -79,11 +79,13 @@ class _Blocks(torch.autograd.Function):
             scores_ETX[:, :, :size] = own_ERP[:, rows_T]
             weights_ETX = scores_ETX.softmax(-1)
             own_ERP[:, rows_T] = weights_ETX[:, :, :size]
-            weights.append(weights_ETX)
+            w_ETC = weights_ETX[:, :, size:]
+            # A product in bfloat16 asks for its operands in one piece: once, for three of them.
+            weights.append(w_ETC.contiguous() if low else w_ETC)
         o_ERK = torch.bmm(_by_block(own_ERP, size), v_FPK).view_as(q_ERK)
         o_ERK = _joined(
-            torch.baddbmm(o_ERK[:, tile.rows], weights_ETX[:, :, size:], v_ESK[:, tile.clean])
-            for tile, weights_ETX in zip(plan.tiles, weights, strict=True)
+            torch.baddbmm(o_ERK[:, tile.rows], w_ETC, v_ESK[:, tile.clean])
+            for tile, w_ETC in zip(plan.tiles, weights, strict=True)
         )
         ctx.layout = layout
         ctx.save_for_backward(q_ERK, k_ESK, v_ESK, k_FPK, v_FPK, o_ERK, own_ERP, *weights)
@@ -107,8 +109,8 @@ class _Blocks(torch.autograd.Function):
         d_k_ESK, d_v_ESK = (x.new_zeros(x.shape) for x in (k_ESK, v_ESK))
         d_k_ESK[:, :rows], d_v_ESK[:, :rows] = (_placed(x, plan.place_R) for x in (d_k_ERK, d_v_ERK))
         d_q = []
-        for (rows_T, clean, _), weights_ETX in zip(plan.tiles, weights, strict=True):
-            q_ETK, d_o_ETK, w_ETC = q_ERK[:, rows_T], d_o_ERK[:, rows_T], weights_ETX[:, :, size:]
+        for (rows_T, clean, _), w_ETC in zip(plan.tiles, weights, strict=True):
+            q_ETK, d_o_ETK = q_ERK[:, rows_T], d_o_ERK[:, rows_T]
             d_ETC = torch.bmm(d_o_ETK, v_ESK[:, clean].mT).sub_(dot_ER1[:, rows_T]).mul_(w_ETC)
             d_q.append(torch.baddbmm(d_q_ERK[:, rows_T], d_ETC, k_ESK[:, clean]))
             d_k_ESK[:, clean] += torch.bmm(d_ETC.mT, q_ETK)

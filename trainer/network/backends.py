@@ -20,10 +20,11 @@ from trainer.network.attention import (
 )
 from trainer.network.attention_blocks import blocks
 from trainer.network.attention_flash import flash, installed, recall_by_flash
-from trainer.network.products import attention_kernel
+from trainer.network.products import attention_kernel, widened
 
 SHORT = 512  # tokens of a pass, up to which a GPU computes the whole mask as fast as its blocks
-KEPT = 256  # tokens of a text, up to which a CPU keeps the weights of attention for the backward pass
+KEPT = 256  # tokens of a text, up to which a CPU keeps float32's weights of attention for the backward pass
+FEW = 64  # tokens of a text, up to which a CPU trains in bfloat16 as fast under the whole mask
 SMALL = 4  # a CPU's products of smaller blocks take as long as the whole mask
 HALF = (torch.bfloat16, torch.float16)
 
@@ -35,22 +36,30 @@ class Place(NamedTuple):
     dtype: torch.dtype
     capability: tuple[int, int]  # of the GPU; (0, 0) of a CPU
     flash: bool  # flash-attn is installed
+    trains: bool = True  # gradients are asked for
+    multiplies: bool = True  # a CPU has instructions for products of this dtype
 
     @property
     def flashes(self) -> bool:
         return self.flash and self.device == "cuda" and self.dtype in HALF and self.capability >= (8, 0)
 
+    def takes_blocks(self, length: int) -> bool:
+        """Of a CPU, of texts of this many tokens."""
+        if self.dtype in HALF:
+            return self.multiplies and not (self.trains and length <= FEW)
+        return length <= KEPT
+
 
 def backend_for(layout: Layout, place: Place) -> str:
     """The name of the fastest.
 
-    CPU: blocks where there are noisy ones and the text is short; else tiles where there are several, for
-    calls are cheap. GPU: no mask where none is needed; else a block mask, which needs Triton, hence Volta or
+    CPU: blocks where there are noisy ones, in float32 of short texts, whose weights can be kept, in bfloat16,
+    which keeps them anyway, of all but the shortest; else tiles where there are several, for calls are cheap.
+    GPU: no mask where none is needed; else a block mask, which needs Triton, hence Volta or
     later, or where the pass is short a dense one.
     """
     if place.device != "cuda":
-        short = SMALL <= layout.block_size < layout.noisy <= KEPT
-        if short and place.dtype not in HALF:
+        if SMALL <= layout.block_size < layout.noisy and place.takes_blocks(layout.noisy):
             return "blocks"
         return "tiles" if max(layout.noisy, layout.clean) > tile_size(layout) else "dense"
     if layout.causal or layout.full:
@@ -71,7 +80,8 @@ def recall_fittingly(q_BHSK: Tensor, k_BHWK: Tensor, v_BHWK: Tensor, recall: Rec
 
 def place_of(x: Tensor) -> Place:
     capability = torch.cuda.get_device_capability(x.device) if x.is_cuda else (0, 0)
-    return Place(x.device.type, x.dtype, capability, installed())
+    trains = x.requires_grad and torch.is_grad_enabled()
+    return Place(x.device.type, x.dtype, capability, installed(), trains, not widened(x))
 
 
 def unmasked(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:

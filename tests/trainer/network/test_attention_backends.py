@@ -170,6 +170,7 @@ def test_flex_forward(layout: Layout, last: bool, monkeypatch: pytest.MonkeyPatc
 
 
 CPU = Place("cpu", torch.float32, (0, 0), flash=False)
+LOW = CPU._replace(dtype=torch.bfloat16)
 H200 = Place("cuda", torch.bfloat16, (9, 0), flash=True)
 TRAINING, SHORT, AR, MDLM = noised(1024, 16), noised(128, 16), block_causal(1023, 1), noised(1024, 1024)
 
@@ -180,12 +181,16 @@ TRAINING, SHORT, AR, MDLM = noised(1024, 16), noised(128, 16), block_causal(1023
         (TRAINING, CPU, "tiles"),
         (SHORT, CPU, "blocks"),
         (noised(64, 2, copies=3), CPU, "dense"),
-        (SHORT, CPU._replace(dtype=torch.bfloat16), "tiles"),
-        (noised(64, 16), CPU._replace(dtype=torch.bfloat16), "dense"),
+        (SHORT, LOW, "blocks"),
+        (SHORT, LOW._replace(multiplies=False), "tiles"),
+        (noised(64, 16), LOW, "dense"),
+        (noised(64, 16), LOW._replace(trains=False), "blocks"),
+        (noised(64, 2), LOW._replace(trains=False), "dense"),
         (noised(64, 64), CPU, "dense"),
         (AR, CPU, "tiles"),
         (MDLM, CPU, "dense"),
-        (TRAINING, CPU._replace(dtype=torch.bfloat16, flash=True), "tiles"),
+        (TRAINING, LOW._replace(flash=True), "blocks"),
+        (AR, LOW, "tiles"),
         (TRAINING, H200, "flex"),
         (noised(1024, 16, copies=4), H200, "flex"),
         (SHORT, H200, "dense"),
