@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.gpu.scale import FULL, PRETENDED, Row, Scale
+from benchmarks.gpu.scale import FULL, PRETENDED, TESTS, Row, Scale
 
 TRAINER = ("torch", "numpy", "pydantic", "safetensors", "filelock")  # pydantic: or its stand-in
 
@@ -27,12 +27,11 @@ class Part(NamedTuple):
 
 def parts_of(scale: Scale) -> list[Part]:
     """In the order in which they are run."""
-    tests = [("precision", 40), ("graphs", 110), ("promises", 50), ("backends", 110)]
     return [
         Part("rates", 30, ("torch", "numpy", "pydantic"), "benchmarks.gpu.rates"),
         *(
             Part(f"tests: {name}", limit, (*TRAINER, "tokenizers", "pytest"), "benchmarks.gpu.suite", which)
-            for which, (name, limit) in enumerate(tests)
+            for which, (name, limit) in enumerate(TESTS.items())
         ),
         *(
             Part(f"step {step.length}, {step.batch}", 70, TRAINER, "benchmarks.gpu.steps", which)

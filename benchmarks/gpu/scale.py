@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+# Of tests/gpu/test_*_on_gpu.py, in this order: seconds that a file may take.
+TESTS = {"precision": 40, "graphs": 110, "promises": 50, "backends": 110, "together": 40}
+
 
 class Row(NamedTuple):
     """One thing that was looked at."""

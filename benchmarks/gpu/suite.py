@@ -7,26 +7,26 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.gpu.scale import Row, Scale
+from benchmarks.gpu.scale import TESTS, Row, Scale
 
-TESTS = Path(__file__).parents[2] / "tests" / "gpu"
-FILES = ("precision", "graphs", "promises", "backends")
+FOLDER = Path(__file__).parents[2] / "tests" / "gpu"
 
 
 def rows(scale: Scale, which: int) -> Iterator[Row]:
     """Pretended: the first test of the file alone."""
+    name = list(TESTS)[which]
     found: SimpleQueue[Row | None] = SimpleQueue()
 
     def run() -> None:
         words = ["-m", "gpu", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        file = str(TESTS / f"test_{FILES[which]}_on_gpu.py")
+        file = str(FOLDER / f"test_{name}_on_gpu.py")
         try:
             code = pytest.main(
                 [*words, *(["--maxfail=1"] if scale.device == "cpu" else []), file],
                 [Told(found, scale.device == "cpu")],
             )
             if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                found.put(Row(FILES[which], False, f"pytest ended with {code!r}"))
+                found.put(Row(name, False, f"pytest ended with {code!r}"))
         finally:
             found.put(None)
 
@@ -47,12 +47,12 @@ class Told:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
             said = "" if report.passed else (report.longreprtext.strip().splitlines() or [""])[-1]
-            name = report.nodeid.rpartition("::")[2]
+            test = report.nodeid.rpartition("::")[2]
             if report.when != "teardown" or report.failed:
                 ok = None if report.skipped else report.passed
                 self._found.put(
                     Row(
-                        name,
+                        test,
                         ok,
                         said or f"{report.duration:.1f} s",
                         facts={"seconds": report.duration, "said": report.longreprtext},

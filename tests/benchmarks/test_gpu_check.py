@@ -12,7 +12,7 @@ import pytest
 from benchmarks import gpu_check
 from benchmarks.gpu import fused, rates, steps, there, trials, whole, worker
 from benchmarks.gpu.parts import Part, parts_of, rows_of
-from benchmarks.gpu.scale import FULL, PRETENDED, Row, Scale
+from benchmarks.gpu.scale import FULL, PRETENDED, TESTS, Row, Scale
 from sweeper.planning.cost_estimates import Measured
 from tests.trainer.tiny_runs import write_corpus
 
@@ -30,12 +30,19 @@ def test_what_is_done_in_8_minutes():
     assert asked == sorted(asked, reverse=True)
     assert [part.name for part in parts_of(PRETENDED)] == [
         "rates",
-        *(f"tests: {each}" for each in ("precision", "graphs", "promises", "backends")),
+        *(f"tests: {each}" for each in TESTS),
         "step 16, 2",
         "trials",
         "fused",
         "run",
     ]
+
+
+def test_no_file_of_tests_is_left_out():
+    assert sorted(TESTS) == sorted(
+        each.name.removeprefix("test_").removesuffix("_on_gpu.py")
+        for each in (ROOT / "tests" / "gpu").glob("test_*.py")
+    )
 
 
 @pytest.mark.parametrize("module", [rates, steps, fused], ids=lambda each: each.__name__.rpartition(".")[2])

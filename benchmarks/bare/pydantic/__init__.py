@@ -145,13 +145,19 @@ class BaseModel(metaclass=ABCMeta):  # noqa: B024
         return self._of({**self.__dict__, **(update or {})})
 
     def model_dump(
-        self, *, mode: str = "python", include: set[str] | None = None, exclude: set[str] | None = None
+        self,
+        *,
+        mode: str = "python",
+        include: set[str] | None = None,
+        exclude: set[str] | None = None,
+        exclude_none: bool = False,
     ) -> dict[str, Any]:
         by_alias = self.model_config.get("serialize_by_alias")
         return {
-            (info.alias or name) if by_alias else name: dumped(self.__dict__[name], mode)
+            (info.alias or name) if by_alias else name: dumped(self.__dict__[name], mode, exclude_none)
             for name, info in self.model_fields.items()
             if (include is None or name in include) and name not in (exclude or ()) and not info.exclude
+            if not (exclude_none and self.__dict__[name] is None)
         }
 
     def model_dump_json(self) -> str:
@@ -167,11 +173,11 @@ class BaseModel(metaclass=ABCMeta):  # noqa: B024
         return f"{type(self).__name__}({self.model_dump()})"
 
 
-def dumped(value: Any, mode: str) -> Any:
+def dumped(value: Any, mode: str, exclude_none: bool) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode=mode)
+        return value.model_dump(mode=mode, exclude_none=exclude_none)
     if isinstance(value, list | tuple):
-        found = [dumped(each, mode) for each in value]
+        found = [dumped(each, mode, exclude_none) for each in value]
         return found if mode == "json" else type(value)(found)
     return value
 
