@@ -8,7 +8,6 @@ Shapes: B batch, C copies, R rows that are read off, P patterns of what they may
 S keys, L length, K symbols, E different evidences, V vocabulary.
 """
 
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -31,8 +30,7 @@ class ExactDenoiser(nn.Module):
         self.shape = Shape(1, 1, 1, 1, source.length, words + 3, words + 2)
         self.causal, self.readable = causal, readable
         self.symbols = words + 1
-        self.vocab_embed = SimpleNamespace(embedding=torch.zeros((), dtype=torch.float64))
-        self.dtype = torch.float64
+        self.dtype = self.weights_dtype = torch.float64
         self.place = nn.Parameter(torch.zeros(1))  # tells of a device
         # The law of the first symbol and of the next, from the likelihood of every pair.
         token_K = np.array([*range(words), words + 1])
