@@ -292,7 +292,7 @@ class Trials:
         return Counter({Run(*pair): count for pair, count in pairs.items()})
 
     def counts(self) -> dict[str, int]:
-        return dict(Counter(self.states.values()))
+        return dict(sum((Counter({run.state: count}) for run, count in self.runs().items()), Counter()))
 
 
 def steps(config: TrainConfig) -> int:

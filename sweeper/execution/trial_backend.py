@@ -126,16 +126,26 @@ class TrialBackend:
         """Tune has closed it: it came to its end, or it was stopped."""
         if result and "news" in result and result["news"].over:
             self.receive(tune_id, result)
-        self._jobs.pop(tune_id, None)
-        self._heard.pop(tune_id, None)
+        self._forget(tune_id)
 
     @_contained(None)
     def died(self, tune_id: str) -> None:
-        job = self._jobs.pop(tune_id, None)
-        self._heard.pop(tune_id, None)
+        why = self._ended.get(tune_id, Lost())
+        job = self._forget(tune_id)
         if job is None or self.stopping:
             return
-        self._driver.fail(job, self._ended.get(tune_id, Lost()))
+        self._driver.fail(job, why)
+
+    def _forget(self, tune_id: str) -> Job | None:
+        """What is gone through at every turn is of those that live, not of thousands that have ended."""
+        self._heard.pop(tune_id, None)
+        self._ended.pop(tune_id, None)
+        self._made = {which: at for which, at in self._made.items() if which[0] != tune_id}
+        return self._jobs.pop(tune_id, None)
+
+    def first_of(self, tune_ids: Set[str]) -> str | None:
+        """The one whose job was given first."""
+        return next((each for each in self._jobs if each in tune_ids), None)
 
     def is_silent(self, tune_id: str) -> bool:
         """Of a trial that has begun, at every turn: whether it is to be ended, for it seems to hang."""

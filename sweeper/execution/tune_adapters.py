@@ -58,9 +58,10 @@ class SchedulerAdapter(FIFOScheduler):
         )
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Called at every turn of Tune's loop."""
+        """Called at every turn of Tune's loop. (Tune's own way to choose goes through all trials that ever
+        were: 8 ms a trial at the ten-thousandth.)"""
         self._backend.turn()
-        placeless = set[str]()
+        placeless, pending = set[str](), dict[str, Trial]()
         for trial in list(tune_controller.get_live_trials()):
             if trial.is_finished():  # Tune failed to set it up, and has told nobody
                 self._backend.died(trial.trial_id)
@@ -69,13 +70,15 @@ class SchedulerAdapter(FIFOScheduler):
             elif trial.status == Trial.PENDING and self._backend.stopping:
                 tune_controller.stop_trial(trial)  # it has not begun: there is nothing to wait for
             elif trial.status == Trial.PENDING:
+                pending[trial.trial_id] = trial
                 made = actor_of(tune_controller, trial)
                 if made is None:
                     placeless.add(trial.trial_id)
                 elif self._backend.is_unready(trial.trial_id, made.number):
                     ray.kill(made.actor)  # the same
         self._backend.wait_for_places(placeless)
-        return super().choose_trial_to_run(tune_controller)
+        first = self._backend.first_of(pending.keys())
+        return None if first is None else pending[first]
 
 
 class NoProgress(TrialProgressCallback):

@@ -8,7 +8,6 @@ Shapes: B batch, C copies, R rows that are read off, P patterns of what they may
 S keys, L length, K symbols, E different evidences, V vocabulary.
 """
 
-
 import numpy as np
 import torch
 from torch import Tensor, nn

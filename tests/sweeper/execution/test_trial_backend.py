@@ -179,3 +179,21 @@ def test_that_there_is_no_place_is_said_now_and_then(
     for each in "abcdefgh":  # one after another, as in any sweep: a moment each
         assert wait(PLACELESS, each) == []
     assert backend.failure is None
+
+
+@pytest.mark.parametrize("way", ["complete", "died"])
+def test_nothing_is_kept_of_a_trial_that_has_ended(driver: Waiting, way: str) -> None:
+    """What is gone through at every turn does not grow with a sweep."""
+    backend = backend_of(driver)
+    backend._jobs = {name: TrialJob(trial, 1, {}, "", None, 0) for trial, name in enumerate("ab")}
+    for name in "ab":
+        backend.is_unready(name, 1)
+        backend.is_silent(name)
+    driver.now += 2 * READY
+    assert all((backend.is_unready("a", 1), backend.is_unready("b", 1)))
+    assert backend.first_of({"a", "b"}) == "a"
+    backend.complete("a", None) if way == "complete" else backend.died("a")
+    assert backend.first_of({"a", "b"}) == "b"
+    for kept in (backend._jobs, backend._heard, backend._ended):
+        assert list(kept) == ["b"]
+    assert list(backend._made) == [("b", 1)]
