@@ -16,20 +16,16 @@ class AdamW:
     """`param_groups` and `state` are torch's. The state is there from the beginning: a checkpoint wants
     it."""
 
-    def __init__(self, groups: Iterable[Mapping[str, Any]]):
-        """groups: each with params, betas, eps and weight_decay; lr is said before a step."""
+    def __init__(
+        self, groups: Iterable[Mapping[str, Any]], state: Mapping[Tensor, dict[str, Tensor]] | None = None
+    ):
+        """groups: each with params, betas, eps and weight_decay; lr is said before a step. state: of all
+        parameters, where there is one that is gone on with."""
         self.param_groups: list[dict[str, Any]] = [
             {"lr": 0.0, **group, "params": list(group["params"])} for group in groups
         ]
-        self.state: dict[Tensor, dict[str, Tensor]] = {
-            parameter: {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
-            for group in self.param_groups
-            for parameter in group["params"]
-        }
+        parameters = (parameter for group in self.param_groups for parameter in group["params"])
+        self.state = dict(state or {parameter: _nothing_yet(parameter) for parameter in parameters})
 
     def zero_grad(self) -> None:
         for group in self.param_groups:
@@ -61,3 +57,11 @@ class AdamW:
                 amsgrad=False,
                 maximize=False,
             )
+
+
+def _nothing_yet(parameter: Tensor) -> dict[str, Tensor]:
+    return {
+        "step": torch.zeros((), device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
+    }

@@ -77,15 +77,19 @@ class Fused:
         first = learners[0]
         self._layout = noised(first.config.data.length, phases[0].block_size)
         places, size = _places(first)
-        device, dtype = first.device, next(first.model.parameters()).dtype
-        weights_JP, average_JP, gradients_JP, *moments = (
-            torch.zeros(len(learners), size, dtype=dtype, device=device) for _ in range(5)
+        for learner in self.learners:
+            learner.moved()
+        # One kind after another, and what they had of it is given back before the next: trials that have met
+        # others before lie in such a place already, and all of it would be there twice.
+        weights_JP, average_JP, *moments = (
+            _gathered([own(learner) for learner in self.learners], places, size) for own in KINDS
         )
+        gradients_JP = torch.zeros_like(weights_JP)
         self._weights_JP, self._average_JP, self._gradients_JP = weights_JP, average_JP, gradients_JP
         # AdamW counts its steps by the tensor: the first is that of all weights of a trial as one tensor.
-        self._steps_JN = torch.zeros(len(learners), 1 + len(places), device=device)
-        for j, learner in enumerate(self.learners):
-            _move(learner, places, weights_JP[j], average_JP[j], [m[j] for m in moments], self._steps_JN[j])
+        self._steps_JN = torch.zeros(len(learners), 1 + len(places), device=first.device)
+        for learner, steps_N in zip(self.learners, self._steps_JN, strict=True):
+            _count(learner, steps_N)
         self._rows = [row.detach().requires_grad_() for row in weights_JP]
         self._optimizer = _adamw(self.learners, self._rows, moments, self._steps_JN)
         views = [
@@ -96,8 +100,9 @@ class Fused:
         self._leaves, self._gradients_of = list(leaves.values()), list(views[1].values())
         assert isinstance(first.model, DiT)
         self._stacked = Stacked(first.model, leaves)
-        self._clip_J = torch.tensor([each.config.optimizer.clip_norm for each in learners], device=device)
-        self._captures = captures(first.config, phases[0], device)
+        clips = [each.config.optimizer.clip_norm for each in learners]
+        self._clip_J = torch.tensor(clips, device=first.device)
+        self._captures = captures(first.config, phases[0], first.device)
         self._replay: Callable[[], None] | None = None
 
     @property
@@ -237,30 +242,40 @@ def _places(learner: Learner) -> tuple[Places, int]:
     return places, end
 
 
+def _moments(learner: Learner, kind: str) -> dict[str, Tensor]:
+    state = learner.optimizer.state
+    return {name: state[parameter][kind] for name, parameter in learner.model.named_parameters()}
+
+
+# By a parameter's name, of a trial: weights, average, and AdamW's moments.
+KINDS: tuple[Callable[[Learner], dict[str, Tensor]], ...] = (
+    lambda learner: dict(learner.model.named_parameters()),
+    lambda learner: dict(learner.average.named_parameters()),
+    lambda learner: _moments(learner, "exp_avg"),
+    lambda learner: _moments(learner, "exp_avg_sq"),
+)
+
+
 @torch.no_grad()
-def _move(
-    learner: Learner,
-    places: Places,
-    weights_P: Tensor,
-    average_P: Tensor,
-    moments: Sequence[Tensor],
-    steps_N: Tensor,
-) -> None:
-    """The learner's tensors into these, of which they are views from now on."""
-    averages = dict(learner.average.named_parameters())
-    for number, (name, parameter) in enumerate(learner.model.named_parameters(), start=1):
-        place, shape = places[name]
+def _gathered(of_each: Sequence[dict[str, Tensor]], places: Places, size: int) -> Tensor:
+    """(J, P): the tensors of all, which are views of it from now on. They have no gradients any more."""
+    like = next(iter(of_each[0].values()))
+    into_JP = torch.zeros(len(of_each), size, dtype=like.dtype, device=like.device)
+    for into_P, own in zip(into_JP, of_each, strict=True):
+        for name, tensor in own.items():
+            place, shape = places[name]
+            into_P[place].copy_(tensor.flatten())
+            tensor.data, tensor.grad = into_P[place].view(shape), None
+    return into_JP
+
+
+def _count(learner: Learner, steps_N: Tensor) -> None:
+    """AdamW's count of steps, by parameter, into these."""
+    for number, parameter in enumerate(learner.model.parameters(), start=1):
         state = learner.optimizer.state[parameter]
-        for mine, into_P in ((parameter, weights_P), (averages[name], average_P)):
-            into_P[place].copy_(mine.flatten())
-            mine.data = into_P[place].view(shape)
-        for kind, into_P in zip(("exp_avg", "exp_avg_sq"), moments, strict=True):
-            into_P[place].copy_(state[kind].flatten())
-            state[kind] = into_P[place].view(shape)
         steps_N[number] = state["step"]
         state["step"] = steps_N[number]
     steps_N[0] = steps_N[1]
-    learner.moved()
 
 
 def _adamw(
@@ -272,7 +287,8 @@ def _adamw(
         {"params": [row], **{key: learner.optimizer.param_groups[0][key] for key in kept}}
         for row, learner in zip(rows, learners, strict=True)
     ]
-    optimizer = AdamW(groups)
-    for row, steps_N, mean_P, square_P in zip(rows, steps_JN, *moments, strict=True):
-        optimizer.state[row] = {"step": steps_N[0], "exp_avg": mean_P, "exp_avg_sq": square_P}
-    return optimizer
+    state = {
+        row: {"step": steps_N[0], "exp_avg": mean_P, "exp_avg_sq": square_P}
+        for row, steps_N, mean_P, square_P in zip(rows, steps_JN, *moments, strict=True)
+    }
+    return AdamW(groups, state)
