@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
+from sqlalchemy import BigInteger, Connection, Select, Table, bindparam, func, or_, select
 
 from sweeper.store.engine import in_sentences, parse, transaction
 from sweeper.store.notes import NAME
@@ -276,7 +276,7 @@ _TRIALS = select(*columns_of(trials, TrialRecord)).where(trials.c.sweep == bindp
 _TRIALS = _TRIALS.order_by(trials.c.id)
 _LAST_STEP = select(func.max(latest.c.step)).where(latest.c.trial == bindparam("trial"))
 _EVENTS = _all(events, EventRecord).where(events.c.sweep == bindparam("sweep"))
-_EVENTS = _EVENTS.order_by(events.c.id.desc()).limit(bindparam("most"))
+_EVENTS = _EVENTS.order_by(events.c.id.desc()).limit(bindparam("most", type_=BigInteger))
 _ITS_EVENTS = _EVENTS.where(events.c.trial == bindparam("trial"))
 _CONTROLS = _all(controls, ControlRecord).where(controls.c.sweep == bindparam("sweep"))
 _CONTROLS = _CONTROLS.order_by(controls.c.id)
@@ -290,7 +290,8 @@ def _curve() -> Select[Any]:
     rows = select(*metrics.c["trial", "step", "value"], order.label("order"), count.label("count"))
     mine = metrics.c.trial.in_(bindparam("trials", expanding=True))
     numbered = rows.where(mine, metrics.c.name == bindparam("name")).subquery()
-    stride = (numbered.c["count"] + bindparam("points") - 1) // bindparam("points")
+    points = bindparam("points", type_=BigInteger)  # who wants all of them says a large number
+    stride = (numbered.c["count"] + points - 1) // points
     kept = or_((numbered.c["count"] - numbered.c.order) % stride == 0, numbered.c.order == 1)
     query = select(numbered.c.trial, numbered.c.step, numbered.c.value).where(kept)
     return query.order_by(numbered.c.trial, numbered.c.step)

@@ -159,3 +159,16 @@ def test_a_word_that_is_not_utf_8_is_refused_in_words(store: Store, reader: Read
         reader.sweep_called("\udcff")
     with pytest.raises(StoreError, match="is no text"):
         new_sweep(store, "\udcff")
+
+
+def test_who_asks_for_more_than_there_can_be_is_given_all(
+    writer: Writer, reader: Reader, sweep: SweepRecord
+) -> None:
+    """A pruner asks so for whole curves, an export for all events: beyond a PostgreSQL integer."""
+    trial = new_trial(writer).id
+    writer.add_rows(trial, writer.start_trial(trial), [MetricRow("loss", i, 1.0) for i in (1, 2, 3)])
+    writer.add_event("kind", "about it", trial)
+    assert reader.curve([trial], "loss", points=1 << 40) == {trial: [(1, 1.0), (2, 1.0), (3, 1.0)]}
+    assert reader.curve([], "loss", points=1 << 40) == {}
+    for of in (None, trial):
+        assert reader.events(sweep.id, of, limit=1 << 40)[-1].text == "about it"
