@@ -17,7 +17,7 @@ def run_cells(
     """
     from ray import tune
 
-    from sweeper.execution.worker import environment
+    from sweeper.planning.machine import environment
 
     os.environ.update(environment(threads=1))
     with two_slots(folder / "ray"):

@@ -40,19 +40,23 @@ def show_plan(spec: "SweepSpec", db: str, files: str | None, no_calibration: boo
     """Ends with exit code 7 where the machine lacks something. The budget's limits are said, no more."""
     from sweeper.planning.calibration import calibrate
     from sweeper.planning.forecast import forecast, in_words, shapes_of, unmeasured
-    from sweeper.planning.machine import LacksError, slots_for
+    from sweeper.planning.machine import LacksError, slots_for, visible_gpus
+    from sweeper.planning.packing import pack, shares_gpus
     from sweeper.planning.plan import plan as plan_of
     from sweeper.planning.precision import in_one_precision
     from sweeper.terminal.console import print_json, print_text
 
     would = plan_of(spec)
+    resources, tried = spec.resources, unmeasured()
     with failing(LacksError, LACKS, json):
-        slots = slots_for(spec.resources)
-    tried = unmeasured()
+        if not no_calibration:
+            spec = in_one_precision(spec, None)  # as a run would have it
+            if shares_gpus(resources, visible_gpus()):
+                resources = pack(spec, say).resources
+        slots = slots_for(resources)
     if not no_calibration:
-        spec = in_one_precision(spec, None)  # as a run would have it
         device = "cuda" if slots.gpu else "cpu"
-        tried = calibrate(shapes_of(spec), device, max(1, int(slots.cpu)), say=say)
+        tried = calibrate(shapes_of(spec, slots.together), device, max(1, int(slots.cpu)), say=say)
     said = forecast(spec, would, tried, slots, _capacity(db, files, bool(slots.gpu)))
     if json:
         shapes = {key: measured._asdict() for key, measured in tried.measured.items()}

@@ -17,9 +17,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.execution.ray_private import head_of, print_to_its_log
-from sweeper.execution.worker import environment
 from sweeper.files.snapshots import probe, sees
-from sweeper.planning.machine import LacksError, Slots
+from sweeper.planning.machine import LacksError, Slots, environment
 from sweeper.spec.sections import Resources
 
 NEAR = 5.0  # seconds in which a machine that is there takes up a connection

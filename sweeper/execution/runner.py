@@ -149,6 +149,8 @@ class Execution(NamedTuple):
 def _execute(held: HeldSweep, progress: Progress, means: Means, at: Execution) -> int:
     packing = _packing(held.spec, at.ray, means, progress)
     slots = at.ray.slots(packing.resources, held.record.folder)
+    if slots.not_fused:
+        progress.note(f"resources.fused: no trials are trained as one: {slots.not_fused}")
     driver = Driver(
         held,
         progress,

@@ -91,13 +91,13 @@ class TrialBackend:
             return None
         self._jobs[tune_id] = job
         self._last_news = time.monotonic()
-        cpu, gpu, fused = self._slots.cpu, self._slots.gpu, self._slots.fused
+        cpu, gpu = self._slots.cpu, self._slots.gpu
         return {
             "job": job,
             "trainer": self._trainer,
             "gpu": gpu,
-            "fused": fused,
-            "threads": max(1, int(cpu * min(fused, self._slots.number))),  # of the process that they share
+            "fused": 1 if self._slots.not_fused else self._slots.fused,
+            "threads": max(1, int(cpu * self._slots.together)),  # of the process that they share
         }
 
     @_contained(False)

@@ -17,8 +17,8 @@ from sweeper.execution.ray_private import take_lost_workers_for_dead
 from sweeper.execution.trial_backend import TrialBackend
 from sweeper.execution.tune_adapters import NoProgress, SchedulerAdapter, SearcherAdapter
 from sweeper.execution.watchdog import SLOW, Watchdog
-from sweeper.execution.worker import Worker, environment
-from sweeper.planning.machine import LacksError, Slots
+from sweeper.execution.worker import Worker
+from sweeper.planning.machine import LacksError, Slots, environment
 
 DRIVER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",

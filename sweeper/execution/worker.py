@@ -66,16 +66,3 @@ class Worker(tune.Trainable):
         cost = Cost(heard.cpu_seconds, (time.monotonic() - self._began) * self._gpu)
         news = News(heard.reports, cost, heard.over, heard.failure, self._name, heard.usage)
         return {"news": news, "done": heard.over and not self._broken}
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Of every worker process, from its first instruction on: one core each, memory kept between steps."""
-    return {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "MALLOC_ARENA_MAX": "1",  # the training thread's memory is kept like the main thread's
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": "100000000000",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

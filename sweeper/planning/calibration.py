@@ -15,16 +15,18 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from sweeper.planning.cost_estimates import Measured, shape_of
+from sweeper.planning.machine import environment, usable_cores
 from trainer.config.train_config import content_hash
 from trainer.disk import cache_root
 
-TRY = 300.0  # seconds for one shape: its corpus may have to be tokenised first
+TRY = 300.0  # seconds for one run of a shape: its corpus may have to be tokenised first
 ALL = 600.0  # seconds after which no other one is begun
 
 
 class Shape(NamedTuple):
     values: Mapping[str, Any]  # dotted and complete, of a run that has it
     phase: str
+    together: int = 1  # so many of them in one process, as resources.fused has it
 
     @property
     def key(self) -> str:
@@ -81,17 +83,17 @@ def calibrate(
 
 
 def in_a_process(shape: Shape, device: str, threads: int) -> Measured:
-    question = json.dumps({"values": dict(shape.values), "phase": shape.phase, "device": device})
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    """threads: of each."""
+    asked = {"phase": shape.phase, "device": device, "together": shape.together}
+    question = json.dumps({"values": dict(shape.values), **asked})
+    own = {**os.environ, **environment(min(threads * shape.together, max(threads, usable_cores())))}
     if device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    command = [sys.executable, "-m", "trainer.training.calibrate"]
+        own["CUDA_VISIBLE_DEVICES"] = ""
+    command, limit = [sys.executable, "-m", "trainer.training.calibrate"], TRY * shape.together
     try:
-        done = subprocess.run(
-            command, input=question, env=environment, capture_output=True, text=True, timeout=TRY
-        )
+        done = subprocess.run(command, input=question, env=own, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        raise CannotRun(f"20 steps were not done within {TRY:.0f} s") from None
+        raise CannotRun(f"20 steps were not done within {limit:.0f} s") from None
     if done.returncode < 0:
         raise CannotRun(f"its process was killed (signal {-done.returncode}): too little memory, it seems")
     if done.returncode:
@@ -104,6 +106,7 @@ def remembered(probe: Probe) -> Probe:
 
     def ask(shape: Shape, device: str, threads: int) -> Measured:
         where = {"host": platform.node(), "torch": version("torch"), "device": device, "threads": threads}
+        where["together"] = shape.together
         file = cache_root() / "calibration" / f"{content_hash({'shape': shape.key, **where})}.json"
         with suppress(OSError, ValueError, TypeError):
             return Measured(**json.loads(file.read_text()))

@@ -14,6 +14,10 @@ from sweeper.spec.spec import SweepSpec
 from sweeper.words import clock, in_bytes
 from trainer.config.train_config import TrainConfig
 
+# Bytes on a CPU, as measured (docs/performance.md): what Ray and Tune have in a process beside what trains
+# there, and a worker whose trial is trained in a process that it shares. Of a GPU they have none.
+OF_RAY, WAITING = 130 << 20, 200 << 20
+
 
 class Capacity(NamedTuple):
     """Of this machine, in bytes; None where it cannot be told."""
@@ -30,19 +34,20 @@ class Forecast(NamedTuple):
     tokens: int
     seconds: float | None  # on these slots
     gpu_seconds: float | None
-    memory: int | None  # bytes, of the worker that needs most: of its GPU, where it has one
+    memory: int | None  # bytes, of the process that needs most: of its GPU, where it has one
     disk: int | None  # bytes of all checkpoints
     lacking: tuple[str, ...]  # what this machine has too little of
     beyond: tuple[str, ...]  # what the budget has too little for
 
 
-def shapes_of(spec: SweepSpec) -> list[Shape]:
-    """Every one that the search can come to, as far as examples show, and those of the baselines."""
+def shapes_of(spec: SweepSpec, together: int = 1) -> list[Shape]:
+    """Every one that the search can come to, as far as examples show, and those of the baselines. together:
+    how many of them a process trains."""
     found: dict[str, Shape] = {}
     for run in runs_of(spec):
         values = run.to_dotted()
         for phase in ("finetune", *(["pretrain"] if run.pretrain.steps else [])):
-            shape = Shape(values, phase)
+            shape = Shape(values, phase, together)
             found.setdefault(shape.key, shape)
     return list(found.values())
 
@@ -54,6 +59,7 @@ def runs_of(spec: SweepSpec) -> list[TrainConfig]:
 
 
 def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, capacity: Capacity) -> Forecast:
+    """tried: with as many together as there are in a process here."""
     estimates = CostEstimates(slots.gpu, tried.measured)
     all_values = [run.to_dotted() for run in runs_of(spec)]
     finetunes = [estimates.of(values, "finetune", values["finetune.steps"]) for values in all_values]
@@ -71,7 +77,8 @@ def forecast(spec: SweepSpec, would: Plan, tried: Tried, slots: Slots, capacity:
         seconds, gpu_seconds = max(work / slots.number, longest), work * slots.gpu
     tokens = runs * _mean([each.tokens for each in finetunes])
     tokens += math.fsum(times * each.tokens for times, each in trained)
-    memory = max((each.memory for each in measured), default=None)
+    of_ray = 0 if slots.gpu else OF_RAY
+    memory = max((each.memory + of_ray for each in measured), default=None)
     disk = _disk(spec, tried, runs, would.stages + would.stable_parts)
     forecast = Forecast(
         would.steps - would.pretrain_steps + max(would.pretrain_steps, shared.unshared),
@@ -107,11 +114,14 @@ def _lacking(said: Forecast, tried: Tried, slots: Slots, capacity: Capacity) -> 
     available = capacity.gpu_memory if slots.gpu else capacity.memory
     beside = slots.beside
     what = "GPU memory" if slots.gpu else "memory"
-    if said.memory is not None and available is not None and beside * said.memory > available:
-        fit = int(available / said.memory)
+    each = None if said.memory is None else said.memory // slots.together
+    if each is not None and slots.together > 1 and not slots.gpu:
+        each += WAITING
+    if each is not None and available is not None and beside * each > available:
+        fit = int(available / each)
         what_to_do = f"{fit} at a time would fit" if fit else "not even one fits"
         lacking.append(
-            f"{what}: {beside} trials at a time need {in_bytes(beside * said.memory)}, and "
+            f"{what}: {beside} trials at a time need {in_bytes(beside * each)}, and "
             f"{in_bytes(available)} are there; {what_to_do}"
         )
     if said.disk is not None and capacity.disk is not None and said.disk > capacity.disk:
@@ -165,16 +175,13 @@ def in_words(said: Forecast, would: Plan, slots: Slots, tried: Tried) -> list[st
 def _fused(slots: Slots) -> str:
     if slots.fused == 1:
         return ""
-    together = min(slots.fused, slots.beside)
-    why_not = "no two trials share a GPU" if slots.gpu else "one runs at a time"
-    as_one = f"{together} in one process; those of equal shape take their steps as one"
-    return f"fused       {as_one if together > 1 else f'none: {why_not}'}"
+    as_one = f"{slots.together} in one process; those of equal shape take their steps as one"
+    return f"fused       {f'none: {slots.not_fused}' if slots.not_fused else as_one}"
 
 
 def _whose(slots: Slots) -> str:
-    """A trial was measured alone: of those that share a process each is counted with all that it took."""
-    gpu, together = " GPU" if slots.gpu else "", min(slots.fused, slots.beside)
-    return f"a worker's{gpu}" if together == 1 else f"their process's{gpu} for each of these {together}"
+    gpu = " GPU" if slots.gpu else ""
+    return f"a worker's{gpu}" if slots.together == 1 else f"their process's{gpu}, of these {slots.together}"
 
 
 def unmeasured() -> Tried:

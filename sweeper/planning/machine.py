@@ -1,10 +1,12 @@
 """How many trials run at once here, and on what."""
 
+import math
 import os
 import subprocess
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sweeper.spec.sections import Resources
+if TYPE_CHECKING:  # benchmarks.gpu_check has no pydantic of its own
+    from sweeper.spec.sections import Resources
 
 
 class Slots(NamedTuple):
@@ -18,12 +20,24 @@ class Slots(NamedTuple):
         """How many run beside each other on one GPU; on the machine where they use none."""
         return min(self.number, int(1 / self.gpu + 1e-9) or 1) if self.gpu else self.number
 
+    @property
+    def together(self) -> int:
+        """How many of these are in one process at most."""
+        return min(self.fused, self.beside)
+
+    @property
+    def not_fused(self) -> str:
+        """Why no two are in one process, though that is asked for; '' where it is not, or they are."""
+        if self.fused == 1 or self.together > 1:
+            return ""
+        return "no two trials share a GPU" if self.gpu else "one runs at a time"
+
 
 class LacksError(ValueError):
     """The machine lacks something that the spec asks for, as a sentence."""
 
 
-def slots_for(resources: Resources, cores: int | None = None, gpus: int | None = None) -> Slots:
+def slots_for(resources: "Resources", cores: int | None = None, gpus: int | None = None) -> Slots:
     """As many as fit, unless the spec says how many. `gpu: auto` is a whole GPU each where there is one,
     or what there is shared out among the slots that the spec says.
 
@@ -33,7 +47,7 @@ def slots_for(resources: Resources, cores: int | None = None, gpus: int | None =
     gpus = visible_gpus() if gpus is None else gpus
     wanted = None if resources.slots == "auto" else resources.slots
     if resources.gpu == "auto":
-        gpu = 0.0 if not gpus else min(1.0, gpus / wanted) if wanted else 1.0
+        gpu = (share(math.ceil(wanted / gpus)) if wanted else 1.0) if gpus else 0.0
     else:
         gpu = float(resources.gpu)
     if gpu > gpus:
@@ -46,6 +60,11 @@ def slots_for(resources: Resources, cores: int | None = None, gpus: int | None =
             raise LacksError(f"{wanted} slots of {gpu:g} GPU do not fit on {gpus} GPUs: {on_gpus} do")
         fits = min(fits, on_gpus)
     return Slots(wanted or fits, resources.cpu, gpu, resources.fused)
+
+
+def share(number: int) -> float:
+    """Of a GPU, so that `number` fit: Ray counts in ten-thousandths."""
+    return int(10_000 / number) / 10_000
 
 
 def usable_cores() -> int:
@@ -66,3 +85,16 @@ def visible_gpus() -> int:
     except (OSError, subprocess.SubprocessError):
         return 0
     return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Of every process that trains, from its first instruction on: memory is kept between steps."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MALLOC_ARENA_MAX": "1",  # the training thread's memory is kept like the main thread's
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "100000000000",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sweeper.planning.calibration import Probe, calibrate
 from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.forecast import shapes_of
-from sweeper.planning.machine import LacksError, usable_cores, visible_gpus
+from sweeper.planning.machine import LacksError, share, usable_cores, visible_gpus
 from sweeper.spec.sections import Resources
 from sweeper.spec.spec import SweepSpec
 from sweeper.words import in_bytes
@@ -34,24 +34,35 @@ def pack(
     """Asks only for what is needed. Raises LacksError where not even one trial fits."""
     asked = spec.resources
     gpus = visible_gpus() if gpus is None else gpus
-    on_gpu = gpus > 0 and asked.gpu != 0
-    share_gpus = on_gpu and asked.gpu == "auto" and asked.slots == "auto"
+    cores = cores or usable_cores()
+    on_gpu, share_gpus = gpus > 0 and asked.gpu != 0, shares_gpus(asked, gpus)
     timed = spec.budget is not None and (spec.budget.hours or spec.budget.gpu_hours)
     if not share_gpus and not timed:
         return Packing(asked, {})
     device = "cuda" if on_gpu else "cpu"
-    tried = calibrate(shapes_of(spec), device, max(1, int(asked.cpu)), probe=probe, say=say, seconds=PATIENCE)
+    together = min(asked.fused, _by_cores(asked.cpu, cores, gpus)) if share_gpus else 1
+    shapes, threads = shapes_of(spec, together), max(1, int(asked.cpu))
+    tried = calibrate(shapes, device, threads, probe=probe, say=say, seconds=PATIENCE)
+    if together > 1 and not tried.measured:  # there may be no memory for so many at once
+        together = 1
+        tried = calibrate(shapes_of(spec), device, threads, probe=probe, say=say, seconds=PATIENCE)
     for failure in tried.failed.values():
         say(f"a calibration failed: {failure}")
     if not share_gpus:
         return Packing(asked, tried.measured)
     if not tried.measured:
         raise LacksError(next(iter(tried.failed.values()), "nothing could be calibrated"))
-    memory = max(each.memory for each in tried.measured.values())
+    memory = max(each.memory for each in tried.measured.values()) // together
     total = gpu_memory_of_each() if gpu_memory is None else gpu_memory
-    number = workers_on_a_gpu(memory, total, asked.cpu, cores or usable_cores(), gpus)
-    say(f"{number} trials fit on a GPU: one takes up to {in_bytes(memory)} of {in_bytes(total)}")
+    number = workers_on_a_gpu(memory, total, asked.cpu, cores, gpus)
+    what = "one takes" if together == 1 else f"each of {together} in one process takes"
+    say(f"{number} trials fit on a GPU: {what} up to {in_bytes(memory)} of {in_bytes(total)}")
     return Packing(asked.model_copy(update={"gpu": share(number)}), tried.measured)
+
+
+def shares_gpus(asked: Resources, gpus: int) -> bool:
+    """Whether memory decides how many trials are put on each of these GPUs."""
+    return gpus > 0 and asked.gpu == "auto" and asked.slots == "auto"
 
 
 def workers_on_a_gpu(memory: int, total: int, cpu: float, cores: int, gpus: int) -> int:
@@ -60,12 +71,12 @@ def workers_on_a_gpu(memory: int, total: int, cpu: float, cores: int, gpus: int)
     if not by_memory:
         need, there = in_bytes(memory), in_bytes(total)
         raise LacksError(f"a trial needs {need} of GPU memory, and there are {there}, a tenth kept free")
-    return max(1, min(by_memory, int(cores / gpus / cpu + 1e-9), MOST))
+    return min(by_memory, _by_cores(cpu, cores, gpus))
 
 
-def share(number: int) -> float:
-    """Of a GPU, so that `number` fit: Ray counts in ten-thousandths."""
-    return int(10_000 / number) / 10_000
+def _by_cores(cpu: float, cores: int, gpus: int) -> int:
+    """Trials on a GPU that there are cores for."""
+    return max(1, min(int(cores / gpus / cpu + 1e-9), MOST))
 
 
 def gpu_memory_of_each() -> int:

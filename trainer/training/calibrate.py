@@ -1,6 +1,7 @@
 """Twenty steps of a run, measured in a process of its own: JSON in, JSON out.
 
-In: {"values": dotted, "phase": "pretrain" or "finetune", "device": "cpu" or "cuda"}. Out: seconds of a step,
+In: {"values": dotted, "phase": "pretrain" or "finetune", "device": "cpu" or "cuda", "together": how many of
+them at once, their steps taken as one where that can be}. Out: seconds of a step,
 of an evaluation, of what ends a run and of what begins it; bytes of memory at most and of the checkpoints.
 """
 
@@ -11,7 +12,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +25,7 @@ from trainer.config.train_config import TrainConfig
 from trainer.evaluation.record import Report
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
+from trainer.training.together import together as met
 from trainer.training.train import pretrain, train
 
 STEPS, EVALUATED = 20, 10  # steps, of which the middle one is evaluated
@@ -44,17 +48,22 @@ def short(values: dict[str, Any], phase: str) -> TrainConfig:
     return TrainConfig.from_dotted({**config, **changed, **alone})
 
 
-def measure(values: dict[str, Any], phase: str, device: str) -> dict[str, float]:
-    """Raises what the trainer raises. Nothing is left on disk."""
+def measure(values: dict[str, Any], phase: str, device: str, together: int = 1) -> dict[str, float]:
+    """Raises what the trainer raises. Nothing is left on disk. Times and disk are of one of them, memory of
+    all."""
     config, used_before = short(values, phase), gpu_memory_in_use() if device == "cuda" else None
-    with tempfile.TemporaryDirectory(prefix="calibration-") as folder:
-        run = train if phase == "finetune" else pretrain
+    run = train if phase == "finetune" else pretrain
+    at: dict[int, float] = {}
+    trained: dict[int, float] = {}
+    with tempfile.TemporaryDirectory(prefix="calibration-") as folder, _beside(together) as beside:
+        checkpoint = TrainConfig.from_dotted(values).checkpoint  # nobody asks when another one reports
+        for number in range(1, together):
+            other = config.model_copy(update={"seed": config.seed + number, "checkpoint": checkpoint})
+            beside(_reports(run(other, Path(folder, str(number)), device=device)))
         began = time.monotonic()
-        at: dict[int, float] = {}
-        trained: dict[int, float] = {}
-        for report in _reports(run(config, Path(folder), device=device)):
+        for report in _reports(run(config, Path(folder, "0"), device=device)):
             at[report.step], trained[report.step] = time.monotonic(), report.values["seconds"]
-        disk = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+        disk = sum(file.stat().st_size for file in Path(folder, "0").glob("*.safetensors"))
     steps = {step: trained[step] - trained[step - 1] for step in range(2, STEPS + 1)}
     # Between two reports lie a step, its checkpoint, and an evaluation where there is one.
     walls = {step: at[step] - at[step - 1] for step in range(2, STEPS + 1)}
@@ -68,6 +77,25 @@ def measure(values: dict[str, Any], phase: str, device: str) -> dict[str, float]
         "memory": peak_memory(device, used_before),
         "disk": disk,
     }
+
+
+@contextmanager
+def _beside(together: int) -> Iterator[Callable[[Iterator[Report]], None]]:
+    """What is handed out has a run go on beside this one; at the end all are waited for, and what one of them
+    raised is raised."""
+    if together == 1:
+        yield _exhausted
+        return
+    with ThreadPoolExecutor(together - 1) as threads, met():
+        begun: list[Future[None]] = []
+        yield lambda run: begun.append(threads.submit(_exhausted, run))
+        for each in begun:
+            each.result()
+
+
+def _exhausted(run: Iterator[Report]) -> None:
+    for _ in run:
+        pass
 
 
 def typical(seconds: dict[int, float], phase: Phase, seed: int, name: str) -> float:
@@ -107,4 +135,4 @@ def gpu_memory_in_use() -> int | None:
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    print(json.dumps(measure(asked["values"], asked["phase"], asked["device"])))
+    print(json.dumps(measure(**asked)))

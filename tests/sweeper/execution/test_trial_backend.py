@@ -197,3 +197,20 @@ def test_nothing_is_kept_of_a_trial_that_has_ended(driver: Waiting, way: str) ->
     for kept in (backend._jobs, backend._heard, backend._ended):
         assert list(kept) == ["b"]
     assert list(backend._made) == [("b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("slots", "fused", "threads"),
+    [
+        (Slots(8, 1, 0.25, fused=8), 8, 4),  # as many as there are on a GPU, whatever room it has
+        (Slots(4, 1, 1, fused=8), 1, 1),  # nobody to share a process with
+        (Slots(4, 0.5, 0, fused=2), 2, 1),
+    ],
+)
+def test_a_process_is_shared_where_there_is_somebody_to_share_it(
+    slots: Slots, fused: int, threads: int, driver: Waiting
+) -> None:
+    driver.next = lambda: TrialJob(1, 1, {}, "1", None, 0)  # type: ignore[attr-defined]
+    given = backend_of(driver, slots=slots).suggest("a")
+    assert isinstance(given, dict)
+    assert (given["fused"], given["threads"]) == (fused, threads)

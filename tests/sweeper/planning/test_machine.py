@@ -13,6 +13,8 @@ from sweeper.spec.sections import Resources
         ({"slots": 8}, 2, 0, (8, 1, 0)),
         ({}, 16, 2, (2, 1, 1)),
         ({"slots": 8}, 16, 2, (8, 1, 0.25)),
+        ({"slots": 3}, 16, 2, (3, 1, 0.5)),  # two on one of them, and one on the other
+        ({"slots": 6}, 16, 1, (6, 1, 0.1666)),  # Ray counts in ten-thousandths
         ({"gpu": 0.25}, 16, 1, (4, 1, 0.25)),
         ({"gpu": 0.3}, 16, 2, (6, 1, 0.3)),
         ({"gpu": 0}, 16, 2, (16, 1, 0)),
@@ -25,6 +27,20 @@ def test_as_many_slots_as_fit(resources: dict, cores: int, gpus: int, expected: 
 
 def test_how_many_share_a_process_is_the_specs() -> None:
     assert slots_for(Resources(cpu=0.5, gpu=0, fused=4), 2, 0) == Slots(4, 0.5, 0, fused=4)
+
+
+@pytest.mark.parametrize(
+    ("slots", "together", "why_not"),
+    [
+        (Slots(4, 1, 0), 1, ""),
+        (Slots(4, 1, 0, fused=8), 4, ""),
+        (Slots(8, 1, 0.5, fused=8), 2, ""),
+        (Slots(8, 1, 1, fused=8), 1, "no two trials share a GPU"),
+        (Slots(1, 1, 0, fused=8), 1, "one runs at a time"),
+    ],
+)
+def test_where_none_are_fused_it_says_why(slots: Slots, together: int, why_not: str) -> None:
+    assert (slots.together, slots.not_fused) == (together, why_not)
 
 
 def test_a_machine_that_lacks_a_gpu_says_so() -> None:

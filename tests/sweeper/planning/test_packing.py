@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sweeper.planning.calibration import CannotRun, Shape
 from sweeper.planning.cost_estimates import Measured
-from sweeper.planning.machine import LacksError, Slots, slots_for
-from sweeper.planning.packing import HEADROOM, pack, share, workers_on_a_gpu
+from sweeper.planning.machine import LacksError, Slots, share, slots_for
+from sweeper.planning.packing import HEADROOM, pack, workers_on_a_gpu
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec
 from tests.sweeper.execution.test_runner import text
@@ -40,6 +40,26 @@ def test_the_hungriest_shape_says_how_many_fit() -> None:
     assert found.resources.gpu == 0.25  # of 80 GB 72 are to be used: four times 16
     assert slots_for(found.resources, 64, 2) == Slots(8, 1, 0.25)
     assert said[-1] == "4 trials fit on a GPU: one takes up to 16.0 GB of 80.0 GB"
+
+
+def test_of_those_in_one_process_it_is_their_process_that_is_measured() -> None:
+    """So many as are to be there, or as there are cores for; where so many do not fit, one."""
+
+    def probe(shape: Shape, device: str, threads: int) -> Measured:
+        if shape.together > most:
+            raise CannotRun("out of memory")
+        return takes(2 * GB + shape.together * GB)
+
+    said: list[str] = []
+    given = {"probe": probe, "gpus": 1, "gpu_memory": 10 * GB}
+    spec, most = make_spec("resources.fused=6"), 64
+    assert pack(spec, said.append, cores=64, **given).resources.gpu == share(6)  # 9 // (8 / 6)
+    assert said[-1] == "6 trials fit on a GPU: each of 6 in one process takes up to 1.3 GB of 10.0 GB"
+    assert pack(spec, said.append, cores=2, **given).resources.gpu == 0.5
+    assert said[-1] == "2 trials fit on a GPU: each of 2 in one process takes up to 2.0 GB of 10.0 GB"
+    most = 4
+    assert pack(spec, said.append, cores=64, **given).resources.gpu == share(3)
+    assert said[-1] == "3 trials fit on a GPU: one takes up to 3.0 GB of 10.0 GB"
 
 
 @pytest.mark.parametrize(

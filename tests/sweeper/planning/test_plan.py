@@ -9,10 +9,19 @@ from typer.testing import CliRunner
 
 from sweeper.cli import plan as plan_cli
 from sweeper.cli.main import app
-from sweeper.planning import calibration
+from sweeper.planning import calibration, machine, packing
 from sweeper.planning.calibration import CannotRun, Shape, Tried, calibrate, in_a_process, remembered
 from sweeper.planning.cost_estimates import Measured
-from sweeper.planning.forecast import Capacity, Forecast, forecast, in_words, shapes_of, unmeasured
+from sweeper.planning.forecast import (
+    OF_RAY,
+    WAITING,
+    Capacity,
+    Forecast,
+    forecast,
+    in_words,
+    shapes_of,
+    unmeasured,
+)
 from sweeper.planning.machine import Slots
 from sweeper.planning.plan import plan
 from sweeper.planning.resolution import resolution
@@ -101,10 +110,10 @@ def test_without_a_calibration_counts_are_said_and_no_times() -> None:
 
 def test_what_cannot_fit_is_named() -> None:
     spec = make_spec(*STAGED, "budget={hours: 0.01, gpu_hours: 0.001, trials: 3, tokens: 100}")
-    capacity = Capacity(memory=100 * 10**6, gpu_memory=None, disk=5000)
+    capacity = Capacity(memory=100 * 10**6 + OF_RAY, gpu_memory=None, disk=5000)
     said = forecast_of(spec, Slots(2, 1, 0), capacity)
     assert said.lacking == (
-        "memory: 2 trials at a time need 128 MB, and 100 MB are there; 1 at a time would fit",
+        "memory: 2 trials at a time need 401 MB, and 236 MB are there; 1 at a time would fit",  # with Ray
         "disk: all checkpoints take 11 kB, and 5 kB are free; see `keep`, or --files",
     )
     assert [each.partition(" ")[0] for each in said.beyond] == [
@@ -140,6 +149,27 @@ def test_it_says_how_many_are_fused(slots: Slots, expected: str) -> None:
     )
     (memory,) = [line for line in lines if line.startswith("memory")]
     assert ("of their process's" in memory) == ("as one" in expected)
+
+
+def test_of_trials_in_one_process_their_process_is_measured() -> None:
+    """And on a CPU the workers whose trials these are wait beside it."""
+    spec, asked = make_spec(), set[int]()
+
+    def noted(shape: Shape, device: str, threads: int) -> Measured:
+        asked.add(shape.together)
+        return probe(shape, device, threads)._replace(memory=800 * 10**6)
+
+    slots = Slots(8, 1, 0, fused=4)  # two such processes
+    tried = calibrate(shapes_of(spec, slots.together), "cpu", 1, probe=noted)
+    assert asked == {4}
+    said = forecast(spec, plan(spec), tried, slots, AMPLE._replace(memory=10**9))
+    assert said.memory == 800 * 10**6 + OF_RAY
+    need = 2 * (800 * 10**6 + OF_RAY) + 8 * WAITING
+    assert said.lacking[0].startswith(
+        f"memory: 8 trials at a time need {need / 1e9:.1f} GB, and 1.0 GB are there"
+    )
+    on_gpu = slots._replace(gpu=0.25)
+    assert forecast(spec, plan(spec), tried, on_gpu, AMPLE._replace(gpu_memory=800 * 10**6)).lacking == ()
 
 
 def test_a_shape_that_does_not_run_is_named_with_its_reason() -> None:
@@ -179,6 +209,30 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     told = CliRunner().invoke(app, ["plan", SMOKE, "resources.gpu=0.25", "resources.fused=4"])
     assert (told.exit_code, told.stderr) == (7, "a trial asks for 0.25 GPUs, and this machine has 0\n")
+
+
+@pytest.mark.parametrize(("fused", "number"), [(1, 4), (3, 4)])
+def test_a_gpu_is_shared_out_as_a_run_does_it(
+    fused: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the memory of one, or of as many as are in a process: 90% of 9 GB, of which each takes 2."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    monkeypatch.setattr(packing, "usable_cores", lambda: 8)
+    monkeypatch.setattr(packing, "gpu_memory_of_each", lambda: 9 * 10**9)
+
+    def needs(shape: Shape, device: str, threads: int) -> Measured:
+        return probe(shape, device, threads)._replace(memory=shape.together * 2 * 10**9)
+
+    monkeypatch.setattr(calibration, "in_a_process", needs)
+    words = ["plan", SMOKE, f"resources.fused={fused}", "trainer.compute.precision=float32"]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    assert f"slots       {number}, each 1 CPU, 0.25 GPU" in told.stdout
+    assert ("fused       3 in one process" in told.stdout) == (fused == 3)
+    assert "lacking" not in told.stdout
 
 
 def test_plan_and_run_plan_say_the_same_and_run_nothing(

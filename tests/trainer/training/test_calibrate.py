@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.trainer.tiny_runs import tiny_config, write_corpus
-from trainer.training import calibrate
+from trainer.training import calibrate, together
 from trainer.training.calibrate import gpu_memory_in_use, measure, peak_memory, short
 
 MIB = 1 << 20
@@ -32,6 +32,32 @@ def test_twenty_steps_are_measured(phase: str, tmp_path: Path, monkeypatch: pyte
     assert found["memory"] > 50 * MIB
     weights = 3 * 4 * sum(p.numel() for p in run.objective.build(shape(run), 0.0).parameters())
     assert found["disk"] > weights  # AdamW's moments and the average besides
+
+
+def test_several_at_once_are_measured_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take their steps as one; what one of them raises is raised."""
+    monkeypatch.setenv("TRAINER_CACHE", str(tmp_path / "cache"))
+    sizes: list[int] = []
+    taken = together.Fused.take_steps
+    monkeypatch.setattr(
+        together.Fused,
+        "take_steps",
+        lambda self, steps: [sizes.append(len(self.learners)), taken(self, steps)][1],
+    )
+    values = tiny_config(write_corpus(tmp_path), evaluation__test=False).to_dotted()
+    alone, found = measure(values, "finetune", "cpu"), measure(values, "finetune", "cpu", 3)
+    assert max(sizes) == 3
+    assert found["disk"] == pytest.approx(alone["disk"], rel=0.01)  # of one of them
+    steps = calibrate.train
+
+    def failing(config: Any, folder: Path, device: str) -> Any:
+        if config.seed == values["seed"] + 2:
+            raise MemoryError("no room")
+        return steps(config, folder, device=device)
+
+    monkeypatch.setattr(calibrate, "train", failing)
+    with pytest.raises(MemoryError, match="no room"):
+        measure(values, "finetune", "cpu", 3)
 
 
 def shape(config: Any) -> Any:
