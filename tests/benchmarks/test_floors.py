@@ -12,7 +12,7 @@ from benchmarks.floors import H200, Launches, Work, counted, rows_of, work
 from sweeper.planning.flops import Rows, flops_of
 from tests.trainer.networks import randomised
 from trainer.config.train_config import TrainConfig
-from trainer.network.attention import block_causal, noised
+from trainer.network.attention import WHOLE, block_causal, noised
 from trainer.network.model import Shape
 from trainer.training.learner import Learner
 
@@ -26,7 +26,8 @@ BATCH, LENGTH, WIDTH, COND, VOCAB_SIZE = 2, 16, 8, 6, 32  # a CPU rounds vocabul
 def test_operations_are_those_that_torch_counts(
     objective: str, block_size: int, layers: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """All but two: a dense mask computes pairs in vain, and the vectors of the condition are left out."""
+    """All but two: a dense mask, its keys filled up to whole vectors, computes pairs in vain, and the vectors
+    of the condition are left out."""
     monkeypatch.setattr("trainer.network.products.EMULATED", False)  # as with instructions for bfloat16
     config = TrainConfig.from_dotted(
         {
@@ -56,7 +57,8 @@ def test_operations_are_those_that_torch_counts(
     scored = BATCH * read if ar else int(_masked(learner, x0_BL, masks()).sum())
     rows = rows_of(layout, BATCH, scored)
     tokens = layout.noisy + layout.clean
-    vain = BATCH * ((layers - 1) * tokens + read) * tokens - (layers - 1) * rows.pairs - rows.pairs_read
+    keys = tokens + -tokens % WHOLE
+    vain = BATCH * ((layers - 1) * tokens + read) * keys - (layers - 1) * rows.pairs - rows.pairs_read
     # The condition is made once for the layers and once for the head: 256 sinusoids, then C by C.
     of_condition = 2 * (2 * 256 * COND + 3 * COND**2) + 3 * COND * WIDTH * (6 * layers + 2)
     expected = flops_of(shape, rows) + 2 * 3 * 2 * WIDTH * vain + (0 if ar else 2 * of_condition)
