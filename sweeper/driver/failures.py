@@ -33,6 +33,7 @@ TRACE_LINES = 12
 _OF_A_BROKEN_DEVICE = re.compile(
     r"device-side assert|illegal memory access|misaligned address|illegal instruction|illegal address"
     r"|unspecified launch failure|launch timed out|hardware stack error|uncorrectable (ECC|NVLink) error"
+    r"|capture of a CUDA graph failed|captures_underway|stream is capturing"
     r"|context is destroyed|CUBLAS_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)|CUDNN_STATUS_EXECUTION_FAILED"
 )
 _OF_THE_SYSTEM = re.compile(r"\bos error \d+\b")  # of libraries in Rust, whose errors are none of Python's

@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -19,6 +18,7 @@ from sweeper.execution.usage import Sampler
 from sweeper.files.remote import is_remote
 from sweeper.store.records import Usage
 from trainer.evaluation.record import Report
+from trainer.network import captures
 
 BATCH = 0.1  # seconds: a trainer that reports faster has its reports sent together
 
@@ -108,9 +108,8 @@ def memory_given_back(gpu: bool) -> None:
     """After a job."""
     gc.collect()
     keep_imports()
-    torch = sys.modules.get("torch")
-    if torch is not None and gpu:
-        torch.cuda.empty_cache()
+    if gpu:
+        captures.memory_given_back()
 
 
 def alone(job: Job, trainer: str, device: str) -> Reports:

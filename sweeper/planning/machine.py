@@ -3,6 +3,7 @@
 import math
 import os
 import subprocess
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # benchmarks.gpu_check has no pydantic of its own
@@ -79,7 +80,7 @@ def visible_gpus() -> int:
     """NVIDIA's, by nvidia-smi: the driver process never imports torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([each for each in visible.split(",") if each.strip() not in ("", "-1")])
+        return len(list(takewhile(_names_a_gpu, visible.split(","))))  # CUDA sees none behind a wrong one
     try:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -98,3 +99,8 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def _names_a_gpu(word: str) -> bool:
+    """By its number, its UUID, or a MIG device's. Slurm says NoDevFiles where a job was given none."""
+    return word.strip().isdigit() or word.strip().startswith(("GPU-", "MIG-"))

@@ -80,10 +80,17 @@ def _by_cores(cpu: float, cores: int, gpus: int) -> int:
 
 
 def gpu_memory_of_each() -> int:
-    """Bytes; of the smallest where they differ. Raises LacksError where nvidia-smi does not say."""
-    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    """Bytes; of the smallest where they differ. Raises LacksError where nvidia-smi does not say, or where a
+    GPU is cut in parts (MIG): it says how much the whole has."""
+    query = ["nvidia-smi", "--query-gpu=memory.total,mig.mode.current", "--format=csv,noheader,nounits"]
     try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.split()
-        return min(int(line) for line in lines) << 20
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [line.split(", ") for line in lines.splitlines()]
+        smallest = min(int(row[0]) for row in rows) << 20
     except (OSError, subprocess.SubprocessError, ValueError):
         raise LacksError("nvidia-smi does not say how much memory the GPUs have: set resources.gpu") from None
+    if any("Enabled" in row for row in rows):
+        raise LacksError(
+            "a GPU is in parts (MIG), and nvidia-smi says the memory of the whole: set resources.gpu"
+        )
+    return smallest

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.attention import Layout
+from trainer.network.captures import compiled
 from trainer.network.layers import heads_joined
 from trainer.network.model import Denoiser, Shape
 from trainer.settings.causal_lm import CausalLM
@@ -124,7 +125,7 @@ class Adapted(Denoiser):
 
     def compile_layers(self) -> None:
         layer = type(self.stack[0])
-        self._project, self._transform = torch.compile(layer.project), torch.compile(layer.transform)
+        self._project, self._transform = compiled(layer.project), compiled(layer.transform)
 
     def head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         mask = torch.full((), self.shape.mask_id, device=hidden_MD.device)

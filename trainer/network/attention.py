@@ -17,13 +17,13 @@ tokens of the window, T of a tile.
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.network.captures import Kept
 from trainer.network.products import attention_kernel, widened
 
 
@@ -83,7 +83,7 @@ def allowed(query_block: Tensor, query_clean: Tensor, key_block: Tensor, key_cle
     return own_noisy_block | clean_before | clean_own
 
 
-@lru_cache(maxsize=64)
+@Kept
 def dense_mask(layout: Layout, device: torch.device) -> Tensor:
     """allowed_SS, bool, of the layout with one copy."""
     with torch.inference_mode(False):  # it is kept: made by an evaluation, it must still serve training
@@ -174,7 +174,7 @@ def tile_size(layout: Layout) -> int:
     return -(-TILE // layout.block_size) * layout.block_size
 
 
-@lru_cache(maxsize=64)
+@Kept
 def tile_masks(layout: Layout, device: torch.device) -> tuple[list[Tensor | None], list[Tensor | None]]:
     """Of the noisy tiles, then of the clean ones: who reads whom among the keys it meets; None: all do."""
     mask_SS, noisy, tile = dense_mask(layout, device), layout.noisy, tile_size(layout)

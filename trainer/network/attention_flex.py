@@ -5,14 +5,16 @@ Shapes: as in trainer/network/attention.py.
 """
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from trainer.network import captures
 from trainer.network.attention import Layout
+from trainer.network.captures import Kept
 
 SHAPES = 64  # of passes in one process; beyond, torch would compute every score
 Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # batch, head, query, key: places among S
@@ -20,6 +22,7 @@ Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # batch, head, query,
 
 def flex(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
     """o_BHRK, as trainer.network.attention.dense has it."""
+    raised_limit()
     rows_keys = (q_BHRK.shape[2], k_BHSK.shape[2])
     return compiled()(q_BHRK, k_BHSK, v_BHSK, block_mask=block_mask(layout, *rows_keys, q_BHRK.device))
 
@@ -42,7 +45,7 @@ def rule(layout: Layout) -> Rule:
     return may_read
 
 
-@lru_cache(maxsize=64)
+@Kept
 def block_mask(layout: Layout, rows: int, keys: int, device: torch.device) -> BlockMask:
     """Of the first `rows` of the layout's tokens."""
     with torch.inference_mode(False):  # it is kept: made by an evaluation, it must still serve training
@@ -53,6 +56,11 @@ def block_mask(layout: Layout, rows: int, keys: int, device: torch.device) -> Bl
 def compiled() -> Callable[..., Any]:
     """For each shape anew, and a run has more of them than torch compiles by itself: batches and what is left
     over of a split, all rows and those of the last layer, with gradients and without."""
+    return captures.compiled(flex_attention, dynamic=False)
+
+
+def raised_limit() -> None:
+    """For each thread: torch 2.13 keeps what is configured by threads, and a run is trained in its own."""
     config = torch._dynamo.config
-    config.recompile_limit = max(SHAPES, config.recompile_limit)
-    return torch.compile(flex_attention, dynamic=False)
+    if config.recompile_limit < SHAPES:
+        config.recompile_limit = SHAPES

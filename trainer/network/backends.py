@@ -26,6 +26,7 @@ SHORT = 512  # tokens of a pass, up to which a GPU computes the whole mask as fa
 KEPT = 256  # tokens of a text, up to which a CPU keeps float32's weights of attention for the backward pass
 FEW = 64  # tokens of a text, up to which a CPU trains in bfloat16 as fast under the whole mask
 SMALL = 4  # a CPU's products of smaller blocks take as long as the whole mask
+NARROWEST = 16  # head that FlexAttention's kernel takes
 HALF = (torch.bfloat16, torch.float16)
 
 
@@ -38,6 +39,7 @@ class Place(NamedTuple):
     flash: bool  # flash-attn is installed
     trains: bool = True  # gradients are asked for
     multiplies: bool = True  # a CPU has instructions for products of this dtype
+    head_size: int = 64
 
     @property
     def flashes(self) -> bool:
@@ -65,7 +67,8 @@ def backend_for(layout: Layout, place: Place) -> str:
     if layout.causal or layout.full:
         return "flash" if place.flashes else "unmasked"
     long = layout.num_noisy + layout.clean > SHORT
-    return "flex" if long and place.capability >= (7, 0) else "dense"
+    flexes = place.capability >= (7, 0) and place.head_size >= NARROWEST
+    return "flex" if long and flexes else "dense"
 
 
 def fitting(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
@@ -81,7 +84,7 @@ def recall_fittingly(q_BHSK: Tensor, k_BHWK: Tensor, v_BHWK: Tensor, recall: Rec
 def place_of(x: Tensor) -> Place:
     capability = torch.cuda.get_device_capability(x.device) if x.is_cuda else (0, 0)
     trains = x.requires_grad and torch.is_grad_enabled()
-    return Place(x.device.type, x.dtype, capability, installed(), trains, not widened(x))
+    return Place(x.device.type, x.dtype, capability, installed(), trains, not widened(x), x.shape[-1])
 
 
 def unmasked(q_BHRK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:

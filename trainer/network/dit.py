@@ -11,12 +11,12 @@ C width of the conditioning, V vocabulary.
 
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.network.attention import Attention, Layout
 from trainer.network.backends import fitting
+from trainer.network.captures import compiled
 from trainer.network.layers import Block, Embedding, OutputLayer, Rotary, SigmaMap, heads_joined
 from trainer.network.model import Denoiser, Shape
 
@@ -74,8 +74,8 @@ class DiT(Denoiser):
         return self._transform(last, x_MD, attended_MD, modulation)
 
     def compile_layers(self) -> None:
-        self._project = torch.compile(Block.project)
-        self._transform = torch.compile(Block.transform)
+        self._project = compiled(Block.project)
+        self._transform = compiled(Block.transform)
 
     def head(self, hidden_MD: Tensor, sigma_M: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         cond = self.conditioning(sigma_M)

@@ -7,12 +7,16 @@ Shapes: B batch, L length, N blocks, M rows that could be masked.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainer.config.train_config import TrainConfig
+from trainer.errors import is_of_memory
 from trainer.network.attention import noised
+from trainer.network.captures import capturing, holding
 from trainer.network.cross_entropy import summed_cross_entropy
 from trainer.network.model import Denoiser
 from trainer.objectives.diffusion import Diffusion
@@ -76,7 +80,7 @@ class CapturedStep:
 
     def _capture(self, x0_BL: Tensor, drawn: tuple[Tensor, ...]) -> None:
         self._given = tuple(each.clone() for each in (x0_BL, *drawn))
-        self._replay, self._found = captured(self._step)
+        self._replay, self._found = captured(self._step, x0_BL.device)
 
     def _step(self) -> tuple[Tensor, Tensor]:
         self._model.zero_grad(set_to_none=True)
@@ -87,18 +91,41 @@ class CapturedStep:
         return loss.detach(), norm
 
 
-def captured(step: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
-    """What computes the step again from what then lies in its tensors, and where it leaves its results."""
-    state = torch.cuda.get_rng_state()
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
-            step()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    # Of this thread alone: others of the process may evaluate on the card meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        found = step()
-    torch.cuda.set_rng_state(state)
-    return graph.replay, found
+class CaptureFailed(RuntimeError):
+    """And with it the process: torch's allocator believes for ever that the capture goes on."""
+
+
+def captured(
+    step: Callable[[], tuple[Tensor, Tensor]], device: torch.device
+) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
+    """What computes the step again from what then lies in its tensors, and where it leaves its results.
+
+    Raises CaptureFailed."""
+    with torch.cuda.device(device), holding() as held:  # streams are the current device's
+        state = torch.cuda.get_rng_state()
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                step()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Of this thread alone: others of the process may evaluate on the card meanwhile.
+            with capturing(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                found = step()
+        except RuntimeError as error:
+            if is_of_memory(error):
+                raise
+            # Where the capture was lost, its end raises over what was raised within.
+            said = str(error.__context__ or error).strip().splitlines() or [""]
+            raise CaptureFailed(
+                f"the capture of a CUDA graph failed ({said[0]}); with compute.graph: off there is none"
+            ) from error
+        torch.cuda.set_rng_state(state)
+    return partial(_replay, graph, held), found
+
+
+def _replay(graph: torch.cuda.CUDAGraph, held: list[Any]) -> None:
+    """held: what it reads beside its own."""
+    graph.replay()

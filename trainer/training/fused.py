@@ -25,7 +25,7 @@ from trainer.network.stacked import Stacked
 from trainer.randomness import seed_of
 from trainer.settings.phase import Phase
 from trainer.training.adamw import AdamW
-from trainer.training.cuda_graphs import captured, captures, pads
+from trainer.training.cuda_graphs import CaptureFailed, captured, captures, pads
 from trainer.training.learner import Learner, Step, learning_rate, progress_of
 
 ALIGNED = 64  # numbers: where a parameter begins, so that products read whole lines
@@ -114,11 +114,13 @@ class Fused:
         """As Learner.take_step of each, their x0_BL being on the CPU; None where there is none to take, of a
         run that does something else meanwhile. A trial that diverges stops no other.
 
-        Raises Untaken.
+        Raises Untaken, or CaptureFailed.
         """
         try:
             loss_J, norm_J = self._looked_at(steps)
             found = torch.stack([loss_J, norm_J], dim=1).tolist()
+        except CaptureFailed:
+            raise  # nobody may go on in this process
         except Exception as error:
             raise Untaken from error
         taken = [step and Taken(*each) for step, each in zip(steps, found, strict=True)]
@@ -132,7 +134,7 @@ class Fused:
             if not self._captures:
                 return self._gradients()
             if self._replay is None:
-                self._replay, self._found = captured(self._gradients)
+                self._replay, self._found = captured(self._gradients, self._weights_JP.device)
             self._replay()
             return self._found
 
@@ -172,7 +174,8 @@ class Fused:
             for learner, step in zip(self.learners, steps, strict=True)
         ]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return seeded(seeds[0])
+        # On a GPU one seed is all theirs: of the first that is here, for each step has its own.
+        return seeded(next(seed for seed, step in zip(seeds, steps, strict=True) if step))
 
     def _gradients(self) -> tuple[Tensor, Tensor]:
         """loss_J, and norm_J of the gradients, which are clipped."""

@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
+from trainer.network.captures import memory_given_back
 from trainer.settings.phase import Phase
 from trainer.training.fused import Fused, Taken, Untaken, problem
 from trainer.training.learner import Learner, Step, diverged
@@ -160,7 +159,7 @@ class _Group:
                 turn.failure = turn.failure or error
         if untaken:
             self._fused = None
-            given_back()
+            memory_given_back()
             for turn in turns:
                 turn.take()
         self.patience = max(PATIENCE, time.monotonic() - began)
@@ -198,12 +197,6 @@ class _Group:
         self._fused = None  # what it holds for itself, before the next one is made
         self._fused = Fused([turn.learner for turn in turns], [turn.step.phase for turn in turns])
         return self._fused
-
-
-def given_back() -> None:
-    """What torch keeps of a GPU's memory for what is no more."""
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 _steps: Alone | Rendezvous = Alone()

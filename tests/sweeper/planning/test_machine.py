@@ -57,6 +57,24 @@ def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch) -> None
     assert visible_gpus() == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6, 1", 2),
+        ("MIG-GPU-8932f937-d72c-4106-c12f-20bd9faed9f6/1/2", 1),
+        ("NoDevFiles", 0),  # Slurm's, of a job without one
+        ("-1,0", 0),
+        ("0,-1,1", 1),
+    ],
+)
+def test_gpus_are_those_that_cuda_would_see(
+    said: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes what is named up to the first that is none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert visible_gpus() == expected
+
+
 def test_exit_codes() -> None:
     assert exit_code({"complete": 3, "stopped": 1}) == 0
     assert exit_code({"complete": 3, "failed": 1}) == 4

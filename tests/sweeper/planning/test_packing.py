@@ -13,13 +13,37 @@ from hypothesis import strategies as st
 from sweeper.planning.calibration import CannotRun, Shape
 from sweeper.planning.cost_estimates import Measured
 from sweeper.planning.machine import LacksError, Slots, share, slots_for
-from sweeper.planning.packing import HEADROOM, pack, workers_on_a_gpu
+from sweeper.planning.packing import HEADROOM, gpu_memory_of_each, pack, workers_on_a_gpu
 from sweeper.store.queries import Reader
 from tests.sweeper.driving import make_spec
 from tests.sweeper.execution.test_runner import text
 from tests.sweeper.processes import Work, end_of
 
 GB = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("81559, [N/A]\n40960, Disabled", 40960 << 20),
+        ("81559, Enabled", "MIG"),
+        ("[N/A], [N/A]", "does not say"),
+        ("", "does not say"),
+    ],
+)
+def test_the_memory_of_a_gpu(
+    said: str, expected: int | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is in parts, each of which is what a trial sees, the whole's would be too much."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if isinstance(expected, int):
+        assert gpu_memory_of_each() == expected
+        return
+    with pytest.raises(LacksError, match=expected):
+        gpu_memory_of_each()
 
 
 def takes(memory: int) -> Measured:

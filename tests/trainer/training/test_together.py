@@ -17,9 +17,10 @@ from trainer.config.train_config import TrainConfig
 from trainer.errors import TrainingError
 from trainer.evaluation.record import Report
 from trainer.training import fused
+from trainer.training.cuda_graphs import CaptureFailed
 from trainer.training.fused import Fused, Taken
 from trainer.training.learner import Learner, Step
-from trainer.training.together import Alone, Rendezvous, steps, together
+from trainer.training.together import Alone, Rendezvous, _Group, _Turn, steps, together
 from trainer.training.train import train
 
 
@@ -216,3 +217,20 @@ def test_what_leaves_is_forgotten_with_its_memory() -> None:
     del asked, thread
     gc.collect()
     assert gone() is None
+
+
+def test_a_capture_that_is_lost_ends_the_steps_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch is of no use in that process any more: nobody takes a step alone there."""
+
+    def lost(self: Fused, of: Sequence[Step | None]) -> Any:
+        raise CaptureFailed("the capture of a CUDA graph failed")
+
+    monkeypatch.setattr(Fused, "_looked_at", lost)
+    monkeypatch.setattr(Learner, "take_step", lambda self, step: pytest.fail("it took one"))
+    here = learners()
+    group, turns = _Group(len(here)), []
+    for learner, x0_BL in zip(here, tokens(1, len(here)), strict=True):
+        turns.append(_Turn(learner, Step(x0_BL, learner.config.finetune, "finetune", 1, 1)))
+        group.come(turns[-1])
+    assert group.go()
+    assert {type(turn.failure) for turn in turns} == {CaptureFailed}
