@@ -5,7 +5,7 @@ CPU ends the process over them. Here tensors are computed on the CPU, and it is 
 it lies `on the card`: its tensors say so, and what a card refuses is refused. An operation of tensors of both
 places raises; so does a look at a value while a graph is captured, and so do a CPU's tensors there, whose
 values would stay what they were. A graph keeps the operations; its replay does them again, in the same
-memory.
+memory, and is refused where somebody has given back what it reads.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
 READ = {  # of their callers' thread; a boolean index is the same as nonzero
@@ -42,17 +42,44 @@ class Operation(NamedTuple):
     results: list[Tensor]  # new ones: what is a view, or written in place, lies where it lay
 
 
+class Outside(NamedTuple):
+    """A tensor that was there before a capture: no graph keeps it."""
+
+    storage: StorageWeakRef
+    dtype: torch.dtype
+    place: tuple[int, torch.Size, tuple[int, ...]]
+
+    def found(self) -> Tensor:
+        storage = torch.UntypedStorage._new_with_weak_ptr(self.storage.cdata)
+        if storage is None:
+            raise Refused("a graph reads what was given back")
+        return torch.empty(0, dtype=self.dtype).set_(storage, *self.place)
+
+
 class DescribedGraph:
     """In place of torch.cuda.CUDAGraph."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.replays = 0
+        self._own: set[int] = set()  # storages of its pool, which it keeps by its operations
+
+    def record(self, run: Callable[..., Any], args: Any, kwargs: Any, results: list[Tensor]) -> None:
+        self._own |= {_storage(each) for each in results}
+        args, kwargs = tree_map(self._kept, (args, kwargs))
+        self.operations.append(Operation(run, args, kwargs, results))
+
+    def _kept(self, given: Any) -> Any:
+        if not isinstance(given, Tensor) or _storage(given) in self._own or not Card.knows(given):
+            return given
+        place = (given.storage_offset(), given.shape, given.stride())
+        return Outside(StorageWeakRef(given.untyped_storage()), given.dtype, place)
 
     def replay(self) -> None:
         self.replays += 1
         with torch.no_grad(), torch._C._DisableTorchDispatch(), torch._C._AutoDispatchBelowAutograd():
-            for run, args, kwargs, results in self.operations:
+            for run, *given, results in self.operations:
+                args, kwargs = tree_map(_found, given, is_leaf=lambda each: isinstance(each, Outside))
                 for old, new in zip(results, _new(run(*args, **kwargs), (args, kwargs)), strict=True):
                     old.copy_(new)
 
@@ -71,12 +98,18 @@ class Card:
     def holds(self, tensor: Tensor) -> bool:
         return self._places.get(_storage(tensor), (False,))[0]
 
-    def is_number(self, tensor: Tensor) -> bool:
-        return not tensor.dim() and _storage(tensor) not in self._places
+    @classmethod
+    def knows(cls, tensor: Tensor) -> bool:
+        """Else it is a Python number."""
+        return tensor.dim() > 0 or _storage(tensor) in cls._places
 
     def put(self, tensor: Tensor, here: bool) -> Tensor:
         self._places[_storage(tensor)] = here, StorageWeakRef(tensor.untyped_storage())
         return tensor
+
+
+def _found(given: Any) -> Any:
+    return given.found() if isinstance(given, Outside) else given
 
 
 def _storage(tensor: Tensor) -> int:
@@ -120,6 +153,8 @@ class _Said(TorchFunctionMode):
             return self._card.put(found, False)
         if func in (torch.tensor, torch.as_tensor) and self._card.capturing is not None:
             raise Refused("a CPU's values are copied while a graph is captured")
+        if self._card.capturing is not None:  # made of nothing that lies on the card
+            self._card.capturing.record(func, args, {**kwargs, "device": CPU}, [found])
         return self._card.put(found.clone() if func is torch.as_tensor else found, True)
 
     def _moved(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
@@ -156,7 +191,7 @@ class _Done(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, card, name = kwargs or {}, self._card, func._schema.name.partition("::")[2]
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-        away = [each for each in given if not card.holds(each) and not card.is_number(each)]
+        away = [each for each in given if not card.holds(each) and card.knows(each)]
         if not any(map(card.holds, given)):
             results = func(*args, **kwargs)
             for each in _new(results, (args, kwargs)):
@@ -176,7 +211,7 @@ class _Done(TorchDispatchMode):
         for each in new:
             card.put(each, True)
         if card.capturing is not None and not func.is_view:
-            card.capturing.operations.append(Operation(func, args, kwargs, new))
+            card.capturing.record(func, args, kwargs, new)
         return results
 
 

@@ -31,17 +31,20 @@ _of_thread = threading.local()  # held: what its capture was handed
 
 @contextmanager
 def capturing() -> Iterator[None]:
-    """By this thread, once nobody is inside of `beside_captures`."""
+    """By this thread, once nobody is inside of `beside_captures`, or draws."""
+    from trainer.network.seeded import unseeded
+
     global _capturing
-    with _changed:
-        _changed.wait_for(lambda: _capturing is None and not _beside)
-        _capturing = threading.get_ident()
-    try:
-        yield
-    finally:
+    with unseeded():  # first, as `compiled` has it: else each could have what the other waits for
         with _changed:
-            _capturing = None
-            _changed.notify_all()
+            _changed.wait_for(lambda: _capturing is None and not _beside)
+            _capturing = threading.get_ident()
+        try:
+            yield
+        finally:
+            with _changed:
+                _capturing = None
+                _changed.notify_all()
 
 
 @contextmanager
@@ -60,13 +63,15 @@ def beside_captures() -> Iterator[None]:
 
 
 def compiled(function: Callable[Given, Made], **how: Any) -> Callable[Given, Made]:
-    """torch.compile of it. Any call may meet a new shape."""
+    """torch.compile of it. Any call may meet a new shape, and be compiled for it."""
     import torch
+
+    from trainer.network.seeded import unseeded
 
     made = torch.compile(function, **how)
 
     def call(*given: Given.args, **named: Given.kwargs) -> Made:
-        with beside_captures():
+        with unseeded(), beside_captures():
             return made(*given, **named)
 
     return call

@@ -22,6 +22,7 @@ from trainer.network.captures import (
     holding,
     memory_given_back,
 )
+from trainer.network.seeded import seeded
 from trainer.training.cuda_graphs import CaptureFailed, captured
 
 CPU = torch.device("cpu")
@@ -42,8 +43,24 @@ def test_nobody_waits_for_the_device_during_a_capture():
         assert calls(torch.ones(2)).tolist() == [2, 2]  # its own thread's are part of the capture
         thread, done = in_a_thread(lambda: calls(torch.ones(3)))
         assert not done.wait(0.2)
+        calls(torch.ones(4))  # while it waits
     assert done.wait(PATIENCE)
     thread.join()
+
+
+def test_nothing_is_compiled_while_another_draws():
+    """torch's compiler puts its generator back to where it was when that began."""
+    calls, weights = compiled(lambda x: x * 2, backend="eager", dynamic=False), []
+    for _ in range(2):
+        with seeded(3):
+            first = torch.rand(2)
+            thread, done = in_a_thread(lambda: calls(torch.ones(5)))
+            assert not done.wait(0.2)
+            calls(torch.ones(6))  # its own, of a step with dropout
+            weights.append(torch.cat([first, torch.rand(2)]))
+        assert done.wait(PATIENCE)
+        thread.join()
+    assert torch.equal(*weights)
 
 
 def test_a_capture_waits_for_those_who_are_inside():
@@ -62,12 +79,15 @@ def test_a_capture_waits_for_those_who_are_inside():
 
 
 def test_one_captures_at_a_time():
+    def capture() -> None:
+        with capturing():
+            pass
+
     with capturing():
-        thread, done = in_a_thread(lambda: capturing().__enter__())
+        thread, done = in_a_thread(capture)
         assert not done.wait(0.2)
     assert done.wait(PATIENCE)
     thread.join()
-    captures._capturing = None
 
 
 def test_memory_is_given_back_beside_captures(monkeypatch: pytest.MonkeyPatch):
@@ -106,7 +126,7 @@ def test_a_graph_keeps_the_masks_that_it_reads():
         mask = weakref.ref(dense_mask(noised(8, 4), CARD))
         for length in range(16, 16 + 4 * MOST, 4):
             dense_mask(noised(length, 4), CARD)
-        gc.collect()
+        replay()
         assert mask() is not None
         del replay
         gc.collect()

@@ -115,8 +115,8 @@ def test_fused_steps(graph: str, card: Card):
             assert tuple(found) == pytest.approx(
                 alone[j].take_step(step_of(alone[j], number, number + 10 * j)), rel=1e-3
             )
-    met[1].take_step(step_of(met[1], 5, 7))
-    alone[1].take_step(step_of(alone[1], 5, 7))
+    for each in (*met, *alone):
+        each.take_step(step_of(each, 5, 7))
     for one, other in zip(met, alone, strict=True):
         assert distance(vector(one.model.parameters()), vector(other.model.parameters())) < 1e-3
         assert distance(vector(one.average.parameters()), vector(other.average.parameters())) < 1e-3
