@@ -4,10 +4,13 @@ import math
 import os
 import subprocess
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # benchmarks.gpu_check has no pydantic of its own
     from sweeper.spec.sections import Resources
+
+DEVICES = Path("/dev")
 
 
 class Slots(NamedTuple):
@@ -83,6 +86,8 @@ def visible_gpus() -> int:
         return len(list(takewhile(_names_a_gpu, visible.split(","))))  # CUDA sees none behind a wrong one
     try:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
+    except FileNotFoundError:  # in a container that was given the driver for computing alone
+        return sum(each.name.removeprefix("nvidia").isdigit() for each in DEVICES.glob("nvidia*"))
     except (OSError, subprocess.SubprocessError):
         return 0
     return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())

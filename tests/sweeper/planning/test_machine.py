@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from sweeper.execution.runner import exit_code
+from sweeper.planning import machine
 from sweeper.planning.machine import LacksError, Slots, slots_for, visible_gpus
 from sweeper.spec.sections import Resources
 
@@ -73,6 +76,21 @@ def test_gpus_are_those_that_cuda_would_see(
     """It takes what is named up to the first that is none."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
     assert visible_gpus() == expected
+
+
+def test_gpus_are_counted_where_nvidia_smi_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none where it is there, and says that the driver is not."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine, "DEVICES", tmp_path)
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).touch()
+    assert visible_gpus() == 2
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert visible_gpus() == 0
 
 
 def test_exit_codes() -> None:
