@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.gpu.learners import distance, learner_of, tokens_for, vector
+from trainer.network.captures import memory_given_back
 from trainer.training.learner import Learner, Step
 from trainer.training.together import Alone, Rendezvous
 
@@ -20,6 +21,7 @@ def trained(learner: Learner, by: Alone | Rendezvous, pause_at: int) -> None:
         if step == pause_at:
             ones = torch.ones(512, 512, device=learner.device)
             for _ in range(3):
+                memory_given_back()  # others may be capturing
                 assert ones.matmul(ones).sum().item() == 512**3
                 time.sleep(0.1)
         x0_BL = tokens_for(learner, step).cpu()
