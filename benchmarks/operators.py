@@ -1,8 +1,8 @@
 """python -m benchmarks.operators [--quick]: where the CPU seconds of a training step go, by operator.
 
 Each form takes `--steps` steps under torch's profiler after two that warm it up, on one thread, without
-dropout. An operator's share is of its own time, without the operators within it. `operators` counts the calls
-of a step.
+dropout; ours in bfloat16 as well, where the processor has it. An operator's share is of its own time, without
+the operators within it. `operators` counts the calls of a step.
 
 torch's profiler reads the clock: beside other work shares are rough, and a rare operator's are noise.
 """
@@ -17,11 +17,15 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.document import finish, options
 from benchmarks.forms import Case, named, our_step, plain_step, prepared
+from trainer.network.hardware import has_bfloat16
 
 CASES = (
     Case("bd3lm", "nano", 64, 2_048, 16, 4),
     Case("bd3lm", "tiny", 128, 4_096, 16, 16),
     Case("bd3lm", "tiny", 128, 30_522, 16, 16),
+)
+BFLOAT16 = tuple(
+    case._replace(dtype="bfloat16") for case in (*CASES, Case("bd3lm", "tiny", 1024, 50_258, 1, 16))
 )
 GROUPS = {
     "products": ("aten::mm", "aten::addmm", "aten::addmm_"),
@@ -48,15 +52,18 @@ def main() -> None:
     steps = 5 if given.quick else given.steps
     rows: list[dict[str, Any]] = []
     print(f"{'':<38}{'':<7}{'operators':>10}" + "".join(f"{name.split(',')[0]:>12}" for name in GROUPS))
-    for case in CASES[:1] if given.quick else CASES:
+    for case in CASES[:1] if given.quick else (*CASES, *(BFLOAT16 if has_bfloat16("cpu") else ())):
         learner, plain, x0_BL = prepared(case)
-        forms = {"plain": partial(plain_step, plain), "ours": our_step}
+        straightforward = {} if case in BFLOAT16 else {"plain": partial(plain_step, plain)}
+        forms = {**straightforward, "ours": our_step}
         for form, take in forms.items():
             row = shares(partial(take, learner, x0_BL), steps)
             rows.append({**case._asdict(), "form": form, **row})
             print(f"{named(case):<38}{form:<7}{row['operators']:>10,}", end="")
             print("".join(f"{row['shares'][name]:>12.1%}" for name in GROUPS), flush=True)
-    summary = {f"{row['size']} V={row['vocab_size']} {row['form']}": row["shares"] for row in rows}
+    summary = {
+        f"{row['size']} V={row['vocab_size']} {row['dtype']} {row['form']}": row["shares"] for row in rows
+    }
     finish("operators", {"steps": steps, "threads": 1, "dropout": 0}, rows, summary, write=given.write)
 
 

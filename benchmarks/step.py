@@ -42,7 +42,7 @@ CASES = (
     Case("ar", "tiny", 1024, 50_258, 1, 1),
     Case("bd3lm", "nano", 64, 2_048, 16, 4),
 )
-BFLOAT16 = tuple(case._replace(dtype="bfloat16", levers=False) for case in CASES[:3])
+BFLOAT16 = tuple(case._replace(dtype="bfloat16", levers=False) for case in (*CASES[:3], CASES[4]))
 ON_GPU = tuple(
     Case("bd3lm", "tiny", length, 30_522, batch, 16, dtype="bfloat16", device="cuda")
     for length, batch in ((128, 8), (128, 32), (128, 512), (1024, 8), (1024, 64))
