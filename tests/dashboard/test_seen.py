@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.drawing import FLAGS, found
+from dashboard.columns import FIELDS
 from tests.dashboard.test_browser import free_port
 from tests.sweeper.filled import fill
 from tests.sweeper.processes import launch
@@ -146,8 +147,8 @@ def sort_by_head(page: Any, title: str) -> None:
     """A click on it, right of the columns before it, whose widths the page names."""
     grid = page.locator("[data-testid=stDataFrame]").first
     grid.scroll_into_view_if_needed()
+    grid.locator("canvas [role=columnheader]").get_by_text(title, exact=True).wait_for(state="attached")
     box = grid.bounding_box()
     titles = grid.locator("canvas [role=columnheader]").all_inner_texts()
-    widths = {"rank": 52, "standing": 96, "val_ppl": 76}
-    left = 34 + sum(widths[each] for each in titles[: titles.index(title)])
+    left = 34 + sum(FIELDS[each].width for each in titles[: titles.index(title)])
     page.mouse.click(box["x"] + left + 20, box["y"] + 17)
