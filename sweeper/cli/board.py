@@ -118,26 +118,31 @@ def show_board(
     from sweeper.store.notes import standing, tags_of
     from sweeper.terminal import console
     from sweeper.terminal.board_columns import NoColumn, in_order, split
-    from sweeper.terminal.board_table import metrics_shown, print_board
+    from sweeper.terminal.board_table import board_text, metrics_shown
     from sweeper.terminal.first_rows import watched
 
     with failing(NoColumn, USAGE, json):
         asked = split(columns)
     as_ever = asked is None and sort is None and not json
+    document, text = None, ""
     with opened_sweep(db, name, json) as (reader, sweep):
         metrics = metrics_shown(metrics_of(sweep)) if as_ever else None
         with watched(reader, sweep, metrics, limit if as_ever else None) as looked_at:
             board = looked_at.board()
             saved = savings(reader, sweep, looked_at.now.trials.values())
-            if json:
-                with failing(NoColumn, USAGE, json):
-                    shown = in_order(board, sort)[:limit]
-                stand = standing(reader.notes(sweep.id))
-                rows = [{**row.to_json(), "tags": tags_of(stand, row.trials)} for row in shown]
-                console.print_json({**board.to_json(), "rows": rows, "saved": saved and saved._asdict()})
-                return
             with failing(NoColumn, USAGE, json):
-                print_board(board, board.varied, limit, asked, sort)
+                if json:
+                    stand = standing(reader.notes(sweep.id))
+                    shown = in_order(board, sort)[:limit]
+                    rows = [{**row.to_json(), "tags": tags_of(stand, row.trials)} for row in shown]
+                    document = {**board.to_json(), "rows": rows, "saved": saved and saved._asdict()}
+                else:
+                    text = board_text(board, board.varied, limit, asked, sort)
+    # Now that the store's moment is over: whoever pages through it may take hours.
+    if document is not None:
+        console.print_json(document)
+        return
+    print(text, end="")
     if limit and limit < len(board.rows):
         console.print_text(f"{len(board.rows) - limit} more rows without --limit")
     if saved:

@@ -21,32 +21,34 @@ from sweeper.terminal.grid import Grid
 INDENT = 6  # of the values below a row
 
 
-def print_board(
+def board_text(
     board: Board,
     searched: Sequence[str],
     limit: int | None = None,
     columns: Sequence[str] | None = None,
     sort: str | None = None,
-) -> None:
+) -> str:
     """A column for each searched value where the terminal is wide enough, else the values below each row.
 
-    columns: those alone. sort: the column to sort by. Raises NoColumn before anything is printed.
+    columns: those alone. sort: the column to sort by. Raises NoColumn.
     """
     rows = in_order(board, sort)[:limit]
     asked = None if columns is None else [column_of(board, name) for name in columns]
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=PIPE_WIDTH)
-    for alarm in board.alarms:
-        console.print(Text(alarm, style="bold red"))
-    for line in board.said:
-        console.print(Text(line))
-    if asked is not None:
-        board_table(board, rows, asked).print_on(console)
-    elif rows:
-        _print_with_values(console, board, rows, searched)
-    for line in legend(board, columns):
-        console.print(Text(line))
+    with console.capture() as captured:
+        for alarm in board.alarms:
+            console.print(Text(alarm, style="bold red"))
+        for line in board.said:
+            console.print(Text(line))
+        if asked is not None:
+            board_table(board, rows, asked).print_on(console)
+        elif rows:
+            _print_with_values(console, board, rows, searched)
+        for line in legend(board, columns):
+            console.print(Text(line))
+    return captured.get()
 
 
 def _print_with_values(console: Console, board: Board, rows: Sequence[Row], searched: Sequence[str]) -> None:

@@ -3,8 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from contextlib import closing, redirect_stdout
-from io import StringIO
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.results.leaderboard import Board, Watched, leaderboard, metrics_of
+from sweeper.results.leaderboard import Watched, leaderboard, metrics_of
 from sweeper.results.race_plan import UNSCORED
 from sweeper.store.followed import Followed
 from sweeper.store.queries import Reader
 from sweeper.store.records import MetricRow
 from sweeper.store.store import Store
 from sweeper.store.writer import Writer
-from sweeper.terminal.board_table import metrics_shown, print_board
+from sweeper.terminal.board_table import board_text, metrics_shown
 from sweeper.terminal.first_rows import watched
 from trainer.evaluation.record import Evaluation, ratio_and_se
 
@@ -177,14 +176,9 @@ def kept_is_fresh(
             also = metrics_shown(metrics_of(kept_now.now.sweep))
             for limit in (None, 1, 3):  # no column is asked for
                 with watched(reader, kept_now.now.sweep, also, limit) as looked_at:
-                    assert printed(looked_at.board(), limit) == printed(anew, limit)
-
-
-def printed(board: Board, limit: int | None) -> str:
-    """As a terminal shows it."""
-    with redirect_stdout(StringIO()) as shown:
-        print_board(board, board.varied, limit)
-    return shown.getvalue()
+                    shown = looked_at.board()
+                    text = board_text(shown, shown.varied, limit)
+                    assert text == board_text(anew, anew.varied, limit)
 
 
 def test_what_has_not_changed_is_the_same_object(tmp_path: Path) -> None:

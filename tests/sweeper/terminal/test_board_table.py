@@ -55,8 +55,7 @@ def drawn(
     """As on a terminal of that width."""
     screen = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True, color_system=None)
     monkeypatch.setattr(tables, "Console", lambda **_: screen)
-    tables.print_board(board(*rows), searched, None, columns, sort)
-    return screen.file.getvalue()  # type: ignore[attr-defined]
+    return tables.board_text(board(*rows), searched, None, columns, sort)
 
 
 def test_ranks_are_ranges_and_only_the_values_asked_for_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
